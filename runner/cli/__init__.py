@@ -1,0 +1,71 @@
+"""The command line: one file per verb, imported only when that verb is called."""
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+from runner import __version__
+from runner.errors import RunnerError
+
+# verb → (module, one line of help). Here, so that `runner --help` imports none of them.
+VERBS: Mapping[str, tuple[str, str]] = {
+    "demo": ("demo", "See it work: a temporary project, its jobs run, their mails shown."),
+    "history": ("history", "List past runs."),
+    "init": ("init", "Start a new repository of jobs."),
+    "list": ("list_jobs", "List the jobs of the folder, with next fire and last run."),
+    "next": ("next_fires", "Show when jobs fire next."),
+    "run": ("run", "Run one job now, once."),
+    "schema": ("schema", "Print the JSON Schema of a job file."),
+    "start": ("start", "Run the service."),
+    "validate": ("validate", "Check job files: file, line and remedy."),
+}
+
+
+class _LazyVerbs(click.Group):
+    """Finds a verb's command in its module, when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = import_module(f"runner.cli.{VERBS[cmd_name][0]}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, help_text) for verb, (_, help_text) in VERBS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RunnerError as error:
+            click.echo(_styled("error: ") + error.message, err=True)
+            if error.hint:
+                click.echo(f"  hint: {error.hint}", err=True)
+            ctx.exit(error.exit_code)
+        except BrokenPipeError:
+            # The reader of a pipe went away: quiet, and the interpreter must not try to flush again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(1)
+
+
+def _styled(text: str) -> str:
+    plain = bool(os.environ.get("NO_COLOR")) or not sys.stderr.isatty()
+    return text if plain else click.style(text, fg="red", bold=True)
+
+
+@click.group(
+    cls=_LazyVerbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 clean, 1 findings or a failed run, 2 wrong usage, 3 could not run.",
+)
+@click.version_option(__version__, prog_name="runner")
+def main() -> None:
+    """Scheduled data reports from YAML files in git: checked, run in a sandbox, mailed as CSV."""

@@ -1,0 +1,1 @@
+"""Pure values and decisions: no files, clock, environment, randomness, threads, logging or network."""

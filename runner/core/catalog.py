@@ -1,0 +1,215 @@
+"""The Catalog: all jobs in force, and how it moves when the folder changes."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from runner.core.diagnostic import Diagnostic, sort_diagnostics
+from runner.core.job import Job
+
+
+class SyncState(StrEnum):
+    """How what runs compares with what is in the folder."""
+
+    IN_FORCE = "in_force"
+    INVALID = "invalid"
+    REMOVED_PENDING = "removed_pending"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckedFile:
+    """One job file after reading and checking. `job` is None when a finding is an error.
+
+    `job_name` is the name as far as it could be read, `digest` that of the file as it is now; `job_name_line` and
+    `job_name_column` are where the name stands, for findings that compare files.
+    """
+
+    path: str
+    digest: str
+    job: Job | None
+    job_name: str | None = None
+    job_name_line: int = 1
+    job_name_column: int = 1
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CatalogEntry:
+    """One job file and the job in force for it: its last good version, None where it never had one."""
+
+    path: str
+    job: Job | None
+    sync: SyncState
+    digest: str
+    job_name: str | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalog:
+    """All jobs in force. `entries` are sorted by path; `jobs` maps names to the jobs in force."""
+
+    generation: int = 0
+    entries: tuple[CatalogEntry, ...] = ()
+    jobs: Mapping[str, Job] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CatalogChange:
+    """What a rescan changed: job names, sorted; `broken` and `mended` are paths of files."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    suspended: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any(
+            (self.added, self.changed, self.removed, self.suspended, self.resumed, self.broken, self.mended)
+        )
+
+
+def find_duplicates(
+    files: Iterable[CheckedFile], in_force: Mapping[str, str] = MappingProxyType({})
+) -> tuple[CheckedFile, ...]:
+    """The files with every clash of names turned into an error that names the other place.
+
+    `in_force` maps job names to the path whose job runs now: that file stays good, so that a second file of the
+    same name never stops it. Where none is known, no file of the name is good.
+    """
+    files = tuple(files)
+    places: dict[str, list[CheckedFile]] = defaultdict(list)
+    for file in files:
+        if file.job is not None:
+            places[file.job.job_name].append(file)
+    clashing = {name: group for name, group in places.items() if len(group) > 1}
+    if not clashing:
+        return files
+    return tuple(_without_clash(file, clashing, in_force) for file in files)
+
+
+def _without_clash(
+    file: CheckedFile, clashing: Mapping[str, list[CheckedFile]], in_force: Mapping[str, str]
+) -> CheckedFile:
+    if file.job is None or file.job.job_name not in clashing:
+        return file
+    name = file.job.job_name
+    group = clashing[name]
+    holder = in_force.get(name)
+    if holder == file.path:
+        return file
+    other = next(
+        (place for place in group if place.path == holder),
+        next(place for place in group if place is not file),
+    )
+    finding = Diagnostic(
+        path=file.path,
+        line=file.job_name_line,
+        column=file.job_name_column,
+        end_line=file.job_name_line,
+        end_column=file.job_name_column + len(name),
+        rule="duplicate-job-name",
+        message=f"job_name {name!r} is taken by {other.path}:{other.job_name_line}",
+        hint="Give one of the two jobs another name: run history and mails are told apart by it.",
+    )
+    return replace(file, job=None, diagnostics=sort_diagnostics((*file.diagnostics, finding)))
+
+
+def advance(
+    catalog: Catalog, files: Iterable[CheckedFile], *, remembered: Mapping[str, Job] = MappingProxyType({})
+) -> tuple[Catalog, CatalogChange]:
+    """The next catalog, and what changed, after a rescan found `files`.
+
+    A file that turned bad keeps its last good job: the one in force, or at start the one `remembered` (path →
+    job) by an earlier service. A file that is gone is kept as removed_pending by the first rescan that misses it
+    and dropped by the second, unless another file has taken its job over (a rename).
+    """
+    before = {entry.path: entry for entry in catalog.entries}
+    last_good = {path: entry.job for path, entry in before.items() if entry.job is not None}
+    last_good = {**{path: job for path, job in remembered.items() if path not in before}, **last_good}
+    # Only a file that is still there can hold a name against another one: that is how a rename works.
+    present = {file.path: file for file in files}
+    holders = {
+        job.job_name: path
+        for path, job in last_good.items()
+        if path in present and present[path].job is not None
+    }
+    checked = {file.path: file for file in find_duplicates(present.values(), holders)}
+    taken = {file.job.job_name for file in checked.values() if file.job is not None}
+
+    entries = [_entry(file, last_good, taken) for file in checked.values()]
+    # Two bad files may remember one name, at start only: the first path keeps it.
+    entries.extend(
+        replace(entry, sync=SyncState.REMOVED_PENDING)
+        for path, entry in before.items()
+        if path not in checked
+        and entry.sync is not SyncState.REMOVED_PENDING
+        and not (entry.job is not None and entry.job.job_name in taken)
+    )
+    after = tuple(sorted(_each_name_once(entries), key=lambda entry: entry.path))
+    jobs = {entry.job.job_name: entry.job for entry in after if entry.job is not None}
+    change = compare(catalog.jobs, jobs, before, after)
+    unchanged = after == catalog.entries
+    generation = catalog.generation + (0 if unchanged else 1)
+    return Catalog(generation=generation, entries=after, jobs=MappingProxyType(jobs)), change
+
+
+def _entry(file: CheckedFile, last_good: Mapping[str, Job], taken: set[str]) -> CatalogEntry:
+    job = file.job
+    if job is None:
+        kept = last_good.get(file.path)
+        job = kept if kept is not None and kept.job_name not in taken else None
+    return CatalogEntry(
+        path=file.path,
+        job=job,
+        sync=SyncState.IN_FORCE if file.job is not None else SyncState.INVALID,
+        digest=file.digest,
+        job_name=job.job_name if job is not None else file.job_name,
+        diagnostics=file.diagnostics,
+    )
+
+
+def _each_name_once(entries: Iterable[CatalogEntry]) -> Iterable[CatalogEntry]:
+    seen: set[str] = set()
+    good_first = sorted(entries, key=lambda entry: (entry.sync is not SyncState.IN_FORCE, entry.path))
+    for entry in good_first:
+        if entry.job is not None and entry.job.job_name in seen:
+            yield replace(entry, job=None)
+            continue
+        if entry.job is not None:
+            seen.add(entry.job.job_name)
+        yield entry
+
+
+def compare(
+    before_jobs: Mapping[str, Job],
+    after_jobs: Mapping[str, Job],
+    before: Mapping[str, CatalogEntry],
+    after: Iterable[CatalogEntry],
+) -> CatalogChange:
+    """What changed between two states of the catalog. A new git revision of an unchanged file is no change."""
+    both = sorted(before_jobs.keys() & after_jobs.keys())
+    invalid = {entry.path for entry in after if entry.sync is SyncState.INVALID}
+    was_invalid = {path for path, entry in before.items() if entry.sync is SyncState.INVALID}
+    digests = {entry.path: entry.digest for entry in after}
+    newly_broken = {
+        path for path in invalid if path not in was_invalid or before[path].digest != digests[path]
+    }
+    return CatalogChange(
+        added=tuple(sorted(after_jobs.keys() - before_jobs.keys())),
+        removed=tuple(sorted(before_jobs.keys() - after_jobs.keys())),
+        changed=tuple(name for name in both if _differs(before_jobs[name], after_jobs[name])),
+        suspended=tuple(name for name in both if after_jobs[name].suspend and not before_jobs[name].suspend),
+        resumed=tuple(name for name in both if before_jobs[name].suspend and not after_jobs[name].suspend),
+        broken=tuple(sorted(newly_broken)),
+        mended=tuple(sorted(was_invalid & (digests.keys() - invalid))),
+    )
+
+
+def _differs(one: Job, other: Job) -> bool:
+    return replace(one, revision="") != replace(other, revision="")

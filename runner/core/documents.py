@@ -1,0 +1,144 @@
+"""The stable JSON documents of the command line and of HTTP, as plain data: one place for the contract.
+
+snake_case keys; times ISO 8601 in UTC with `Z`; unknown values are null, never left out.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from runner.core.catalog import CatalogEntry
+from runner.core.delivery import Delivery
+from runner.core.diagnostic import Diagnostic, Severity
+from runner.core.run import Run
+
+Document = dict[str, Any]
+
+
+def utc_text(moment: datetime | None) -> str | None:
+    """`2025-11-09T13:00:00Z`, with a fraction only where there is one."""
+    if moment is None:
+        return None
+    text = moment.astimezone(UTC).isoformat()
+    return text.removesuffix("+00:00") + "Z"
+
+
+def diagnostic_document(found: Diagnostic) -> Document:
+    """One finding."""
+    return {
+        "path": found.path,
+        "line": found.line,
+        "column": found.column,
+        "end_line": found.end_line,
+        "end_column": found.end_column,
+        "severity": str(found.severity),
+        "rule": found.rule,
+        "message": found.message,
+        "hint": found.hint,
+    }
+
+
+def validation_document(files: int, diagnostics: Iterable[Diagnostic]) -> Document:
+    """The answer of `validate --format json`."""
+    found = tuple(diagnostics)
+    errors = sum(one.severity is Severity.ERROR for one in found)
+    return {
+        "files": files,
+        "errors": errors,
+        "warnings": len(found) - errors,
+        "diagnostics": [diagnostic_document(one) for one in found],
+    }
+
+
+def delivery_document(delivery: Delivery) -> Document:
+    """One mail to one recipient."""
+    return {
+        "recipient": delivery.recipient,
+        "kind": str(delivery.kind),
+        "state": str(delivery.state),
+        "message_id": delivery.message_id,
+        "attempts": delivery.attempts,
+        "next_attempt_at": utc_text(delivery.next_attempt_at),
+        "sent_at": utc_text(delivery.sent_at),
+        "error": delivery.error or None,
+    }
+
+
+def run_document(run: Run, *, details: bool = False) -> Document:
+    """One run; with `details` also what its script printed, the traceback and the hint."""
+    document: Document = {
+        "run_id": run.run_id,
+        "job_name": run.job_name,
+        "trigger": str(run.trigger),
+        "scheduled_time": utc_text(run.scheduled_time),
+        "state": str(run.state),
+        "attempt": run.attempt,
+        "queued_at": utc_text(run.queued_at),
+        "started_at": utc_text(run.started_at),
+        "finished_at": utc_text(run.finished_at),
+        "duration_seconds": run.duration_seconds,
+        "rows_in": run.rows_in,
+        "rows_out": run.rows_out,
+        "error": run.failure.message if run.failure else None,
+        "error_kind": str(run.failure.kind) if run.failure else None,
+        "note": run.note or None,
+        "revision": run.revision or None,
+        "digest": run.digest or None,
+        "sandbox": run.sandbox or None,
+        "deliveries": [delivery_document(delivery) for delivery in run.deliveries],
+    }
+    if details:
+        document["hint"] = (run.failure.hint or None) if run.failure else None
+        document["traceback"] = (run.failure.traceback or None) if run.failure else None
+        document["output"] = run.output or None
+    return document
+
+
+def runs_document(runs: Iterable[Run]) -> Document:
+    """The answer of `history --json` and `GET /jobs/{job_name}/runs`."""
+    return {"runs": [run_document(run) for run in runs]}
+
+
+def job_document(
+    entry: CatalogEntry, *, next_fire: datetime | None, last_run: Run | None, details: bool = False
+) -> Document:
+    """One job; with `details` also where its data comes from and how it is processed.
+
+    Locations are shown as written: references stand unresolved in them.
+    """
+    job = entry.job
+    document: Document = {
+        "job_name": entry.job_name,
+        "path": entry.path,
+        "description": (job.description or None) if job else None,
+        "owner": job.owner if job else None,
+        "tags": list(job.tags) if job else [],
+        "schedule_time": job.schedule_time if job else None,
+        "timezone": job.timezone if job else None,
+        "suspended": job.suspend if job else False,
+        "sync": str(entry.sync),
+        "next_fire": utc_text(next_fire),
+        "last_run": run_document(last_run) if last_run else None,
+        "consumer_emails": list(job.consumer_emails) if job else [],
+        "digest": job.digest if job else None,
+        "file_digest": entry.digest,
+        "revision": (job.revision or None) if job else None,
+        "diagnostics": [diagnostic_document(found) for found in entry.diagnostics],
+    }
+    if details and job is not None:
+        document["data_source"] = {
+            "source_type": str(job.data_source.source_type),
+            "location": job.data_source.location,
+            "format": str(job.data_source.format),
+        }
+        document["step"] = {"kind": str(job.step.kind), "text": job.step.text}
+        document["timeout_seconds"] = job.timeout_seconds
+        document["memory_mb"] = job.resources.memory_mb
+        document["on_missed"] = str(job.on_missed)
+        document["concurrency_policy"] = str(job.concurrency_policy)
+    return document
+
+
+def fires_document(job_name: str, timezone: str, fires: Iterable[datetime]) -> Document:
+    """One job's coming fires, as `next --json` lists them."""
+    return {"job_name": job_name, "timezone": timezone, "fires": [utc_text(fire) for fire in fires]}

@@ -1,0 +1,176 @@
+"""A Job: one validated job file with its defaults applied."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SourceType(StrEnum):
+    """Where the data comes from."""
+
+    API = "api"
+    FILE = "file"
+
+
+class FileType(StrEnum):
+    """How the bytes of a source are written."""
+
+    CSV = "csv"
+    JSON = "json"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+
+
+class StepKind(StrEnum):
+    """How `data` becomes `result`."""
+
+    SCRIPT = "script"
+    QUERY = "query"
+    PASS_THROUGH = "pass_through"
+
+
+class OnMissed(StrEnum):
+    """What happens to fires that were due while the service was down."""
+
+    SKIP = "skip"
+    RUN_ONCE = "run_once"
+    RUN_ALL = "run_all"
+
+
+class ConcurrencyPolicy(StrEnum):
+    """What happens to a fire that is due while a run of the same job is unfinished."""
+
+    FORBID = "forbid"
+    ALLOW = "allow"
+    REPLACE = "replace"
+
+
+class OnEmpty(StrEnum):
+    """What happens when the result has no rows."""
+
+    SEND = "send"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+class NotifyFailures(StrEnum):
+    """Who hears of a failed run. The owner of a job that names none is its consumers."""
+
+    CONSUMERS = "consumers"
+    OWNER = "owner"
+    BOTH = "both"
+
+
+class AuthType(StrEnum):
+    """How an API request proves who sends it."""
+
+    BASIC = "basic"
+    BEARER = "bearer"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Auth:
+    """Credentials of an API source, as written: `${env:…}` references are resolved when the run starts."""
+
+    type: AuthType
+    token: str = ""
+    username: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSource:
+    """Where a run gets its data. Every text may hold references; none is resolved here.
+
+    `format` is `file_type` of a file and `response_format` of an API. `body` is JSON text. Sizes are bytes.
+    """
+
+    source_type: SourceType
+    location: str
+    format: FileType
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    params: tuple[tuple[str, str], ...] = ()
+    body: str | None = None
+    auth: Auth | None = None
+    records_path: str | None = None
+    max_bytes: int = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """The processing step.
+
+    `path` and `first_line` say where the text stands, so that a traceback can name the user's own file and line:
+    line 1 of `text` is line `first_line` of `path`.
+    """
+
+    kind: StepKind = StepKind.PASS_THROUGH
+    text: str = ""
+    path: str = ""
+    first_line: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """Bounds of one run's child process. `cpu_seconds` of None: bounded by the time-out alone."""
+
+    memory_mb: int = 2048
+    cpu_seconds: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryOptions:
+    """How the result is mailed."""
+
+    on_empty: OnEmpty = OnEmpty.SEND
+    preview_rows: int = 20
+    notify_failures: NotifyFailures = NotifyFailures.CONSUMERS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobDefaults:
+    """What a job gets for keys it leaves out: from the settings of the service."""
+
+    timezone: str = "UTC"
+    timeout_seconds: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One validated job file with its defaults applied.
+
+    `path` is relative to the project folder (the one that holds `jobs.d`), with `/`. `digest` is the SHA-256 of
+    the file, and of the script or query file it names after it. `revision` is the git commit, `+dirty` after it
+    where the file differs from that commit, empty outside git.
+    """
+
+    job_name: str
+    schedule_time: str
+    timezone: str
+    data_source: DataSource
+    consumer_emails: tuple[str, ...]
+    step: Step = Step()
+    description: str = ""
+    owner: str | None = None
+    tags: tuple[str, ...] = ()
+    suspend: bool = False
+    timeout_seconds: float = 300.0
+    resources: Resources = Resources()
+    on_missed: OnMissed = OnMissed.RUN_ONCE
+    starting_deadline_seconds: int | None = None
+    concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.FORBID
+    delivery: DeliveryOptions = DeliveryOptions()
+    path: str = ""
+    digest: str = ""
+    revision: str = ""
+
+    def failure_recipients(self) -> tuple[str, ...]:
+        """Who is told when a run fails: never nobody."""
+        owner = (self.owner,) if self.owner else self.consumer_emails
+        chosen = {
+            NotifyFailures.CONSUMERS: self.consumer_emails,
+            NotifyFailures.OWNER: owner,
+            NotifyFailures.BOTH: (*self.consumer_emails, *owner),
+        }[self.delivery.notify_failures]
+        # DESIGN: an owner gets failures beside the consumers' policy.
+        return tuple(dict.fromkeys((*chosen, *((self.owner,) if self.owner else ()))))

@@ -1,0 +1,92 @@
+"""Decisions about fires and runs. Each returns what to do; acting on it is the service's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from runner.core.job import ConcurrencyPolicy, Job, OnEmpty, OnMissed
+from runner.core.run import Fire, RunState
+
+ON_TIME = timedelta(seconds=60)
+RUN_ALL_LIMIT = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MissedDecision:
+    """Which of the due fires run, and a note of those that do not.
+
+    `run` is in order of time. `skipped` counts the fires that are let go; `latest_skipped` is the last of them
+    where no fire is run, so that one record can say so.
+    """
+
+    run: tuple[Fire, ...]
+    skipped: int = 0
+    latest_skipped: Fire | None = None
+    note: str = ""
+
+
+def decide_missed(job: Job, fires: Sequence[Fire], *, earlier: int, now: datetime) -> MissedDecision:
+    """What to do with the fires of one job that have come due, in order of time.
+
+    A single fire at most a minute old is on time and runs. Otherwise the service was down, stopped or the clock
+    jumped, and `on_missed` decides: skip lets all go that are not on time, run_once runs the latest, run_all runs
+    each, at most 100 of them. `starting_deadline_seconds` drops fires older than that first.
+
+    Args:
+        earlier: how many more fires were due before the first of `fires`; they are let go, and counted.
+    """
+    total = len(fires) + earlier
+    if total == 1 and now - fires[0].scheduled_time <= ON_TIME:
+        return MissedDecision(run=tuple(fires))
+    candidates = tuple(fires)
+    if job.starting_deadline_seconds is not None:
+        oldest = now - timedelta(seconds=job.starting_deadline_seconds)
+        candidates = tuple(fire for fire in fires if fire.scheduled_time >= oldest)
+    if job.on_missed is OnMissed.SKIP:
+        run = tuple(fire for fire in candidates[-1:] if now - fire.scheduled_time <= ON_TIME)
+    elif job.on_missed is OnMissed.RUN_ONCE:
+        run = candidates[-1:]
+    else:
+        run = candidates[-RUN_ALL_LIMIT:]
+    skipped = total - len(run)
+    note = (
+        f"{skipped} earlier fire{'s' if skipped != 1 else ''} missed and not run" if skipped and run else ""
+    )
+    if not run:
+        note = f"{skipped} fire{'s' if skipped != 1 else ''} missed and not run (on_missed: {job.on_missed})"
+    return MissedDecision(run=run, skipped=skipped, latest_skipped=None if run else fires[-1], note=note)
+
+
+class Overlap(StrEnum):
+    """What to do with a fire."""
+
+    START = "start"
+    SKIP = "skip"
+    REPLACE = "replace"
+
+
+def decide_overlap(policy: ConcurrencyPolicy, unfinished: int) -> Overlap:
+    """Whether a due fire starts, given how many runs of its job are unfinished."""
+    if not unfinished or policy is ConcurrencyPolicy.ALLOW:
+        return Overlap.START
+    return Overlap.SKIP if policy is ConcurrencyPolicy.FORBID else Overlap.REPLACE
+
+
+class Mailing(StrEnum):
+    """Which mail a finished run makes."""
+
+    RESULTS = "results"
+    FAILURE = "failure"
+    NONE = "none"
+
+
+def decide_mailing(state: RunState, rows_out: int | None, on_empty: OnEmpty) -> Mailing:
+    """Which mail a finished run makes. A cancelled or skipped run is in the history and makes none."""
+    if state.failed:
+        return Mailing.FAILURE
+    if state is not RunState.SUCCEEDED:
+        return Mailing.NONE
+    if rows_out == 0 and on_empty is OnEmpty.SKIP:
+        return Mailing.NONE
+    return Mailing.RESULTS

@@ -1,0 +1,114 @@
+"""A Report: a finished Run as people see it. Mail, page and terminal render this same value."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from runner.core.delivery import MailKind
+from runner.core.job import Job
+from runner.core.run import Preview, Run, RunState
+
+_STATE_WORDS = {
+    RunState.QUEUED: "queued",
+    RunState.RUNNING: "running",
+    RunState.SUCCEEDED: "succeeded",
+    RunState.FAILED: "failed",
+    RunState.TIMED_OUT: "timed out",
+    RunState.LOST: "lost",
+    RunState.SKIPPED: "skipped",
+    RunState.CANCELLED: "cancelled",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """A finished run with its job. `result` is the CSV bytes, None where there is none."""
+
+    run: Run
+    job: Job
+    preview: Preview = field(default_factory=Preview)
+    result: bytes | None = None
+
+
+def state_words(state: RunState) -> str:
+    """The state as people read it."""
+    return _STATE_WORDS[state]
+
+
+def local_time(moment: datetime, timezone: str) -> str:
+    """`2025-11-09 14:00 CET (+01:00)`: wall clock, abbreviation and offset; seconds only where there are any."""
+    local = moment.astimezone(ZoneInfo(timezone))
+    clock = f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
+    offset = local.isoformat(timespec="minutes")[-6:]
+    name = local.tzname() or ""
+    return f"{clock} {name}" if name == "UTC" else f"{clock} {name} ({offset})"
+
+
+def duration_words(seconds: float | None) -> str:
+    """`12 ms`, `3.4 s`, `2 min 5 s`, `1 h 3 min`; a dash where there is none."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def count_words(count: int | None) -> str:
+    """`18,204`; a dash where it is not known."""
+    return "–" if count is None else f"{count:,}"
+
+
+def subject(report: Report) -> str:
+    """The subject of the mail: the two forms that users of the REST service filter by."""
+    word = "Results" if mail_kind(report) is MailKind.RESULTS else "Failed"
+    return f"Job {word}: {report.run.job_name} - {_stamp(report)}"
+
+
+def mail_kind(report: Report) -> MailKind:
+    """Which kind of mail tells of this run."""
+    return MailKind.RESULTS if report.run.state is RunState.SUCCEEDED else MailKind.FAILURE
+
+
+def _stamp(report: Report) -> str:
+    local = report.run.scheduled_time.astimezone(ZoneInfo(report.job.timezone))
+    return f"{local:%Y-%m-%d %H:%M:%S}"
+
+
+def facts(report: Report) -> tuple[tuple[str, str], ...]:
+    """What everybody wants to know of a run: (label, value), in order, empty ones left out."""
+    run, job = report.run, report.job
+    pairs = (
+        ("Job", run.job_name),
+        ("Description", job.description),
+        ("Owner", job.owner or ""),
+        ("State", state_words(run.state)),
+        ("Scheduled", local_time(run.scheduled_time, job.timezone)),
+        ("Started", local_time(run.started_at, job.timezone) if run.started_at else ""),
+        ("Duration", duration_words(run.duration_seconds) if run.duration_seconds is not None else ""),
+        ("Rows in", count_words(run.rows_in) if run.rows_in is not None else ""),
+        ("Rows out", count_words(run.rows_out) if run.rows_out is not None else ""),
+        ("Trigger", str(run.trigger)),
+        ("Note", run.note),
+        ("Job file", job.path),
+        ("Revision", short_revision(run.revision)),
+        ("Run", run.run_id),
+    )
+    return tuple((label, value) for label, value in pairs if value)
+
+
+def short_revision(revision: str) -> str:
+    """`1a2b3c4d5e6f`, with `+dirty` kept."""
+    commit, plus, dirty = revision.partition("+")
+    return commit[:12] + plus + dirty
+
+
+def result_file_name(report: Report) -> str:
+    """`{job_name}_{scheduled date}.csv`, in the job's zone."""
+    local = report.run.scheduled_time.astimezone(ZoneInfo(report.job.timezone))
+    return f"{report.run.job_name}_{local:%Y-%m-%d}.csv"

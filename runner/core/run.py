@@ -1,0 +1,176 @@
+"""A Fire, the Run it starts, and what goes into and comes out of its execution."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from runner.core.delivery import Delivery
+from runner.core.job import Job
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    LOST = "lost"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    @property
+    def finished(self) -> bool:
+        """True for a state that a run never leaves."""
+        return self not in {RunState.QUEUED, RunState.RUNNING}
+
+    @property
+    def failed(self) -> bool:
+        """True for a state that somebody must be told about."""
+        return self in {RunState.FAILED, RunState.TIMED_OUT, RunState.LOST}
+
+
+class Trigger(StrEnum):
+    """Why a run was started."""
+
+    SCHEDULE = "schedule"
+    MISSED = "missed"
+    MANUAL = "manual"
+
+
+class FailureKind(StrEnum):
+    """Which part of a run failed."""
+
+    FETCH = "fetch"
+    SCRIPT = "script"
+    QUERY = "query"
+    RESULT = "result"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    CPU = "cpu"
+    CRASH = "crash"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    INTERNAL = "internal"
+
+
+def require_aware(moment: datetime, what: str) -> None:
+    """Refuse a datetime without a zone."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{what} must be an aware datetime, not {moment!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Fire:
+    """One due moment of one job.
+
+    `key` is what makes doubling impossible: the nominal local time of a fixed-time expression, the UTC time of a
+    wildcard one. Equal keys of one job are the same fire.
+    """
+
+    scheduled_time: datetime
+    job_name: str
+    key: str
+
+    def __post_init__(self) -> None:
+        require_aware(self.scheduled_time, "scheduled_time")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFailure:
+    """Why a run failed.
+
+    `message` is one sentence, `hint` says what to do now, `traceback` is the script's own (empty where there is
+    none). Secrets are masked before this value is made.
+    """
+
+    kind: FailureKind
+    message: str
+    hint: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What a Fire, or a person, started. Times are aware UTC; `output` is what the script printed, capped."""
+
+    run_id: str
+    job_name: str
+    trigger: Trigger
+    scheduled_time: datetime
+    state: RunState
+    attempt: int = 1
+    fire_key: str | None = None
+    queued_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    rows_in: int | None = None
+    rows_out: int | None = None
+    failure: RunFailure | None = None
+    note: str = ""
+    output: str = ""
+    revision: str = ""
+    digest: str = ""
+    sandbox: str = ""
+    deliveries: tuple[Delivery, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_aware(self.scheduled_time, "scheduled_time")
+        require_aware(self.queued_at, "queued_at")
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """From start to finish; None while it is not finished or where it never started."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOrder:
+    """What goes into an execution: here, or on another machine. References in the job are not yet resolved.
+
+    `project_dir` is the folder that relative locations are resolved against; `run_dir` is this run's own folder,
+    which exists and is empty. Both are absolute.
+    """
+
+    run_id: str
+    job: Job
+    attempt: int
+    scheduled_time: datetime
+    project_dir: str
+    run_dir: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """The first rows of a result as text. `numeric[i]` says that column i is aligned right."""
+
+    columns: tuple[str, ...] = ()
+    numeric: tuple[bool, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    total_rows: int = 0
+    total_columns: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOutcome:
+    """What comes out of an execution; never an exception.
+
+    `state` is succeeded, failed, timed_out or cancelled. `result_file` is the CSV, a name inside `run_dir`; None
+    unless the run succeeded. `output` is what the script printed, capped; `sandbox` the level it ran at.
+    """
+
+    run_id: str
+    state: RunState
+    started_at: datetime
+    finished_at: datetime
+    rows_in: int | None = None
+    rows_out: int | None = None
+    result_file: str | None = None
+    result_bytes: int = 0
+    preview: Preview = field(default_factory=Preview)
+    output: str = ""
+    failure: RunFailure | None = None
+    sandbox: str = ""

@@ -1,0 +1,1 @@
+"""Report → Mail → Delivery."""

@@ -1,0 +1,1 @@
+"""RunOrder → RunOutcome in a sandboxed child process."""

@@ -1,0 +1,1 @@
+"""A DataSource → a file in the run's folder."""

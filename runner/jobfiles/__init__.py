@@ -1,0 +1,1 @@
+"""Text → Job: read, parse, check against the schema, lint, load a folder, watch it."""

@@ -1,0 +1,102 @@
+"""Log lines: one format for the terminal and the file, the job's name in brackets on every line of its run."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
+
+from runner.errors import SettingsError
+from runner.settings import LogSettings
+
+_job_name: ContextVar[str] = ContextVar("job_name", default="")
+_run_id: ContextVar[str] = ContextVar("run_id", default="")
+
+TEXT_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - [%(filename)s:%(lineno)d] - %(job)s%(message)s"
+DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
+_COLOURS = {"DEBUG": "36", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+
+
+@contextmanager
+def run_context(job_name: str, run_id: str = "") -> Iterator[None]:
+    """Every line logged inside carries the job's name."""
+    name, run = _job_name.set(job_name), _run_id.set(run_id)
+    try:
+        yield
+    finally:
+        _job_name.reset(name)
+        _run_id.reset(run)
+
+
+class _AddRun(logging.Filter):
+    """Puts the run of the current context on the record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.job_name = _job_name.get()
+        record.run_id = _run_id.get()
+        record.job = f"[{_job_name.get()}] " if _job_name.get() else ""
+        return True
+
+
+class _TextFormatter(logging.Formatter):
+    def __init__(self, *, coloured: bool) -> None:
+        super().__init__(TEXT_FORMAT, DATE_FORMAT)
+        self._coloured = coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        if not self._coloured:
+            return line
+        return f"\x1b[{_COLOURS.get(record.levelname, '0')}m{line}\x1b[0m"
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        document = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "file": record.filename,
+            "line": record.lineno,
+            "message": record.getMessage(),
+            "job_name": getattr(record, "job_name", "") or None,
+            "run_id": getattr(record, "run_id", "") or None,
+        }
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return json.dumps(document, ensure_ascii=False)
+
+
+def configure_logging(settings: LogSettings, *, no_color: bool = False) -> None:
+    """Send the lines of `runner` and of warnings to standard error and, where set, to the log file.
+
+    Raises:
+        SettingsError: the log file cannot be opened.
+    """
+    coloured = sys.stderr.isatty() and not no_color
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    formatters: list[logging.Formatter] = [_TextFormatter(coloured=coloured)]
+    if settings.file is not None:
+        try:
+            settings.file.parent.mkdir(parents=True, exist_ok=True)
+            # Reopened when it is moved away, so that logrotate works without a signal.
+            handlers.append(WatchedFileHandler(settings.file, encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(
+                f"LOG_FILE={settings.file} cannot be written: {error.strerror}",
+                hint="Use a writable path, or none.",
+            ) from error
+        formatters.append(_TextFormatter(coloured=False))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    for handler, formatter in zip(handlers, formatters, strict=True):
+        handler.setFormatter(_JsonFormatter() if settings.format == "json" else formatter)
+        handler.addFilter(_AddRun())
+        root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("runner").setLevel(settings.level)
+    logging.captureWarnings(capture=True)

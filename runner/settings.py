@@ -1,0 +1,236 @@
+"""The environment, and `.env`, as one frozen value."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from runner.errors import SettingsError
+
+T = TypeVar("T")
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_FORMATS = ("text", "json")
+SANDBOX_MODES = ("strict", "best-effort", "off")
+
+
+class Secret:
+    """A text that never shows itself: `repr` and `str` are masked, `reveal()` gives it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret('***')" if self._value else "Secret('')"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SmtpSettings:
+    """How mails leave. Without a host they are kept as files."""
+
+    host: str = ""
+    port: int = 587
+    user: str = ""
+    password: Secret = field(default_factory=lambda: Secret(""))
+    from_email: str = "runner@localhost"
+    use_tls: bool = True
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StatusSettings:
+    """Where the read-only HTTP endpoint listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token: Secret = field(default_factory=lambda: Secret(""))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogSettings:
+    """Where and how log lines are written."""
+
+    level: str = "INFO"
+    file: Path | None = None
+    format: str = "text"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything the environment decides. Paths are absolute; times are seconds."""
+
+    jobs_dir: Path
+    storage_path: Path
+    timezone: str = "UTC"
+    script_timeout: float = 300.0
+    api_fetch_timeout: float = 30.0
+    max_concurrent_runs: int = 2
+    run_retention_days: int = 90
+    sandbox: str = "strict"
+    smtp: SmtpSettings = field(default_factory=SmtpSettings)
+    status: StatusSettings = field(default_factory=StatusSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+    @property
+    def project_dir(self) -> Path:
+        """The folder that holds `jobs.d`: relative locations are resolved against it."""
+        return self.jobs_dir.parent
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder of the database, of kept mails and of run directories."""
+        return self.storage_path.parent
+
+    @property
+    def mail_dir(self) -> Path:
+        """Where mails are kept when no SMTP server is set."""
+        return self.state_dir / "mail"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where each run has its own folder."""
+        return self.state_dir / "runs"
+
+
+def read_environment(folder: Path) -> dict[str, str]:
+    """The process environment, with `.env` of `folder` below it: what is set already wins."""
+    values: dict[str, str] = {}
+    env_file = folder / ".env"
+    if env_file.is_file():
+        from dotenv import dotenv_values
+
+        try:
+            values = {name: value for name, value in dotenv_values(env_file).items() if value is not None}
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"{env_file} cannot be read: {error}", hint="Mend the file, or remove it."
+            ) from error
+    return {**values, **os.environ}
+
+
+def load_settings(environ: Mapping[str, str], *, folder: Path) -> Settings:
+    """Settings from an environment; relative paths are those of `folder`. An empty value means the default.
+
+    Raises:
+        SettingsError: a value that cannot be used; the message names the setting and what it takes.
+    """
+    read = _Reader(environ, folder)
+    return Settings(
+        jobs_dir=read.path("JOBS_DIR", "jobs.d"),
+        storage_path=read.path("JOB_STORAGE_PATH", "data/runner.db"),
+        timezone=read.timezone("TIMEZONE", "UTC"),
+        script_timeout=read.positive("SCRIPT_TIMEOUT", 300.0),
+        api_fetch_timeout=read.positive("API_FETCH_TIMEOUT", 30.0),
+        max_concurrent_runs=read.whole("MAX_CONCURRENT_RUNS", os.cpu_count() or 1, low=1, high=1024),
+        run_retention_days=read.whole("RUN_RETENTION_DAYS", 90, low=1, high=36500),
+        sandbox=read.choice("SANDBOX", "strict", SANDBOX_MODES),
+        smtp=SmtpSettings(
+            host=read.text("SMTP_HOST"),
+            port=read.whole("SMTP_PORT", 587, low=1, high=65535),
+            user=read.text("SMTP_USER"),
+            password=Secret(read.text("SMTP_PASSWORD")),
+            from_email=read.text("SMTP_FROM_EMAIL") or read.text("SMTP_USER") or "runner@localhost",
+            use_tls=read.boolean("SMTP_USE_TLS", default=True),
+            ca_file=read.optional_path("SMTP_CA_FILE"),
+        ),
+        status=StatusSettings(
+            host=read.text("STATUS_HOST") or "127.0.0.1",
+            port=read.whole("STATUS_PORT", 8000, low=0, high=65535),
+            token=Secret(read.text("STATUS_TOKEN")),
+        ),
+        log=LogSettings(
+            level=read.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
+            file=read.optional_path("LOG_FILE"),
+            format=read.choice("LOG_FORMAT", "text", LOG_FORMATS),
+        ),
+    )
+
+
+class _Reader:
+    """Reads one setting at a time, and says which one is wrong."""
+
+    def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
+        self._environ = environ
+        self._folder = folder
+
+    def text(self, name: str) -> str:
+        return self._environ.get(name, "").strip()
+
+    def path(self, name: str, default: str) -> Path:
+        return Path(os.path.normpath(self._folder.absolute() / Path(self.text(name) or default).expanduser()))
+
+    def optional_path(self, name: str) -> Path | None:
+        return self.path(name, "") if self.text(name) else None
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        given = self.text(name)
+        if not given:
+            return default
+        for choice in choices:
+            if given.lower() == choice.lower():
+                return choice
+        raise SettingsError(f"{name}={given!r} is not known", hint=f"Use one of: {', '.join(choices)}.")
+
+    def boolean(self, name: str, *, default: bool) -> bool:
+        given = self.text(name).lower()
+        if not given:
+            return default
+        if given in {"true", "1", "yes", "on"}:
+            return True
+        if given in {"false", "0", "no", "off"}:
+            return False
+        raise SettingsError(
+            f"{name}={given!r} is neither true nor false", hint=f"Write {name}=true or {name}=false."
+        )
+
+    def whole(self, name: str, default: int, *, low: int, high: int) -> int:
+        value = self._number(name, default, int, "a whole number")
+        if not low <= value <= high:
+            raise SettingsError(f"{name}={value} is out of range", hint=f"Use {low} to {high}.")
+        return value
+
+    def positive(self, name: str, default: float) -> float:
+        value = self._number(name, default, float, "a number of seconds")
+        if not 0 < value <= 30 * 86400:
+            raise SettingsError(
+                f"{name}={value:g} is out of range", hint="Use more than 0 and at most 30 days, in seconds."
+            )
+        return value
+
+    def timezone(self, name: str, default: str) -> str:
+        given = self.text(name) or default
+        try:
+            ZoneInfo(given)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise SettingsError(
+                f"{name}={given!r} is no time zone", hint="Use an IANA name such as Europe/Berlin, or UTC."
+            ) from error
+        return given
+
+    def _number(self, name: str, default: T, convert: Callable[[str], T], what: str) -> T:
+        given = self.text(name)
+        if not given:
+            return default
+        try:
+            return convert(given)
+        except ValueError as error:
+            raise SettingsError(f"{name}={given!r} is not {what}", hint=f"Write {name}={default}.") from error

@@ -1,0 +1,1 @@
+"""Run history, schedule cursors and outbox: the one database."""
