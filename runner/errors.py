@@ -52,3 +52,7 @@ class ExecutionError(RunnerError):
 
 class StatusError(RunnerError):
     """The HTTP endpoint could not be opened."""
+
+
+class FetchError(RunnerError):
+    """The data of a run could not be had: the source, a reference in it, or the time ran out. Masked."""

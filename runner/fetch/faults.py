@@ -1,0 +1,153 @@
+"""What went wrong with a request, in words: the host, and what to check."""
+
+import html
+import re
+import socket
+import ssl
+from http import HTTPStatus
+
+import requests
+import urllib3
+
+from runner.errors import FetchError
+from runner.fetch.references import References
+from runner.fetch.request import host_of, shown_url
+
+EXCERPT_BYTES = 8 * 1024
+_EXCERPT_CHARACTERS = 500
+_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^<>]*>", re.IGNORECASE | re.DOTALL)
+_HINTS = {
+    400: "The server does not understand the request: check `params`, `headers` and `body`.",
+    401: "The server wants to know who asks: check `auth` or `headers`, and that the credentials are still valid.",
+    403: "The credentials are known but may not read this: ask for the right, or check `auth` and `headers`.",
+    404: "Nothing is there: check `location` and `params`.",
+    405: "Check `method`.",
+    407: "The proxy wants credentials: check https_proxy in the environment of the service.",
+    429: "Too many requests: run the job less often, or at another minute.",
+}
+
+
+def deadline_fault(url: str, seconds: float) -> FetchError:
+    """The whole time is over."""
+    return FetchError(
+        f"{shown_url(url)} was not fetched within {seconds:g} s",
+        hint="The server is slow or silent. Ask for less data, or raise API_FETCH_TIMEOUT.",
+    )
+
+
+def status_fault(response: requests.Response, url: str, excerpt: bytes, references: References) -> FetchError:
+    """An answer that is no success: status, reason and the first part of the body, on one line."""
+    status = response.status_code
+    try:
+        phrase = response.reason or HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    head = " ".join(
+        filter(None, (f"HTTP {status}", one_line(references.mask(phrase))[:100], "from", shown_url(url)))
+    )
+    body = body_text(response.headers.get("content-type", ""), excerpt, references)
+    default = "The server failed; it may be well again at the next run." if status >= 500 else "Check `location`."
+    return FetchError(f"{head}: {body}" if body else head, hint=_HINTS.get(status, default))
+
+
+def body_text(content_type: str, excerpt: bytes, references: References) -> str:
+    """The first 500 characters of a body as one line of plain text, masked.
+
+    Args:
+        excerpt: the first `EXCERPT_BYTES` of the body, or less.
+    """
+    if not excerpt:
+        return ""
+    if b"\0" in excerpt[:1024]:
+        return "(no text)"
+    charset = re.search(r"charset=\"?([\w-]+)", content_type, re.IGNORECASE)
+    try:
+        text = excerpt.decode(charset[1] if charset else "utf-8", "replace")
+    except (LookupError, ValueError):
+        text = excerpt.decode("utf-8", "replace")
+    # Masked before it is cut and folded: half a secret would no longer be recognised.
+    text = references.mask_cut(text)
+    if text.lstrip().startswith("<"):
+        text = references.mask(html.unescape(_TAGS.sub(" ", text)))
+    line = one_line(text)
+    return line if len(line) <= _EXCERPT_CHARACTERS else line[:_EXCERPT_CHARACTERS] + "…"
+
+
+def one_line(text: str) -> str:
+    """White space folded, control and invisible characters as escapes."""
+    folded = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in folded)
+
+
+def request_fault(error: Exception, url: str, seconds: float) -> FetchError:
+    """A request that got no whole answer. The text of `error` may hold a query: unused."""
+    host = host_of(url)
+    causes = tuple(_causes(error))
+    if isinstance(error, requests.TooManyRedirects):
+        return FetchError(str(error), hint="Write the final address into `location`.")
+    if _find(causes, ssl.SSLError, urllib3.exceptions.SSLError):
+        return _tls_fault(causes, host)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return FetchError(
+            f"the proxy on the way to {host} does not answer{_reason(causes)}",
+            hint="Check http_proxy, https_proxy and no_proxy in the environment of the service.",
+        )
+    if _find(causes, socket.gaierror):
+        return FetchError(
+            f"the host {host} is not known to the name service",
+            hint="Check the spelling in `location`, and the DNS of this machine.",
+        )
+    if isinstance(error, requests.Timeout) or _find(causes, TimeoutError, urllib3.exceptions.ReadTimeoutError):
+        return deadline_fault(url, seconds)
+    if _find(causes, urllib3.exceptions.NewConnectionError):
+        return FetchError(
+            f"no connection to {host}{_reason(causes)}",
+            hint="Check host and port in `location`, that the server runs, and that this machine may reach it.",
+        )
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return FetchError(f"the answer of {host} says it is compressed, and cannot be unpacked")
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+        return FetchError(
+            f"{shown_url(url)} cannot be requested", hint="Check `location`, and the proxy variables."
+        )
+    return FetchError(
+        f"the connection to {host} broke off{_reason(causes)}",
+        hint="The server, or something on the way, ended the answer early; see its log.",
+    )
+
+
+def _tls_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return FetchError(
+                f"the certificate of {host} is not accepted: {cause.verify_message}",
+                hint="For an authority of your own, name its file in REQUESTS_CA_BUNDLE.",
+            )
+    reason = next((cause.reason for cause in causes if isinstance(cause, ssl.SSLError) and cause.reason), "")
+    return FetchError(
+        f"no TLS connection to {host}" + (f": {reason.replace('_', ' ').lower()}" if reason else ""),
+        hint="Check that the port speaks https.",
+    )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error, and what lies under it: causes, contexts, and the `reason` of urllib3's errors."""
+    found: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, BaseException) and not any(item is seen for seen in found):
+            found.append(item)
+            todo += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+    return found
+
+
+def _find(causes: tuple[BaseException, ...], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(cause, kinds) for cause in causes)
+
+
+def _reason(causes: tuple[BaseException, ...]) -> str:
+    for cause in causes:
+        if isinstance(cause, OSError) and isinstance(cause.errno, int) and cause.strerror:
+            return f": {cause.strerror}"
+    return ""

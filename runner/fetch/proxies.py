@@ -1,0 +1,63 @@
+"""Proxies and certificate authorities, from the run's environment.
+
+requests reads the process environment, and with it `.netrc`, whose credentials no job has asked for. So that is
+switched off, and what is wanted is read here.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from runner.errors import FetchError
+
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+def proxies_for(url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The proxy for an address, in the form that requests takes; empty where it is reached directly.
+
+    Reads `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, in lower case first, then in upper case.
+    """
+    parts = urlsplit(url)
+    proxy = _variable(environ, f"{parts.scheme}_proxy") or _variable(environ, "all_proxy")
+    if not proxy or _bypassed(parts.netloc, parts.hostname or "", _variable(environ, "no_proxy")):
+        return {}
+    return {parts.scheme: proxy if "://" in proxy else f"http://{proxy}"}
+
+
+def ca_bundle(environ: Mapping[str, str]) -> str | bool:
+    """The file or folder of trusted authorities; True for the usual ones. Never False.
+
+    Raises:
+        FetchError: the environment names one that is not there.
+    """
+    for name in _CA_VARIABLES:
+        value = environ.get(name)
+        if value:
+            if not Path(value).exists():
+                raise FetchError(f"{name} names {value}, which is not there", hint=f"Mend or remove {name}.")
+            return value
+    return True
+
+
+def _variable(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(name) or environ.get(name.upper()) or ""
+
+
+def _bypassed(netloc: str, host: str, no_proxy: str) -> bool:
+    """Whether `no_proxy` names this host: `*`, a host or domain, host:port, or a network."""
+    for entry in (part.strip().lower() for part in no_proxy.split(",")):
+        domain = entry.removeprefix("*").lstrip(".")
+        if entry == "*" or (domain and any(f".{name}".endswith(f".{domain}") for name in (host, netloc.lower()))):
+            return True
+        if _in_network(host, entry):
+            return True
+    return False
+
+
+def _in_network(host: str, entry: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return False

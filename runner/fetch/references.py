@@ -1,0 +1,137 @@
+"""Resolves the `${…}` references of a source, and remembers what must not be shown."""
+
+import base64
+import html
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping
+from urllib.parse import quote, quote_plus
+
+from runner.core.references import MASK, Reference, ReferenceKind, ReferenceSyntaxError, mask, substitute
+from runner.errors import FetchError
+
+_FILE_LIMIT = 64 * 1024
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
+
+
+class References:
+    """Resolves the references of one source. Values from the environment and from files are secrets.
+
+    Args:
+        environ: what `${env:NAME}` reads.
+        facts: what `${run:fact}` reads.
+    """
+
+    def __init__(self, environ: Mapping[str, str], facts: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._facts = facts
+        self._secrets: set[str] = set()
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Every form of every secret met so far."""
+        return frozenset(self._secrets)
+
+    def resolve(self, text: str, used_in: str) -> str:
+        """The text with its references replaced.
+
+        Args:
+            used_in: where the text stands, for the message: `data_source.headers.X-Api-Key`.
+
+        Raises:
+            FetchError: a reference that cannot be resolved; it names the reference and `used_in`, never a value.
+        """
+        try:
+            return substitute(text, lambda reference: self._value(reference, used_in))
+        except ReferenceSyntaxError as error:
+            raise FetchError(f"{used_in}: {error}", hint="`runner validate` shows the place.") from None
+
+    def resolve_json(self, text: str, used_in: str) -> str:
+        """JSON text with the references in its strings replaced: a value never breaks out of its string."""
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise FetchError(f"{used_in} is no JSON: {error}", hint="`runner validate` shows the place.") from None
+        return json.dumps(self._resolve_node(document, used_in), ensure_ascii=False)
+
+    def add_secret(self, value: str) -> None:
+        """Mask this value from now on, also as it looks in a URL, in JSON, in HTML and in base64."""
+        if not value:
+            return
+        encoded = base64.b64encode(value.encode("utf-8", "surrogateescape")).decode("ascii")
+        in_urls = {quote(value, safe="", errors="replace"), quote(value, errors="replace"), quote_plus(value)}
+        self._secrets |= {value, value.strip(), encoded, encoded.rstrip("=")}
+        self._secrets |= in_urls | {_PERCENT.sub(lambda match: match[0].lower(), form) for form in in_urls}
+        self._secrets |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], html.escape(value)}
+        self._secrets -= {""}
+
+    def mask(self, text: str) -> str:
+        """The text with every secret replaced by `***`."""
+        return mask(text, self._secrets)
+
+    def mask_cut(self, text: str) -> str:
+        """As `mask`, for a text whose end was cut off: the beginning of a secret at its end is masked too."""
+        masked = self.mask(text)
+        for secret in self._secrets:
+            for length in range(min(len(secret) - 1, len(masked)), 3, -1):
+                if masked.endswith(secret[:length]):
+                    return masked[:-length] + MASK
+        return masked
+
+    def _resolve_node(self, node: object, used_in: str) -> object:
+        if isinstance(node, str):
+            return self.resolve(node, used_in)
+        if isinstance(node, list):
+            return [self._resolve_node(item, f"{used_in}[{index}]") for index, item in enumerate(node)]
+        if isinstance(node, dict):
+            return {key: self._resolve_node(value, f"{used_in}.{key}") for key, value in node.items()}
+        return node
+
+    def _value(self, reference: Reference, used_in: str) -> str:
+        if reference.kind is ReferenceKind.RUN:
+            return self._facts[reference.name]
+        if reference.kind is ReferenceKind.ENV:
+            value = self._from_environment(reference.name, used_in)
+        else:
+            value = _from_file(reference.name, used_in)
+        self.add_secret(value)
+        return value
+
+    def _from_environment(self, name: str, used_in: str) -> str:
+        value = self._environ.get(name)
+        if not value:
+            raise FetchError(
+                f"${{env:{name}}} in {used_in}: the variable {name} is {'empty' if value == '' else 'not set'}",
+                hint=f"Set {name} in the environment of the service, or in .env, and start it again.",
+            )
+        return value
+
+
+def _from_file(path: str, used_in: str) -> str:
+    place = f"${{file:{path}}} in {used_in}"
+    hint = "The service's user must be able to read this file; mount or create it."
+    try:
+        # Non-blocking, so that a FIFO without a writer does not hold the run.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise FetchError(f"{place}: this is no regular file", hint="Name a file that holds the value.")
+            with open(handle, "rb", closefd=False) as file:
+                content = file.read(_FILE_LIMIT + 1)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise FetchError(f"{place}: {error.strerror}", hint=hint) from None
+    except ValueError:
+        raise FetchError(f"{place}: this is no path", hint=hint) from None
+    if len(content) > _FILE_LIMIT:
+        raise FetchError(f"{place}: the file is larger than 64 KiB", hint="A value of a request is a short text.")
+    try:
+        value = content.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise FetchError(f"{place}: the file is no UTF-8 text", hint="Write the value as plain text.") from None
+    if not value:
+        raise FetchError(f"{place}: the file is empty", hint="Write the value into it.")
+    return value

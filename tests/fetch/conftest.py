@@ -1,0 +1,146 @@
+import http.server
+import ssl
+import threading
+from pathlib import Path
+
+import pytest
+import trustme
+
+from runner.core.job import DataSource, FileType, SourceType
+from runner.core.references import run_facts
+from runner.fetch.fetching import FetchContext, fetch
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A real HTTP server: `routes` maps a path to a function of the handler; `seen` keeps what was asked."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self):
+        self.routes = {}
+        self.seen = []
+        self.ending = threading.Event()
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def handle_error(self, request, client_address):
+        """A client that hung up is what these tests are about."""
+
+    def url(self, path="/", host="127.0.0.1", scheme="http"):
+        return f"{scheme}://{host}:{self.server_port}{path}"
+
+    def answer(self, path, body=b"", *, status=200, content_type="application/json", **headers):
+        def route(handler):
+            handler.send_response(status)
+            handler.send_header("Content-Type", content_type)
+            handler.send_header("Content-Length", str(len(body)))
+            for name, value in headers.items():
+                handler.send_header(name.replace("_", "-"), value)
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        self.routes[path] = route
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        self.server.seen.append((self.command, self.path, dict(self.headers.items()), self.rfile.read(length)))
+        self.server.routes[self.path.partition("?")[0]](self)
+
+    do_POST = do_GET
+
+    def log_message(self, *args):
+        pass
+
+
+def _serve(server):
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def make_server():
+    opened = []
+
+    def make(tls=None):
+        server = Server()
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        opened.append((server, _serve(server)))
+        return server
+
+    yield make
+    for server, thread in opened:
+        server.ending.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def server(make_server):
+    return make_server()
+
+
+@pytest.fixture(scope="session")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_context(authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def make_context(tmp_path):
+    def make(**changes):
+        from datetime import UTC, datetime
+
+        project, run_dir = tmp_path / "project", tmp_path / "run"
+        project.mkdir(exist_ok=True)
+        run_dir.mkdir(exist_ok=True)
+        facts = run_facts(
+            job_name="sales",
+            run_id="01k9m",
+            attempt=1,
+            scheduled_time=datetime(2025, 11, 9, 13, 0, tzinfo=UTC),
+            timezone="Europe/Berlin",
+        )
+        values = {
+            "project_dir": project,
+            "run_dir": run_dir,
+            "environ": {},
+            "facts": facts,
+            "timeout_seconds": 5.0,
+            "cancelled": threading.Event(),
+        }
+        return FetchContext(**{**values, **changes})
+
+    return make
+
+
+@pytest.fixture
+def fetch_api(make_context):
+    """Fetch an address: settings of the source and of the context by keyword."""
+
+    def run(location, *, environ=None, timeout_seconds=5.0, cancelled=None, file_type=FileType.JSON, **source):
+        return fetch(
+            DataSource(source_type=SourceType.API, location=location, format=file_type, **source),
+            make_context(
+                environ=environ or {}, timeout_seconds=timeout_seconds, cancelled=cancelled or threading.Event()
+            ),
+        )
+
+    return run
+
+
+@pytest.fixture
+def ca_file(authority, tmp_path):
+    path: Path = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path

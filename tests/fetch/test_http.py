@@ -1,0 +1,418 @@
+import base64
+import gzip
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from runner import __version__
+from runner.core.job import Auth, AuthType, FileType
+from runner.errors import FetchError
+from runner.fetch.deadline import Deadline
+
+ROWS = b'[{"a": 1}, {"a": 2}]'
+
+
+def test_the_body_is_spooled_into_the_run_folder(server, fetch_api, make_context):
+    server.answer("/sales", ROWS)
+    fetched = fetch_api(server.url("/sales"))
+    assert fetched.path == make_context().run_dir / "input.json"
+    assert fetched.path.read_bytes() == ROWS
+    assert (fetched.bytes, fetched.in_place) == (len(ROWS), False)
+    assert fetched.description == f"HTTP 200 from {server.url('/sales')}, 20 bytes"
+    assert server.seen[0][2]["user-agent"] == f"runner/{__version__}"
+
+
+def test_method_headers_params_and_body_are_sent(server, fetch_api):
+    server.answer("/query", ROWS)
+    fetched = fetch_api(
+        server.url("/query"),
+        method="POST",
+        headers=(("X-Api-Key", "${env:KEY}"),),
+        params=(("day", "${run:scheduled_date}"), ("tag", "a b"), ("tag", "c")),
+        body='{"name": "${env:NAME}"}',
+        environ={"KEY": "k-12345", "NAME": 'Jürgen "J"'},
+    )
+    method, path, headers, body = server.seen[0]
+    assert (method, path) == ("POST", "/query?day=2025-11-09&tag=a+b&tag=c")
+    assert headers["x-api-key"] == "k-12345"
+    assert headers["content-type"] == "application/json"
+    assert json.loads(body) == {"name": 'Jürgen "J"'}
+    assert "k-12345" in fetched.secrets
+    assert "?" not in fetched.description
+
+
+@pytest.mark.parametrize(
+    ("auth", "expected"),
+    [
+        (Auth(type=AuthType.BEARER, token="${env:PW}"), "Bearer pässword"),
+        (Auth(type=AuthType.BASIC, username="anna", password="${env:PW}"), "Basic YW5uYTpww6Rzc3dvcmQ="),
+    ],
+)
+def test_credentials(server, fetch_api, auth, expected):
+    server.answer("/", ROWS)
+    fetch_api(server.url(), auth=auth, environ={"PW": "pässword"})
+    assert server.seen[0][2]["authorization"] == expected
+
+
+def test_user_and_password_in_the_address_are_sent_and_never_shown(server, fetch_api):
+    server.answer("/", b"no", status=403)
+    with pytest.raises(FetchError) as caught:
+        fetch_api(f"http://anna:hunter22@127.0.0.1:{server.server_port}/")
+    assert server.seen[0][2]["authorization"] == "Basic " + base64.b64encode(b"anna:hunter22").decode()
+    assert "hunter22" not in caught.value.message
+    assert "anna" not in caught.value.message
+
+
+def test_netrc_is_not_read(server, fetch_api, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login anna password hunter22\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server.answer("/", ROWS)
+    fetch_api(server.url())
+    assert "authorization" not in {name.lower() for name in server.seen[0][2]}
+
+
+def test_a_status_of_400_and_more_shows_the_first_part_of_the_body(server, fetch_api):
+    body = b'{"error":\n "no such\x1b[31m report k-12345"}' + b"x" * 2000
+    server.answer("/gone", body, status=404)
+    with pytest.raises(FetchError) as caught:
+        fetch_api(server.url("/gone"), params=(("key", "${env:KEY}"),), environ={"KEY": "k-12345"})
+    message = caught.value.message
+    prefix = f"HTTP 404 Not Found from {server.url('/gone')}: "
+    assert message.startswith(prefix + '{"error": "no such\\x1b[31m report ***"}xxx')
+    assert len(message) == len(prefix) + 501
+    assert "location" in caught.value.hint
+
+
+def test_an_error_page_is_shown_as_text(server, fetch_api):
+    page = b"<html><head><style>b{}</style></head><body><h1>Bad &amp; broken</h1><p>Try later</p></body></html>"
+    server.answer("/", page, status=502, content_type="text/html")
+    with pytest.raises(FetchError, match=r"Bad Gateway from .*: Bad & broken Try later$"):
+        fetch_api(server.url())
+
+
+def test_an_error_without_text_is_only_a_status(server, fetch_api):
+    server.answer("/", b"\x00\x01\x02", status=500, content_type="application/octet-stream")
+    with pytest.raises(FetchError, match=r"HTTP 500 .*: \(no text\)$"):
+        fetch_api(server.url())
+
+
+def test_the_echo_of_a_credential_is_masked(server, fetch_api):
+    encoded = base64.b64encode(b"anna:hunter22").decode()
+    server.answer("/", f"bad header Basic {encoded}, password hunter22".encode(), status=401)
+    with pytest.raises(FetchError) as caught:
+        fetch_api(
+            server.url(),
+            auth=Auth(type=AuthType.BASIC, username="anna", password="${env:PW}"),
+            environ={"PW": "hunter22"},
+        )
+    assert caught.value.message.endswith("bad header Basic ***, password ***")
+    assert caught.value.__context__ is None
+
+
+def test_a_server_that_never_answers_ends_at_the_deadline(server, fetch_api):
+    server.routes["/"] = lambda handler: server.ending.wait(5)
+    began = time.monotonic()
+    with pytest.raises(FetchError, match=r"was not fetched within 0.4 s") as caught:
+        fetch_api(server.url(), timeout_seconds=0.4)
+    assert time.monotonic() - began < 1.0
+    assert "API_FETCH_TIMEOUT" in caught.value.hint
+
+
+def dribble(server, head, drop=b"x"):
+    """Sends `head` at once and then a byte every 50 ms: no single read ever times out."""
+
+    def route(handler):
+        handler.wfile.write(head)
+        while not server.ending.wait(0.05):
+            handler.wfile.write(drop)
+
+    server.routes["/"] = route
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Slow: ",
+        b"HTTP/1.1 500 No\r\nContent-Length: 1000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+    ids=["body", "header", "error-body", "no-length"],
+)
+def test_a_dribbling_server_ends_at_the_deadline(server, fetch_api, head):
+    dribble(server, head)
+    began = time.monotonic()
+    with pytest.raises(FetchError, match="was not fetched within"):
+        fetch_api(server.url(), timeout_seconds=0.4)
+    assert time.monotonic() - began < 1.0
+
+
+def test_a_silent_tls_handshake_ends_at_the_deadline(fetch_api):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        began = time.monotonic()
+        with pytest.raises(FetchError, match="was not fetched within"):
+            fetch_api(f"https://127.0.0.1:{listening.getsockname()[1]}/", timeout_seconds=0.4)
+        assert time.monotonic() - began < 1.0
+
+
+def test_a_thread_that_nothing_can_wake_is_left_behind():
+    release = threading.Event()
+    began = time.monotonic()
+    with pytest.raises(Exception) as caught:
+        Deadline(0.2, threading.Event()).run(lambda: release.wait(5))
+    assert type(caught.value).__name__ == "DeadlinePassedError"
+    assert time.monotonic() - began < 1.0
+    release.set()
+
+
+def test_a_cancelled_run_stops_fetching(server, fetch_api):
+    dribble(server, b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    cancelled = threading.Event()
+    threading.Timer(0.2, cancelled.set).start()
+    began = time.monotonic()
+    with pytest.raises(FetchError, match="cancelled"):
+        fetch_api(server.url(), timeout_seconds=30, cancelled=cancelled)
+    assert time.monotonic() - began < 1.2
+
+
+def test_compressed_bodies_are_unpacked(server, fetch_api):
+    server.answer("/", gzip.compress(ROWS), Content_Encoding="gzip")
+    assert fetch_api(server.url()).path.read_bytes() == ROWS
+
+
+def test_max_bytes_counts_unpacked_bytes(server, fetch_api, make_context):
+    server.answer("/", gzip.compress(b"1" * 50_000_000), Content_Encoding="gzip")
+    with pytest.raises(FetchError, match=r"goes on, more than the 1.0 MB that `max_bytes` allows") as caught:
+        fetch_api(server.url(), max_bytes=1_000_000)
+    assert "data_source.max_bytes" in caught.value.hint
+    assert (make_context().run_dir / "input.json").stat().st_size <= 1_000_000
+
+
+def test_an_announced_body_that_is_too_large_is_not_read(server, fetch_api):
+    def route(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000000\r\n\r\n")
+        server.ending.wait(5)
+
+    server.routes["/"] = route
+    with pytest.raises(FetchError, match=r"is 5.0 GB long, more than the 1.0 kB"):
+        fetch_api(server.url(), max_bytes=1000)
+
+
+def test_a_body_of_exactly_max_bytes_is_taken(server, fetch_api):
+    server.answer("/", ROWS)
+    assert fetch_api(server.url(), max_bytes=len(ROWS)).bytes == len(ROWS)
+
+
+def test_a_body_that_breaks_off_is_no_data(server, fetch_api):
+    def route(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n[1,")
+
+    server.routes["/"] = route
+    with pytest.raises(FetchError, match=r"the connection to .* broke off"):
+        fetch_api(server.url())
+
+
+def test_a_body_that_cannot_be_unpacked(server, fetch_api):
+    server.answer("/", b"this is no gzip", Content_Encoding="gzip")
+    with pytest.raises(FetchError, match="cannot be unpacked"):
+        fetch_api(server.url())
+
+
+@pytest.mark.parametrize("status", [200, 204])
+def test_an_empty_body_is_told(server, fetch_api, status):
+    server.answer("/", b"", status=status)
+    with pytest.raises(FetchError, match=f"HTTP {status} from .* has an empty body"):
+        fetch_api(server.url())
+
+
+def test_no_records_are_a_good_ndjson_body(server, fetch_api):
+    server.answer("/", b"")
+    assert fetch_api(server.url(), file_type=FileType.NDJSON).bytes == 0
+
+
+@pytest.mark.parametrize("file_type", [FileType.JSON, FileType.CSV, FileType.PARQUET])
+def test_a_login_page_is_no_data(server, fetch_api, file_type):
+    page = b"\n<!DOCTYPE html><html><title>Log in</title><form>Password</form></html>"
+    server.answer("/", page, content_type="text/html")
+    with pytest.raises(
+        FetchError, match=f"answers a web page where {file_type} was expected: Log in Password"
+    ) as caught:
+        fetch_api(server.url(), file_type=file_type)
+    assert "login" in caught.value.hint
+
+
+def test_good_json_under_the_wrong_content_type_is_taken(server, fetch_api):
+    server.answer("/", ROWS, content_type="text/html")
+    assert fetch_api(server.url()).bytes == len(ROWS)
+
+
+def test_redirects_on_the_same_host_keep_the_credentials(server, fetch_api):
+    server.answer("/old", status=302, Location="/new?page=1")
+    server.answer("/new", ROWS)
+    fetched = fetch_api(
+        server.url("/old"), headers=(("X-Api-Key", "k-12345"),), auth=Auth(type=AuthType.BEARER, token="t-12345")
+    )
+    assert server.seen[1][2]["x-api-key"] == "k-12345"
+    assert server.seen[1][2]["authorization"] == "Bearer t-12345"
+    assert fetched.description.startswith(f"HTTP 200 from {server.url('/new')}?…")
+
+
+@pytest.mark.parametrize("elsewhere", ["port", "host"])
+def test_credentials_never_travel_to_another_host(server, make_server, fetch_api, elsewhere):
+    other = make_server() if elsewhere == "port" else server
+    host = "127.0.0.1" if elsewhere == "port" else "localhost"
+    server.answer("/old", status=307, Location=other.url("/new", host=host))
+    other.answer("/new", ROWS)
+    fetch_api(
+        server.url("/old"),
+        headers=(("X-Api-Key", "${env:KEY}"), ("Cookie", "k-12345"), ("Accept-Language", "de")),
+        auth=Auth(type=AuthType.BEARER, token="${env:KEY}"),
+        environ={"KEY": "k-12345"},
+    )
+    headers = {name.lower(): value for name, value in other.seen[-1][2].items()}
+    assert headers["accept-language"] == "de"
+    assert "k-12345" not in str(headers)
+    assert not {"x-api-key", "authorization", "cookie"} & set(headers)
+
+
+def test_credentials_do_not_come_back_after_a_detour(server, make_server, fetch_api):
+    other = make_server()
+    server.answer("/old", status=302, Location=other.url("/back"))
+    other.answer("/back", status=302, Location=server.url("/new"))
+    server.answer("/new", ROWS)
+    fetch_api(server.url("/old"), auth=Auth(type=AuthType.BEARER, token="t-12345"))
+    assert "authorization" not in {name.lower() for name in server.seen[-1][2]}
+
+
+def test_a_post_becomes_a_get_after_302_and_stays_after_307(server, fetch_api):
+    server.answer("/new", ROWS)
+    for status, method in ((302, "GET"), (307, "POST")):
+        server.answer("/old", status=status, Location="/new")
+        fetch_api(server.url("/old"), method="POST", body='{"a": 1}')
+        assert server.seen[-1][0] == method
+        assert server.seen[-1][3] == (b"" if method == "GET" else b'{"a": 1}')
+
+
+def test_a_body_is_not_sent_to_another_host(server, make_server, fetch_api):
+    other = make_server()
+    server.answer("/old", status=307, Location=other.url("/new"))
+    with pytest.raises(FetchError, match="redirects the POST to another host"):
+        fetch_api(server.url("/old"), method="POST", body='{"a": 1}')
+    assert other.seen == []
+
+
+def test_the_body_of_a_redirect_is_not_read(server, fetch_api):
+    def route(handler):
+        handler.wfile.write(b"HTTP/1.1 302 Found\r\nLocation: /new\r\nContent-Length: 1000000\r\n\r\n")
+        server.ending.wait(5)
+
+    server.routes["/old"] = route
+    server.answer("/new", ROWS)
+    assert fetch_api(server.url("/old")).bytes == len(ROWS)
+
+
+def test_redirects_end_after_five(server, fetch_api):
+    server.answer("/", status=302, Location="/")
+    with pytest.raises(FetchError, match="redirects once more after 5 redirects"):
+        fetch_api(server.url())
+    assert len(server.seen) == 6
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://example.com/x", "http://:80/", "http://[::1/x"])
+def test_redirects_lead_to_http_addresses_only(server, fetch_api, target):
+    server.answer("/", status=302, Location=target)
+    with pytest.raises(FetchError, match="address"):
+        fetch_api(server.url())
+
+
+@pytest.mark.parametrize("location", ["ftp://example.com/x", "example.com/x", "http://", "http://h:99999/", ""])
+def test_a_location_that_is_no_http_address(fetch_api, location):
+    with pytest.raises(FetchError, match="address"):
+        fetch_api(location)
+
+
+def test_a_refused_connection_names_host_and_port(fetch_api):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with pytest.raises(FetchError, match=f"no connection to 127.0.0.1:{port}: Connection refused") as caught:
+        fetch_api(f"http://127.0.0.1:{port}/sales")
+    assert "Check host and port" in caught.value.hint
+
+
+def test_an_unknown_host_is_told(fetch_api):
+    with pytest.raises(FetchError, match=r"the host nowhere.invalid is not known"):
+        fetch_api("http://nowhere.invalid/", timeout_seconds=20)
+
+
+def test_certificates_are_verified(make_server, tls_context, fetch_api, ca_file):
+    server = make_server(tls_context)
+    server.answer("/", ROWS)
+    url = server.url(scheme="https")
+    with pytest.raises(FetchError, match=r"certificate of 127.0.0.1:\d+ is not accepted: .*issuer") as caught:
+        fetch_api(url)
+    assert "REQUESTS_CA_BUNDLE" in caught.value.hint
+    assert fetch_api(url, environ={"REQUESTS_CA_BUNDLE": str(ca_file)}).bytes == len(ROWS)
+
+
+def test_a_redirect_that_drops_tls_is_refused(make_server, tls_context, fetch_api, ca_file):
+    server, plain = make_server(tls_context), make_server()
+    server.answer("/", status=302, Location=plain.url("/"))
+    with pytest.raises(FetchError, match="redirects from https to http"):
+        fetch_api(server.url(scheme="https"), environ={"REQUESTS_CA_BUNDLE": str(ca_file)})
+
+
+def test_https_asked_of_a_plain_port_is_told(server, fetch_api):
+    with pytest.raises(FetchError, match="no TLS connection to"):
+        fetch_api(server.url(scheme="https"))
+
+
+def test_a_dribbling_tls_server_ends_at_the_deadline(make_server, tls_context, fetch_api, ca_file):
+    server = make_server(tls_context)
+    dribble(server, b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    began = time.monotonic()
+    with pytest.raises(FetchError, match="was not fetched within"):
+        fetch_api(server.url(scheme="https"), timeout_seconds=0.5, environ={"REQUESTS_CA_BUNDLE": str(ca_file)})
+    assert time.monotonic() - began < 1.2
+
+
+def test_the_proxy_of_the_run_environment_is_used(server, fetch_api):
+    server.answer("http://api.example.com/sales", ROWS)
+    fetched = fetch_api(
+        "http://api.example.com/sales", environ={"http_proxy": server.url().replace("//", "//u:pw4711@")}
+    )
+    assert server.seen[0][1] == "http://api.example.com/sales"
+    assert server.seen[0][2]["Proxy-Authorization"].startswith("Basic ")
+    assert "pw4711" in fetched.secrets
+
+
+def test_a_proxy_that_is_not_there_is_told_as_such(fetch_api):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with pytest.raises(FetchError, match=r"the proxy on the way to api.example.com does not answer") as caught:
+        fetch_api("http://api.example.com/", environ={"http_proxy": f"http://u:pw4711@127.0.0.1:{port}"})
+    assert "https_proxy" in caught.value.hint
+    assert "pw4711" not in caught.value.message
+
+
+@pytest.mark.parametrize("charset", ["no-such", "hex", "idna"])
+def test_a_body_in_a_charset_of_no_use_is_still_shown(server, fetch_api, charset):
+    server.answer("/", b"gone \xff", status=410, content_type=f"text/plain; charset={charset}")
+    with pytest.raises(FetchError, match=r"HTTP 410 Gone from .*: gone"):
+        fetch_api(server.url())
+
+
+def test_a_header_that_cannot_be_sent_is_named_without_its_value(server, fetch_api):
+    with pytest.raises(FetchError) as caught:
+        fetch_api(server.url(), headers=(("X-Key", "${env:KEY}"),), environ={"KEY": "one\ntwo"})
+    assert caught.value.message == "the value of the header 'x-key' cannot be sent"
+    assert server.seen == []
+
+
+def test_a_disk_that_takes_nothing_is_told(server, fetch_api, make_context):
+    server.answer("/", ROWS)
+    (make_context().run_dir / "input.json").mkdir()
+    with pytest.raises(FetchError, match=r"cannot be stored in .*: Is a directory"):
+        fetch_api(server.url())

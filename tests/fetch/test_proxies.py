@@ -1,0 +1,45 @@
+import pytest
+
+from runner.errors import FetchError
+from runner.fetch.proxies import ca_bundle, proxies_for
+
+
+def test_the_proxy_of_the_scheme_comes_first_and_lower_case_wins():
+    environ = {"HTTPS_PROXY": "http://upper:1", "https_proxy": "lower:2", "ALL_PROXY": "http://all:3"}
+    assert proxies_for("https://api.example.com/x", environ) == {"https": "http://lower:2"}
+    assert proxies_for("http://api.example.com/x", environ) == {"http": "http://all:3"}
+    assert proxies_for("http://api.example.com/x", {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "direct"),
+    [
+        ("*", True),
+        ("example.com", True),
+        (".example.com", True),
+        ("*.example.com", True),
+        ("EXAMPLE.com, other.org", True),
+        ("api.example.com:8443", True),
+        ("api.example.com:9000", False),
+        ("ample.com", False),
+        ("", False),
+        (",", False),
+    ],
+)
+def test_no_proxy_names_hosts(no_proxy, direct):
+    environ = {"https_proxy": "http://proxy:3128", "no_proxy": no_proxy}
+    assert (proxies_for("https://api.example.com:8443/x", environ) == {}) is direct
+
+
+def test_no_proxy_names_networks():
+    environ = {"http_proxy": "http://proxy:3128", "no_proxy": "10.0.0.0/8,fd00::/8"}
+    assert proxies_for("http://10.1.2.3/x", environ) == {}
+    assert proxies_for("http://[fd00::1]/x", environ) == {}
+    assert proxies_for("http://11.1.2.3/x", environ) != {}
+
+
+def test_the_authorities_are_never_off(tmp_path):
+    assert ca_bundle({}) is True
+    assert ca_bundle({"SSL_CERT_FILE": str(tmp_path)}) == str(tmp_path)
+    with pytest.raises(FetchError, match=r"REQUESTS_CA_BUNDLE names /no/such.pem"):
+        ca_bundle({"REQUESTS_CA_BUNDLE": "/no/such.pem"})

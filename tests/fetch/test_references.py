@@ -1,0 +1,87 @@
+import base64
+import json
+import os
+from urllib.parse import quote
+
+import pytest
+
+from runner.errors import FetchError
+from runner.fetch.references import References
+
+FACTS = {"job_name": "sales", "scheduled_date": "2025-11-09"}
+
+
+def test_resolves_environment_file_and_run(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("from-a-file\n")
+    references = References({"USER_NAME": "anna"}, FACTS)
+    text = f"${{env:USER_NAME}}/${{file:{token}}}/${{run:scheduled_date}}"
+    assert references.resolve(text, "data_source.location") == "anna/from-a-file/2025-11-09"
+
+
+def test_values_of_environment_and_files_are_secret_and_facts_are_not(tmp_path):
+    references = References({"TOKEN": "s3cret-value"}, FACTS)
+    references.resolve("${env:TOKEN} ${run:scheduled_date}", "x")
+    assert references.mask("s3cret-value of 2025-11-09") == "*** of 2025-11-09"
+
+
+@pytest.mark.parametrize(("environ", "word"), [({}, "not set"), ({"TOKEN": ""}, "empty")])
+def test_a_missing_variable_is_named_with_its_place(environ, word):
+    with pytest.raises(FetchError) as caught:
+        References(environ, FACTS).resolve("${env:TOKEN}", "data_source.headers.X-Api-Key")
+    assert caught.value.message == f"${{env:TOKEN}} in data_source.headers.X-Api-Key: the variable TOKEN is {word}"
+    assert "Set TOKEN in the environment of the service, or in .env" in caught.value.hint
+
+
+def test_files_that_hold_no_value(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "large").write_bytes(b"x" * 65537)
+    (tmp_path / "latin").write_bytes(b"\xe4")
+    (tmp_path / "empty").write_text("\n")
+    faults = {
+        "absent": "No such file",
+        "fifo": "no regular file",
+        "large": "64 KiB",
+        "latin": "UTF-8",
+        "empty": "empty",
+        "a\0b": "no path",
+    }
+    for name, word in faults.items():
+        with pytest.raises(FetchError, match=word):
+            References({}, FACTS).resolve(f"${{file:{tmp_path}/{name}}}", "data_source.auth.token")
+
+
+def test_a_value_cannot_break_out_of_its_json_string():
+    references = References({"TOKEN": 'a", "admin": "yes'}, FACTS)
+    text = references.resolve_json('{"token": "${env:TOKEN}", "days": ["${run:scheduled_date}", 3, null]}', "body")
+    assert json.loads(text) == {"token": 'a", "admin": "yes', "days": ["2025-11-09", 3, None]}
+
+
+def test_secrets_are_masked_in_the_forms_they_travel_in():
+    secret = 'p/ä "w&rd'
+    references = References({"PW": secret}, FACTS)
+    references.resolve("${env:PW}", "x")
+    forms = [
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote(secret, safe="").lower(),
+        json.dumps(secret),
+        base64.b64encode(secret.encode()).decode(),
+        "p/ä &quot;w&amp;rd",
+    ]
+    for form in forms:
+        assert "rd" not in references.mask(form), form
+        assert "***" in references.mask(form)
+
+
+def test_half_a_secret_at_a_cut_end_is_masked():
+    references = References({"TOKEN": "0123456789abcdef"}, FACTS)
+    references.resolve("${env:TOKEN}", "x")
+    assert references.mask_cut("the token is 0123456789ab") == "the token is ***"
+    assert references.mask_cut("the token is 012") == "the token is 012"
+
+
+def test_a_reference_of_no_known_kind_is_told():
+    with pytest.raises(FetchError, match=r"data_source.location: \$\{vault:x\} is no reference"):
+        References({}, FACTS).resolve("${vault:x}", "data_source.location")
