@@ -22,12 +22,16 @@ _STATE_WORDS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """A finished run with its job. `result` is the CSV bytes, None where there is none."""
+    """A finished run with its job.
+
+    `result` is the CSV, None where there is none or it was too large to read; `result_bytes` is its size all the same.
+    """
 
     run: Run
     job: Job
     preview: Preview = field(default_factory=Preview)
     result: bytes | None = None
+    result_bytes: int = 0
 
 
 def state_words(state: RunState) -> str:
@@ -48,9 +52,9 @@ def duration_words(seconds: float | None) -> str:
     """`12 ms`, `3.4 s`, `2 min 5 s`, `1 h 3 min`; a dash where there is none."""
     if seconds is None:
         return "–"
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -62,6 +66,18 @@ def duration_words(seconds: float | None) -> str:
 def count_words(count: int | None) -> str:
     """`18,204`; a dash where it is not known."""
     return "–" if count is None else f"{count:,}"
+
+
+def size_words(size: int) -> str:
+    """`512 bytes`, `18.2 kB`, `3.4 MB`; decimal units."""
+    if size < 1000:
+        return f"{size} byte{'s' if size != 1 else ''}"
+    amount = size / 1000
+    for unit in ("kB", "MB"):
+        if amount < 999.95:
+            return f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
 
 
 def subject(report: Report) -> str:

@@ -1,0 +1,47 @@
+"""Mail addresses in the form that a server takes."""
+
+from email.headerregistry import Address, Group
+from email.utils import parseaddr
+
+from runner.delivery.words import one_line
+
+
+def ascii_address(address: str) -> str | None:
+    """The address with its domain in ASCII (IDNA); None where the part before the @ is not ASCII.
+
+    Such an address can only be given to a server that offers SMTPUTF8 (RFC 6531).
+    """
+    local, at, domain = address.rpartition("@")
+    if not local.isascii():
+        return None
+    if domain.isascii():
+        return address
+    try:
+        return local + at + domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
+
+
+def sender_address(sender: str) -> str:
+    """The bare address of `runner@example.com` or `Reports <runner@example.com>`."""
+    return parseaddr(one_line(sender))[1] or one_line(sender)
+
+
+def header_sender(sender: str) -> Address:
+    """The sender for the From header."""
+    return _address(sender_address(sender), parseaddr(one_line(sender))[0])
+
+
+def header_recipient(recipient: str) -> Address | Group:
+    """A recipient for the To header.
+
+    What has no ASCII form is shown as an empty group by that name (RFC 6857, section 3.1.2): the message stays
+    good for every server.
+    """
+    plain = ascii_address(one_line(recipient))
+    return _address(plain) if plain is not None else Group(display_name=one_line(recipient), addresses=())
+
+
+def _address(address: str, name: str = "") -> Address:
+    local, _, domain = address.rpartition("@")
+    return Address(display_name=name, username=local or domain, domain=domain if local else "")

@@ -1,0 +1,181 @@
+"""One SMTP connection: opened, encrypted, logged in, and never slower than its deadline."""
+
+import base64
+import contextlib
+import ipaddress
+import smtplib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from runner.settings import SmtpSettings
+
+IMPLICIT_TLS_PORT = 465
+
+
+class InsecureServerError(Exception):
+    """The connection would not be as safe as the settings ask for. The text says why and what to do."""
+
+
+class LoginError(Exception):
+    """The server did not accept user and password. The text is the server's answer."""
+
+
+class Connection(smtplib.SMTP):
+    """An SMTP connection whose every step ends at a deadline.
+
+    smtplib's time-out is per read, which a server that dribbles defeats. So while `within` is active a timer shuts
+    the socket down when the time is over, through a duplicate of it: TLS takes the descriptor away from the first.
+
+    `data_begun` says that the content of the current mail was on its way: what breaks off then may have arrived.
+    """
+
+    def __init__(self, settings: SmtpSettings, context: ssl.SSLContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._watched: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._end = 0.0
+        self.expired = False
+        self.data_begun = False
+        super().__init__(local_hostname=_own_name())
+        # What smtplib verifies certificates against; it sets this only where it connects at once.
+        self._host = settings.host
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Bound what happens inside to a total time; past it, reads and writes fail and `expired` is True."""
+        self._end = time.monotonic() + seconds
+        self.expired = False
+        self.timeout = seconds
+        if self.sock is not None:
+            self.sock.settimeout(seconds)
+        timer = threading.Timer(seconds, self._expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def open(self) -> None:
+        """Connect, encrypt as the settings ask for, and log in.
+
+        Raises:
+            InsecureServerError: the server offers no STARTTLS, or the password would be sent in the clear.
+            LoginError: user and password are not accepted.
+            OSError, smtplib.SMTPException: the network, the certificate or the server.
+        """
+        code, answer = self.connect(self._settings.host, self._settings.port)
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, answer)
+        self.ehlo_or_helo_if_needed()
+        if self._settings.use_tls and not self._implicit_tls:
+            self._start_tls()
+        if self._settings.user:
+            self._log_in()
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        self.data_begun = True
+        return super().data(msg)
+
+    def close(self) -> None:
+        super().close()
+        with self._lock:
+            if self._watched is not None:
+                self._watched.close()
+                self._watched = None
+
+    @property
+    def _implicit_tls(self) -> bool:
+        return self._settings.port == IMPLICIT_TLS_PORT
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002 - the base's
+        """Called by smtplib to connect."""
+        connected = self._connect_any(host, port)
+        with self._lock:
+            self._watched = connected.dup()
+        if self._implicit_tls:
+            return self._context.wrap_socket(connected, server_hostname=host)
+        return connected
+
+    def _connect_any(self, host: str, port: int) -> socket.socket:
+        """The first address that answers; all of them together have what is left of the time."""
+        last: OSError = TimeoutError("timed out")
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            remaining = self._end - time.monotonic()
+            if remaining <= 0:
+                break
+            candidate = socket.socket(family, kind, protocol)
+            try:
+                candidate.settimeout(remaining)
+                candidate.connect(address)
+                return candidate
+            except OSError as error:
+                candidate.close()
+                last = error
+        raise last
+
+    def _start_tls(self) -> None:
+        if not self.has_extn("starttls"):
+            raise InsecureServerError(
+                "the server offers no STARTTLS, and the mail is not sent in the clear; "
+                "use a port with TLS, or SMTP_USE_TLS=false on a network you trust"
+            )
+        self.starttls(context=self._context)
+        self.ehlo_or_helo_if_needed()
+
+    def _log_in(self) -> None:
+        user, password = self._settings.user, self._settings.password.reveal()
+        if not isinstance(self.sock, ssl.SSLSocket) and not self._peer_is_this_machine():
+            raise InsecureServerError(
+                "the password is not sent without TLS; set SMTP_USE_TLS=true, or no SMTP_USER"
+            )
+        try:
+            if user.isascii() and password.isascii():
+                self.login(user, password)
+            else:
+                self._log_in_utf8(user, password)
+        except smtplib.SMTPAuthenticationError as error:
+            raise LoginError(server_words(error.smtp_code, error.smtp_error)) from None
+        except smtplib.SMTPNotSupportedError:
+            raise LoginError("it offers no way to log in; set no SMTP_USER if it needs none") from None
+        except smtplib.SMTPServerDisconnected:
+            raise
+        except smtplib.SMTPException as error:
+            raise LoginError(str(error)) from None
+
+    def _log_in_utf8(self, user: str, password: str) -> None:
+        """AUTH PLAIN in UTF-8 (RFC 4616), which smtplib cannot send."""
+        token = base64.b64encode(f"\0{user}\0{password}".encode()).decode("ascii")
+        code, answer = self.docmd("AUTH", f"PLAIN {token}")
+        if code not in {235, 503}:
+            raise smtplib.SMTPAuthenticationError(code, answer)
+
+    def _peer_is_this_machine(self) -> bool:
+        if self.sock is None:
+            return False
+        return ipaddress.ip_address(self.sock.getpeername()[0].partition("%")[0]).is_loopback
+
+    def _expire(self) -> None:
+        self.expired = True
+        with self._lock:
+            if self._watched is not None:
+                # The other side may have been faster.
+                with contextlib.suppress(OSError):
+                    self._watched.shutdown(socket.SHUT_RDWR)
+
+
+def _own_name() -> str:
+    # Not getfqdn: a name server that is away would hold the mail for many seconds.
+    name = socket.gethostname()
+    return name if "." in name and name.isascii() else "[127.0.0.1]"
+
+
+def server_words(code: int, text: bytes | str) -> str:
+    """`550 no such user`: an answer of the server."""
+    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return f"{code} {words}"

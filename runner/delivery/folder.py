@@ -1,0 +1,74 @@
+"""Keeps mails as `.eml` files: what happens where no SMTP server is set."""
+
+import email.parser
+import email.utils
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from email.message import Message
+from pathlib import Path
+
+from runner.core.delivery import DeliveryState, Mail, SendResult
+
+log = logging.getLogger(__name__)
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+class MailFolder:
+    """A transport into a folder. A mail is one file, for however many recipients and attempts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def send(self, mail: Mail, recipients: Sequence[str]) -> Mapping[str, SendResult]:
+        """Keep the mail. A disk that does not take it defers the delivery."""
+        if not recipients:
+            return {}
+        try:
+            self._keep(mail)
+        except OSError as error:
+            log.error("The mail %r cannot be kept in %s: %s", mail.subject, self.path, error.strerror)
+            result = SendResult(
+                state=DeliveryState.DEFERRED, error=f"cannot be kept in {self.path}: {error.strerror}"
+            )
+            return dict.fromkeys(recipients, result)
+        return dict.fromkeys(recipients, SendResult(state=DeliveryState.SENT))
+
+    def describe(self) -> str:
+        return f"kept as .eml files in {self.path}, as SMTP_HOST is not set"
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _keep(self, mail: Mail) -> None:
+        target = self.path / file_name(mail)
+        if target.exists():
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f".{target.name}.part")
+        with aside.open("wb") as file:
+            file.write(mail.message)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(target)
+        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        log.info("Mail %r kept as %s", mail.subject, target)
+
+
+def file_name(mail: Mail) -> str:
+    """`20251109T140032Z_daily_report_results_{run_id}.eml`: sorts by time, and is the same for the same mail."""
+    headers = email.parser.BytesHeaderParser().parsebytes(mail.message)
+    parts = (_stamp(headers), headers.get("X-Runner-Job", "job"), str(mail.kind), mail.run_id)
+    return "_".join(_UNSAFE.sub("-", str(part)) for part in parts) + ".eml"
+
+
+def _stamp(headers: Message) -> str:
+    moment = email.utils.parsedate_to_datetime(str(headers["Date"]))
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"

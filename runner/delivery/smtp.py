@@ -1,0 +1,212 @@
+"""Mails leave by SMTP: one connection for a burst of mails, and a result for each recipient."""
+
+import base64
+import contextlib
+import logging
+import smtplib
+import ssl
+import threading
+from collections.abc import Mapping, Sequence
+
+from runner.core.delivery import DeliveryState, Mail, SendResult
+from runner.core.references import mask
+from runner.delivery.addresses import ascii_address
+from runner.delivery.connection import IMPLICIT_TLS_PORT, Connection, InsecureServerError, LoginError, server_words
+from runner.delivery.words import one_line
+from runner.errors import SettingsError
+from runner.settings import SmtpSettings
+
+log = logging.getLogger(__name__)
+
+_ANSWER_CHARACTERS = 300
+_QUIT_SECONDS = 2.0
+# The server wants a login or TLS first: a setting to mend, not a mail to give up.
+_CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
+
+
+class SmtpTransport:
+    """A transport to an SMTP server.
+
+    With `use_tls`, STARTTLS, or TLS from the first byte on port 465; certificates are always verified, and a
+    server that offers no STARTTLS gets nothing. 5xx answers are dead, everything else that fails is deferred.
+    Errors never hold the password. Thread-safe: one mail at a time.
+
+    Args:
+        total_timeout: seconds that one mail may take in all, connection included.
+
+    Raises:
+        SettingsError: `SMTP_CA_FILE` cannot be used.
+    """
+
+    def __init__(self, settings: SmtpSettings, *, total_timeout: float = 60.0) -> None:
+        self._settings = settings
+        self._total_timeout = total_timeout
+        self._context = _tls_context(settings)
+        self._connection: Connection | None = None
+        self._lock = threading.Lock()
+
+    def describe(self) -> str:
+        if self._settings.port == IMPLICIT_TLS_PORT:
+            how = "TLS"
+        else:
+            how = "STARTTLS" if self._settings.use_tls else "no encryption"
+        return f"sent by {self._server} ({how})"
+
+    def send(self, mail: Mail, recipients: Sequence[str]) -> Mapping[str, SendResult]:
+        """Hand the mail to the server for these recipients, over the open connection where there is one."""
+        if not recipients:
+            return {}
+        with self._lock:
+            results = self._send(mail, tuple(dict.fromkeys(recipients)))
+        self._log(mail, results)
+        return results
+
+    def close(self) -> None:
+        """Say goodbye to the server."""
+        with self._lock:
+            if self._connection is not None:
+                with contextlib.suppress(OSError, smtplib.SMTPException), self._connection.within(_QUIT_SECONDS):
+                    self._connection.quit()
+                self._drop()
+
+    @property
+    def _server(self) -> str:
+        return f"{self._settings.host}:{self._settings.port}"
+
+    def _send(self, mail: Mail, recipients: tuple[str, ...]) -> dict[str, SendResult]:
+        reused = self._connection is not None
+        connection = self._connection or Connection(self._settings, self._context)
+        self._connection = connection
+        try:
+            with connection.within(self._total_timeout):
+                if not reused:
+                    connection.open()
+                return self._transact(connection, mail, recipients)
+        except (OSError, smtplib.SMTPException, InsecureServerError, LoginError, ValueError) as error:
+            expired, data_begun = connection.expired, connection.data_begun
+            self._drop()
+            if reused and not expired and not data_begun and _is_stale(error):
+                # The server has let the idle connection go; nothing of this mail was on its way.
+                return self._send(mail, recipients)
+            return dict.fromkeys(recipients, self._failed(error, expired=expired, data_begun=data_begun))
+
+    def _transact(self, connection: Connection, mail: Mail, recipients: tuple[str, ...]) -> dict[str, SendResult]:
+        """One mail over an open connection. Recipients that only SMTPUTF8 could name are dead without it."""
+        connection.data_begun = False
+        international = connection.has_extn("smtputf8")
+        envelope = {recipient: ascii_address(recipient) for recipient in recipients}
+        results = {
+            recipient: SendResult(
+                state=DeliveryState.DEAD,
+                error=f"{self._server} takes no address with letters outside ASCII before the @ (no SMTPUTF8)",
+            )
+            for recipient, plain in envelope.items()
+            if plain is None and not international
+        }
+        wanted = {
+            recipient: plain or recipient for recipient, plain in envelope.items() if recipient not in results
+        }
+        if not wanted:
+            return results
+        sender = ascii_address(mail.sender) or mail.sender
+        needs_utf8 = not all(address.isascii() for address in (sender, *wanted.values()))
+        options = ("SMTPUTF8", "BODY=8BITMIME") if needs_utf8 else ()
+        refused = self._sendmail(connection, sender, tuple(wanted.values()), mail.message, options)
+        return results | {
+            recipient: refused.get(address, SendResult(state=DeliveryState.SENT))
+            for recipient, address in wanted.items()
+        }
+
+    def _sendmail(
+        self,
+        connection: Connection,
+        sender: str,
+        addresses: tuple[str, ...],
+        message: bytes,
+        options: tuple[str, ...],
+    ) -> dict[str, SendResult]:
+        """The refused addresses with their results. smtplib raises only where every one is refused."""
+        try:
+            refused = connection.sendmail(sender, addresses, message, mail_options=options)
+        except smtplib.SMTPRecipientsRefused as error:
+            refused = error.recipients
+            results = {address: self._refused(*answer) for address, answer in refused.items()}
+            # After 421 the server has hung up: those that come later have not been asked for.
+            unasked = SendResult(state=DeliveryState.DEFERRED, error=f"{self._server} hung up first")
+            return {address: results.get(address, unasked) for address in addresses}
+        return {address: self._refused(*answer) for address, answer in refused.items()}
+
+    def _refused(self, code: int, answer: bytes | str) -> SendResult:
+        dead = 500 <= code < 600 and code not in _CONFIGURATION_CODES
+        state = DeliveryState.DEAD if dead else DeliveryState.DEFERRED
+        return SendResult(state=state, error=self._safe(server_words(code, answer)))
+
+    def _failed(self, error: Exception, *, expired: bool, data_begun: bool) -> SendResult:
+        """The result of an attempt that ended as a whole."""
+        unsure = "; the server may have taken the mail" if data_begun else ""
+        if expired or isinstance(error, TimeoutError):
+            words = f"{self._server} was not done within {self._total_timeout:g} s{unsure}"
+        elif isinstance(error, LoginError):
+            words = f"{self._server} refused the login of SMTP_USER: {error}"
+        elif isinstance(error, InsecureServerError):
+            words = f"{self._server}: {error}"
+        elif isinstance(error, ssl.SSLCertVerificationError):
+            words = (
+                f"the certificate of {self._server} is not accepted: {error.verify_message}; "
+                "for an authority of your own set SMTP_CA_FILE"
+            )
+        elif isinstance(error, (smtplib.SMTPConnectError, smtplib.SMTPHeloError)):
+            # Said before the mail was named: it is about this connection, so even 5xx is worth another try.
+            words = f"{self._server} does not want to talk: {server_words(error.smtp_code, error.smtp_error)}"
+        elif isinstance(error, smtplib.SMTPResponseException):
+            return self._refused(error.smtp_code, error.smtp_error)
+        elif isinstance(error, smtplib.SMTPServerDisconnected):
+            words = f"{self._server} hung up{unsure}"
+        elif isinstance(error, OSError):
+            words = f"no connection to {self._server}: {error.strerror or error}{unsure}"
+        else:
+            words = f"{self._server}: {type(error).__name__}: {error}"
+        return SendResult(state=DeliveryState.DEFERRED, error=self._safe(words))
+
+    def _safe(self, text: str) -> str:
+        """One line, capped, without the password in any form it is sent in."""
+        user, password = self._settings.user, self._settings.password.reveal()
+        sent = (password, f"\0{user}\0{password}")
+        forms = [base64.b64encode(form.encode("utf-8", "surrogateescape")).decode("ascii") for form in sent]
+        masked = one_line(mask(text, (password, *forms) if password else ()))
+        return masked if len(masked) <= _ANSWER_CHARACTERS else masked[:_ANSWER_CHARACTERS] + "…"
+
+    def _log(self, mail: Mail, results: Mapping[str, SendResult]) -> None:
+        sent = sum(result.state is DeliveryState.SENT for result in results.values())
+        if sent:
+            people = "1 recipient" if sent == 1 else f"{sent} recipients"
+            log.info("Mail handed to %s for %s: %s", self._server, people, mail.subject)
+        by_answer: dict[SendResult, list[str]] = {}
+        for recipient, result in results.items():
+            if result.state is not DeliveryState.SENT:
+                by_answer.setdefault(result, []).append(one_line(recipient))
+        for result, refused in by_answer.items():
+            fate = "refused for good" if result.state is DeliveryState.DEAD else "deferred"
+            log.error("Mail %s for %s: %s (%s)", fate, ", ".join(refused), result.error, mail.subject)
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _tls_context(settings: SmtpSettings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            f"SMTP_CA_FILE={settings.ca_file} cannot be used: {error.strerror or error}",
+            hint="Name a PEM file of certificates, or leave it empty for those of the system.",
+        ) from error
+
+
+def _is_stale(error: Exception) -> bool:
+    """Whether a used connection failed as one does that the server has closed."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        return error.smtp_code == 421
+    return isinstance(error, (smtplib.SMTPServerDisconnected, ConnectionError, ssl.SSLError))

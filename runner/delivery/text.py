@@ -1,0 +1,74 @@
+"""The plain text part of a mail: at most 100 columns, code excepted."""
+
+import textwrap
+from collections.abc import Iterator
+
+from runner.core.run import Preview
+from runner.delivery.content import Content, table_note
+from runner.delivery.words import pad, shorten, width
+
+COLUMNS = 100
+_CELL_COLUMNS = 32
+_GAP = "  "
+
+
+def render_text(content: Content) -> str:
+    """The text part of a mail, with a line end at its end."""
+    return "\n\n".join(_sections(content)) + "\n"
+
+
+def _sections(content: Content) -> Iterator[str]:
+    yield _wrap(content.lead)
+    if content.details:
+        yield "\n".join(_wrap(sentence) for sentence in content.details)
+    if content.hint:
+        yield _wrap(content.hint)
+    if content.table is not None:
+        yield _table(content.table)
+    if content.traceback:
+        yield f"Stack trace\n\n{textwrap.indent(content.traceback, '  ', lambda _: True)}"
+    if content.output:
+        yield f"Printed by the script\n\n{textwrap.indent(content.output, '  ', lambda _: True)}"
+    yield "-" * 60 + "\n" + _facts(content.facts)
+
+
+def _table(table: Preview) -> str:
+    cells = [[shorten(cell, _CELL_COLUMNS) for cell in row] for row in (table.columns, *table.rows)]
+    widths = [max(width(cell) for cell in column) for column in zip(*cells, strict=True)]
+    shown = _columns_that_fit(widths)
+    lines = [
+        _GAP.join(
+            pad(cell, columns, right=numeric)
+            for cell, columns, numeric in zip(row[:shown], widths, table.numeric, strict=False)
+        ).rstrip()
+        for row in cells
+    ]
+    rule = _GAP.join("-" * columns for columns in widths[:shown])
+    return "\n".join((lines[0], rule, *lines[1:], "", table_note(table, shown)))
+
+
+def _columns_that_fit(widths: list[int]) -> int:
+    used = -len(_GAP)
+    for index, columns in enumerate(widths):
+        used += columns + len(_GAP)
+        if used > COLUMNS:
+            return max(1, index)
+    return len(widths)
+
+
+def _facts(facts: tuple[tuple[str, str], ...]) -> str:
+    label_columns = max(width(label) for label, _ in facts) + 2
+    return "\n".join(
+        textwrap.fill(
+            value,
+            COLUMNS,
+            initial_indent=pad(label, label_columns),
+            subsequent_indent=" " * label_columns,
+            break_on_hyphens=False,
+        )
+        for label, value in facts
+    )
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, COLUMNS, break_on_hyphens=False, break_long_words=False)
