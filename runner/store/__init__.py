@@ -1,1 +1,7 @@
 """Run history, schedule cursors and outbox: the one database."""
+
+from runner.store.cursor import Cursor
+from runner.store.reader import StoreReader
+from runner.store.store import Store
+
+__all__ = ["Cursor", "Store", "StoreReader"]

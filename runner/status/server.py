@@ -1,0 +1,107 @@
+"""The endpoint at work: a socket and a thread."""
+
+import logging
+import socket
+import threading
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from runner.errors import StatusError
+from runner.settings import StatusSettings
+
+_MOST_CONNECTIONS = 512
+
+logger = logging.getLogger(__name__)
+
+
+class StatusServer:
+    """Serves an application in a thread of its own; takes no signals."""
+
+    def __init__(self, app: ASGIApp, settings: StatusSettings) -> None:
+        self._settings = settings
+        self._port = settings.port
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                ws="none",
+                log_config=None,
+                # Requests are logged by the application; what uvicorn says besides is of no use to operators.
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=_MOST_CONNECTIONS,
+            )
+        )
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on: the real one where 0 was asked for."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the page."""
+        host = self._settings.host
+        if host in {"0.0.0.0", "::"}:  # noqa: S104 - nothing is bound here
+            host = "127.0.0.1"
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    def start(self) -> None:
+        """Bind, and serve from now on: a request made after this is answered.
+
+        Raises:
+            StatusError: the address cannot be had; the message names it.
+        """
+        listener = self._bind()
+        self._port = listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, args=(listener,), name="status", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Finish the requests at work, at most `timeout` seconds long; a second call does nothing."""
+        if self._thread is None:
+            return
+        self._server.config.timeout_graceful_shutdown = max(1, int(timeout))
+        self._server.should_exit = True
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._server.force_exit = True
+            self._thread.join(1.0)
+        self._thread = None
+
+    def _serve(self, listener: socket.socket) -> None:
+        try:
+            self._server.run(sockets=[listener])
+        except Exception:
+            logger.exception("The HTTP endpoint has stopped; jobs go on")
+        finally:
+            listener.close()
+
+    def _bind(self) -> socket.socket:
+        host, port = self._settings.host, self._settings.port
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            listener = socket.socket(family, kind, protocol)
+        except OSError as error:
+            raise _cannot_listen(host, port, error) from error
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(128)
+        except OSError as error:
+            listener.close()
+            raise _cannot_listen(host, port, error) from error
+        return listener
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> StatusError:
+    return StatusError(
+        f"The HTTP endpoint cannot listen on {host}:{port}: {error.strerror}",
+        hint="Stop the program that listens there, or set STATUS_HOST and STATUS_PORT (0 takes any free port).",
+    )
