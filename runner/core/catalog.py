@@ -135,9 +135,7 @@ def advance(
     # Only a file that is still there can hold a name against another one: that is how a rename works.
     present = {file.path: file for file in files}
     holders = {
-        job.job_name: path
-        for path, job in last_good.items()
-        if path in present and present[path].job is not None
+        job.job_name: path for path, job in last_good.items() if path in present and present[path].job is not None
     }
     checked = {file.path: file for file in find_duplicates(present.values(), holders)}
     taken = {file.job.job_name for file in checked.values() if file.job is not None}
@@ -196,10 +194,9 @@ def compare(
     both = sorted(before_jobs.keys() & after_jobs.keys())
     invalid = {entry.path for entry in after if entry.sync is SyncState.INVALID}
     was_invalid = {path for path, entry in before.items() if entry.sync is SyncState.INVALID}
+    good = {entry.path for entry in after if entry.sync is SyncState.IN_FORCE}
     digests = {entry.path: entry.digest for entry in after}
-    newly_broken = {
-        path for path in invalid if path not in was_invalid or before[path].digest != digests[path]
-    }
+    newly_broken = {path for path in invalid if path not in was_invalid or before[path].digest != digests[path]}
     return CatalogChange(
         added=tuple(sorted(after_jobs.keys() - before_jobs.keys())),
         removed=tuple(sorted(before_jobs.keys() - after_jobs.keys())),
@@ -207,7 +204,7 @@ def compare(
         suspended=tuple(name for name in both if after_jobs[name].suspend and not before_jobs[name].suspend),
         resumed=tuple(name for name in both if before_jobs[name].suspend and not after_jobs[name].suspend),
         broken=tuple(sorted(newly_broken)),
-        mended=tuple(sorted(was_invalid & (digests.keys() - invalid))),
+        mended=tuple(sorted(was_invalid & good)),
     )
 
 

@@ -16,11 +16,12 @@ RUN_ALL_LIMIT = 100
 class MissedDecision:
     """Which of the due fires run, and a note of those that do not.
 
-    `run` is in order of time. `skipped` counts the fires that are let go; `latest_skipped` is the last of them
-    where no fire is run, so that one record can say so.
+    `run` is in order of time. `late` says that these fires are caught up. `skipped` counts the fires that are let
+    go; `latest_skipped` is the last of them where no fire is run, so that one record can say so.
     """
 
     run: tuple[Fire, ...]
+    late: bool = False
     skipped: int = 0
     latest_skipped: Fire | None = None
     note: str = ""
@@ -50,12 +51,15 @@ def decide_missed(job: Job, fires: Sequence[Fire], *, earlier: int, now: datetim
     else:
         run = candidates[-RUN_ALL_LIMIT:]
     skipped = total - len(run)
-    note = (
-        f"{skipped} earlier fire{'s' if skipped != 1 else ''} missed and not run" if skipped and run else ""
-    )
+    note = f"{skipped} earlier fire{'s' if skipped != 1 else ''} missed and not run" if skipped and run else ""
     if not run:
-        note = f"{skipped} fire{'s' if skipped != 1 else ''} missed and not run (on_missed: {job.on_missed})"
-    return MissedDecision(run=run, skipped=skipped, latest_skipped=None if run else fires[-1], note=note)
+        setting = "on_missed" if candidates else "starting_deadline_seconds"
+        note = (
+            f"{skipped} fire{'s' if skipped != 1 else ''} missed and not run ({setting}: {getattr(job, setting)})"
+        )
+    return MissedDecision(
+        run=run, late=True, skipped=skipped, latest_skipped=None if run else fires[-1], note=note
+    )
 
 
 class Overlap(StrEnum):

@@ -1,0 +1,255 @@
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.core.catalog import Catalog, CatalogChange, CheckedFile, SyncState, advance, find_duplicates
+from runner.core.diagnostic import Diagnostic, Severity
+from runner.core.job import DataSource, FileType, Job, SourceType
+
+
+def job_of(job_name, path, **changes):
+    source = DataSource(source_type=SourceType.FILE, location="a.csv", format=FileType.CSV)
+    values = {"schedule_time": "@daily", "timezone": "UTC", "data_source": source, "digest": path}
+    return Job(job_name=job_name, path=path, consumer_emails=("team@example.com",), **{**values, **changes})
+
+
+def good(job_name, path=None, **changes):
+    path = path or f"{job_name}.yaml"
+    job = job_of(job_name, path, **changes)
+    return CheckedFile(
+        path=path, digest=job.digest, job=job, job_name=job_name, job_name_line=2, job_name_column=11
+    )
+
+
+def bad(path, digest="bad", job_name=None):
+    finding = Diagnostic(path=path, rule="yaml-syntax", message="no YAML")
+    return CheckedFile(path=path, digest=digest, job=None, job_name=job_name, diagnostics=(finding,))
+
+
+def after(*rescans):
+    """The catalog after these rescans, and the last change."""
+    catalog, change = Catalog(), CatalogChange()
+    for files in rescans:
+        catalog, change = advance(catalog, files)
+    return catalog, change
+
+
+def syncs(catalog):
+    return {entry.path: (entry.sync.value, entry.job.job_name if entry.job else None) for entry in catalog.entries}
+
+
+class TestAdvance:
+    def test_first_rescan_adds(self):
+        catalog, change = after([good("b"), good("a")])
+        assert list(syncs(catalog)) == ["a.yaml", "b.yaml"]
+        assert sorted(catalog.jobs) == ["a", "b"]
+        assert change == CatalogChange(added=("a", "b"))
+        assert catalog.generation == 1
+
+    def test_nothing_new_is_no_change_and_no_generation(self):
+        catalog, change = after([good("a")], [good("a")])
+        assert not change
+        assert catalog.generation == 1
+
+    def test_empty_folder(self):
+        catalog, change = after([])
+        assert (catalog.generation, catalog.entries, bool(change)) == (0, (), False)
+
+    def test_changed_file(self):
+        catalog, change = after([good("a")], [good("a", schedule_time="@hourly", digest="new")])
+        assert change == CatalogChange(changed=("a",))
+        assert catalog.jobs["a"].schedule_time == "@hourly"
+        assert catalog.generation == 2
+
+    def test_new_revision_of_an_unchanged_file_is_no_change(self):
+        catalog, change = after([good("a", revision="1")], [good("a", revision="2")])
+        assert not change
+        assert catalog.jobs["a"].revision == "2"
+
+    def test_suspended_and_resumed(self):
+        _, change = after([good("a")], [good("a", suspend=True)])
+        assert change == CatalogChange(changed=("a",), suspended=("a",))
+        _, change = after([good("a", suspend=True)], [good("a")])
+        assert change == CatalogChange(changed=("a",), resumed=("a",))
+
+    def test_broken_file_keeps_its_last_good_job(self):
+        catalog, change = after([good("a")], [bad("a.yaml")])
+        assert change == CatalogChange(broken=("a.yaml",))
+        assert syncs(catalog) == {"a.yaml": ("invalid", "a")}
+        (entry,) = catalog.entries
+        assert (entry.digest, entry.job.digest, entry.job_name) == ("bad", "a.yaml", "a")
+        assert entry.diagnostics[0].rule == "yaml-syntax"
+
+    def test_broken_again_in_another_way_is_told_again(self):
+        _, change = after([good("a")], [bad("a.yaml", "1")], [bad("a.yaml", "1")])
+        assert not change
+        _, change = after([good("a")], [bad("a.yaml", "1")], [bad("a.yaml", "2")])
+        assert change == CatalogChange(broken=("a.yaml",))
+
+    def test_mended(self):
+        catalog, change = after([good("a")], [bad("a.yaml")], [good("a")])
+        assert change == CatalogChange(mended=("a.yaml",))
+        assert syncs(catalog) == {"a.yaml": ("in_force", "a")}
+
+    def test_broken_from_the_start_has_no_job(self):
+        catalog, change = after([bad("a.yaml", job_name="a")])
+        assert change == CatalogChange(broken=("a.yaml",))
+        assert catalog.jobs == {}
+        assert catalog.entries[0].job_name == "a"
+
+    def test_removed_after_two_rescans(self):
+        catalog, change = after([good("a")], [])
+        assert not change
+        assert syncs(catalog) == {"a.yaml": ("removed_pending", "a")}
+        catalog, change = advance(catalog, [])
+        assert change == CatalogChange(removed=("a",))
+        assert (catalog.entries, catalog.jobs) == ((), {})
+
+    def test_seen_again_after_one_miss_was_never_gone(self):
+        catalog, change = after([good("a")], [], [good("a")])
+        assert not change
+        assert syncs(catalog) == {"a.yaml": ("in_force", "a")}
+
+    def test_removing_a_broken_file_does_not_mend_it(self):
+        catalog, change = after([good("a")], [bad("a.yaml")], [])
+        assert change.mended == ()
+        assert syncs(catalog) == {"a.yaml": ("removed_pending", "a")}
+        _, change = advance(catalog, [])
+        assert change == CatalogChange(removed=("a",))
+
+    def test_rename_of_a_file_keeps_the_job_running(self):
+        catalog, change = after([good("a")], [good("a", "sub/a.yaml", digest="a.yaml")])
+        assert syncs(catalog) == {"sub/a.yaml": ("in_force", "a")}
+        assert (change.removed, change.added) == ((), ())
+
+    def test_rename_of_a_job_in_place(self):
+        catalog, change = after([good("a")], [good("b", "a.yaml")])
+        assert change == CatalogChange(added=("b",), removed=("a",))
+        assert list(catalog.jobs) == ["b"]
+
+    def test_two_files_swap_their_names(self):
+        catalog, change = after([good("a"), good("b")], [good("b", "a.yaml"), good("a", "b.yaml")])
+        assert change == CatalogChange(changed=("a", "b"))
+        assert syncs(catalog) == {"a.yaml": ("in_force", "b"), "b.yaml": ("in_force", "a")}
+
+    def test_second_file_of_a_name_does_not_stop_the_first(self):
+        catalog, change = after([good("a", "z.yaml")], [good("a", "z.yaml"), good("a", "b.yaml")])
+        assert change == CatalogChange(broken=("b.yaml",))
+        assert syncs(catalog) == {"z.yaml": ("in_force", "a"), "b.yaml": ("invalid", None)}
+
+    def test_two_new_files_of_one_name_are_both_refused(self):
+        catalog, change = after([good("a", "x.yaml"), good("a", "y.yaml")])
+        assert catalog.jobs == {}
+        assert change.broken == ("x.yaml", "y.yaml")
+
+    def test_edited_into_a_clash_keeps_the_last_good_version(self):
+        catalog, _ = after([good("a"), good("b")], [good("a"), good("a", "b.yaml", digest="new")])
+        assert syncs(catalog) == {"a.yaml": ("in_force", "a"), "b.yaml": ("invalid", "b")}
+
+    def test_jobs_cannot_be_changed_from_outside(self):
+        catalog, _ = after([good("a")])
+        with pytest.raises(TypeError):
+            catalog.jobs["b"] = catalog.jobs["a"]
+
+
+class TestRemembered:
+    def test_broken_file_at_start_runs_the_job_an_earlier_service_knew(self):
+        job = job_of("a", "a.yaml")
+        catalog, change = advance(Catalog(), [bad("a.yaml")], remembered={"a.yaml": job})
+        assert catalog.jobs == {"a": job}
+        assert syncs(catalog) == {"a.yaml": ("invalid", "a")}
+        assert change == CatalogChange(added=("a",), broken=("a.yaml",))
+
+    def test_file_that_is_gone_is_forgotten(self):
+        catalog, _ = advance(Catalog(), [], remembered={"a.yaml": job_of("a", "a.yaml")})
+        assert catalog.jobs == {}
+
+    def test_good_file_wins(self):
+        catalog, _ = advance(
+            Catalog(), [good("a", digest="new")], remembered={"a.yaml": job_of("a", "a.yaml", digest="old")}
+        )
+        assert catalog.jobs["a"].digest == "new"
+
+    def test_of_two_files_of_one_name_the_remembered_one_stays(self):
+        files = [good("a", "x.yaml"), good("a", "y.yaml")]
+        catalog, _ = advance(Catalog(), files, remembered={"y.yaml": job_of("a", "y.yaml")})
+        assert syncs(catalog) == {"x.yaml": ("invalid", None), "y.yaml": ("in_force", "a")}
+
+    def test_two_broken_files_that_remember_one_name(self):
+        remembered = {path: job_of("a", path) for path in ("x.yaml", "y.yaml")}
+        catalog, _ = advance(Catalog(), [bad("x.yaml"), bad("y.yaml")], remembered=remembered)
+        assert syncs(catalog) == {"x.yaml": ("invalid", "a"), "y.yaml": ("invalid", None)}
+
+    def test_what_is_in_force_is_newer_than_what_is_remembered(self):
+        catalog, _ = after([good("a", digest="new")])
+        catalog, _ = advance(catalog, [bad("a.yaml")], remembered={"a.yaml": job_of("a", "a.yaml", digest="old")})
+        assert catalog.jobs["a"].digest == "new"
+
+
+class TestFindDuplicates:
+    def test_each_names_the_other_place(self):
+        one, other = find_duplicates([good("a", "x.yaml"), good("a", "y.yaml")])
+        assert (one.job, other.job) == (None, None)
+        (finding,) = one.diagnostics
+        assert (finding.path, finding.line, finding.column, finding.end_column) == ("x.yaml", 2, 11, 12)
+        assert finding.rule == "duplicate-job-name"
+        assert finding.message == "job_name 'a' is taken by y.yaml:2"
+        assert other.diagnostics[0].message == "job_name 'a' is taken by x.yaml:2"
+
+    def test_all_others_name_the_one_in_force(self):
+        files = [good("a", f"{letter}.yaml") for letter in "xyz"]
+        found = find_duplicates(files, {"a": "y.yaml"})
+        assert [file.job is not None for file in found] == [False, True, False]
+        assert {file.diagnostics[0].message for file in found if file.job is None} == {
+            "job_name 'a' is taken by y.yaml:2"
+        }
+
+    def test_bad_files_and_other_names_are_left_alone(self):
+        files = (good("a"), good("b"), bad("c.yaml", job_name="a"))
+        assert find_duplicates(files) == files
+
+    def test_earlier_findings_are_kept(self):
+        warning = Diagnostic(path="x.yaml", line=9, severity=Severity.WARNING, rule="unused", message="m")
+        files = [replace(good("a", "x.yaml"), diagnostics=(warning,)), good("a", "y.yaml")]
+        assert [found.rule for found in find_duplicates(files)[0].diagnostics] == [
+            "duplicate-job-name",
+            "unused",
+        ]
+
+
+rescans = st.lists(
+    st.dictionaries(
+        st.sampled_from(["u.yaml", "v.yaml", "w.yaml"]),
+        st.none() | st.sampled_from(["a", "b", "c"]),
+        max_size=3,
+    ),
+    max_size=6,
+)
+
+
+@given(rescans)
+def test_whatever_happens_the_catalog_holds_together(steps):
+    catalog = Catalog()
+    for step in steps:
+        files = [bad(path) if name is None else good(name, path) for path, name in step.items()]
+        before = catalog
+        catalog, change = advance(before, files)
+        names = [entry.job.job_name for entry in catalog.entries if entry.job is not None]
+        assert sorted(names) == sorted(catalog.jobs)
+        assert [entry.path for entry in catalog.entries] == sorted(entry.path for entry in catalog.entries)
+        assert set(step) <= {entry.path for entry in catalog.entries}
+        assert set(change.added) == catalog.jobs.keys() - before.jobs.keys()
+        assert set(change.removed) == before.jobs.keys() - catalog.jobs.keys()
+        assert catalog.generation - before.generation == (catalog.entries != before.entries)
+        assert isinstance(catalog.jobs, MappingProxyType)
+        for entry in catalog.entries:
+            if entry.sync is SyncState.IN_FORCE:
+                assert entry.job is not None
+            if entry.sync is SyncState.INVALID:
+                assert entry.diagnostics
+        # The same folder once more settles: nothing is left pending, and nothing but removals is told.
+        settled, _ = advance(catalog, files)
+        assert {entry.path for entry in settled.entries} == set(step)

@@ -1,0 +1,115 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from runner.core.job import ConcurrencyPolicy, OnEmpty, OnMissed
+from runner.core.policy import (
+    RUN_ALL_LIMIT,
+    Mailing,
+    Overlap,
+    decide_mailing,
+    decide_missed,
+    decide_overlap,
+)
+from runner.core.run import Fire, RunState
+
+NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
+
+
+def fires(*seconds_ago):
+    moments = [NOW - timedelta(seconds=seconds) for seconds in seconds_ago]
+    return tuple(Fire(scheduled_time=moment, job_name="daily", key=f"{moment:%H:%M:%S}") for moment in moments)
+
+
+class TestDecideMissed:
+    @pytest.mark.parametrize("on_missed", list(OnMissed))
+    @pytest.mark.parametrize("seconds_ago", [0, 1, 60])
+    def test_on_time_runs_whatever_the_policy(self, make_job, on_missed, seconds_ago):
+        due = fires(seconds_ago)
+        decision = decide_missed(make_job(on_missed=on_missed), due, earlier=0, now=NOW)
+        assert decision.run == due
+        assert (decision.late, decision.skipped, decision.latest_skipped, decision.note) == (False, 0, None, "")
+
+    def test_skip_lets_a_late_fire_go(self, make_job):
+        due = fires(61)
+        decision = decide_missed(make_job(on_missed=OnMissed.SKIP), due, earlier=0, now=NOW)
+        assert (decision.run, decision.skipped, decision.latest_skipped) == ((), 1, due[0])
+        assert decision.note == "1 fire missed and not run (on_missed: skip)"
+
+    def test_skip_still_runs_the_one_that_is_on_time(self, make_job):
+        due = fires(7200, 3600, 10)
+        decision = decide_missed(make_job(on_missed=OnMissed.SKIP), due, earlier=4, now=NOW)
+        assert (decision.run, decision.skipped, decision.latest_skipped) == (due[-1:], 6, None)
+        assert decision.note == "6 earlier fires missed and not run"
+
+    def test_run_once_runs_the_latest(self, make_job):
+        due = fires(7200, 3600)
+        decision = decide_missed(make_job(on_missed=OnMissed.RUN_ONCE), due, earlier=0, now=NOW)
+        assert (decision.run, decision.skipped, decision.late) == (due[-1:], 1, True)
+        assert decision.note == "1 earlier fire missed and not run"
+
+    def test_run_once_of_a_single_late_fire_has_nothing_to_note(self, make_job):
+        decision = decide_missed(make_job(on_missed=OnMissed.RUN_ONCE), fires(3600), earlier=0, now=NOW)
+        assert (len(decision.run), decision.skipped, decision.note) == (1, 0, "")
+
+    def test_run_all_runs_each_in_order(self, make_job):
+        due = fires(*range(9000, 0, -3000))
+        decision = decide_missed(make_job(on_missed=OnMissed.RUN_ALL), due, earlier=0, now=NOW)
+        assert (decision.run, decision.skipped) == (due, 0)
+
+    def test_run_all_has_a_limit(self, make_job):
+        due = fires(*range(60_000, 0, -60))
+        decision = decide_missed(make_job(on_missed=OnMissed.RUN_ALL), due, earlier=7, now=NOW)
+        assert decision.run == due[-RUN_ALL_LIMIT:]
+        assert decision.skipped == len(due) + 7 - RUN_ALL_LIMIT
+
+    def test_deadline_drops_older_fires_first(self, make_job):
+        due = fires(7200, 3600, 1800)
+        job = make_job(on_missed=OnMissed.RUN_ALL, starting_deadline_seconds=3600)
+        decision = decide_missed(job, due, earlier=0, now=NOW)
+        assert (decision.run, decision.skipped) == (due[1:], 1)
+
+    @pytest.mark.parametrize("on_missed", list(OnMissed))
+    def test_all_past_the_deadline_says_so(self, make_job, on_missed):
+        due = fires(7200, 3600)
+        job = make_job(on_missed=on_missed, starting_deadline_seconds=600)
+        decision = decide_missed(job, due, earlier=3, now=NOW)
+        assert (decision.run, decision.skipped, decision.latest_skipped) == ((), 5, due[-1])
+        assert decision.note == "5 fires missed and not run (starting_deadline_seconds: 600)"
+
+    def test_one_kept_with_earlier_ones_is_not_on_time(self, make_job):
+        decision = decide_missed(make_job(on_missed=OnMissed.RUN_ONCE), fires(10), earlier=2, now=NOW)
+        assert (len(decision.run), decision.skipped, decision.late) == (1, 2, True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "unfinished", "expected"),
+    [
+        (ConcurrencyPolicy.FORBID, 0, Overlap.START),
+        (ConcurrencyPolicy.FORBID, 1, Overlap.SKIP),
+        (ConcurrencyPolicy.ALLOW, 3, Overlap.START),
+        (ConcurrencyPolicy.REPLACE, 0, Overlap.START),
+        (ConcurrencyPolicy.REPLACE, 2, Overlap.REPLACE),
+    ],
+)
+def test_decide_overlap(policy, unfinished, expected):
+    assert decide_overlap(policy, unfinished) is expected
+
+
+@pytest.mark.parametrize(
+    ("state", "rows_out", "on_empty", "expected"),
+    [
+        (RunState.SUCCEEDED, 5, OnEmpty.SKIP, Mailing.RESULTS),
+        (RunState.SUCCEEDED, 0, OnEmpty.SEND, Mailing.RESULTS),
+        (RunState.SUCCEEDED, 0, OnEmpty.SKIP, Mailing.NONE),
+        (RunState.SUCCEEDED, None, OnEmpty.SKIP, Mailing.RESULTS),
+        (RunState.FAILED, None, OnEmpty.SKIP, Mailing.FAILURE),
+        (RunState.FAILED, 0, OnEmpty.SKIP, Mailing.FAILURE),
+        (RunState.TIMED_OUT, None, OnEmpty.SEND, Mailing.FAILURE),
+        (RunState.LOST, None, OnEmpty.SEND, Mailing.FAILURE),
+        (RunState.SKIPPED, None, OnEmpty.SEND, Mailing.NONE),
+        (RunState.CANCELLED, None, OnEmpty.SEND, Mailing.NONE),
+    ],
+)
+def test_decide_mailing(state, rows_out, on_empty, expected):
+    assert decide_mailing(state, rows_out, on_empty) is expected
