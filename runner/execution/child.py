@@ -1,0 +1,207 @@
+"""One child, as the service sees it: gives it its order, waits for it within its bounds, and ends it."""
+
+import logging
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from runner.core.run import FailureKind, RunFailure
+from runner.errors import ExecutionError
+from runner.execution.endings import Ending, failure_of_ending
+from runner.execution.orders import (
+    OUTPUT_LIMIT,
+    FrameError,
+    FrameReader,
+    Hello,
+    StepOrder,
+    StepOutcome,
+    clamp,
+    decode,
+    encode,
+)
+from runner.execution.protocol import STATUS
+from runner.execution.results import RESULT_FILE, open_result
+
+log = logging.getLogger(__name__)
+
+_CANCEL_CHECK_SECONDS = 0.25
+_DEATH_SECONDS = 10.0
+_HANDOVER_SECONDS = 20.0
+_CHUNK = 1 << 18
+
+
+@dataclass(kw_only=True, slots=True)
+class _Heard:
+    """What has come from a child so far."""
+
+    frames: FrameReader = field(default_factory=FrameReader)
+    hello: Hello | None = None
+    outcome: StepOutcome | None = None
+    wrong: str = ""
+    output: bytearray = field(default_factory=bytearray)
+
+
+class Child:
+    """One single-use child. Owns the four descriptors that the zygote handed over, until `run` ends.
+
+    Args:
+        data: its socket.
+        pidfd: for killing it, and for knowing that it has ended: no process number is ever used.
+        status: where the zygote tells how it ended.
+        output: what it prints.
+    """
+
+    def __init__(self, *, data: socket.socket, pidfd: int, status: int, output: int) -> None:
+        self._data = data
+        self._pidfd = pidfd
+        self._status = status
+        self._output = output
+
+    def run(self, order: StepOrder, *, cancelled: threading.Event) -> StepOutcome:
+        """Carry out one order; whatever the child does, there is an outcome, and no child afterwards."""
+        started = time.monotonic()
+        log.info("Starting %s step", order.step.kind.replace("_", "-"))
+        heard = _Heard()
+        try:
+            reason = self._hand_over(order) or self._follow(
+                heard, cancelled=cancelled, deadline=started + order.timeout_seconds
+            )
+            ending = replace(self._end(heard), reason=reason)
+        finally:
+            self._close()
+        outcome = _outcome(order, heard, ending)
+        _log_end(outcome, time.monotonic() - started)
+        return outcome
+
+    def _hand_over(self, order: StepOrder) -> FailureKind | None:
+        self._data.settimeout(min(order.timeout_seconds, _HANDOVER_SECONDS))
+        try:
+            self._data.sendall(encode(order))
+        except TimeoutError:
+            return FailureKind.TIMEOUT
+        except OSError:
+            # It is gone already: what it said before, and how it ended, tells why.
+            return None
+        finally:
+            self._data.setblocking(False)
+        return None
+
+    def _follow(self, heard: _Heard, *, cancelled: threading.Event, deadline: float) -> FailureKind | None:
+        """Listen until the outcome is there or the child has ended; answers why it must end before."""
+        poll = select.poll()
+        for descriptor in (self._data.fileno(), self._output, self._pidfd):
+            poll.register(descriptor, select.POLLIN)
+        while heard.outcome is None and not heard.wrong:
+            left = deadline - time.monotonic()
+            if cancelled.is_set():
+                return FailureKind.CANCELLED
+            if left <= 0:
+                return FailureKind.TIMEOUT
+            ready = [descriptor for descriptor, _ in poll.poll(1000 * min(left, _CANCEL_CHECK_SECONDS))]
+            if self._output in ready and not self._listen(heard):
+                poll.unregister(self._output)
+            if self._data.fileno() in ready:
+                self._read(heard)
+            elif self._pidfd in ready:
+                return None
+        return None
+
+    def _read(self, heard: _Heard) -> None:
+        """Take what the socket has; an end of file is an end of the child."""
+        try:
+            piece = self._data.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        try:
+            if not piece:
+                raise FrameError("the child closed its socket")
+            heard.frames.feed(piece)
+            while heard.outcome is None and (body := heard.frames.next_frame()) is not None:
+                if heard.hello is None:
+                    heard.hello = decode(body, Hello)
+                else:
+                    heard.outcome = decode(body, StepOutcome)
+        except FrameError as error:
+            heard.wrong = str(error)
+
+    def _listen(self, heard: _Heard) -> bool:
+        """Take what the child printed; False when there is no more to take, or enough."""
+        room = OUTPUT_LIMIT + 1 - len(heard.output)
+        try:
+            piece = os.read(self._output, room)
+        except BlockingIOError:
+            return True
+        heard.output += piece
+        return bool(piece) and len(piece) < room
+
+    def _end(self, heard: _Heard) -> Ending:
+        """Kill the child, wait until it is gone, and read what it left in its pipes."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        if not poll.poll(1000 * _DEATH_SECONDS):
+            log.error("A killed child has not ended within %.0f s", _DEATH_SECONDS)
+        os.set_blocking(self._output, False)
+        if len(heard.output) <= OUTPUT_LIMIT:
+            self._listen(heard)
+        if heard.outcome is not None:
+            return Ending()
+        poll = select.poll()
+        poll.register(self._status, select.POLLIN)
+        told = os.read(self._status, STATUS.size) if poll.poll(1000 * _DEATH_SECONDS) else b""
+        if len(told) < STATUS.size:
+            return Ending(zygote_died=True)
+        status, memory_kib, cpu_seconds = STATUS.unpack(told)
+        return Ending(status=status, memory_mb=memory_kib // 1024, cpu_seconds=cpu_seconds)
+
+    def _close(self) -> None:
+        self._data.close()
+        for descriptor in (self._pidfd, self._status, self._output):
+            os.close(descriptor)
+
+
+def _outcome(order: StepOrder, heard: _Heard, ending: Ending) -> StepOutcome:
+    output = _text(heard.output)
+    if heard.hello is not None and heard.hello.error:
+        failure = RunFailure(
+            kind=FailureKind.INTERNAL, message=f"no step was run: {heard.hello.error}", hint=heard.hello.hint
+        )
+        return StepOutcome(output=output, failure=failure)
+    level = heard.hello.level if heard.hello is not None else ""
+    if heard.outcome is None:
+        failure = failure_of_ending(order, ending, detail=heard.wrong)
+        return StepOutcome(output=output, failure=failure, sandbox=level)
+    said = clamp(heard.outcome, preview_rows=order.preview_rows)
+    said = replace(said, output=output, sandbox=level)
+    if said.failure is not None:
+        return replace(said, rows_out=None)
+    try:
+        with open_result(Path(order.run_dir)) as file:
+            size = os.fstat(file.fileno()).st_size
+    except ExecutionError as error:
+        failure = RunFailure(kind=FailureKind.RESULT, message=error.message, hint=error.hint)
+        return replace(said, rows_out=None, failure=failure)
+    return replace(said, result_file=RESULT_FILE, result_bytes=size)
+
+
+def _text(output: bytearray) -> str:
+    text = bytes(output[:OUTPUT_LIMIT]).decode(errors="replace")
+    note = f"\n… the output was cut here, at {OUTPUT_LIMIT >> 10} KiB\n" if len(output) > OUTPUT_LIMIT else ""
+    return text + note
+
+
+def _log_end(outcome: StepOutcome, seconds: float) -> None:
+    if outcome.failure is not None:
+        log.info("Step failed in %.1f s: %s", seconds, outcome.failure.kind)
+        return
+    rows_in = "?" if outcome.rows_in is None else f"{outcome.rows_in:,}"
+    log.info("Step finished: %s rows in, %s rows out in %.1f s", rows_in, f"{outcome.rows_out or 0:,}", seconds)

@@ -1,0 +1,182 @@
+"""A child: forked from the zygote, waits warm for one order, closes the sandbox around itself, carries it out."""
+
+import io
+import os
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import duckdb
+
+from runner.core.run import FailureKind, RunFailure
+from runner.errors import RunnerError
+from runner.execution import limits
+from runner.execution.orders import (
+    OUTPUT_LIMIT,
+    FrameReader,
+    Hello,
+    StepOrder,
+    StepOutcome,
+    decode,
+    encode,
+)
+from runner.execution.sandbox import Sandbox
+from runner.execution.steps.perform import perform
+from runner.execution.steps.rehearsal import rehearse
+
+_CHUNK = 1 << 16
+_DATA = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Descriptors:
+    """What a child keeps open of what it inherits: its socket, and the pipe for what the script prints."""
+
+    data: int
+    output: int
+
+
+def run_child(descriptors: Descriptors, *, zygote: int, sandbox: Sandbox) -> NoReturn:
+    """Be a child until the end of the process: nothing returns to the zygote's code."""
+    status = 1
+    try:
+        limits.die_with(zygote)
+        limits.die_first()
+        os.setsid()
+        _keep_only(descriptors)
+        status = _serve(sandbox)
+    except BaseException:  # noqa: BLE001 - into the pipe that the service keeps with the run
+        os.write(2, traceback.format_exc().encode(errors="replace")[-OUTPUT_LIMIT:])
+    finally:
+        # Without the interpreter's own end: its libraries would take long to clean up a memory that is dropped.
+        os._exit(status)
+
+
+def _keep_only(descriptors: Descriptors) -> None:
+    """Descriptors 0 (/dev/null), 1 and 2 (the output pipe) and 3 (the socket); the rest is closed."""
+    os.dup2(descriptors.output, 1)
+    os.dup2(descriptors.output, 2)
+    if descriptors.data != _DATA:
+        os.dup2(descriptors.data, _DATA)
+    os.closerange(_DATA + 1, limits.open_files_limit())
+
+
+def _serve(sandbox: Sandbox) -> int:
+    connection = _warm_up()
+    try:
+        sandbox.prepare()
+    except RunnerError as error:
+        _send(Hello(error=error.message, hint=error.hint))
+        return 1
+    _send(Hello(level=sandbox.level))
+    order = _receive_order()
+    if order is None:
+        return 0
+    _send(_carry_out(connection, order, sandbox))
+    return 0
+
+
+def _warm_up() -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection without a thread of its own, and a sample job behind it.
+
+    Landlock binds the calling thread and those it starts later: a worker that is here already would stay outside.
+    """
+    connection = connect_single_threaded()
+    rehearse(connection)
+    return connection
+
+
+def connect_single_threaded() -> duckdb.DuckDBPyConnection:
+    """An empty database in memory; all its work is done by the calling thread."""
+    try:
+        # DuckDB 2 has threads for input and output beside those for queries.
+        return duckdb.connect(config={"threads": 1, "async_threads": 0})
+    except duckdb.InvalidInputException:
+        return duckdb.connect(config={"threads": 1})
+
+
+def _carry_out(connection: duckdb.DuckDBPyConnection, order: StepOrder, sandbox: Sandbox) -> StepOutcome:
+    try:
+        _settle(order)
+        sandbox.close(
+            input_path=order.input_path,
+            run_dir=order.run_dir,
+            memory_mb=order.memory_mb,
+            cpu_seconds=order.cpu_seconds,
+        )
+    except (RunnerError, OSError) as error:
+        hint = error.hint if isinstance(error, RunnerError) else "Look at the service's log."
+        return StepOutcome(
+            failure=RunFailure(kind=FailureKind.INTERNAL, message=f"no step was run: {error}", hint=hint)
+        )
+    connection.execute(f"SET threads = {os.cpu_count() or 1}")
+    sys.stdout = sys.stderr = printed = io.TextIOWrapper(
+        io.BufferedWriter(CappedWriter(1)), encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )
+    outcome = perform(connection, order)
+    printed.flush()
+    return outcome
+
+
+def _settle(order: StepOrder) -> None:
+    """The run's folder is where the child works and keeps temporary files, and its home; its zone is the job's."""
+    os.chdir(order.run_dir)
+    os.umask(0o077)
+    os.environ["HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = order.run_dir
+    os.environ["TZ"] = order.timezone
+    time.tzset()
+
+
+class CappedWriter(io.RawIOBase):
+    """Writes to a descriptor until the cap, and drops the rest: a script that prints for ever costs nothing.
+
+    The byte after the cap is written too: it tells the reader that something is missing. Where the pipe is full,
+    text is dropped rather than waited for.
+    """
+
+    def __init__(self, descriptor: int, *, cap: int = OUTPUT_LIMIT) -> None:
+        self._descriptor = descriptor
+        self._left = cap + 1
+
+    def writable(self) -> bool:
+        """True, always."""
+        return True
+
+    def fileno(self) -> int:
+        """The descriptor: what a library writes there by itself is captured too."""
+        return self._descriptor
+
+    def write(self, data: Any, /) -> int:
+        """Take everything, write what there is room for."""
+        piece = memoryview(data)[: self._left]
+        while piece:
+            try:
+                written = os.write(self._descriptor, piece)
+            except OSError:
+                break
+            self._left -= written
+            piece = piece[written:]
+        return len(data)
+
+
+def _send(value: Hello | StepOutcome) -> None:
+    rest = memoryview(encode(value))
+    while rest:
+        # write(2), not send(2): the sandbox has no socket calls.
+        rest = rest[os.write(_DATA, rest) :]
+
+
+def _receive_order() -> StepOrder | None:
+    """The order; None where the service went away."""
+    reader = FrameReader()
+    while True:
+        body = reader.next_frame()
+        if body is not None:
+            return decode(body, StepOrder)
+        piece = os.read(_DATA, _CHUNK)
+        if not piece:
+            return None
+        reader.feed(piece)

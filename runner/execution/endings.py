@@ -1,0 +1,84 @@
+"""How a child ended without an outcome → why its run failed, and which bound to raise."""
+
+import os
+import signal
+from dataclasses import dataclass
+
+from runner.core.run import FailureKind, RunFailure
+from runner.execution.orders import StepOrder
+
+_REPEAT_HINT = "Nothing was delivered, so the run can be repeated."
+# Signals by which libraries end a process that cannot get memory.
+_WITHOUT_MEMORY = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGTRAP})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """How a child ended.
+
+    `reason` is set where the service ended it. `status` is a wait status, None where it is not known;
+    `memory_mb` and `cpu_seconds` are what it used.
+    """
+
+    reason: FailureKind | None = None
+    status: int | None = None
+    memory_mb: int = 0
+    cpu_seconds: float = 0.0
+    zygote_died: bool = False
+
+
+def failure_of_ending(order: StepOrder, ending: Ending, *, detail: str = "") -> RunFailure:
+    """The failure of a run whose child gave no outcome. `detail` says what was wrong with what it sent."""
+    if ending.reason is FailureKind.TIMEOUT:
+        return RunFailure(
+            kind=FailureKind.TIMEOUT,
+            message=f"the step took longer than {order.timeout_seconds:g} s and was ended",
+            hint="Raise `timeout_seconds` in the job file, or let the step do less.",
+        )
+    if ending.reason is FailureKind.CANCELLED:
+        return RunFailure(kind=FailureKind.CANCELLED, message="the run was cancelled and its step ended")
+    if ending.zygote_died or ending.status is None:
+        return RunFailure(
+            kind=FailureKind.CRASH,
+            message="the process that runs steps ended while this step was under way",
+            hint=f"It is started again with the next run. {_REPEAT_HINT}",
+        )
+    return _own_end(order, ending, ending.status, detail)
+
+
+def _own_end(order: StepOrder, ending: Ending, status: int, detail: str) -> RunFailure:
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    spent = order.cpu_seconds is not None and ending.cpu_seconds >= order.cpu_seconds
+    if number == signal.SIGXCPU or (number == signal.SIGKILL and spent):
+        return RunFailure(
+            kind=FailureKind.CPU,
+            message=f"the step used more than {order.cpu_seconds} s of CPU time and was ended",
+            hint="Raise `resources.cpu_seconds` in the job file, or let the step do less.",
+        )
+    if number == signal.SIGKILL and not detail:
+        return _out_of_memory(
+            order, "the kernel ended the step, most likely because the machine ran out of memory"
+        )
+    if number in _WITHOUT_MEMORY and 2 * ending.memory_mb >= order.memory_mb:
+        return _out_of_memory(order, f"the step crashed after it had taken {ending.memory_mb} MiB of memory")
+    if number and number != signal.SIGKILL:
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        return RunFailure(
+            kind=FailureKind.CRASH,
+            message=f"the step's process crashed ({name})",
+            hint="A library or the script ended the process; what it printed before is kept with the run.",
+        )
+    code = f" with code {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else ""
+    return RunFailure(
+        kind=FailureKind.CRASH,
+        message=f"the step ended its process{code} without an outcome",
+        hint="A script must not call os._exit() or touch descriptors that it has not opened.",
+    )
+
+
+def _out_of_memory(order: StepOrder, what: str) -> RunFailure:
+    return RunFailure(
+        kind=FailureKind.MEMORY,
+        message=f"{what} (it may have {order.memory_mb} MiB)",
+        hint="Raise `resources.memory_mb` in the job file where the machine has room, or let the step keep less.",
+    )

@@ -1,0 +1,162 @@
+"""Executors: where RunOrders are carried out. One Protocol; threads of this process are the first of its kinds."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
+from runner.errors import ExecutionError
+from runner.execution.trees import remove_tree
+
+__all__ = ["Executor", "LocalExecutor", "remove_tree"]
+
+log = logging.getLogger(__name__)
+
+_LAST_WAIT_SECONDS = 5.0
+
+
+class Executor(Protocol):
+    """Carries out run orders, a bounded number at a time. Thread-safe."""
+
+    def submit(self, order: RunOrder) -> "Future[RunOutcome]":
+        """Queue an order. The future never carries an exception, and is never cancelled: both are outcomes.
+
+        Raises:
+            ExecutionError: the executor is shut down.
+        """
+
+    def cancel(self, run_id: str) -> bool:
+        """End a run, or drop it from the queue; False when it is not under way."""
+
+    def shutdown(self, *, grace_seconds: float) -> tuple[str, ...]:
+        """Take no more orders, drop those that wait, give the others `grace_seconds`, then cancel them.
+
+        Returns the ids of the runs that were dropped or cancelled.
+        """
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class _Entry:
+    """One order under way. `started` is guarded by the executor's lock."""
+
+    order: RunOrder
+    future: "Future[RunOutcome]" = field(default_factory=Future)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    started: bool = False
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class LocalExecutor:
+    """Runs `execute` in threads of this process, first come, first served.
+
+    Args:
+        execute: carries out one order; the event asks it to stop.
+        max_workers: how many orders at a time.
+        clock: the time now, aware.
+    """
+
+    def __init__(
+        self,
+        execute: Callable[[RunOrder, threading.Event], RunOutcome],
+        *,
+        max_workers: int,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._execute = execute
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: dict[str, _Entry] = {}
+        self._closed = False
+        self._pool = ThreadPoolExecutor(max_workers, thread_name_prefix="run")
+
+    def submit(self, order: RunOrder) -> "Future[RunOutcome]":
+        """See `Executor.submit`."""
+        entry = _Entry(order=order)
+        entry.future.set_running_or_notify_cancel()  # from here on only this class decides what it carries
+        with self._lock:
+            if self._closed:
+                raise ExecutionError("the executor is shut down", hint="Start the service again.")
+            self._open[order.run_id] = entry
+            # Inside the lock: the pool is not shut down between the question and this.
+            self._pool.submit(self._carry_out, entry)
+        return entry.future
+
+    def cancel(self, run_id: str) -> bool:
+        """See `Executor.cancel`."""
+        with self._lock:
+            entry = self._open.get(run_id)
+            if entry is None:
+                return False
+            waiting = self._ask_to_stop(entry)
+        if waiting:
+            entry.future.set_result(self._cancelled(entry.order))
+        return True
+
+    def shutdown(self, *, grace_seconds: float) -> tuple[str, ...]:
+        """See `Executor.shutdown`."""
+        with self._lock:
+            self._closed = True
+            dropped = [entry for entry in self._open.values() if not entry.started]
+            for entry in dropped:
+                self._ask_to_stop(entry)
+            running = list(self._open.values())
+        for entry in dropped:
+            entry.future.set_result(self._cancelled(entry.order))
+        unfinished = wait([entry.future for entry in running], timeout=grace_seconds).not_done
+        late = [entry for entry in running if entry.future in unfinished]
+        for entry in late:
+            entry.cancelled.set()
+        stuck = wait(unfinished, timeout=_LAST_WAIT_SECONDS).not_done
+        # Joining the threads waits for the futures' callbacks as well.
+        self._pool.shutdown(wait=not stuck, cancel_futures=True)
+        return tuple(entry.order.run_id for entry in (*dropped, *late))
+
+    def _ask_to_stop(self, entry: _Entry) -> bool:
+        """Cancel an entry, with the lock held; True when it had not started, and now never does."""
+        entry.cancelled.set()
+        if entry.started:
+            return False
+        del self._open[entry.order.run_id]
+        return True
+
+    def _carry_out(self, entry: _Entry) -> None:
+        with self._lock:
+            if entry.cancelled.is_set():
+                return
+            entry.started = True
+        began = self._clock()
+        try:
+            outcome = self._execute(entry.order, entry.cancelled)
+        except Exception as error:
+            log.exception("Run %s ended in an error of the runner", entry.order.run_id)
+            outcome = RunOutcome(
+                run_id=entry.order.run_id,
+                state=RunState.FAILED,
+                started_at=began,
+                finished_at=self._clock(),
+                failure=RunFailure(
+                    kind=FailureKind.INTERNAL,
+                    message=f"the runner failed to carry out this run: {type(error).__name__}: {error}",
+                    hint="This is not the script's fault. The service's log has the details.",
+                ),
+            )
+        with self._lock:
+            self._open.pop(entry.order.run_id, None)
+        entry.future.set_result(outcome)
+
+    def _cancelled(self, order: RunOrder) -> RunOutcome:
+        now = self._clock()
+        return RunOutcome(
+            run_id=order.run_id,
+            state=RunState.CANCELLED,
+            started_at=now,
+            finished_at=now,
+            failure=RunFailure(kind=FailureKind.CANCELLED, message="the run was cancelled before it started"),
+        )

@@ -1,0 +1,106 @@
+"""What a child gives up before it runs a step: privileges, and the right to take more than its share."""
+
+import ctypes
+import os
+import resource
+import signal
+import struct
+from contextlib import suppress
+
+from runner.execution.syscalls import call, prctl
+
+MIB = 1 << 20
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_CAPABILITY_VERSION_3 = 0x20080522
+# The one capability that is kept where the service runs as root: to read an input that another user owns. Which
+# files can be read at all is Landlock's to say.
+_CAP_DAC_READ_SEARCH = 1 << 2
+_LARGEST_FILE = 4 << 30
+_OPEN_FILES = 256
+_TASKS = 4096
+_STACK = 8 * MIB
+# Address space that libraries reserve and never touch: allocator arenas, a guard page per thread. It is no memory.
+_RESERVED = 1024 * MIB
+
+
+def die_with(parent: int) -> None:
+    """Be killed when `parent`, a single-threaded process, ends. Exits at once where it has ended already."""
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def die_first() -> None:
+    """Where the machine runs out of memory, a step is ended before the service is."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:  # noqa: PTH123
+        score.write("500")
+
+
+def give_up_privileges() -> None:
+    """no_new_privs, and no capability but reading. Needs no privilege itself."""
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    if os.geteuid() != 0:
+        return
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    # effective, permitted, inheritable of the first 32 capabilities, then of the others.
+    wanted = struct.pack("=6I", _CAP_DAC_READ_SEARCH, _CAP_DAC_READ_SEARCH, 0, 0, 0, 0)
+    try:
+        call("capset", _pointer(header), _pointer(wanted))
+    except PermissionError:
+        # A root that has been stripped of that capability already, as in some containers: then of all.
+        call("capset", _pointer(header), _pointer(bytes(24)))
+
+
+def limit_early(*, fork_is_refused: bool) -> None:
+    """The limits that are the same for every step.
+
+    NPROC counts all tasks of the user, not only the child's: it is set, high, only where nothing else stops a
+    fork bomb. Threads are bounded by memory.
+    """
+    _set(resource.RLIMIT_CORE, 0)
+    _set(resource.RLIMIT_FSIZE, _LARGEST_FILE)
+    _set(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    if not fork_is_refused:
+        _set(resource.RLIMIT_NPROC, _TASKS)
+
+
+def limit_late(*, memory_mb: int, cpu_seconds: int | None) -> None:
+    """The limits of this step, above what the child has mapped so far.
+
+    DATA counts what can be written and is private: heap, arrays, stacks. AS counts everything, shared memory
+    too, and needs room for address space that is reserved and never used.
+    """
+    mapped, data = _mapped()
+    stacks = 2 * (os.cpu_count() or 1) * _STACK
+    _set(resource.RLIMIT_DATA, data + memory_mb * MIB + stacks)
+    _set(resource.RLIMIT_AS, mapped + memory_mb * MIB + stacks + _RESERVED)
+    if cpu_seconds is not None:
+        # SIGXCPU first, which tells the limit by its name; SIGKILL a second later for who ignores it.
+        _set(resource.RLIMIT_CPU, cpu_seconds, hard=cpu_seconds + 1)
+
+
+def _mapped() -> tuple[int, int]:
+    """Bytes of address space, and of private writable memory, that this process has now."""
+    with open("/proc/self/statm", encoding="ascii") as lines:  # noqa: PTH123 - no import of pathlib needed here
+        pages = lines.read().split()
+    size = os.sysconf("SC_PAGE_SIZE")
+    return int(pages[0]) * size, int(pages[5]) * size
+
+
+def _set(kind: int, soft: int, hard: int | None = None) -> None:
+    """Lower a limit; one that is lower already stays."""
+    _, ceiling = resource.getrlimit(kind)
+    hard = soft if hard is None else hard
+    if ceiling != resource.RLIM_INFINITY:
+        soft, hard = min(soft, ceiling), min(hard, ceiling)
+    resource.setrlimit(kind, (soft, hard))
+
+
+def _pointer(data: bytes) -> ctypes.c_void_p:
+    return ctypes.cast(ctypes.create_string_buffer(data, len(data)), ctypes.c_void_p)
+
+
+def open_files_limit() -> int:
+    """One more than the largest descriptor there can be."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft

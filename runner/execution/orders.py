@@ -1,0 +1,182 @@
+"""What crosses between the service and a child: bytes of a typed codec, never pickle.
+
+Frames on the child's socket are four bytes of length, big-endian, and MessagePack. The child sends a `Hello` when
+it is ready, the service one `StepOrder`, the child one `StepOutcome`. What comes from a child is untrusted: user
+code can send anything in its place, so it is decoded strictly and cut to size.
+"""
+
+import struct
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import msgspec
+
+from runner.core.job import FileType, Step
+from runner.core.run import FailureKind, Preview, RunFailure
+
+T = TypeVar("T")
+
+LARGEST_FRAME = 8 << 20
+PREVIEW_COLUMNS = 12
+OUTPUT_LIMIT = 64 << 10
+_HEADER = struct.Struct(">I")
+_MESSAGE_LIMIT, _TRACEBACK_LIMIT, _CELL_LIMIT = 2000, 64 << 10, 200
+# A child may not say that the service did something: these kinds are the service's own words.
+_OWN_KINDS = frozenset({FailureKind.TIMEOUT, FailureKind.CANCELLED, FailureKind.LOST, FailureKind.CRASH})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepOrder:
+    """One step for one child.
+
+    `input_path` is absolute and read in place; `run_dir` is absolute, exists, and is the only place that the child
+    can write to. `facts` are those of `core.references.run_facts`. `cpu_seconds` of None: no limit of its own.
+    """
+
+    run_id: str
+    step: Step
+    input_path: str
+    format: FileType
+    records_path: str | None = None
+    facts: tuple[tuple[str, str], ...] = ()
+    timezone: str = "UTC"
+    run_dir: str
+    preview_rows: int = 20
+    memory_mb: int = 2048
+    cpu_seconds: int | None = None
+    timeout_seconds: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepOutcome:
+    """What became of a step.
+
+    `result_file` is a name inside `run_dir`, None where the step failed. `rows_in` is None where counting would
+    cost more than the step. `output` is what the script wrote to standard output and error, `sandbox` the level it
+    ran at; both are filled in by the service.
+    """
+
+    rows_in: int | None = None
+    rows_out: int | None = None
+    result_file: str | None = None
+    result_bytes: int = 0
+    preview: Preview = field(default_factory=Preview)
+    output: str = ""
+    failure: RunFailure | None = None
+    sandbox: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hello:
+    """What a waiting child says of itself: the level its sandbox has, or why it cannot take an order."""
+
+    level: str = ""
+    error: str = ""
+    hint: str = ""
+
+
+class FrameError(ValueError):
+    """Bytes that are no frame of the expected kind."""
+
+
+def encode(value: StepOrder | StepOutcome | Hello) -> bytes:
+    """One frame.
+
+    Raises:
+        FrameError: it is longer than a frame may be.
+    """
+    body = msgspec.msgpack.encode(value)
+    if len(body) > LARGEST_FRAME:
+        raise FrameError(f"{len(body)} bytes are too many for one frame")
+    return _HEADER.pack(len(body)) + body
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """The value in the body of a frame.
+
+    Raises:
+        FrameError: the bytes are no value of that kind.
+    """
+    try:
+        return msgspec.msgpack.decode(body, type=kind, strict=True)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(f"no {kind.__name__}: {error}") from error
+
+
+class FrameReader:
+    """Puts frames together from pieces as they arrive."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next bytes."""
+        self._buffer += piece
+
+    def next_frame(self) -> bytes | None:
+        """The body of the next whole frame, None while it is not there.
+
+        Raises:
+            FrameError: the frame is announced longer than a frame may be.
+        """
+        if len(self._buffer) < _HEADER.size:
+            return None
+        (length,) = _HEADER.unpack_from(self._buffer)
+        if length > LARGEST_FRAME:
+            raise FrameError(f"a frame of {length} bytes is too long")
+        end = _HEADER.size + length
+        if len(self._buffer) < end:
+            return None
+        body = bytes(self._buffer[_HEADER.size : end])
+        del self._buffer[:end]
+        return body
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, at most `limit` characters of it, with a mark where it was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def clamp(outcome: StepOutcome, *, preview_rows: int) -> StepOutcome:
+    """An outcome from a child with everything cut to size, and without what is not the child's to say."""
+    return replace(
+        outcome,
+        rows_in=_count(outcome.rows_in),
+        rows_out=_count(outcome.rows_out),
+        preview=_clamp_preview(outcome.preview, preview_rows),
+        failure=_clamp_failure(outcome.failure) if outcome.failure else None,
+        result_file=None,
+        result_bytes=0,
+        output="",
+        sandbox="",
+    )
+
+
+def _count(count: int | None) -> int | None:
+    return None if count is None else min(max(count, 0), 1 << 53)
+
+
+def _clamp_preview(preview: Preview, rows: int) -> Preview:
+    columns = tuple(cut(name, _CELL_LIMIT) for name in preview.columns[:PREVIEW_COLUMNS])
+    width = len(columns)
+    numeric = (*preview.numeric[:width], *(False,) * (width - len(preview.numeric)))
+    cells = tuple(
+        tuple(cut(cell, _CELL_LIMIT) for cell in (*row[:width], *("",) * (width - len(row))))
+        for row in preview.rows[: max(rows, 0)]
+    )
+    return Preview(
+        columns=columns,
+        numeric=numeric,
+        rows=cells,
+        total_rows=_count(preview.total_rows) or 0,
+        total_columns=_count(preview.total_columns) or 0,
+    )
+
+
+def _clamp_failure(failure: RunFailure) -> RunFailure:
+    return RunFailure(
+        kind=FailureKind.SCRIPT if failure.kind in _OWN_KINDS else failure.kind,
+        message=cut(failure.message, _MESSAGE_LIMIT),
+        hint=cut(failure.hint, _MESSAGE_LIMIT),
+        traceback=cut(failure.traceback, _TRACEBACK_LIMIT),
+    )

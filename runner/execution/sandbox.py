@@ -1,0 +1,160 @@
+"""The sandbox of a child: its layers in order, and the level that was achieved.
+
+`Sandbox` is entered in two moves: `prepare` while the child waits, with all that does not depend on its order, and
+`close` when the order is there. A layer that needs privileges or a probe of its own (namespaces, a bounded tmpfs)
+goes between them.
+"""
+
+import os
+import site
+import sys
+import sysconfig
+from enum import StrEnum
+from types import ModuleType
+
+from runner.errors import SandboxError
+from runner.execution import landlock, limits, seccomp
+from runner.execution.syscalls import this_machine
+
+NO_LEVEL = "none"
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
+_SYSTEM = (
+    # Libraries, and what they read of the machine to size their thread pools. DuckDB 2 ends the process where it
+    # cannot read its control group.
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/lib",
+    "/lib64",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/usr/share/zoneinfo",
+    "/dev/random",
+    "/dev/urandom",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/sys/devices/system/cpu",
+    "/sys/devices/system/node",
+    "/sys/fs/cgroup",
+)
+
+
+class SandboxMode(StrEnum):
+    """What `SANDBOX` asks for: every layer or none runs; what can be had; nothing but limits."""
+
+    STRICT = "strict"
+    BEST_EFFORT = "best-effort"
+    OFF = "off"
+
+
+def library_roots(*modules: ModuleType) -> tuple[str, ...]:
+    """The folders that Python code is imported from: the standard library, site-packages, and `modules`.
+
+    Not all of `sys.path`: a checkout on it holds `.env` and the state of the service beside the code.
+    """
+    paths = sysconfig.get_paths()
+    roots = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    roots.extend(site.getsitepackages())
+    roots.extend(path for path in sys.path if path.endswith(("/site-packages", "/dist-packages")))
+    for prefix in (sys.base_prefix, sys.prefix):
+        roots.extend((f"{prefix}/lib", f"{prefix}/lib64"))
+    for module in modules:
+        roots.extend(module.__path__ if hasattr(module, "__path__") else [module.__file__ or ""])
+    return tuple(dict.fromkeys(os.path.realpath(root) for root in roots if root))
+
+
+class Sandbox:
+    """The layers of one child. `level` names the two that a step cannot get around; the others always apply.
+
+    Args:
+        mode: what to do where a layer is missing.
+        read_roots: folders and files to read beside the system's libraries.
+    """
+
+    def __init__(self, *, mode: SandboxMode, read_roots: tuple[str, ...]) -> None:
+        self._mode = mode
+        self._read_roots = read_roots
+        self._ruleset: landlock.Ruleset | None = None
+        self._filtered = False
+        self._own_proc = -1
+
+    @property
+    def level(self) -> str:
+        """`landlock+seccomp`, one of them, or `none`."""
+        layers = [name for name, held in (("landlock", self._ruleset), ("seccomp", self._filtered)) if held]
+        return "+".join(layers) or NO_LEVEL
+
+    def prepare(self) -> None:
+        """All that does not depend on the order. The calling process must have one thread.
+
+        Raises:
+            SandboxError: in strict mode, a layer is missing.
+        """
+        limits.give_up_privileges()
+        if self._mode is not SandboxMode.OFF:
+            self._prepare_files()
+            self._filter_calls()
+        limits.limit_early(fork_is_refused=self._filtered)
+
+    def close(self, *, input_path: str, run_dir: str, memory_mb: int, cpu_seconds: int | None) -> None:
+        """The rest, for one order: its two paths, its limits. After this nothing can be had back.
+
+        Raises:
+            SandboxError: a layer that was prepared cannot be closed.
+        """
+        limits.limit_late(memory_mb=memory_mb, cpu_seconds=cpu_seconds)
+        machine = this_machine()
+        try:
+            if self._ruleset is not None:
+                self._ruleset.allow_reading((input_path,))
+                self._ruleset.allow_writing(run_dir)
+                # Landlock binds the calling thread alone: a second one would stay outside.
+                _require_one_thread()
+                self._ruleset.enforce()
+            if self._filtered and machine is not None:
+                seccomp.install(seccomp.limits_filter(machine))
+        except OSError as error:
+            raise SandboxError(
+                f"the sandbox could not be closed around the step: {error}",
+                hint="Look at the service's log; SANDBOX=best-effort does not help here.",
+            ) from error
+
+    def _prepare_files(self) -> None:
+        try:
+            self._ruleset = landlock.Ruleset()
+        except OSError as error:
+            self._missing(
+                "Landlock",
+                "Use Linux 5.13 or newer with `landlock` in its `lsm=` list, on x86-64 or aarch64",
+                error,
+            )
+            return
+        self._ruleset.allow_reading((*_SYSTEM, *self._read_roots))
+        for device in _DEVICES:
+            self._ruleset.allow_device(device)
+        # A rule on /proc lasts as long as its entry is cached: the open descriptor keeps it there.
+        self._own_proc = os.open("/proc/self", os.O_PATH | os.O_CLOEXEC)
+        self._ruleset.allow_reading((f"/proc/self/fd/{self._own_proc}",))
+
+    def _filter_calls(self) -> None:
+        machine = this_machine()
+        try:
+            if machine is None:
+                raise OSError(38, "no system-call table for this machine")
+            seccomp.install(seccomp.step_filter(machine, pid=os.getpid()))
+            self._filtered = True
+        except OSError as error:
+            self._missing("seccomp", "Use a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or aarch64", error)
+
+    def _missing(self, layer: str, remedy: str, error: OSError) -> None:
+        if self._mode is SandboxMode.STRICT:
+            raise SandboxError(
+                f"SANDBOX=strict needs {layer}, which cannot be had here: {error.strerror or error}",
+                hint=f"{remedy}; or set SANDBOX=best-effort to run scripts with the protection there is.",
+            )
+
+
+def _require_one_thread() -> None:
+    threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are all that is needed
+    if threads != 1:
+        raise OSError(16, f"{threads} threads run in the child, one was expected")

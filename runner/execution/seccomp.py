@@ -1,0 +1,156 @@
+"""The system-call filter: a classic BPF program that refuses what a step has no use for.
+
+Landlock decides about files; this decides about everything else that reaches out of the process. A refused call
+answers EPERM, as an unprivileged process would see it, so that libraries fall back instead of dying.
+"""
+
+import ctypes
+import errno
+import struct
+from collections.abc import Iterable
+
+from runner.execution.syscalls import LAST_KNOWN, X86_64, Machine, call
+
+# <linux/bpf_common.h>: load a word of seccomp_data; compare and jump; return.
+_LOAD, _EQUAL, _GREATER_EQUAL, _GREATER, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x25, 0x45, 0x06
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
+_KILL_PROCESS, _ALLOW, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
+_REFUSE = _ERRNO | errno.EPERM
+_MISSING = _ERRNO | errno.ENOSYS
+_X32_CALLS = 0x40000000
+_SET_MODE_FILTER, _ALL_THREADS = 1, 1
+_CLONE_THREAD = 0x00010000
+
+# Refused whatever the arguments, each group with its reason.
+_REFUSED = """
+# No network and no passing of descriptors, of any family: a step talks through files in its folder.
+socket socketpair connect accept accept4 bind listen sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg
+setsockopt shutdown
+# No other process, so that ending this one ends everything; not out of the session that is killed with it.
+fork vfork execve execveat setpgid setsid
+# io_uring does file and network calls that no filter sees.
+io_uring_setup io_uring_enter io_uring_register
+# Memory that the limits do not count, or that outlives the process.
+memfd_create memfd_secret shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd msgrcv msgctl
+mq_open mq_unlink
+# Hands off other processes; `kill` and `tgkill` are narrowed to this one below.
+ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_open pidfd_getfd
+pidfd_send_signal tkill rt_sigqueueinfo rt_tgsigqueueinfo setpriority ioprio_set sched_setparam
+sched_setscheduler sched_setattr sched_setaffinity migrate_pages move_pages
+# No other identity, no capabilities, no namespaces.
+setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset unshare setns
+# The mount table and the machine itself.
+mount umount2 pivot_root chroot move_mount open_tree open_tree_attr mount_setattr fsopen fsconfig
+fsmount fspick statmount listmount swapon swapoff quotactl quotactl_fd acct sysfs init_module
+finit_module delete_module kexec_load kexec_file_load reboot syslog vhangup settimeofday clock_settime
+adjtimex clock_adjtime sethostname setdomainname personality iopl ioperm modify_ldt uselib nfsservctl
+lookup_dcookie
+# Wide parts of the kernel that a data job never needs, and keys, which are not bound to a process.
+bpf perf_event_open userfaultfd keyctl add_key request_key lsm_set_self_attr fanotify_init fanotify_mark
+inotify_init inotify_init1 name_to_handle_at open_by_handle_at mknod mknodat
+# Landlock does not see these: as owner of a readable file a step could change it. (`truncate` it sees from
+# ABI 3 on.)
+truncate chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
+setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat file_setattr
+"""
+
+_PR_SET_PDEATHSIG = 1
+# F_SETOWN, F_SETSIG, F_SETOWN_EX: a descriptor that signals another process.
+_FCNTL_REFUSED = (8, 10, 15)
+# FIOSETOWN, SIOCSPGRP: the same for sockets. TIOCSTI, TIOCLINUX: typing into a terminal.
+_IOCTL_REFUSED = (0x8901, 0x8902, 0x5412, 0x541C)
+
+
+def step_filter(machine: Machine, *, pid: int) -> bytes:
+    """The filter of a child whose process id is `pid`."""
+    calls = machine.calls
+    program = [_start(machine)]
+    program.extend(_when(calls[name], _give(_REFUSE)) for name in _refused_names() if name in calls)
+    # glibc falls back to clone, whose flags lie in a register where this filter can see them.
+    program.append(_when(calls["clone3"], _give(_MISSING)))
+    program.append(
+        _when(calls["clone"], _argument(0) + _jump(_ANY_BIT, _CLONE_THREAD, 1, 0) + _give(_REFUSE) + _give(_ALLOW))
+    )
+    program.extend(_when(calls[name], _only_value(0, pid)) for name in ("kill", "tgkill"))
+    program.append(_when(calls["prctl"], _none_of(0, (_PR_SET_PDEATHSIG,))))
+    program.append(_when(calls["fcntl"], _none_of(1, _FCNTL_REFUSED)))
+    program.append(_when(calls["ioctl"], _none_of(1, _IOCTL_REFUSED)))
+    return b"".join(program) + _give(_ALLOW)
+
+
+def _refused_names() -> list[str]:
+    lines = (line for line in _REFUSED.splitlines() if not line.startswith("#"))
+    return [name for line in lines for name in line.split()]
+
+
+def limits_filter(machine: Machine) -> bytes:
+    """The filter that makes limits final: reading one is allowed, setting one is not."""
+    calls = machine.calls
+    reading = _argument(2) + _jump(_EQUAL, 0, 1, 0) + _give(_REFUSE)
+    reading += _argument(2, high=True) + _jump(_EQUAL, 0, 1, 0) + _give(_REFUSE) + _give(_ALLOW)
+    return (
+        _start(machine)
+        + _when(calls["setrlimit"], _give(_REFUSE))
+        + _when(calls["prlimit64"], reading)
+        + _give(_ALLOW)
+    )
+
+
+def refusing_filter(machine: Machine, names: Iterable[str], *, error: int) -> bytes:
+    """A filter that answers `error` to some calls and allows the rest."""
+    rules = b"".join(_when(machine.calls[name], _give(_ERRNO | error)) for name in names)
+    return _start(machine) + rules + _give(_ALLOW)
+
+
+def install(program: bytes) -> None:
+    """Put a filter on this process, all its threads, for good. no_new_privs must be set.
+
+    Raises:
+        OSError: the kernel has no seccomp filters, or refuses this one.
+    """
+    code = ctypes.create_string_buffer(program, len(program))
+    head = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
+    header = ctypes.create_string_buffer(head, len(head))
+    left_out = call("seccomp", _SET_MODE_FILTER, _ALL_THREADS, ctypes.cast(header, ctypes.c_void_p))
+    if left_out:
+        raise OSError(errno.EBUSY, f"thread {left_out} cannot be bound by the filter")
+
+
+def _start(machine: Machine) -> bytes:
+    """Kill what calls in another architecture's numbers; then have the number of the call at hand."""
+    program = _load(_ARCHITECTURE) + _jump(_EQUAL, machine.audit, 1, 0) + _give(_KILL_PROCESS) + _load(_NUMBER)
+    if machine is X86_64:
+        program += _jump(_GREATER_EQUAL, _X32_CALLS, 0, 1) + _give(_REFUSE)
+    # A call that is newer than this list is one that nobody has judged.
+    return program + _jump(_GREATER, LAST_KNOWN, 0, 1) + _give(_MISSING)
+
+
+def _when(number: int, block: bytes) -> bytes:
+    """`block`, which must end in a return on every way, for one call."""
+    return _jump(_EQUAL, number, 0, len(block) // 8) + block
+
+
+def _only_value(index: int, value: int) -> bytes:
+    return _argument(index) + _jump(_EQUAL, value, 0, 1) + _give(_ALLOW) + _give(_REFUSE)
+
+
+def _none_of(index: int, values: tuple[int, ...]) -> bytes:
+    tests = b"".join(_jump(_EQUAL, value, 0, 1) + _give(_REFUSE) for value in values)
+    return _argument(index) + tests + _give(_ALLOW)
+
+
+def _argument(index: int, *, high: bool = False) -> bytes:
+    """Load the low or the high half of an argument; both machines are little-endian."""
+    return _load(_ARGUMENTS + 8 * index + (4 if high else 0))
+
+
+def _load(offset: int) -> bytes:
+    return struct.pack("HBBI", _LOAD, 0, 0, offset)
+
+
+def _jump(code: int, value: int, if_true: int, if_false: int) -> bytes:
+    return struct.pack("HBBI", code, if_true, if_false, value)
+
+
+def _give(action: int) -> bytes:
+    return struct.pack("HBBI", _RETURN, 0, 0, action)

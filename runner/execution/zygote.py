@@ -1,0 +1,239 @@
+"""The zygote, as the service sees it: started, asked for children, started again where it has died."""
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import asdict
+from typing import BinaryIO
+
+from runner.core.run import FailureKind, RunFailure
+from runner.errors import ExecutionError, RunnerError, SandboxError
+from runner.execution.child import Child
+from runner.execution.orders import FrameError, FrameReader, Hello, StepOrder, StepOutcome, decode
+from runner.execution.protocol import CHILD_REQUEST, NO_CHILD, TAKE_CHILD, ZygoteConfig
+from runner.execution.sandbox import NO_LEVEL, SandboxMode
+
+log = logging.getLogger(__name__)
+
+_START_SECONDS = 30.0
+_ANSWER_SECONDS = 15.0
+_STOP_SECONDS = 5.0
+_LARGEST_MESSAGE = 1 << 16
+_PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
+
+# Nothing of the service's own environment: no secret, no search path.
+_ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "PYTHONHASHSEED": "random",
+    # Each of these would leave a second thread, which fork does not carry over.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    # Address space is bounded: pools that reserve much and use little of it do not fit.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "2",
+}
+# `-I` keeps the environment, the user's folder and the working directory out of the search path; what this process
+# imports from is added behind the standard library.
+_BOOT = """
+import json, sys
+sys.path.extend(path for path in json.loads(sys.argv.pop()) if path not in sys.path)
+from runner.execution.zygote_main import main
+main()
+"""
+
+
+class Zygote:
+    """Gives a sandboxed child to each step. Thread-safe.
+
+    Args:
+        sandbox_mode: `strict`, `best-effort` or `off`.
+        waiting: how many children are kept forked ahead.
+        read_roots: folders that every step may read, beside Python's libraries and its own input.
+    """
+
+    def __init__(self, *, sandbox_mode: str, waiting: int = 2, read_roots: tuple[str, ...] = ()) -> None:
+        self._mode = SandboxMode(sandbox_mode)
+        self._waiting = waiting
+        self._read_roots = read_roots
+        self._lock = threading.Lock()
+        self._process: _Process | None = None
+        self._closed = False
+        self.level = NO_LEVEL
+
+    def start(self) -> None:
+        """Start the zygote and learn what sandbox it can give.
+
+        Raises:
+            SandboxError: `strict`, and Landlock or seccomp is missing.
+            ExecutionError: it does not come up within 30 s.
+        """
+        with self._lock:
+            self._closed = False
+            self._start()
+
+    def close(self) -> None:
+        """End the zygote and every child. A step under way fails; steps asked for later fail too."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._process.close()
+                self._process = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the zygote, None while there is none."""
+        process = self._process
+        return None if process is None else process.pid
+
+    def run_step(self, order: StepOrder, *, cancelled: threading.Event) -> StepOutcome:
+        """Carry out one step in a child of its own. Whatever goes wrong is in the outcome, never raised."""
+        try:
+            child = self._take_child(cancelled)
+            if child is None:
+                failure = RunFailure(kind=FailureKind.CANCELLED, message="the run was cancelled")
+                return StepOutcome(failure=failure)
+            return child.run(order, cancelled=cancelled)
+        except RunnerError as error:
+            hint, message = error.hint, error.message
+        except (OSError, FrameError) as error:
+            log.exception("A step could not be run")
+            hint, message = "Look at the service's log.", f"a step could not be run: {error}"
+        return StepOutcome(failure=RunFailure(kind=FailureKind.INTERNAL, message=message, hint=hint))
+
+    def _take_child(self, cancelled: threading.Event) -> Child | None:
+        """A child from the zygote, which is started again where it has died; None when cancelled.
+
+        Raises:
+            RunnerError: there is none to be had.
+        """
+        for attempt, pause in enumerate(_PAUSES, start=1):
+            if cancelled.wait(pause):
+                return None
+            with self._lock:
+                if self._closed:
+                    raise ExecutionError("the zygote is closed", hint="Start the service again.")
+                try:
+                    if self._process is None:
+                        log.warning("The zygote is started again")
+                        self._start()
+                    if self._process is not None:
+                        return self._process.ask_for_child()
+                except (ExecutionError, OSError) as error:
+                    log.error("The zygote gave no child: %s", error)
+                    self._drop()
+                    if attempt == len(_PAUSES):
+                        raise
+        raise ExecutionError("the zygote gives no children", hint="Look at the service's log.")
+
+    def _start(self) -> None:
+        process = _Process(mode=self._mode, waiting=self._waiting, read_roots=self._read_roots)
+        try:
+            hello = process.hello()
+        except BaseException:
+            process.close()
+            raise
+        if hello.error:
+            process.close()
+            kind = SandboxError if hello.hint else ExecutionError
+            raise kind(hello.error, hint=hello.hint)
+        self._process = process
+        self.level = hello.level
+
+    def _drop(self) -> None:
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+
+class _Process:
+    """One zygote process and the socket to it."""
+
+    def __init__(self, *, mode: SandboxMode, waiting: int, read_roots: tuple[str, ...]) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._complaints: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        config = ZygoteConfig(
+            control_fd=theirs.fileno(), sandbox_mode=mode, waiting=waiting, read_roots=list(read_roots)
+        )
+        imports = [os.path.abspath(path) for path in sys.path if os.path.isdir(path)]  # noqa: PTH100, PTH112
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _BOOT, json.dumps(asdict(config)), json.dumps(imports)],
+                env=_ENVIRONMENT,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._complaints,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def hello(self) -> Hello:
+        """What the zygote says when it is up.
+
+        Raises:
+            ExecutionError: it ends, or stays silent.
+        """
+        self._control.settimeout(_START_SECONDS)
+        reader = FrameReader()
+        try:
+            reader.feed(self._control.recv(_LARGEST_MESSAGE))
+            body = reader.next_frame()
+            if body is None:
+                raise FrameError("it ended while it started")
+            return decode(body, Hello)
+        except (OSError, FrameError) as error:
+            raise ExecutionError(
+                f"the zygote did not come up: {error}{self._last_words()}",
+                hint="Can this Python import numpy, pandas, pyarrow and duckdb? Is there memory for it?",
+            ) from error
+
+    def ask_for_child(self) -> Child:
+        """One child.
+
+        Raises:
+            ExecutionError: it cannot fork one.
+            OSError: the zygote is gone or silent.
+        """
+        self._control.settimeout(_ANSWER_SECONDS)
+        self._control.send(CHILD_REQUEST)
+        message, descriptors, _, _ = socket.recv_fds(self._control, _LARGEST_MESSAGE, 4)
+        if message == TAKE_CHILD and len(descriptors) == 4:
+            data, pidfd, status, output = descriptors
+            return Child(data=socket.socket(fileno=data), pidfd=pidfd, status=status, output=output)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if message.startswith(NO_CHILD):
+            raise ExecutionError(
+                f"no child could be forked: {message.removeprefix(NO_CHILD).decode(errors='replace')}",
+                hint="The machine has no room for another process.",
+            )
+        raise ConnectionError(f"the zygote is gone{self._last_words()}")
+
+    def close(self) -> None:
+        """End it: its end of the socket tells it to kill its children and go."""
+        self._control.close()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._complaints.close()
+
+    def _last_words(self) -> str:
+        """The last line of what it wrote to standard error."""
+        self._complaints.seek(0)
+        lines = self._complaints.read()[-4000:].decode(errors="replace").strip().splitlines()
+        return f" ({lines[-1]})" if lines else ""

@@ -1,0 +1,233 @@
+"""The zygote: a process with the libraries loaded and nothing else, that forks a child for each step.
+
+It is started by `runner.execution.zygote` with a clean environment and speaks with the service over one socket
+(SOCK_SEQPACKET): first it sends a `Hello`, then it answers each request `child` with a child's descriptors: its
+socket, a pidfd, the pipe on which its end is told, the pipe of what it prints. End of file on that socket means
+that the service is gone: everything ends. It has one thread, always: only so is fork safe.
+"""
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+import runner
+from runner.execution.child_main import Descriptors, run_child
+from runner.execution.orders import FrameError, FrameReader, Hello, decode, encode
+from runner.execution.protocol import CHILD_REQUEST, NO_CHILD, STATUS, TAKE_CHILD, ZygoteConfig
+from runner.execution.sandbox import Sandbox, SandboxMode, library_roots
+from runner.execution.steps.rehearsal import rehearse_script
+
+_FIRST_CHILD_SECONDS = 20.0
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class _Born:
+    """A child as the zygote holds it. `handed_over` children belong to a run; the others wait for one."""
+
+    pid: int
+    pidfd: int
+    status: int
+    data: socket.socket | None
+    status_reader: int = -1
+    output_reader: int = -1
+
+    def descriptors(self) -> list[int]:
+        """What is handed over, in the order of the protocol."""
+        data = -1 if self.data is None else self.data.fileno()
+        return [data, self.pidfd, self.status_reader, self.output_reader]
+
+    def let_go(self) -> None:
+        """Close what the service has now, or nobody needs any more."""
+        if self.data is not None:
+            self.data.close()
+            self.data = None
+            os.close(self.status_reader)
+            os.close(self.output_reader)
+
+
+class _Nursery:
+    """The children, waiting and at work, and the loop that serves the service."""
+
+    def __init__(self, control: socket.socket, config: ZygoteConfig) -> None:
+        self._control = control
+        self._config = config
+        self._read_roots = (*library_roots(duckdb, np, pd, pa, runner), *config.read_roots)
+        self._waiting: deque[_Born] = deque()
+        self._children: dict[int, _Born] = {}
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+
+    def run(self) -> None:
+        """Serve until the service goes away."""
+        hello = self._first_child()
+        self._control.send(encode(hello))
+        if hello.error:
+            return
+        while True:
+            self._fill_up()
+            for descriptor, _ in self._poll.poll():
+                if descriptor != self._control.fileno():
+                    self._reap(self._children[descriptor])
+                elif not self._answer():
+                    return
+
+    def end_all(self) -> None:
+        """Kill and reap every child."""
+        for child in list(self._children.values()):
+            _kill_session(child.pid)
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        for child in list(self._children.values()):
+            self._reap(child)
+
+    def _first_child(self) -> Hello:
+        """What the first child says of itself; it stays to be used."""
+        child = self._bear()
+        self._waiting.append(child)
+        try:
+            return _peek_hello(child)
+        except (FrameError, OSError) as error:
+            return Hello(error=f"the first child did not come up: {error}")
+
+    def _fill_up(self) -> None:
+        while len(self._waiting) < self._config.waiting:
+            try:
+                self._waiting.append(self._bear())
+            except OSError:
+                # No room for another one now; a request tries again, and tells.
+                return
+
+    def _answer(self) -> bool:
+        """Serve one request; False when the service is gone."""
+        if self._control.recv(len(CHILD_REQUEST)) != CHILD_REQUEST:
+            return False
+        try:
+            child = self._waiting.popleft() if self._waiting else self._bear()
+        except OSError as error:
+            self._control.send(NO_CHILD + str(error).encode()[:1000])
+            return True
+        socket.send_fds(self._control, [TAKE_CHILD], child.descriptors())
+        child.let_go()
+        return True
+
+    def _bear(self) -> _Born:
+        """Fork a child.
+
+        Raises:
+            OSError: there is no room for another process, or no descriptor left.
+        """
+        ours, theirs = socket.socketpair()
+        status_reader, status = os.pipe()
+        output_reader, output = os.pipe()
+        os.set_blocking(output, False)
+        zygote = os.getpid()
+        try:
+            pid = os.fork()
+            if pid == 0:
+                run_child(
+                    Descriptors(data=theirs.fileno(), output=output),
+                    zygote=zygote,
+                    sandbox=Sandbox(mode=SandboxMode(self._config.sandbox_mode), read_roots=self._read_roots),
+                )
+        except OSError:
+            ours.close()
+            for descriptor in (status_reader, status, output_reader):
+                os.close(descriptor)
+            raise
+        finally:
+            theirs.close()
+            os.close(output)
+        child = _Born(
+            pid=pid,
+            pidfd=os.pidfd_open(pid),
+            status=status,
+            data=ours,
+            status_reader=status_reader,
+            output_reader=output_reader,
+        )
+        self._children[child.pidfd] = child
+        self._poll.register(child.pidfd, select.POLLIN)
+        return child
+
+    def _reap(self, child: _Born) -> None:
+        """Tell how a child ended, and end what is left of its session."""
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        # Before it is reaped: until then its number is no other process's.
+        _kill_session(child.pid)
+        _, status, usage = os.wait4(child.pid, 0)
+        with suppress(BrokenPipeError):
+            os.write(child.status, STATUS.pack(status, usage.ru_maxrss, usage.ru_utime + usage.ru_stime))
+        self._poll.unregister(child.pidfd)
+        del self._children[child.pidfd]
+        if child in self._waiting:
+            self._waiting.remove(child)
+        child.let_go()
+        os.close(child.pidfd)
+        os.close(child.status)
+
+
+def _kill_session(pid: int) -> None:
+    """A child leads its session: whatever it has started there goes with it."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _peek_hello(child: _Born) -> Hello:
+    """A child's first frame, left in its socket for who takes it over.
+
+    Raises:
+        OSError: it sends none in time.
+        FrameError: it sends something else.
+    """
+    data = child.data
+    if data is None:
+        raise FrameError("it is gone")
+    data.settimeout(_FIRST_CHILD_SECONDS)
+    seen = -1
+    while True:
+        piece = data.recv(1 << 16, socket.MSG_PEEK)
+        if len(piece) == seen:
+            raise FrameError("it ended")
+        seen = len(piece)
+        reader = FrameReader()
+        reader.feed(piece)
+        body = reader.next_frame()
+        if body is not None:
+            data.settimeout(None)
+            return decode(body, Hello)
+
+
+def main() -> None:
+    """Run the zygote; the configuration is the first argument, as JSON."""
+    config = ZygoteConfig(**json.loads(sys.argv[1]))
+    control = socket.socket(fileno=config.control_fd)
+    # A stop that reaches the whole control group must not take the steps from a service that lets them finish: it
+    # is the service's socket that ends the zygote, and SIGKILL that ends a child.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    rehearse_script()
+    threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are all that is needed
+    if threads != 1:
+        control.send(encode(Hello(error=f"the zygote has {threads} threads, so it cannot fork safely")))
+        os._exit(1)
+    # What is here now is shared by all children: a collection would write into every page of it.
+    gc.collect()
+    gc.freeze()
+    nursery = _Nursery(control, config)
+    try:
+        nursery.run()
+    finally:
+        nursery.end_all()
+        # No clean-up by the libraries: DuckDB's bindings complain of it.
+        os._exit(0)

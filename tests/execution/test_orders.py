@@ -1,0 +1,118 @@
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.core.job import FileType, Step, StepKind
+from runner.core.run import FailureKind, Preview, RunFailure
+from runner.execution.orders import (
+    LARGEST_FRAME,
+    FrameError,
+    FrameReader,
+    Hello,
+    StepOrder,
+    StepOutcome,
+    clamp,
+    decode,
+    encode,
+)
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+COUNT = st.integers(0, 2**53)
+ORDERS = st.builds(
+    StepOrder,
+    run_id=TEXT,
+    step=st.builds(Step, kind=st.sampled_from(StepKind), text=TEXT, path=TEXT, first_line=st.integers(1, 10**6)),
+    input_path=TEXT,
+    format=st.sampled_from(FileType),
+    records_path=st.none() | TEXT,
+    facts=st.lists(st.tuples(TEXT, TEXT), max_size=4).map(tuple),
+    run_dir=TEXT,
+    memory_mb=COUNT,
+    cpu_seconds=st.none() | COUNT,
+    timeout_seconds=st.floats(0, 1e6),
+)
+PREVIEWS = st.builds(
+    Preview,
+    columns=st.lists(TEXT, max_size=15).map(tuple),
+    numeric=st.lists(st.booleans(), max_size=15).map(tuple),
+    rows=st.lists(st.lists(TEXT, max_size=15).map(tuple), max_size=30).map(tuple),
+    total_rows=st.integers(-5, 2**63 - 1),
+    total_columns=st.integers(-5, 2**63 - 1),
+)
+OUTCOMES = st.builds(
+    StepOutcome,
+    rows_in=st.none() | st.integers(-5, 2**63 - 1),
+    rows_out=st.none() | COUNT,
+    result_file=st.none() | TEXT,
+    preview=PREVIEWS,
+    output=TEXT,
+    failure=st.none() | st.builds(RunFailure, kind=st.sampled_from(FailureKind), message=TEXT, hint=TEXT),
+)
+
+
+def body_of(frame):
+    reader = FrameReader()
+    reader.feed(frame)
+    return reader.next_frame()
+
+
+@given(ORDERS)
+def test_an_order_comes_back_as_it_was(order):
+    assert decode(body_of(encode(order)), StepOrder) == order
+
+
+@given(OUTCOMES)
+def test_an_outcome_comes_back_as_it_was(outcome):
+    assert decode(body_of(encode(outcome)), StepOutcome) == outcome
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_refused(noise):
+    with pytest.raises(FrameError):
+        decode(noise, StepOutcome)
+
+
+@given(OUTCOMES, st.integers(-1, 25))
+def test_a_clamped_outcome_is_in_order(outcome, rows):
+    said = clamp(outcome, preview_rows=rows)
+    preview = said.preview
+    assert len(preview.columns) <= 12
+    assert len(preview.numeric) == len(preview.columns)
+    assert len(preview.rows) <= max(rows, 0)
+    assert all(len(row) == len(preview.columns) for row in preview.rows)
+    assert preview.total_rows >= 0
+    assert said.rows_in is None or said.rows_in >= 0
+    assert (said.result_file, said.output, said.sandbox) == (None, "", "")
+    assert said.failure is None or said.failure.kind not in {FailureKind.TIMEOUT, FailureKind.CANCELLED}
+
+
+def test_long_texts_are_cut():
+    failure = RunFailure(kind=FailureKind.SCRIPT, message="m" * 10**6, traceback="t" * 10**6)
+    preview = Preview(columns=("c" * 999,), numeric=(True,), rows=(("x" * 999,),))
+    said = clamp(StepOutcome(failure=failure, preview=preview), preview_rows=5)
+    assert len(said.failure.message) == 2000
+    assert len(said.failure.traceback) == 64 << 10
+    assert len(said.preview.rows[0][0]) == len(said.preview.columns[0]) == 200
+
+
+@given(st.lists(st.integers(1, 7)), st.lists(TEXT, min_size=1, max_size=3))
+def test_frames_come_out_whatever_the_pieces(sizes, words):
+    stream = b"".join(encode(Hello(level=word)) for word in words)
+    reader, found, position = FrameReader(), [], 0
+    for size in [*sizes, len(stream)]:
+        reader.feed(stream[position : position + size])
+        position += size
+        while (body := reader.next_frame()) is not None:
+            found.append(decode(body, Hello).level)
+    assert found == words
+
+
+def test_frames_are_bounded():
+    reader = FrameReader()
+    reader.feed(struct.pack(">I", LARGEST_FRAME + 1))
+    with pytest.raises(FrameError, match="too long"):
+        reader.next_frame()
+    with pytest.raises(FrameError, match="too many"):
+        encode(Hello(level="x" * LARGEST_FRAME))

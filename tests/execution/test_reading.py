@@ -1,0 +1,124 @@
+import json
+
+import duckdb
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.core.job import FileType
+from runner.core.run import FailureKind
+from runner.execution.steps.faults import StepError
+from runner.execution.steps.reading import read_data
+
+
+@pytest.fixture(scope="session")
+def connection():
+    connection = duckdb.connect(config={"threads": 1})
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def read(connection, tmp_path_factory):
+    path = tmp_path_factory.mktemp("inputs") / "data"
+
+    def reading(content, kind=FileType.JSON, records_path=None):
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_data(connection, str(path), kind, records_path)
+
+    return reading
+
+
+CELLS = st.one_of(
+    st.integers(-(2**53), 2**53),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+    st.none(),
+    st.sampled_from(["", "a", "=x", "2025-01-01", "2025-01-01T00:00:00Z", "12:00:00", "007", "1e5", "null"]),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=4),
+    st.lists(st.integers(0, 3), max_size=2),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    records=st.lists(
+        st.dictionaries(st.sampled_from(["a", "b", "A", "b_1", "json"]), CELLS, min_size=1), min_size=1, max_size=5
+    )
+)
+@pytest.mark.parametrize("kind", [FileType.JSON, FileType.NDJSON])
+def test_json_is_what_pandas_makes_of_it(read, kind, records):
+    lines = [json.dumps(record) for record in records]
+    text = "[" + ",".join(lines) + "]" if kind is FileType.JSON else "\n".join(lines)
+    found, expected = read(text, kind), pd.DataFrame(records)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=True)
+
+
+def test_texts_that_look_like_times_stay_texts(read):
+    frame = read(
+        '[{"day": "2025-01-01", "at": "2025-01-01T10:00:00Z", "id": "550e8400-e29b-41d4-a716-446655440000"}]'
+    )
+    assert frame.iloc[0].tolist() == ["2025-01-01", "2025-01-01T10:00:00Z", "550e8400-e29b-41d4-a716-446655440000"]
+
+
+def test_a_late_fraction_is_not_rounded(read):
+    records = [{"x": 1}] * 30_000 + [{"x": 1.5}]
+    assert read(json.dumps(records))["x"].iloc[-1] == 1.5
+
+
+def test_an_empty_array_is_an_empty_table(read):
+    assert read("[]").shape == (0, 0)
+    assert read("", FileType.NDJSON).shape == (0, 0)
+
+
+def test_records_are_found_in_an_object(read):
+    assert read('{"meta": 1, "items": [{"x": 1}]}', records_path="items")["x"].tolist() == [1]
+    assert read('{"a": {"b": [{"x": 1}]}}', records_path="a.b")["x"].tolist() == [1]
+    assert read('[[{"x": 1}], [{"x": 2}]]', records_path="[]")["x"].tolist() == [1, 2]
+
+
+def test_an_object_by_columns_is_a_table(read):
+    assert read('{"x": [1, 2], "y": ["a", "b"]}').to_dict("list") == {"x": [1, 2], "y": ["a", "b"]}
+    frame = pd.DataFrame({"x": [1, 2], "y": ["a", None]})
+    pd.testing.assert_frame_equal(read(frame.to_json()), frame, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        ('{"meta": 1, "items": [{"x": 1}]}', "an object", "`records_path: items`"),
+        ('{"count": 2, "status": "ok"}', "an object", "`records_path:`"),
+        ("5", "a number", "JSON"),
+        ("[1, 2]", "record 1 is a number", "Records are objects"),
+        ('[{"x": 1}, [2]]', "record 2 is an array", "Records are objects"),
+        ("[{]", "line 1, column 3", "curl"),
+        ("<html>", "line 1, column 1", "curl"),
+        (b"\xff\xfe", "decode", "JSON"),
+    ],
+)
+def test_what_is_no_table_is_explained(read, content, message, hint):
+    with pytest.raises(StepError) as raised:
+        read(content)
+    assert raised.value.failure.kind is FailureKind.FETCH
+    assert message in raised.value.failure.message
+    assert hint in raised.value.failure.hint
+
+
+def test_a_wrong_records_path_names_the_members(read):
+    with pytest.raises(StepError) as raised:
+        read('{"rows": [], "total": 0}', records_path="items")
+    assert "finds nothing" in raised.value.failure.message
+    assert "rows, total" in raised.value.failure.message
+    with pytest.raises(StepError, match="cannot be followed"):
+        read("{}", records_path="a[")
+
+
+def test_a_bad_line_is_named(read):
+    with pytest.raises(StepError, match="line 3"):
+        read('{"x": 1}\n\n{"x"\n', FileType.NDJSON)
+
+
+def test_a_byte_order_mark_is_no_data(read):
+    assert read('\ufeff[{"x": 1}]')["x"].tolist() == [1]
+    assert read('\ufeff{"x": [1]}')["x"].tolist() == [1]

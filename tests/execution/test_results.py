@@ -1,0 +1,29 @@
+import os
+
+import pytest
+
+from runner.errors import ExecutionError
+from runner.execution.results import RESULT_FILE, read_result
+
+
+def test_the_result_is_read_up_to_its_cap(tmp_path):
+    (tmp_path / RESULT_FILE).write_bytes(b"a\n1\n")
+    assert read_result(tmp_path, max_bytes=4) == b"a\n1\n"
+    with pytest.raises(ExecutionError, match="larger than 3 bytes"):
+        read_result(tmp_path, max_bytes=3)
+
+
+@pytest.mark.parametrize("trick", ["missing", "link", "hard link", "pipe", "folder"])
+def test_only_a_plain_file_is_a_result(tmp_path, trick):
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    path = tmp_path / RESULT_FILE
+    {
+        "missing": lambda: None,
+        "link": lambda: path.symlink_to(secret),
+        "hard link": lambda: path.hardlink_to(secret),
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+    }[trick]()
+    with pytest.raises(ExecutionError):
+        read_result(tmp_path, max_bytes=100)

@@ -1,0 +1,157 @@
+import pandas as pd
+import pytest
+
+from runner.core.job import FileType, StepKind
+from runner.core.run import FailureKind
+
+JOB_PATH = "jobs.d/sales.yaml"
+
+
+@pytest.fixture
+def query(bench):
+    return lambda text, **more: bench.csv(text, kind=StepKind.QUERY, **more)
+
+
+@pytest.fixture
+def fault(bench):
+    return lambda text, **more: bench.failure(text, kind=StepKind.QUERY, **more)
+
+
+def test_a_query_reads_the_view_data(bench):
+    outcome = bench.run(
+        "SELECT category, sum(amount) AS total FROM data GROUP BY ALL ORDER BY total DESC, category",
+        kind=StepKind.QUERY,
+    )
+    assert outcome.failure is None
+    assert (outcome.rows_in, outcome.rows_out) == (3, 2)
+    assert outcome.preview.rows == (("a", "4"), ("b", "2"))
+    assert outcome.preview.numeric == (False, True)
+
+
+def test_facts_of_the_run_are_parameters(query):
+    assert query("SELECT ${run:scheduled_date} AS day, ${run:attempt} + 1 AS n") == "day,n\n2025-11-09,3\n"
+    dated = "day,x\n2025-11-09,1\n2025-11-10,2\n"
+    assert query("SELECT x FROM data WHERE day = ${run:scheduled_date}", source=dated) == "x\n1\n"
+    assert query("SELECT x FROM data WHERE x = ${run:scheduled_year} - 2024", source=dated) == "x\n1\n"
+    assert query("SELECT 1 AS a -- not ${run:attempt}\n, 2 AS b") == "a,b\n1,2\n"
+
+
+def test_a_fact_inside_quotes_is_explained(fault):
+    failure = fault("SELECT '${run:scheduled_date}' AS day")
+    assert failure.kind is FailureKind.QUERY
+    assert "inside quotes" in failure.message
+    assert "without quotes" in failure.hint
+    assert "only ${run:…}" in fault("SELECT ${env:HOME} AS home").message
+
+
+def test_several_statements_and_pivot(query):
+    assert query("CREATE TEMP TABLE t AS SELECT 1 AS a;\n-- then\nSELECT a + 1 AS b FROM t;\n") == "b\n2\n"
+    assert query("PIVOT data ON category USING sum(amount)") == "a,b\n4,2\n"
+    assert query("SELECT 1 AS a -- a comment at the end") == "a\n1\n"
+
+
+@pytest.mark.parametrize("first_line", [1, 10])
+def test_an_error_has_its_place_in_the_job_file(fault, first_line):
+    failure = fault("SELECT *\nFROM data\nWHERE nope = 1", first_line=first_line)
+    line = first_line + 2
+    assert failure.kind is FailureKind.QUERY
+    assert failure.message.startswith('Binder Error: Referenced column "nope" not found')
+    assert failure.message.endswith(f"({JOB_PATH}, line {line})")
+    assert failure.traceback == f'File "{JOB_PATH}", line {line}\n    WHERE nope = 1\n          ^^^^'
+
+
+@pytest.mark.parametrize("first_line", [1, 10])
+def test_the_first_line_has_its_place_too(fault, first_line):
+    failure = fault("SELEC 1", first_line=first_line)
+    assert failure.traceback.splitlines()[1:] == ["    SELEC 1", "    ^^^^^"]
+    long = "SELECT " + "amount + " * 40 + "nope FROM data"
+    shown = fault(long, first_line=first_line).traceback.splitlines()
+    assert shown[1].strip() == long
+    assert shown[2].index("^") == shown[1].index("nope")
+
+
+def test_what_gives_no_rows_is_refused(fault):
+    assert "gives no rows" in fault("CREATE TABLE t AS SELECT 1").message
+    assert "empty" in fault("-- nothing").message
+
+
+def test_only_the_input_can_be_read_and_nothing_be_set(fault, tmp_path):
+    other = tmp_path / "other.csv"
+    other.write_text("a\n1\n")
+    for text in (
+        f"SELECT * FROM read_csv('{other}')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM glob('/etc/*')",
+        "SET enable_external_access = true; SELECT 1",
+        "SET memory_limit = '1TB'; SELECT 1",
+        "ATTACH '/tmp/other.db'; SELECT 1",
+        "INSTALL httpfs; SELECT 1",
+        f"COPY (SELECT 1) TO '{tmp_path}/stolen.csv'; SELECT 1",
+    ):
+        assert fault(text).kind is FailureKind.QUERY, text
+    assert not (tmp_path / "stolen.csv").exists()
+
+
+def test_memory_is_bounded_and_told(fault):
+    failure = fault(
+        "SELECT list(range) AS l, max(repeat('x', 100) || range) m FROM range(100000000)", memory_mb=64
+    )
+    assert failure.kind is FailureKind.MEMORY
+    assert "resources.memory_mb" in failure.hint
+
+
+def test_formulas_are_defused_in_text_alone(query):
+    text = "SELECT '=1+1' AS a, -1 AS b, 'x' AS c, '' AS d, NULL::VARCHAR AS e, '@x'::ENUM('@x') AS f"
+    assert query(text) == "a,b,c,d,e,f\n'=1+1,-1,x,,,'@x\n"
+
+
+def test_a_single_column_keeps_its_empty_rows(query):
+    assert query("SELECT * FROM (VALUES ('a'), (NULL), ('')) AS t(x)") == 'x\na\n""\n""\n'
+
+
+def test_parquet_and_json_are_read_too(query, tmp_path):
+    path = tmp_path / "data.parquet"
+    pd.DataFrame({"x": [1, 2], "day": pd.to_datetime(["2025-01-01", "2025-01-02"])}).to_parquet(path)
+    assert (
+        query("SELECT max(day)::DATE AS d FROM data", source=path, kind_of_file=FileType.PARQUET)
+        == "d\n2025-01-02\n"
+    )
+    records = '{"items": [{"x": 1}, {"x": 2}]}'
+    assert (
+        query("SELECT sum(x) AS s FROM data", source=records, kind_of_file=FileType.JSON, records_path="items")
+        == "s\n3\n"
+    )
+    assert query("SELECT sum(x) AS s FROM data", source='[{"x":1}]', kind_of_file=FileType.JSON) == "s\n1\n"
+    assert (
+        query("SELECT sum(x) AS s FROM data", source='{"x":1}\n{"x":4}\n', kind_of_file=FileType.NDJSON)
+        == "s\n5\n"
+    )
+
+
+def test_a_path_is_no_pattern(query, tmp_path):
+    folder = tmp_path / "it's [1]*"
+    folder.mkdir()
+    path = folder / "a?.csv"
+    path.write_text("x\n5\n")
+    assert query("SELECT * FROM data", source=path) == "x\n5\n"
+
+
+def test_an_unreadable_input_is_told(fault):
+    failure = fault("SELECT * FROM data", source=b"no parquet", kind_of_file=FileType.PARQUET)
+    assert failure.kind is FailureKind.FETCH
+
+
+def test_pass_through_keeps_the_text_of_a_csv(bench):
+    source = "id,name,n\n007,=x,-1\n008,b,1.50\n"
+    outcome = bench.run(kind=StepKind.PASS_THROUGH, source=source)
+    assert outcome.failure is None
+    assert (bench.folder / "run-1" / "result.csv").read_text() == "id,name,n\n007,'=x,-1\n008,b,1.50\n"
+    assert (outcome.rows_in, outcome.rows_out) == (2, 2)
+    assert outcome.preview.numeric == (False, False, True)
+
+
+def test_pass_through_of_other_kinds(bench, tmp_path):
+    path = tmp_path / "data.parquet"
+    pd.DataFrame({"x": [1, 2], "s": ["a", None]}).to_parquet(path)
+    assert bench.csv(kind=StepKind.PASS_THROUGH, source=path, kind_of_file=FileType.PARQUET) == "x,s\n1,a\n2,\n"
+    assert bench.csv(kind=StepKind.PASS_THROUGH, source='[{"a":"1"}]', kind_of_file=FileType.JSON) == "a\n1\n"

@@ -1,0 +1,131 @@
+import csv
+import io
+from datetime import date
+from decimal import Decimal
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.execution.steps.faults import StepError
+from runner.execution.steps.writing import FORMULA_STARTS, defuse, read_preview, write_frame
+
+
+@pytest.fixture(scope="session")
+def connection():
+    connection = duckdb.connect(config={"threads": 1})
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def write(connection, tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "result.csv"
+
+    def writing(frame):
+        write_frame(connection, frame, str(path))
+        return path.read_bytes().decode()
+
+    return writing
+
+
+def rows(text):
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+SAFE = {
+    "floats": pd.DataFrame(
+        {"f": [1.0, 0.1 + 0.2, 1e16, 1e-5, 123456789.125, -0.0, np.nan, np.inf, 5e-324], "k": 1}
+    ),
+    "small floats": pd.DataFrame({"f": np.array([0.1, 1e10, 3], dtype="float32"), "k": 1}),
+    "half floats": pd.DataFrame({"f": np.array([0.1, 2], dtype="float16"), "k": 1}),
+    "whole": pd.DataFrame({"i": np.array([1, 2**63], dtype="uint64"), "j": np.array([-5, 5], dtype="int8")}),
+    "nullable": pd.DataFrame(
+        {"i": pd.array([1, None], dtype="Int64"), "b": pd.array([True, None], dtype="boolean")}
+    ),
+    "nullable floats": pd.DataFrame({"f": pd.array([1.5, None], dtype="Float64"), "k": 1}),
+    "nullable unsigned": pd.DataFrame({"f": pd.array([1, None], dtype="UInt64"), "k": 1}),
+    "booleans": pd.DataFrame({"b": [True, False], "o": [True, None]}),
+    "days": pd.DataFrame({"d": pd.to_datetime(["2025-01-01", None]), "k": 1}),
+    "seconds": pd.DataFrame({"d": pd.to_datetime(["2025-01-01 01:02:03", "2025-01-01"], format="mixed"), "k": 1}),
+    "milli": pd.DataFrame({"d": pd.to_datetime(["2025-01-01 01:02:03.120", None]), "k": 1}),
+    "micro": pd.DataFrame({"d": pd.to_datetime(["2025-01-01 01:02:03.123456", None]), "k": 1}),
+    "nano": pd.DataFrame({"d": pd.to_datetime(["2025-01-01 01:02:03.123456789"]).as_unit("ns"), "k": 1}),
+    "old days": pd.DataFrame({"d": np.array(["1815-06-18", "9999-12-31"], dtype="M8[s]"), "k": 1}),
+    "zones": pd.DataFrame({"d": pd.to_datetime(["2025-07-01 12:00", None]).tz_localize("Europe/Berlin"), "k": 1}),
+    "spans": pd.DataFrame({"d": pd.to_timedelta(["1 day", "5 s"]), "k": 1}),
+    "periods": pd.DataFrame({"p": pd.period_range("2025-01", periods=2, freq="M"), "k": 1}),
+    "categories": pd.DataFrame({"c": pd.Categorical(["b", None, "a"]), "n": pd.Categorical([1, 2, 1])}),
+    "objects": pd.DataFrame({"o": [1, "a", None, 2.5, Decimal("1.10")], "k": 1}),
+    "nested": pd.DataFrame({"l": [[1, 2], {"a": 1}, (1,)], "d": [date(2025, 1, 1), None, date(2025, 1, 2)]}),
+    "bytes": pd.DataFrame({"b": [b"x", b"\xff"], "k": 1}),
+    "complex": pd.DataFrame({"c": [1 + 2j, 3j], "k": 1}),
+    "quoted": pd.DataFrame({"s": ['a"b', "a,b", "a\nb", " a ", "", None, "é漢"], "k": 1}),
+    "names": pd.DataFrame({"a b": [1], 'q"x': [2], 5: [3], "select": [4], None: [5]}),
+    "names in two cases": pd.DataFrame({"a": [1], "A": ["x"]}),
+    "one column": pd.DataFrame({"s": ["a", None, "", "b"]}),
+    "one number": pd.DataFrame({"n": [1.5, np.nan]}),
+    "no rows": pd.DataFrame({"a": pd.Series(dtype="float64"), "b": pd.Series(dtype="str"), "c": []}),
+    "an index of its own": pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}, index=[7, 3]),
+    "arrow": pd.DataFrame({"a": pd.array([1, None], dtype="int64[pyarrow]"), "k": 1}),
+    "sparse": pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 1.0]), "k": 1}),
+}
+
+
+@pytest.mark.parametrize("name", SAFE)
+def test_the_values_are_those_of_to_csv(write, name):
+    frame = SAFE[name]
+    text = write(frame)
+    assert rows(text) == rows(frame.to_csv(index=False, lineterminator="\n"))
+    assert "\r\n" not in text
+    assert text.endswith("\n")
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    floats=st.lists(st.floats(), min_size=1, max_size=5),
+    whole=st.integers(-(2**63), 2**63 - 1),
+    text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=6),
+)
+def test_any_value_is_that_of_to_csv(write, floats, whole, text):
+    frame = pd.DataFrame({"f": floats, "i": whole, "s": pd.Series([text] * len(floats), dtype="str")})
+    expected = frame.assign(s=[defuse(text)] * len(floats))
+    assert rows(write(frame)) == rows(expected.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL))
+
+
+@pytest.mark.parametrize("start", FORMULA_STARTS)
+def test_formulas_are_defused_in_text_columns_alone(write, start):
+    cell = f"{start}1+1"
+    frame = pd.DataFrame(
+        {"s": [cell], "o": pd.Series([cell], dtype=object), "c": pd.Categorical([cell]), "n": [-1]}
+    )
+    assert rows(write(frame))[1] == ["'" + cell] * 3 + ["-1"]
+    assert rows(write(pd.DataFrame({cell: [1], cell.upper() + "A": [-2]})))[0][0] == "'" + cell
+    twins = pd.DataFrame({"s": [cell], "S": [cell], "n": [-1]})
+    assert rows(write(twins))[1] == ["'" + cell, "'" + cell, "-1"]
+
+
+def test_names_of_two_levels_are_joined(write):
+    frame = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("key", ""), ("amount", "sum")]))
+    assert write(frame) == "key,amount_sum\n1,2\n"
+
+
+def test_a_table_without_columns_is_refused(write):
+    with pytest.raises(StepError, match="no columns"):
+        write(pd.DataFrame())
+
+
+def test_the_preview_is_the_head_of_the_file(connection, tmp_path):
+    frame = pd.DataFrame({f"c{place}": ["x" * 500, "=a\nb", "z"] for place in range(20)} | {"c1": [1, 2, 3]})
+    path = str(tmp_path / "result.csv")
+    numeric = write_frame(connection, frame, path)
+    preview = read_preview(path, rows=2, numeric=numeric, total_rows=3)
+    assert preview.columns == tuple(f"c{place}" for place in range(12))
+    assert preview.numeric[:3] == (False, True, False)
+    assert [row[1] for row in preview.rows] == ["1", "2"]
+    assert preview.rows[1][0] == "'=a\nb"
+    assert len(preview.rows[0][0]) == 200
+    assert (preview.total_rows, preview.total_columns) == (3, 20)

@@ -1,0 +1,277 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from runner.core.run import FailureKind
+from runner.execution.zygote import Zygote
+
+ROOT = Path(__file__).resolve().parents[2]
+SLEEP = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
+
+
+def gone(pid, seconds=1.0):
+    """Whether a process ends within some seconds; one that only waits to be reaped has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state in "ZX":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def children_of(pid):
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.fixture
+def own_zygote():
+    zygote = Zygote(sandbox_mode="best-effort", waiting=1)
+    zygote.start()
+    yield zygote
+    zygote.close()
+
+
+def test_the_achieved_level_is_that_of_the_run(bench):
+    outcome = bench.run("result = data")
+    assert outcome.sandbox == bench.zygote.level
+    assert outcome.failure is None
+
+
+def test_a_time_out_ends_the_step_and_says_which_bound(bench):
+    started = time.monotonic()
+    outcome = bench.run(SLEEP, timeout_seconds=0.7)
+    assert time.monotonic() - started < 1.7
+    assert outcome.failure.kind is FailureKind.TIMEOUT
+    assert "0.7 s" in outcome.failure.message
+    assert "timeout_seconds" in outcome.failure.hint
+    assert gone(int(outcome.output))
+
+
+def test_a_cancelled_step_ends_within_a_second(bench):
+    cancelled = threading.Event()
+    threading.Timer(0.3, cancelled.set).start()
+    started = time.monotonic()
+    outcome = bench.run(SLEEP, cancelled=cancelled)
+    assert time.monotonic() - started < 1.3
+    assert outcome.failure.kind is FailureKind.CANCELLED
+    assert gone(int(outcome.output))
+
+
+def test_a_run_that_is_cancelled_already_runs_nothing(bench):
+    cancelled = threading.Event()
+    cancelled.set()
+    outcome = bench.run("print('ran')\nresult = data", cancelled=cancelled)
+    assert (outcome.failure.kind, outcome.output) == (FailureKind.CANCELLED, "")
+
+
+def test_steps_run_side_by_side(bench):
+    orders = [bench.order(f"import time\ntime.sleep(0.2)\nresult = {number}") for number in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        outcomes = list(pool.map(lambda order: bench.zygote.run_step(order, cancelled=threading.Event()), orders))
+    assert [outcome.preview.rows for outcome in outcomes] == [((str(number),),) for number in range(6)]
+
+
+def test_no_descriptor_is_left_behind(bench):
+    bench.run("result = data")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for text in ("result = data", "1 / 0", "import os; os._exit(1)"):
+        bench.run(text)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_memory_is_bounded_and_told(bench):
+    failure = bench.failure("x = bytearray(3 << 30)\nresult = data", memory_mb=256)
+    assert failure.kind is FailureKind.MEMORY
+    assert "resources.memory_mb" in failure.hint
+    assert f"line {10}" in failure.traceback
+    assert bench.failure("x = np.ones(1 << 28)\nresult = data", memory_mb=256).kind is FailureKind.MEMORY
+    assert bench.run("x = bytearray(200 << 20)\nresult = data", memory_mb=256).failure is None
+
+
+def test_cpu_time_is_bounded_and_told(bench):
+    failure = bench.failure("while True: pass", cpu_seconds=1)
+    assert failure.kind is FailureKind.CPU
+    assert "resources.cpu_seconds" in failure.hint
+
+
+def test_a_crash_is_told_with_what_was_printed(bench):
+    outcome = bench.run("import ctypes\nprint('before')\nctypes.string_at(0)")
+    assert outcome.failure.kind is FailureKind.CRASH
+    assert "SIGSEGV" in outcome.failure.message
+    assert outcome.output.startswith("before")
+
+
+def test_noise_in_place_of_an_outcome_is_a_crash(bench):
+    for noise in ("b'\\x00\\x00\\x00\\x02ab'", "b'\\xff' * 9", "b'\\x00'"):
+        failure = bench.failure(f"import os\nos.write(3, {noise})\nos._exit(0)")
+        assert failure.kind is FailureKind.CRASH, noise
+
+
+def test_an_outcome_without_a_result_is_refused(bench):
+    text = textwrap.dedent("""
+        import os
+        from runner.execution.orders import StepOutcome, encode
+        os.symlink("/etc/passwd", "result.csv")
+        os.write(3, encode(StepOutcome(rows_out=5, result_file="/etc/passwd", sandbox="unbreakable")))
+        os._exit(0)
+    """)
+    outcome = bench.run(text)
+    assert outcome.failure.kind is FailureKind.RESULT
+    assert outcome.result_file is None
+    assert outcome.sandbox == bench.zygote.level
+
+
+def test_endless_printing_is_cut(bench):
+    for text in (
+        "for n in range(200_000): print('x' * 50)\nresult = data",
+        "import os\nfor n in range(2_000):\n    try: os.write(1, b'y' * 5000)\n    except BlockingIOError: pass\nresult = data",
+    ):
+        outcome = bench.run(text)
+        assert outcome.failure is None
+        assert len(outcome.output) < (64 << 10) + 100
+        assert "the output was cut here, at 64 KiB" in outcome.output
+
+
+def test_a_dead_zygote_is_started_again(own_zygote, bench_of):
+    bench = bench_of(own_zygote)
+    first, waiting = own_zygote.pid, children_of(own_zygote.pid)
+    os.kill(first, signal.SIGKILL)
+    assert bench.csv("result = 1") == "result\n1\n"
+    assert own_zygote.pid != first
+    assert waiting
+    assert all(gone(pid) for pid in waiting)
+
+
+def test_a_step_under_way_fails_with_the_zygote(own_zygote, bench_of):
+    bench = bench_of(own_zygote)
+    threading.Timer(0.5, os.kill, (own_zygote.pid, signal.SIGKILL)).start()
+    outcome = bench.run(SLEEP)
+    assert outcome.failure.kind is FailureKind.CRASH
+    assert "repeated" in outcome.failure.hint
+    assert gone(int(outcome.output))
+
+
+def test_a_waiting_child_that_was_killed_is_replaced(own_zygote, bench_of):
+    for pid in children_of(own_zygote.pid):
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+    assert bench_of(own_zygote).csv("result = 1") == "result\n1\n"
+
+
+def test_a_polite_stop_leaves_the_steps_to_the_service(own_zygote, bench_of):
+    bench = bench_of(own_zygote)
+    pids = [own_zygote.pid, *children_of(own_zygote.pid)]
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGINT)
+    assert bench.csv("result = 1") == "result\n1\n"
+    assert own_zygote.pid == pids[0]
+
+
+def test_closing_ends_every_child(bench_of):
+    zygote = Zygote(sandbox_mode="best-effort", waiting=2)
+    zygote.start()
+    pids = [zygote.pid, *children_of(zygote.pid)]
+    zygote.close()
+    assert all(gone(pid) for pid in pids)
+    assert bench_of(zygote).failure("result = 1").kind is FailureKind.INTERNAL
+
+
+def test_nothing_outlives_a_killed_service(tmp_path):
+    program = textwrap.dedent("""
+        import sys, threading
+        from runner.core.job import FileType, Step, StepKind
+        from runner.execution.orders import StepOrder
+        from runner.execution.zygote import Zygote
+        zygote = Zygote(sandbox_mode="best-effort")
+        zygote.start()
+        step = Step(kind=StepKind.SCRIPT, text="import time; open('began', 'w').close(); time.sleep(60)", path="x")
+        order = StepOrder(run_id="r", step=step, input_path=sys.argv[1] + "/in.csv", format=FileType.CSV, run_dir=sys.argv[1])
+        print(zygote.pid, flush=True)
+        zygote.run_step(order, cancelled=threading.Event())
+    """)
+    (tmp_path / "in.csv").write_text("a\n1\n")
+    service = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    with service:
+        zygote = int(service.stdout.readline())
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "began").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        pids = [zygote, *children_of(zygote)]
+        service.kill()
+        assert len(pids) >= 2
+        assert all(gone(pid) for pid in pids)
+
+
+def start_without(*calls):
+    """Start a zygote where the kernel seems to lack some system calls; answers with what came of it."""
+    program = textwrap.dedent(f"""
+        from runner.errors import RunnerError
+        from runner.execution import limits, seccomp
+        from runner.execution.syscalls import this_machine
+        from runner.execution.zygote import Zygote
+        limits.give_up_privileges()
+        seccomp.install(seccomp.refusing_filter(this_machine(), {calls!r}, error={errno.ENOSYS}))
+        for mode in ("strict", "best-effort"):
+            zygote = Zygote(sandbox_mode=mode, waiting=1)
+            try:
+                zygote.start()
+                print(mode, zygote.level)
+            except RunnerError as error:
+                print(mode, type(error).__name__, error.message, "|", error.hint)
+            zygote.close()
+    """)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_strict_refuses_where_a_layer_is_missing(zygote):
+    if zygote.level != "landlock+seccomp":
+        pytest.skip(f"this machine gives {zygote.level}")
+    strict, best = start_without("landlock_create_ruleset")
+    assert strict.startswith("strict SandboxError SANDBOX=strict needs Landlock")
+    assert "SANDBOX=best-effort" in strict
+    assert best == "best-effort seccomp"
+
+
+def test_off_means_off(bench_of):
+    zygote = Zygote(sandbox_mode="off", waiting=1)
+    zygote.start()
+    try:
+        outcome = bench_of(zygote).run("import os\nos.listdir('/etc')\nresult = data")
+        assert (outcome.failure, outcome.sandbox, zygote.level) == (None, "none", "none")
+    finally:
+        zygote.close()
+
+
+def test_the_main_process_never_imports_what_is_heavy():
+    program = (
+        "import sys, runner.execution.zygote, runner.execution.executors, runner.execution.results\n"
+        "print(sorted({'pandas', 'numpy', 'duckdb', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_log_tells_of_a_step(bench, caplog):
+    caplog.set_level("INFO", "runner.execution.child")
+    bench.run("result = data.head(1)")
+    assert [record.getMessage().rpartition(" in ")[0] or record.getMessage() for record in caplog.records] == [
+        "Starting script step",
+        "Step finished: 3 rows in, 1 rows out",
+    ]

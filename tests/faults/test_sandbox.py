@@ -1,0 +1,378 @@
+"""Attacks from inside a script: each must be refused, and the service must live on.
+
+Each case is a script that does the forbidden thing and leaves what came of it in `result`; `refused` holds the errors
+that count as a refusal.
+"""
+
+import os
+import socket
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from runner.core.job import FileType, Step, StepKind
+from runner.core.run import FailureKind
+from runner.execution.orders import StepOrder
+from runner.execution.trees import remove_tree
+from runner.execution.zygote import Zygote
+
+PRELUDE = """
+import ctypes, os, sys, socket, signal, threading, resource, errno
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+def call(*words):
+    answer = libc.syscall(*(ctypes.c_long(word) if isinstance(word, int) else word for word in words))
+    if answer < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return answer
+X86 = os.uname().machine == "x86_64"
+"""
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    # The secret stands for all that the service's environment may hold.
+    os.environ["PLANTED_SECRET"] = "planted-secret-4711"
+    zygote = Zygote(sandbox_mode="best-effort")
+    zygote.start()
+    del os.environ["PLANTED_SECRET"]
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture
+def run(zygote, tmp_path):
+    if zygote.level != "landlock+seccomp":
+        pytest.skip(f"this machine gives {zygote.level}")
+    run_dir, source = tmp_path / "run", tmp_path / "in.csv"
+    run_dir.mkdir()
+    source.write_text("a,b\n1,x\n2,y\n")
+
+    def running(text, **more):
+        step = Step(kind=StepKind.SCRIPT, text=PRELUDE + textwrap.dedent(text), path="jobs.d/attack.yaml")
+        order = StepOrder(
+            run_id="r",
+            step=step,
+            input_path=str(source),
+            format=FileType.CSV,
+            run_dir=str(run_dir),
+            **{"timeout_seconds": 30.0, **more},
+        )
+        return zygote.run_step(order, cancelled=threading.Event())
+
+    return running
+
+
+@pytest.fixture
+def attack(run):
+    """Runs one line that must be refused with one of some errors."""
+
+    def attacking(line, *errors):
+        expected = errors or ("PermissionError",)
+        outcome = run(
+            f"""
+            try:
+                {line}
+                result = "allowed"
+            except BaseException as error:
+                result = type(error).__name__
+            """
+        )
+        assert outcome.failure is None, outcome.failure
+        assert outcome.preview.rows[0][0] in expected, line
+
+    return attacking
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "/etc/hostname",
+        "/root",
+        "/home",
+        "/tmp",
+        "/var/log",
+        "/proc/1/environ",
+        "/proc/version",
+        "/sys/kernel",
+        "/dev/shm",
+        "/proc/self/root/etc/passwd",
+        "/proc/self/cwd/../in.csv.secret",
+    ],
+)
+def test_files_of_the_host_cannot_be_read(attack, path):
+    line = f"os.listdir({path!r}) if os.path.isdir({path!r}) else open({path!r}).read()"
+    attack(line, "PermissionError", "FileNotFoundError", *(["NotADirectoryError"] if "cwd" in path else []))
+
+
+def test_neither_the_service_nor_its_state_can_be_read(attack, tmp_path):
+    state = tmp_path / "runner.db"
+    state.write_text("state")
+    (tmp_path / "run" / "link").symlink_to(state)
+    for line in (
+        f"open('/proc/{os.getpid()}/environ').read()",
+        f"open('/proc/{os.getpid()}/mem', 'rb').read(1)",
+        f"os.listdir('/proc/{os.getpid()}/fd')",
+        "open(f'/proc/{os.getppid()}/environ').read()",
+        f"open({str(state)!r}).read()",
+        "open('link').read()",
+        "open('../runner.db').read()",
+        "os.listdir('..')",
+    ):
+        attack(line)
+    # Landlock answers EXDEV where a file would come from a folder with other rights.
+    attack("os.link('../runner.db', 'mine')", "PermissionError", "OSError")
+    assert state.stat().st_nlink == 1
+    assert state.read_text() == "state"
+
+
+def test_no_descriptor_of_the_service_is_there(run):
+    outcome = run("result = pd.DataFrame({'fd': sorted(int(n) for n in os.listdir('/proc/self/fd'))})")
+    assert outcome.failure is None
+    open_files = [int(row[0]) for row in outcome.preview.rows]
+    # 0 to 3, the pinned /proc/self, and the one that lists them.
+    assert set(open_files) - set(range(6)) == set()
+
+
+def test_nothing_can_be_written_elsewhere(attack, tmp_path):
+    (tmp_path / "other").mkdir()
+    for line in (
+        "open('../stolen', 'w')",
+        "open('/tmp/stolen', 'w')",
+        "open('/dev/shm/stolen', 'w')",
+        "os.mkdir('../folder')",
+        "os.rename(os.getcwd(), '../moved')",
+        "os.remove('../in.csv')",
+        "open('../in.csv', 'a')",
+        "os.truncate('../in.csv', 0)",
+        "os.chmod('../in.csv', 0o777)",
+        "os.utime('../in.csv', (0, 0))",
+        "os.setxattr('../in.csv', 'user.x', b'x')",
+        "open(os.path.join(os.path.dirname(os.__file__), 'stolen.py'), 'w')",
+        "os.fchmod(os.open(os.__file__, os.O_RDONLY), 0o777)",
+        "os.mkfifo('pipe')",
+        "os.mknod('device', 0o600 | 0o20000, os.makedev(1, 3))",
+    ):
+        attack(line)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in.csv", "other", "run"]
+
+
+@pytest.mark.parametrize(
+    "family", ["AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK", "AF_PACKET", "AF_ALG", "AF_VSOCK", "AF_BLUETOOTH"]
+)
+def test_no_socket_of_any_family(attack, family):
+    if hasattr(socket, family):
+        attack(f"socket.socket(socket.{family}, socket.SOCK_STREAM)")
+
+
+def test_no_network_by_other_ways(attack):
+    attack("socket.socketpair()")
+    attack("__import__('urllib.request').request.urlopen('http://127.0.0.1:1/')", "URLError")
+    attack("call(425, 8, ctypes.create_string_buffer(120))")
+
+
+def test_no_other_process(attack):
+    for line in (
+        "os.fork()",
+        "os.posix_spawn('/bin/true', ['true'], {})",
+        "os.execv('/bin/true', ['true'])",
+        "__import__('subprocess').run(['true'])",
+        "call(56 if X86 else 220, signal.SIGCHLD, 0, 0, 0, 0)",
+        "os.setsid()",
+        "os.setpgid(0, 0)",
+    ):
+        attack(line)
+    attack("__import__('multiprocessing').Process(target=print).start()")
+
+
+def test_signals_reach_nobody_else(attack, zygote):
+    for line in (
+        "os.kill(os.getppid(), 9)",
+        f"os.kill({os.getpid()}, 15)",
+        "os.kill(-1, 9)",
+        "os.killpg(os.getpgid(os.getppid()), 9)",
+        "os.pidfd_open(os.getppid())",
+        "os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)",
+        "os.sched_setaffinity(os.getppid(), {0})",
+        "__import__('fcntl').fcntl(1, 8, os.getppid())",
+        "resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (1, 1))",
+    ):
+        attack(line)
+    assert Path(f"/proc/{zygote.pid}").exists()
+
+
+def test_a_script_may_signal_itself(run):
+    outcome = run(
+        "signal.signal(signal.SIGUSR1, lambda *_: print('heard'))\nos.kill(os.getpid(), signal.SIGUSR1)\nresult = 1"
+    )
+    assert (outcome.failure, outcome.output) == (None, "heard\n")
+
+
+def test_no_privileges_and_no_kernel_machinery(attack):
+    for line in (
+        "os.memfd_create('x')",
+        "os.setuid(65534)",
+        "os.setgroups([])",
+        "os.chroot('.')",
+        "os.unshare(0x10000000) if hasattr(os, 'unshare') else call(272 if X86 else 97, 0x10000000)",
+        "call(165 if X86 else 40, b'none', b'/tmp', b'tmpfs', 0, 0)",
+        "call(101 if X86 else 117, 16, os.getppid(), 0, 0)",
+        "call(310 if X86 else 270, os.getppid(), 0, 0, 0, 0, 0)",
+        "call(321 if X86 else 280, 0, 0, 0)",
+        "call(298 if X86 else 241, 0, 0, 0, 0, 0)",
+        "call(323 if X86 else 282, 0)",
+        "call(250 if X86 else 219, 0, 0, 0, 0, 0)",
+        "call(29 if X86 else 194, 0, 4096, 0o1600)",
+        "call(308 if X86 else 268, 0, 0)",
+        "call(304 if X86 else 265, -1, 0, 0)",
+    ):
+        attack(line)
+    attack("call(435, 0, 0)", "OSError")
+    attack("call(470, 0, 0)", "OSError")
+
+
+def test_limits_cannot_be_raised_again(attack):
+    for name in ("RLIMIT_AS", "RLIMIT_DATA", "RLIMIT_CPU", "RLIMIT_NOFILE", "RLIMIT_FSIZE"):
+        attack(
+            f"resource.setrlimit(resource.{name}, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))",
+            "PermissionError",
+            "ValueError",
+        )
+
+
+def test_threads_that_were_there_first_are_bound_too(attack):
+    # DuckDB works in threads of its own: a reader there is as bound as the script.
+    attack(
+        "__import__('duckdb').connect().execute(\"SELECT * FROM read_text('/etc/passwd')\").fetchall()",
+        "IOException",
+    )
+    attack(
+        "[__import__('gc').get_objects() and c.execute(\"SELECT * FROM read_text('/etc/passwd')\").fetchall()"
+        " for c in __import__('gc').get_objects() if type(c).__name__ == 'DuckDBPyConnection'][0][0]",
+        "IOException",
+        "IndexError",
+    )
+
+
+def test_no_secret_is_in_the_child(run):
+    outcome = run(
+        """
+        text = "\\n".join(f"{k}={v}" for k, v in os.environ.items()) + open("/proc/self/environ").read()
+        print(sorted(os.environ))
+        result = ("PLANTED" in text) or ("planted-secret-4711" in text) or ("PATH" in os.environ)
+        """
+    )
+    assert outcome.failure is None
+    assert outcome.preview.rows == (("False",),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = bytearray(10 << 30)",
+        "x = np.ones(10 << 27)",
+        "import mmap\nx = mmap.mmap(-1, 10 << 30)\nfor n in range(0, 10 << 30, 4096): x[n] = 1",
+        "x = []\nwhile True: x.append('y' * (1 << 20) + str(len(x)))",
+        "x = __import__('duckdb').connect().execute('SELECT list(range) FROM range(2000000000)').fetchall()",
+    ],
+)
+def test_memory_is_bounded(run, text):
+    outcome = run(text, memory_mb=256)
+    assert outcome.failure is not None
+    assert outcome.failure.kind in {FailureKind.MEMORY, FailureKind.SCRIPT}
+    assert run("result = 1").failure is None
+
+
+def test_a_thread_bomb_ends_by_itself(run):
+    outcome = run(
+        """
+        import time
+        try:
+            for n in range(100_000):
+                threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        except RuntimeError:
+            result = n
+        """,
+        memory_mb=256,
+        timeout_seconds=20,
+    )
+    assert outcome.failure is None
+    assert int(outcome.preview.rows[0][0]) < 2000
+
+
+def test_a_large_file_has_an_end(run):
+    outcome = run("with open('big', 'wb') as f: f.truncate(5 << 30)")
+    assert outcome.failure.kind is FailureKind.SCRIPT
+    assert "File too large" in outcome.failure.message
+
+
+def test_a_deep_folder_is_removed(run, tmp_path):
+    outcome = run("for n in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\nresult = 1")
+    assert outcome.failure is None
+    remove_tree(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_ignoring_signals_does_not_help_against_the_time_out(run):
+    started = time.monotonic()
+    outcome = run(
+        """
+        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_IGN)
+        threading.Thread(target=threading.Event().wait).start()
+        while True:
+            pass
+        """,
+        timeout_seconds=0.7,
+    )
+    assert outcome.failure.kind is FailureKind.TIMEOUT
+    assert time.monotonic() - started < 1.7
+
+
+def test_a_result_that_lies_is_a_failure_or_a_table(run):
+    liar = """
+    class Liar(pd.DataFrame):
+        @property
+        def columns(self): raise SystemError("no")
+    result = Liar({"a": [1]})
+    """
+    assert run(liar).failure.kind in {FailureKind.RESULT, FailureKind.SCRIPT}
+    assert run("class Endless(pd.DataFrame):\n    def __len__(self): return 10 ** 30\nresult = Endless()").failure
+
+
+def test_a_legitimate_script_notices_nothing(run, tmp_path):
+    pd.DataFrame({"x": range(50_000)}).to_parquet(tmp_path / "run" / "given.parquet")
+    outcome = run(
+        """
+        import concurrent.futures, datetime, decimal, json, re, sqlite3, statistics, tempfile, zoneinfo
+        import duckdb
+        matrix = np.random.default_rng(1).random((200, 200))
+        assert np.allclose(np.linalg.inv(matrix) @ matrix, np.eye(200), atol=1e-6)
+        assert np.linalg.svd(matrix)[1].size == 200
+        times = pd.date_range("2025-03-29", periods=48, freq="h", tz="Europe/Berlin").tz_convert("America/New_York")
+        assert str(times[0].tz) == "America/New_York"
+        assert zoneinfo.ZoneInfo("Asia/Tokyo").utcoffset(datetime.datetime(2025, 1, 1)).seconds == 32400
+        given = pd.read_parquet("given.parquet")
+        given.to_parquet("copy.parquet")
+        total = duckdb.sql("SELECT sum(x)::BIGINT AS s FROM 'copy.parquet'").fetchall()[0][0]
+        local = duckdb.connect("own.db")
+        local.execute("SET threads = 2")
+        local.execute("CREATE TABLE t AS SELECT * FROM range(100000)")
+        assert duckdb.sql("SELECT count(*) FROM given").fetchall() == [(50000,)]
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(abs, range(100))) == 4950
+        with sqlite3.connect("own.sqlite") as db:
+            db.execute("CREATE TABLE t (a)")
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"x")
+        merged = data.merge(data, on="a").groupby("b_x", as_index=False)["a"].sum()
+        result = merged.assign(total=total)
+        """
+    )
+    assert outcome.failure is None, outcome.failure.traceback
+    assert outcome.preview.rows == (("x", "1", "1249975000"), ("y", "2", "1249975000"))
