@@ -1,0 +1,134 @@
+"""Document → Job: the data of a checked file as a frozen value, defaults applied."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from runner.core.job import (
+    Auth,
+    AuthType,
+    ConcurrencyPolicy,
+    DataSource,
+    DeliveryOptions,
+    FileType,
+    Job,
+    JobDefaults,
+    NotifyFailures,
+    OnEmpty,
+    OnMissed,
+    Resources,
+    SourceType,
+    Step,
+    StepKind,
+)
+from runner.jobfiles.parse import Document
+from runner.jobfiles.read import JobFile
+
+DEFAULT_MAX_BYTES = 1 << 30
+_STEPS = (("processing_script", StepKind.SCRIPT), ("processing_query", StepKind.QUERY))
+
+
+def build_job(
+    document: Document,
+    *,
+    path: str,
+    digest: str,
+    revision: str,
+    step_file: JobFile | None,
+    defaults: JobDefaults,
+) -> Job:
+    """The job of a document that has been found free of errors. `step_file` is the script or query it names."""
+    data: Mapping[str, Any] = document.data
+    return Job(
+        job_name=data["job_name"],
+        schedule_time=data["schedule_time"],
+        timezone=data.get("timezone", defaults.timezone),
+        data_source=_source(data["data_source"]),
+        consumer_emails=tuple(data["consumer_emails"]),
+        step=_step(document, path, step_file),
+        description=data.get("description", "").strip(),
+        owner=data.get("owner"),
+        tags=tuple(data.get("tags", ())),
+        suspend=data.get("suspend", False),
+        timeout_seconds=float(data.get("timeout_seconds", defaults.timeout_seconds)),
+        resources=_resources(data.get("resources", {})),
+        on_missed=OnMissed(data.get("on_missed", OnMissed.RUN_ONCE)),
+        starting_deadline_seconds=_whole(data.get("starting_deadline_seconds")),
+        concurrency_policy=ConcurrencyPolicy(data.get("concurrency_policy", ConcurrencyPolicy.FORBID)),
+        delivery=_delivery(data.get("delivery", {})),
+        path=path,
+        digest=digest,
+        revision=revision,
+    )
+
+
+def _whole(value: float | None) -> int | None:
+    """JSON Schema takes 5.0 for a whole number."""
+    return None if value is None else int(value)
+
+
+def _source(data: Mapping[str, Any]) -> DataSource:
+    source_type = SourceType(data["source_type"])
+    is_api = source_type is SourceType.API
+    body = data.get("body")
+    return DataSource(
+        source_type=source_type,
+        location=data["location"],
+        format=FileType(data.get("response_format", FileType.JSON) if is_api else data["file_type"]),
+        method=data.get("method", "GET"),
+        headers=_pairs(data.get("headers", {})),
+        params=_pairs(data.get("params", {})),
+        body=None if body is None else json.dumps(body, ensure_ascii=False),
+        auth=_auth(data.get("auth")),
+        records_path=data.get("records_path"),
+        max_bytes=int(data.get("max_bytes", DEFAULT_MAX_BYTES)),
+    )
+
+
+def _pairs(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Names and values as text, in order; a list repeats its name."""
+    return tuple(
+        (name, _text(item))
+        for name, value in data.items()
+        for item in (value if isinstance(value, list) else [value])
+    )
+
+
+def _text(value: str | float | bool) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _auth(data: Mapping[str, Any] | None) -> Auth | None:
+    if data is None:
+        return None
+    return Auth(
+        type=AuthType(data["type"]),
+        token=data.get("token", ""),
+        username=data.get("username", ""),
+        password=data.get("password", ""),
+    )
+
+
+def _step(document: Document, path: str, step_file: JobFile | None) -> Step:
+    for key, kind in _STEPS:
+        if key in document.data:
+            return Step(kind=kind, text=document.data[key], path=path, first_line=document.first_line((key,)))
+        if f"{key}_file" in document.data and step_file is not None:
+            return Step(kind=kind, text=step_file.text, path=step_file.path, first_line=1)
+    return Step()
+
+
+def _resources(data: Mapping[str, Any]) -> Resources:
+    default = Resources()
+    return Resources(
+        memory_mb=int(data.get("memory_mb", default.memory_mb)), cpu_seconds=_whole(data.get("cpu_seconds"))
+    )
+
+
+def _delivery(data: Mapping[str, Any]) -> DeliveryOptions:
+    default = DeliveryOptions()
+    return DeliveryOptions(
+        on_empty=OnEmpty(data.get("on_empty", default.on_empty)),
+        preview_rows=int(data.get("preview_rows", default.preview_rows)),
+        notify_failures=NotifyFailures(data.get("notify_failures", default.notify_failures)),
+    )

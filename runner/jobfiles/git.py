@@ -1,0 +1,155 @@
+"""The git revision of job files: the only place that runs git. Without git, or outside a repository: none."""
+
+import logging
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+TIMEOUT_SECONDS = 10.0
+DIRTY = "+dirty"
+_STATUS = (
+    "status",
+    "--porcelain=v2",
+    "--branch",
+    "-z",
+    "--untracked-files=normal",
+    "--no-renames",
+    "--ignore-submodules",
+)
+# Their state moves with every commit, checkout and `git add`.
+_STATE_FILES = ("HEAD", "index", "logs/HEAD")
+
+StateKey = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revisions:
+    """One state of a repository. `commit` is empty where there is none; `dirty` are paths relative to the project
+    folder, those of untracked folders with `/` at the end; an empty one stands for the whole project."""
+
+    commit: str = ""
+    dirty: frozenset[str] = frozenset()
+
+    def of(self, *paths: str) -> str:
+        """The revision of something made of these files: the commit, `+dirty` after it where one differs."""
+        if not self.commit:
+            return ""
+        return self.commit + (DIRTY if any(self._is_dirty(path) for path in paths) else "")
+
+    def _is_dirty(self, path: str) -> bool:
+        if path in self.dirty or "" in self.dirty:
+            return True
+        parts = path.split("/")
+        return any("/".join(parts[:count]) + "/" in self.dirty for count in range(1, len(parts)))
+
+
+class Repository:
+    """The repository that holds a project folder; asked again only when it or the files have changed."""
+
+    def __init__(self, project_dir: Path, environ: Mapping[str, str] | None = None) -> None:
+        self._project_dir = project_dir
+        self._environ = clean_environment(os.environ if environ is None else environ)
+        self._state: tuple[Path, StateKey] | None = None
+        self._revisions = Revisions()
+
+    def revisions(self, *, files_changed: bool) -> Revisions:
+        """The state now; from memory while neither files nor the repository's own state files have changed."""
+        project = self._project_dir.resolve()
+        root = find_root(project)
+        if root is None:
+            self._state = None
+            return Revisions()
+        # Asked for before git is: a commit in between is seen by the next call.
+        state = (root, _state_key(root))
+        if files_changed or state != self._state:
+            self._revisions = read_revisions(root, project, self._environ)
+            self._state = state
+        return self._revisions
+
+
+def find_root(folder: Path) -> Path | None:
+    """The nearest folder at or above that holds `.git`."""
+    return next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+
+
+def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which git asks nobody, takes no lock and looks at no other repository."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
+    return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+
+
+def read_revisions(root: Path, project: Path, environ: Mapping[str, str]) -> Revisions:
+    """Commit and changed files by one `git status`; none, and a warning, where git fails or hangs."""
+    # A repository can name a program that git runs at every status: job files may come from anyone.
+    command = ("git", "-c", "core.fsmonitor=false", "-C", os.fspath(root), *_STATUS)
+    try:
+        done = subprocess.run(
+            command,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            check=True,
+        )
+    except FileNotFoundError:
+        _log.debug("git is not installed: jobs have no revision")
+        return Revisions()
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", None) or b"").decode("utf-8", "replace").strip()
+        _log.warning("git does not tell the revision of %s: %s", project, said or error)
+        return Revisions()
+    return _parse_status(done.stdout.decode("utf-8", "surrogateescape"), _prefix(root, project))
+
+
+def _prefix(root: Path, project: Path) -> str:
+    inside = project.relative_to(root).as_posix()
+    return "" if inside == "." else inside + "/"
+
+
+def _parse_status(output: str, prefix: str) -> Revisions:
+    """Porcelain v2 with -z (git-status(1)): paths are relative to the root, and renames are shown as two files."""
+    commit = ""
+    dirty: set[str] = set()
+    for record in output.split("\0"):
+        kind, _, rest = record.partition(" ")
+        if record.startswith("# branch.oid "):
+            commit = record.removeprefix("# branch.oid ")
+        elif kind in {"1", "u", "?"}:
+            # Fields before the path: 8 of a changed entry, 10 of an unmerged one, none of an untracked one.
+            path = rest.split(" ", {"1": 7, "u": 9, "?": 0}[kind])[-1]
+            if path.startswith(prefix):
+                dirty.add(path.removeprefix(prefix))
+            elif path.endswith("/") and prefix.startswith(path):
+                dirty.add("")  # the whole project is untracked
+    if commit in {"", "(initial)"}:
+        return Revisions()
+    return Revisions(commit=commit, dirty=frozenset(dirty))
+
+
+def _state_key(root: Path) -> StateKey:
+    git_dir = _git_dir(root)
+    return tuple(_file_state(git_dir / name) for name in _STATE_FILES)
+
+
+def _git_dir(root: Path) -> Path:
+    """Of a worktree or submodule, `.git` is a file that names the folder."""
+    place = root / ".git"
+    try:
+        if place.is_file():
+            return (
+                root / place.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir:").strip()
+            )
+    except OSError:
+        pass
+    return place
+
+
+def _file_state(file: Path) -> tuple[int, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return (status.st_mtime_ns, status.st_size, status.st_ino)

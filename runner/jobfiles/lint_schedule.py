@@ -1,0 +1,70 @@
+"""When the job fires: the cron expression and the time zone."""
+
+import difflib
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from runner.core.cron_grammar import CronSyntaxError, parse_cron
+from runner.jobfiles.inspection import Inspection
+
+SCHEDULE = ("schedule_time",)
+TIMEZONE = ("timezone",)
+# In the system's folder of zones, but no zones of the IANA list.
+_NO_ZONES = ("posix/", "right/", "posixrules", "localtime", "Factory")
+
+
+def check_schedule(inspection: Inspection) -> None:
+    """Rules `cron-syntax`, `cron-never-fires` and `unknown-timezone`."""
+    expression = inspection.text(*SCHEDULE)
+    if expression:
+        fault = _cron_fault(expression)
+        if fault is not None:
+            rule, message, hint, start, end = fault
+            span = inspection.document.inside(SCHEDULE, start, end)
+            inspection.report(SCHEDULE, rule, message, hint, span=span)
+    timezone = inspection.text(*TIMEZONE)
+    if timezone and not is_zone(timezone):
+        inspection.report(TIMEZONE, "unknown-timezone", f"{timezone!r} is no time zone", _zone_hint(timezone))
+
+
+@lru_cache(maxsize=16384)
+def _cron_fault(expression: str) -> tuple[str, str, str, int, int] | None:
+    """Rule, message, hint and offsets of what is wrong; None when the expression is good and fires."""
+    try:
+        schedule = parse_cron(expression)
+    except CronSyntaxError as error:
+        return "cron-syntax", error.message, error.hint, error.start, error.end
+    # Every day of the month is allowed: some day matches. Spares the import of croniter.
+    if schedule.days.startswith("* "):
+        return None
+    from runner.core.cron import never_fires
+
+    if never_fires(schedule):
+        hint = "Choose a day that its months have; to hold the job back write suspend: true."
+        return "cron-never-fires", f"{expression!r} never fires", hint, 0, len(expression)
+    return None
+
+
+@lru_cache(maxsize=1024)
+def is_zone(name: str) -> bool:
+    """True for a name of the IANA list, letter for letter."""
+    if name.startswith(_NO_ZONES):
+        return False
+    try:
+        return ZoneInfo(name).key == name
+    except (OSError, ValueError, KeyError):  # unknown; a path; a folder or another file among the zones
+        return False
+
+
+def _zone_hint(given: str) -> str:
+    known = {name.lower(): name for name in available_timezones()}
+    wanted = given.strip().lower().replace(" ", "_")
+    if wanted in known:
+        return f"Did you mean {known[wanted]}?"
+    cities = {name.rpartition("/")[2]: name for name in sorted(known)}
+    if wanted in cities:
+        return f"Did you mean {known[cities[wanted]]}?"
+    matches = difflib.get_close_matches(wanted, sorted(known), n=1, cutoff=0.75)
+    if matches:
+        return f"Did you mean {known[matches[0]]}?"
+    return "Use an IANA name such as Europe/Berlin, or UTC."

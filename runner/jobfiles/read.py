@@ -1,0 +1,177 @@
+"""A path → JobFile: the only place that reads job files and the files they name."""
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from runner.core.diagnostic import Diagnostic
+
+MAX_BYTES = 256 * 1024
+_CHUNK = 32 * 1024  # measured: a 1 MiB buffer costs more to make than most files cost to read
+_TRIES = 3
+# O_NONBLOCK: opening a FIFO or a terminal must not wait for its other end.
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+_BOM = "\ufeff"
+
+# What no YAML 1.2 parser takes, what parsers disagree on (NEL, LS and PS end a line in YAML 1.1 alone), and a
+# carriage return that ends no line.
+_BAD_CHARACTER = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]|\r(?!\n)"
+)
+
+FileKey = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobFile:
+    """One file as read, before any parsing.
+
+    `path` is how people are shown the file, with `/`. `text` has no byte-order mark. `digest` is the SHA-256 of
+    the bytes in hex; `key` is (mtime_ns, ctime_ns, size, inode).
+    """
+
+    path: str
+    text: str
+    digest: str
+    key: FileKey
+
+
+class ReadProblem(StrEnum):
+    """Why there is no JobFile."""
+
+    GONE = "gone"
+    UNSETTLED = "unsettled"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadFault:
+    """A file that cannot be read: gone since it was listed, changing while it is read, or bad for good.
+
+    `digest` is that of the bytes where they could be read, empty otherwise.
+    """
+
+    problem: ReadProblem
+    finding: Diagnostic
+    digest: str = ""
+    key: FileKey = (0, 0, 0, 0)
+
+
+def file_key(status: os.stat_result) -> FileKey:
+    """What tells one state of a file from the next without reading it."""
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+
+
+def read_job_file(path: Path | str, shown: str) -> JobFile | ReadFault:
+    """Read a file that people know as `shown`: at most 256 KiB, regular, strict UTF-8, and the same twice.
+
+    A file that changes while it is read is read again, three times in all.
+    """
+    for _ in range(_TRIES):
+        try:
+            answer = _read_once(path)
+        except OSError as error:
+            return _os_fault(error, shown)
+        if answer is None:
+            finding = Diagnostic(
+                path=shown,
+                rule="not-a-file",
+                message="this is no regular file",
+                hint="A job is one plain file; folders, pipes and devices are not read.",
+            )
+            return ReadFault(problem=ReadProblem.BAD, finding=finding)
+        before, content, after = answer
+        if before == after and (len(content) == before[2] or len(content) > MAX_BYTES):
+            return _decode(shown, content, before)
+    finding = Diagnostic(
+        path=shown,
+        rule="unreadable",
+        message="the file changes while it is read",
+        hint="Try again when it has been written.",
+    )
+    return ReadFault(problem=ReadProblem.UNSETTLED, finding=finding)
+
+
+def _read_once(path: Path | str) -> tuple[FileKey, bytes, FileKey] | None:
+    descriptor = os.open(path, _FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        content = bytearray()
+        while len(content) <= MAX_BYTES and (chunk := os.read(descriptor, _CHUNK)):
+            content += chunk
+        return file_key(status), bytes(content), file_key(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _os_fault(error: OSError, shown: str) -> ReadFault:
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        finding = Diagnostic(path=shown, rule="missing-file", message="the file does not exist")
+        return ReadFault(problem=ReadProblem.GONE, finding=finding)
+    finding = Diagnostic(
+        path=shown,
+        rule="unreadable",
+        message=f"the file cannot be read: {error.strerror or error}",
+        hint="Check its permissions and where it links to.",
+    )
+    return ReadFault(problem=ReadProblem.BAD, finding=finding)
+
+
+def _decode(shown: str, content: bytes, key: FileKey) -> JobFile | ReadFault:
+    digest = hashlib.sha256(content).hexdigest()
+    if len(content) > MAX_BYTES:
+        finding = Diagnostic(
+            path=shown,
+            rule="too-large",
+            message=f"the file is larger than {MAX_BYTES // 1024} KiB",
+            hint="Move the data out of it: a job file holds the job alone.",
+        )
+        return ReadFault(problem=ReadProblem.BAD, finding=finding, digest=digest, key=key)
+    try:
+        text = content.decode("utf-8").removeprefix(_BOM)
+    except UnicodeDecodeError as error:
+        start = content.rfind(b"\n", 0, error.start) + 1
+        finding = Diagnostic(
+            path=shown,
+            line=content.count(b"\n", 0, error.start) + 1,
+            column=len(content[start : error.start].decode("utf-8", "replace")) + 1,
+            end_line=content.count(b"\n", 0, error.start) + 1,
+            rule="not-utf8",
+            message=f"byte 0x{content[error.start]:02x} is not UTF-8",
+            hint="Save the file as UTF-8.",
+        )
+        return ReadFault(problem=ReadProblem.BAD, finding=finding, digest=digest, key=key)
+    if found := find_bad_character(shown, text):
+        return ReadFault(problem=ReadProblem.BAD, finding=found, digest=digest, key=key)
+    return JobFile(path=shown, text=text, digest=digest, key=key)
+
+
+def find_bad_character(shown: str, text: str) -> Diagnostic | None:
+    """The first control or otherwise unusable character of a text, NUL among them."""
+    match = _BAD_CHARACTER.search(text)
+    if match is None:
+        return None
+    line = text.count("\n", 0, match.start()) + 1
+    column = match.start() - text.rfind("\n", 0, match.start())
+    if match.group() == "\r":
+        message, hint = "a carriage return stands without a line feed", "End lines with LF or CRLF."
+    else:
+        code = ord(match.group())
+        message = f"the character U+{code:04X} cannot stand in a job file"
+        hint = f"Remove it; where text needs it, write \\u{code:04x} in double quotes."
+    return Diagnostic(
+        path=shown,
+        line=line,
+        column=column,
+        end_line=line,
+        rule="bad-character",
+        message=message,
+        hint=hint,
+    )

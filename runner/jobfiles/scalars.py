@@ -1,0 +1,88 @@
+"""Plain scalars by the YAML 1.2 core schema, less those that YAML 1.1 reads as something else."""
+
+import re
+from dataclasses import dataclass
+
+_INTERESTING = frozenset("0123456789+-.~nNtTfFyYoO=")
+_CORE = re.compile(
+    r"(?P<null>null|Null|NULL|~)"
+    r"|(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)"
+    r"|(?P<integer>[-+]?(?:0|[1-9][0-9]*))"
+    r"|(?P<hexadecimal>0x[0-9a-fA-F]+)"
+    r"|(?P<float>[-+]?[0-9]+\.[0-9]*(?:[eE][-+][0-9]+)?|\.[0-9]+(?:[eE][-+][0-9]+)?)"
+    r"|(?P<infinite>[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
+)
+# https://yaml.org/type/ (1.1) against chapter 10.3 of YAML 1.2.2: what one reads as text and the other does not.
+_AMBIGUOUS = re.compile(
+    r"(?P<word>y|Y|yes|Yes|YES|n|N|no|No|NO|on|On|ON|off|Off|OFF)"
+    r"|(?P<date>[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?)"
+    r"|(?P<time>[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)"
+    r"|(?P<number>[-+]?0[0-9_]+|0o[0-7]+|[-+]?0b[01_]+|[-+]?0x[0-9a-fA-F_]+"
+    r"|[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?)"
+    r"|(?P<equals>=)"
+)
+_LARGEST_INTEGER = (1 << 63) - 1
+_LONGEST_NUMBER = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a scalar is not read."""
+
+    rule: str
+    message: str
+    hint: str
+
+
+def resolve_plain(text: str) -> str | int | float | bool | Refusal | None:
+    """The value of a plain scalar, or why it is refused. Numbers are finite, whole ones within 64 bits."""
+    if not text:
+        return None
+    if text[0] not in _INTERESTING:
+        return text
+    match = _CORE.fullmatch(text)
+    if match is None:
+        return _refuse_ambiguous(text)
+    match match.lastgroup:
+        case "null":
+            return None
+        case "true":
+            return True
+        case "false":
+            return False
+        case "infinite":
+            return _not_a_number(text)
+        case kind:
+            return _number(text, str(kind))
+
+
+def _number(text: str, kind: str) -> int | float | Refusal:
+    if len(text) > _LONGEST_NUMBER:
+        return _not_a_number(text)
+    if kind == "float":
+        number = float(text)
+        return number if abs(number) != float("inf") else _not_a_number(text)
+    whole = int(text, 16 if kind == "hexadecimal" else 10)
+    return whole if abs(whole) <= _LARGEST_INTEGER else _not_a_number(text)
+
+
+def _not_a_number(text: str) -> Refusal:
+    shown = text if len(text) <= 40 else text[:39] + "…"
+    return Refusal("bad-value", f"{shown} is no number that can be used", f'Quote it if it is text: "{shown}".')
+
+
+def _refuse_ambiguous(text: str) -> str | Refusal:
+    match = _AMBIGUOUS.fullmatch(text)
+    if match is None:
+        return text
+    shown = text if len(text) <= 40 else text[:39] + "…"
+    kind = str(match.lastgroup)
+    if kind == "word":
+        message = f"{shown} is text to one YAML reader and true or false to another"
+        return Refusal("ambiguous-value", message, f'Write true or false; quote it if it is text: "{shown}".')
+    if kind == "number":
+        message = f"{shown} is one number to one YAML reader, and another or text to the next"
+        return Refusal("ambiguous-value", message, f'Write a plain decimal number, or quote it: "{shown}".')
+    reading = {"date": "a date", "time": "a number in base 60", "equals": "a default value"}[kind]
+    message = f"{shown} is text to one YAML reader and {reading} to another"
+    return Refusal("ambiguous-value", message, f'Quote it: "{shown}".')

@@ -1,0 +1,88 @@
+"""A folder → the job files in it and below."""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import RunnerError
+
+SUFFIXES = (".yaml", ".yml")
+NO_JOB = ("_", ".")
+
+
+class FolderGoneError(RunnerError):
+    """A folder is not there, or cannot be listed. A service keeps all jobs and looks again."""
+
+    def __init__(self, folder: Path | str, error: OSError) -> None:
+        super().__init__(
+            f"the folder {shown_path(os.fspath(folder))} cannot be listed: {error.strerror or error}",
+            hint="Make it, set JOBS_DIR, or start in the folder that holds jobs.d.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """What a folder holds: paths relative to it, with `/`, sorted; `unreadable` are folders and the reasons."""
+
+    files: tuple[str, ...]
+    unreadable: tuple[tuple[str, str], ...] = ()
+
+
+def is_job_name(name: str) -> bool:
+    """True for the name of a job file: `*.yaml` or `*.yml` that starts with neither `_` nor `.`."""
+    return name.endswith(SUFFIXES) and not name.startswith(NO_JOB)
+
+
+def list_job_files(root: Path | str) -> Listing:
+    """Every job file below a folder. Hidden folders are passed over; links are followed, each folder is read once.
+
+    Raises:
+        FolderGoneError: the folder itself cannot be listed.
+    """
+    files: list[str] = []
+    unreadable: list[tuple[str, str]] = []
+    seen: set[tuple[int, int]] = set()
+    real = deque([""])
+    # Links come last, so that a folder is known by its own path where it has one below the root.
+    linked: deque[str] = deque()
+    while real or linked:
+        folder = real.popleft() if real else linked.popleft()
+        try:
+            status = os.stat(os.path.join(root, folder))  # noqa: PTH116, PTH118 - texts, not Paths: 10,000 files in 30 ms
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            for name, is_folder, is_link in _entries(os.path.join(root, folder)):  # noqa: PTH118
+                path = f"{folder}/{name}" if folder else name
+                if is_folder:
+                    (linked if is_link else real).append(path)
+                else:
+                    files.append(path)
+        except OSError as error:
+            if not folder:
+                raise FolderGoneError(root, error) from error
+            if not isinstance(error, FileNotFoundError):
+                unreadable.append((folder, error.strerror or str(error)))
+    return Listing(files=tuple(sorted(files)), unreadable=tuple(sorted(unreadable)))
+
+
+def _entries(folder: str) -> Iterator[tuple[str, bool, bool]]:
+    """Name, whether it is a folder, whether it is a link; of folders that are not hidden, and of job files."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith("."):
+                continue
+            try:
+                is_folder = entry.is_dir()
+            except OSError:  # a link that leads in a circle: reading the file will say so
+                is_folder = False
+            if is_folder or is_job_name(name):
+                yield name, is_folder, entry.is_symlink()
+
+
+def shown_path(path: str) -> str:
+    """A path as text that can be printed: bytes that are no UTF-8 are replaced."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

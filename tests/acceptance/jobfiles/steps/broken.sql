@@ -1,0 +1,3 @@
+SELECT category
+FROM data
+GROUP category

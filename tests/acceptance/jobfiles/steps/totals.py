@@ -1,0 +1,1 @@
+result = data.groupby("category").sum()

@@ -1,0 +1,3 @@
+SELECT category, sum(amount) AS amount
+FROM data
+GROUP BY category

@@ -1,0 +1,146 @@
+import hashlib
+import json
+
+from runner.core.job import (
+    Auth,
+    AuthType,
+    ConcurrencyPolicy,
+    DataSource,
+    DeliveryOptions,
+    FileType,
+    Job,
+    JobDefaults,
+    NotifyFailures,
+    OnEmpty,
+    OnMissed,
+    Resources,
+    SourceType,
+    Step,
+    StepKind,
+)
+from runner.jobfiles.check import check_file
+from runner.jobfiles.read import read_job_file
+
+FULL = """\
+job_name: full
+description: |
+  Two
+  lines
+owner: owner@example.com
+tags: [a, b]
+suspend: true
+schedule_time: "@daily"
+timezone: Europe/Berlin
+on_missed: skip
+starting_deadline_seconds: 60.0
+concurrency_policy: allow
+timeout_seconds: 12
+resources: {memory_mb: 512, cpu_seconds: 9}
+data_source:
+  source_type: api
+  location: https://api.example.com/x
+  method: POST
+  headers: {A: b, X-N: 1}
+  params: {p: [x, 2], flag: true, f: 1.5}
+  body: {"ü": ["${env:X}", null]}
+  auth: {type: basic, username: u, password: "${env:P}"}
+  response_format: json
+  records_path: a.b
+  max_bytes: 1000
+processing_query: SELECT 1
+consumer_emails: [a@example.com, b@example.com]
+delivery: {on_empty: fail, preview_rows: 0, notify_failures: owner}
+"""
+
+
+def test_every_key_arrives_in_the_job(check):
+    job = check(text=FULL).job
+    assert json.loads(job.data_source.body) == {"ü": ["${env:X}", None]}
+    assert job == Job(
+        job_name="full",
+        schedule_time="@daily",
+        timezone="Europe/Berlin",
+        data_source=DataSource(
+            source_type=SourceType.API,
+            location="https://api.example.com/x",
+            format=FileType.JSON,
+            method="POST",
+            headers=(("A", "b"), ("X-N", "1")),
+            params=(("p", "x"), ("p", "2"), ("flag", "true"), ("f", "1.5")),
+            body=job.data_source.body,
+            auth=Auth(type=AuthType.BASIC, username="u", password="${env:P}"),
+            records_path="a.b",
+            max_bytes=1000,
+        ),
+        consumer_emails=("a@example.com", "b@example.com"),
+        step=Step(kind=StepKind.QUERY, text="SELECT 1", path="jobs.d/sales.yaml", first_line=26),
+        description="Two\nlines",
+        owner="owner@example.com",
+        tags=("a", "b"),
+        suspend=True,
+        timeout_seconds=12.0,
+        resources=Resources(memory_mb=512, cpu_seconds=9),
+        on_missed=OnMissed.SKIP,
+        starting_deadline_seconds=60,
+        concurrency_policy=ConcurrencyPolicy.ALLOW,
+        delivery=DeliveryOptions(on_empty=OnEmpty.FAIL, preview_rows=0, notify_failures=NotifyFailures.OWNER),
+        path="jobs.d/sales.yaml",
+        digest=hashlib.sha256(FULL.encode()).hexdigest(),
+    )
+    assert type(job.starting_deadline_seconds) is int
+
+
+def test_what_is_left_out_has_the_defaults(project, write, minimal):
+    path = write("jobs.d/sales.yaml", minimal)
+    defaults = JobDefaults(timezone="Asia/Tokyo", timeout_seconds=7.0)
+    job = check_file(
+        read_job_file(path, "jobs.d/sales.yaml"), project_dir=project, defaults=defaults, revision="abc"
+    ).file.job
+    assert (job.timezone, job.timeout_seconds, job.revision) == ("Asia/Tokyo", 7.0, "abc")
+    assert (job.step, job.data_source.format, job.data_source.max_bytes) == (Step(), FileType.CSV, 1 << 30)
+    assert job == Job(
+        job_name="sales",
+        schedule_time="0 9 * * 1-5",
+        timezone="Asia/Tokyo",
+        timeout_seconds=7.0,
+        data_source=DataSource(source_type=SourceType.FILE, location="sales.csv", format=FileType.CSV),
+        consumer_emails=("analyst@example.com",),
+        path="jobs.d/sales.yaml",
+        digest=job.digest,
+        revision="abc",
+    )
+
+
+def test_the_first_line_of_a_script_is_its_line_in_the_file(check):
+    job = check("processing_script: |\n\n  # comment\n  result = data\n").job
+    assert (job.step.first_line, job.step.text) == (10, "\n# comment\nresult = data\n")
+
+
+def test_the_digest_covers_the_step_file(check, write, minimal):
+    script = "result = data\n"
+    write("steps/a.py", script)
+    job = check("processing_script_file: steps/a.py\n").job
+    digests = [
+        hashlib.sha256(text.encode()).hexdigest()
+        for text in (minimal + "processing_script_file: steps/a.py\n", script)
+    ]
+    assert job.digest == hashlib.sha256("".join(digests).encode()).hexdigest()
+    assert job.step == Step(kind=StepKind.SCRIPT, text=script, path="steps/a.py", first_line=1)
+
+
+def test_a_fault_of_our_own_is_a_finding(check, monkeypatch):
+    monkeypatch.setattr("runner.jobfiles.check.lint", lambda inspection: 1 / 0)
+    checked = check()
+    assert [found.rule for found in checked.diagnostics] == ["internal-error"]
+    assert "ZeroDivisionError: division by zero" in checked.diagnostics[0].message
+    assert checked.job is None
+
+
+def test_the_name_and_its_place_are_known_of_a_bad_file_too(check):
+    checked = check(text="# x\njob_name: 'sales'\nschedule_time: [\n")
+    assert (checked.job, checked.job_name, checked.job_name_line, checked.job_name_column) == (
+        None,
+        "sales",
+        2,
+        11,
+    )

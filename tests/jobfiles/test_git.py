@@ -1,0 +1,126 @@
+import os
+import subprocess
+
+import pytest
+
+from runner.jobfiles.git import Repository, Revisions, clean_environment, find_root
+
+
+@pytest.fixture
+def git(tmp_path):
+    def call(*arguments):
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-C", tmp_path, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    call("init", "-q")
+    return call
+
+
+@pytest.fixture
+def committed(git, tmp_path):
+    project = tmp_path / "sub" / "project"
+    (project / "jobs.d").mkdir(parents=True)
+    (project / "jobs.d" / "a b.yaml").write_text("1")
+    (project / "jobs.d" / "ü.yaml").write_text("1")
+    (tmp_path / "other.txt").write_text("1")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    return project
+
+
+def test_no_repository_has_no_revision(tmp_path):
+    assert Repository(tmp_path / "x").revisions(files_changed=True) == Revisions()
+    assert Revisions(dirty=frozenset({"a"})).of("a") == ""
+
+
+def test_no_commit_has_no_revision(git, tmp_path):
+    assert Repository(tmp_path).revisions(files_changed=True) == Revisions()
+
+
+def test_changed_and_new_files_are_dirty(committed, git, tmp_path):
+    (committed / "jobs.d" / "ü.yaml").write_text("2")
+    (committed / "jobs.d" / "new.yaml").write_text("2")
+    (committed / "extra").mkdir()
+    (committed / "extra" / "x.py").write_text("2")
+    (tmp_path / "other.txt").write_text("2")
+    revisions = Repository(committed).revisions(files_changed=True)
+    commit = git("rev-parse", "HEAD")
+    assert revisions == Revisions(commit=commit, dirty=frozenset({"jobs.d/ü.yaml", "jobs.d/new.yaml", "extra/"}))
+    assert revisions.of("jobs.d/a b.yaml") == commit
+    assert revisions.of("jobs.d/a b.yaml", "extra/x.py") == f"{commit}+dirty"
+
+
+def test_staged_renames_and_conflicts_are_dirty(committed, git):
+    git("mv", "sub/project/jobs.d/a b.yaml", "sub/project/jobs.d/c d.yaml")
+    revisions = Repository(committed).revisions(files_changed=True)
+    assert revisions.dirty == {"jobs.d/a b.yaml", "jobs.d/c d.yaml"}
+    git("commit", "-qam", "two")
+    git("checkout", "-qb", "side", "HEAD~")
+    (committed / "jobs.d" / "ü.yaml").write_text("2")
+    git("commit", "-qam", "three")
+    git("checkout", "-q", "-")
+    (committed / "jobs.d" / "ü.yaml").write_text("3")
+    git("commit", "-qam", "four")
+    with pytest.raises(subprocess.CalledProcessError):
+        git("merge", "side")
+    assert "jobs.d/ü.yaml" in Repository(committed).revisions(files_changed=True).dirty
+
+
+def test_git_is_asked_again_only_when_something_changed(committed, git):
+    repository = Repository(committed)
+    before = repository.revisions(files_changed=True)
+    (committed / "jobs.d" / "ü.yaml").write_text("2")
+    assert repository.revisions(files_changed=False) is before
+    assert repository.revisions(files_changed=True).dirty == {"jobs.d/ü.yaml"}
+    git("commit", "-qam", "two")
+    assert repository.revisions(files_changed=False) == Revisions(commit=git("rev-parse", "HEAD"))
+
+
+def test_a_worktree_is_a_repository(committed, git, tmp_path):
+    git("worktree", "add", "-q", str(tmp_path / "tree"), "HEAD")
+    repository = Repository(tmp_path / "tree" / "sub" / "project")
+    first = repository.revisions(files_changed=True)
+    assert first.of("jobs.d/ü.yaml") == git("rev-parse", "HEAD")
+    (tmp_path / "tree" / "other.txt").write_text("2")
+    subprocess.run(
+        [
+            "git",
+            "-C",
+            tmp_path / "tree",
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@example.com",
+            "commit",
+            "-qam",
+            "x",
+        ],
+        check=True,
+    )
+    assert repository.revisions(files_changed=False).commit != first.commit
+
+
+def test_without_git_there_is_no_revision(committed, tmp_path):
+    assert Repository(committed, {"PATH": str(tmp_path)}).revisions(files_changed=True) == Revisions()
+
+
+def test_a_git_that_fails_is_a_warning_and_no_revision(committed, tmp_path, caplog):
+    (tmp_path / "git").write_text("#!/bin/sh\necho broken >&2\nexit 1\n")
+    (tmp_path / "git").chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    assert Repository(committed, environ).revisions(files_changed=True) == Revisions()
+    assert "broken" in caplog.text
+
+
+def test_the_environment_leads_git_nowhere_else(committed, git):
+    environ = clean_environment({**os.environ, "GIT_DIR": "/nowhere", "GIT_WORK_TREE": "/nowhere"})
+    assert (environ["GIT_OPTIONAL_LOCKS"], environ["GIT_TERMINAL_PROMPT"]) == ("0", "0")
+    assert Repository(committed, {**os.environ, "GIT_DIR": "/nowhere"}).revisions(files_changed=True).commit
+
+
+def test_a_program_named_by_the_repository_is_not_run(committed, git, tmp_path):
+    marker = tmp_path / "ran"
+    git("config", "core.fsmonitor", f"touch {marker}; false")
+    assert Repository(committed).revisions(files_changed=True).commit
+    assert not marker.exists()
+    assert find_root(committed) == tmp_path

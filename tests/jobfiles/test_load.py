@@ -1,0 +1,206 @@
+import os
+import subprocess
+import time
+
+import pytest
+
+from runner.core.job import JobDefaults
+from runner.jobfiles.load import JobFolder
+from runner.jobfiles.walk import FolderGoneError, list_job_files
+
+
+@pytest.fixture
+def folder(project):
+    return JobFolder(project / "jobs.d", project, JobDefaults())
+
+
+@pytest.fixture
+def job(minimal):
+    return lambda name: minimal.replace("sales\n", f"{name}\n", 1)
+
+
+def names(files):
+    return {file.path: file.job.job_name if file.job else None for file in files}
+
+
+def test_job_files_are_found_at_any_depth(folder, write, job):
+    for path in (
+        "a.yaml",
+        "b.yml",
+        "team/x/c.yaml",
+        "_old/d.yaml",
+        "_defaults.yaml",
+        ".e.yaml",
+        ".hidden/f.yaml",
+        "g.json",
+        "h.YAML",
+    ):
+        write(f"jobs.d/{path}", job(path.replace("/", "-").split(".")[0].replace("_", "") or "x"))
+    assert names(folder.scan()) == {
+        "jobs.d/_old/d.yaml": "old-d",
+        "jobs.d/a.yaml": "a",
+        "jobs.d/b.yml": "b",
+        "jobs.d/team/x/c.yaml": "team-x-c",
+    }
+
+
+def test_a_changed_file_is_checked_again_and_others_are_not(folder, write, job):
+    write("jobs.d/a.yaml", job("a"))
+    write("jobs.d/b.yaml", job("b"))
+    first = folder.scan()
+    write("jobs.d/b.yaml", job("c"))
+    second = folder.scan()
+    assert names(second) == {"jobs.d/a.yaml": "a", "jobs.d/b.yaml": "c"}
+    assert second[0] is first[0]
+
+
+def test_a_change_that_keeps_size_and_times_is_seen(folder, write, job):
+    path = write("jobs.d/a.yaml", job("a"))
+    folder.scan()
+    times = path.stat()
+    write("jobs.d/a.yaml", job("b"))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert names(folder.scan()) == {"jobs.d/a.yaml": "b"}
+
+
+def test_a_settled_file_is_not_read_again(project, write, job):
+    path = write("jobs.d/a.yaml", job("a"))
+    later = path.stat().st_ctime_ns + 10_000_000_000
+    folder = JobFolder(project / "jobs.d", project, JobDefaults(), clock=lambda: later)
+    (first,) = folder.scan()
+    os.utime(path, ns=(0, path.stat().st_mtime_ns))  # moves ctime: read once more, and found to be the same
+    assert folder.scan()[0] is first
+    path.chmod(0o600)
+    assert folder.scan()[0] is first
+
+
+def test_removed_files_are_gone_at_once(folder, write, job):
+    path = write("jobs.d/a.yaml", job("a"))
+    assert len(folder.scan()) == 1
+    path.unlink()
+    assert folder.scan() == ()
+
+
+def test_a_folder_that_is_gone_is_told_apart_from_an_empty_one(folder, project, write, job):
+    write("jobs.d/a.yaml", job("a"))
+    before = folder.scan()
+    (project / "jobs.d").rename(project / "away")
+    with pytest.raises(FolderGoneError, match=r"jobs\.d"):
+        folder.scan()
+    (project / "away").rename(project / "jobs.d")
+    assert folder.scan() == before
+
+
+def test_a_changed_step_file_changes_its_job(folder, write, minimal):
+    write("steps/a.py", "result = data\n")
+    write("jobs.d/a.yaml", minimal + "processing_script_file: steps/a.py\n")
+    (first,) = folder.scan()
+    write("steps/a.py", "result = dat_\n")
+    (second,) = folder.scan()
+    assert (first.job.step.text, second.job.step.text) == ("result = data\n", "result = dat_\n")
+    assert first.digest != second.digest
+    write("steps/a.py", "x = data\n")
+    assert folder.scan()[0].job is None
+
+
+def test_a_data_file_that_comes_later_takes_its_warning_away(folder, project, write, minimal):
+    (project / "sales.csv").unlink()
+    write("jobs.d/a.yaml", minimal)
+    assert [found.rule for found in folder.scan()[0].diagnostics] == ["missing-file"]
+    write("sales.csv", "a\n1\n")
+    (second,) = folder.scan()
+    assert second.diagnostics == ()
+    write("sales.csv", "a\n1\n2\n")
+    assert folder.scan()[0] is second
+
+
+def test_a_bad_file_stops_no_other(folder, write, job):
+    write("jobs.d/a.yaml", b"\xff")
+    write("jobs.d/b.yaml", "[" * 50_000)
+    os.mkfifo(write("jobs.d/c.txt", "").with_name("c.yaml"))
+    write("jobs.d/d.yaml", job("d"))
+    files = folder.scan()
+    assert names(files) == {
+        "jobs.d/a.yaml": None,
+        "jobs.d/b.yaml": None,
+        "jobs.d/c.yaml": None,
+        "jobs.d/d.yaml": "d",
+    }
+    assert [file.diagnostics[0].rule for file in files[:3]] == ["not-utf8", "too-deep", "not-a-file"]
+    assert folder.scan() == files
+
+
+def test_the_layout_of_a_config_map(project, write, job):
+    real = project / "jobs.d"
+    for version in ("..1", "..2"):
+        write(f"jobs.d/{version}/a.yaml", job(f"v{version[2:]}"))
+    (real / "..data").symlink_to("..1")
+    (real / "a.yaml").symlink_to("..data/a.yaml")
+    folder = JobFolder(real, project, JobDefaults())
+    assert names(folder.scan()) == {"jobs.d/a.yaml": "v1"}
+    (real / "new").symlink_to("..2")
+    (real / "new").rename(real / "..data")
+    assert names(folder.scan()) == {"jobs.d/a.yaml": "v2"}
+
+
+def test_a_link_that_is_turned_to_another_checkout(tmp_path, minimal):
+    for version in ("one", "two"):
+        place = tmp_path / version / "jobs.d"
+        place.mkdir(parents=True)
+        (place / "a.yaml").write_text(minimal.replace("sales\n", f"{version}\n", 1))
+    (tmp_path / "current").symlink_to("one")
+    folder = JobFolder(tmp_path / "current/jobs.d", tmp_path / "current", JobDefaults())
+    assert names(folder.scan()) == {"jobs.d/a.yaml": "one"}
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").rename(tmp_path / "current")
+    assert names(folder.scan()) == {"jobs.d/a.yaml": "two"}
+
+
+def test_links_are_followed_and_circles_are_not(project, write, job):
+    write("jobs.d/team/a.yaml", job("a"))
+    write("shared/b.yaml", job("b"))
+    (project / "jobs.d/team/up").symlink_to("..")
+    (project / "jobs.d/again").symlink_to("team")
+    (project / "jobs.d/shared").symlink_to("../shared")
+    assert list_job_files(project / "jobs.d").files == ("shared/b.yaml", "team/a.yaml")
+
+
+def test_names_that_are_no_utf8_can_be_shown(folder, project, job):
+    (project / "jobs.d" / os.fsdecode(b"caf\xe9.yaml")).write_text(job("a"))
+    (file,) = folder.scan()
+    assert file.path == "jobs.d/caf\ufffd.yaml"
+    assert file.job.job_name == "a"
+
+
+def git(project, *arguments):
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-C", project, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_jobs_carry_their_revision(folder, project, write, job):
+    write("jobs.d/a.yaml", job("a"))
+    write("jobs.d/b.yaml", job("b"))
+    assert folder.scan()[0].job.revision == ""
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "one")
+    commit = git(project, "rev-parse", "HEAD")
+    assert [file.job.revision for file in folder.scan()] == [commit, commit]
+    write("jobs.d/b.yaml", job("c"))
+    assert [file.job.revision for file in folder.scan()] == [commit, f"{commit}+dirty"]
+    git(project, "commit", "-qam", "two")
+    second = git(project, "rev-parse", "HEAD")
+    assert {file.job.revision for file in folder.scan()} == {second}
+
+
+def test_a_thousand_files_are_scanned_soon(folder, write, job):
+    for number in range(1000):
+        write(
+            f"jobs.d/job{number}.yaml",
+            job(f"job{number}") + f"processing_script: |\n  x = {number}\n  result = data\n",
+        )
+    started = time.perf_counter()
+    files = folder.scan()
+    took = time.perf_counter() - started
+    assert sum(file.job is not None for file in files) == 1000
+    assert took < 4  # about 0.3 s on an idle machine

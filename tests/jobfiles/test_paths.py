@@ -1,0 +1,94 @@
+import os
+
+import pytest
+
+from runner.core.job import JobDefaults
+from runner.errors import UsageError
+from runner.jobfiles.paths import check_paths
+from runner.jobfiles.walk import FolderGoneError
+
+
+@pytest.fixture
+def run(project):
+    def call(*paths, folder=project):
+        return check_paths(
+            [folder / path for path in paths], jobs_dir=project / "jobs.d", folder=folder, defaults=JobDefaults()
+        )
+
+    return call
+
+
+def rules(validation):
+    return [(found.path, found.rule) for found in validation.diagnostics]
+
+
+def test_no_path_is_the_folder_of_jobs(run, write, minimal):
+    write("jobs.d/team/a.yaml", minimal)
+    assert [file.path for file in run().files] == ["jobs.d/team/a.yaml"]
+
+
+def test_a_missing_folder_of_jobs_is_no_empty_one(run, project):
+    assert run().files == ()
+    (project / "jobs.d").rmdir()
+    with pytest.raises(FolderGoneError):
+        run()
+
+
+def test_files_and_folders_are_checked_once(run, write, minimal):
+    write("jobs.d/a.yaml", minimal)
+    assert len(run("jobs.d", "jobs.d/a.yaml", "jobs.d/../jobs.d/a.yaml").files) == 1
+
+
+def test_a_path_that_is_not_there_is_wrong_usage(run):
+    with pytest.raises(UsageError, match="nothing"):
+        run("nothing.yaml")
+
+
+def test_names_are_compared_within_a_project(run, write, project, minimal):
+    for path in ("jobs.d/a.yaml", "jobs.d/b.yaml", "other/jobs.d/a.yaml"):
+        write(path, minimal)
+    write("other/sales.csv", "a\n")
+    assert rules(run("jobs.d", "other")) == [
+        ("jobs.d/a.yaml", "duplicate-job-name"),
+        ("jobs.d/b.yaml", "duplicate-job-name"),
+    ]
+
+
+def test_locations_belong_to_the_nearest_folder_of_jobs(run, write, minimal):
+    write("other/jobs.d/deep/a.yaml", minimal)
+    assert rules(run("other/jobs.d/deep/a.yaml")) == [("other/jobs.d/deep/a.yaml", "missing-file")]
+    write("other/sales.csv", "a\n")
+    assert rules(run("other/jobs.d/deep/a.yaml")) == []
+    write("loose.yaml", minimal)
+    assert rules(run("loose.yaml")) == []
+
+
+def test_paths_outside_the_working_folder_are_shown_in_full(run, write, project, minimal, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "a.yaml"
+    elsewhere.write_text(minimal)
+    (file,) = run(elsewhere).files
+    assert file.path == str(elsewhere)
+
+
+def test_files_that_are_no_jobs_are_passed_over(run, write):
+    write("jobs.d/_defaults.yaml", "x")
+    assert run("jobs.d/_defaults.yaml", "jobs.d").files == ()
+
+
+def test_a_link_that_leads_nowhere_is_a_finding(run, project):
+    (project / "jobs.d/a.yaml").symlink_to("gone.yaml")
+    assert rules(run("jobs.d")) == [("jobs.d/a.yaml", "missing-file")]
+    assert rules(run("jobs.d/a.yaml")) == [("jobs.d/a.yaml", "missing-file")]
+
+
+def test_a_pipe_is_a_finding(run, project):
+    os.mkfifo(project / "jobs.d/a.yaml")
+    assert rules(run()) == [("jobs.d/a.yaml", "not-a-file")]
+
+
+def test_texts_are_kept_for_snippets(run, write, minimal):
+    write("steps/a.py", "x = (\n")
+    write("jobs.d/a.yaml", minimal + "processing_script_file: steps/a.py\n")
+    validation = run()
+    assert rules(validation) == [("steps/a.py", "script-syntax")]
+    assert validation.texts["steps/a.py"] == "x = (\n"

@@ -1,0 +1,112 @@
+import hashlib
+import os
+import threading
+import time
+
+import pytest
+
+from runner.jobfiles.read import MAX_BYTES, JobFile, ReadFault, ReadProblem, find_bad_character, read_job_file
+
+
+def test_a_file_is_read_with_its_digest_and_key(write, minimal):
+    path = write("jobs.d/a.yaml", minimal)
+    answer = read_job_file(path, "jobs.d/a.yaml")
+    status = path.stat()
+    assert answer == JobFile(
+        path="jobs.d/a.yaml",
+        text=minimal,
+        digest=hashlib.sha256(minimal.encode()).hexdigest(),
+        key=(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino),
+    )
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(write):
+    assert read_job_file(write("a.yaml", b"\xef\xbb\xbfa: 1\n"), "a.yaml").text == "a: 1\n"
+
+
+@pytest.mark.parametrize("size", [MAX_BYTES, MAX_BYTES + 1])
+def test_the_size_is_bounded(write, size):
+    answer = read_job_file(write("a.yaml", b"#" * size), "a.yaml")
+    assert isinstance(answer, JobFile) == (size == MAX_BYTES)
+    if size > MAX_BYTES:
+        assert answer.finding.rule == "too-large"
+
+
+def test_bytes_that_are_no_utf8_are_a_finding_at_their_place(write):
+    answer = read_job_file(write("a.yaml", "é: x\nü: ".encode() + b"\xff\n"), "a.yaml")
+    assert isinstance(answer, ReadFault)
+    assert (answer.problem, answer.finding.rule) == (ReadProblem.BAD, "not-utf8")
+    assert (answer.finding.line, answer.finding.column) == (2, 4)
+    assert len(answer.digest) == 64
+
+
+def test_a_missing_file_is_gone(tmp_path):
+    assert read_job_file(tmp_path / "a.yaml", "a.yaml").problem is ReadProblem.GONE
+
+
+def test_a_pipe_without_a_writer_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "a.yaml")
+    answer = read_job_file(tmp_path / "a.yaml", "a.yaml")
+    assert (answer.problem, answer.finding.rule) == (ReadProblem.BAD, "not-a-file")
+
+
+def test_a_device_and_a_folder_are_no_files(tmp_path):
+    assert read_job_file("/dev/zero", "a.yaml").finding.rule == "not-a-file"
+    assert read_job_file(tmp_path, "a.yaml").finding.rule == "not-a-file"
+
+
+def test_a_link_in_a_circle_is_a_finding(tmp_path):
+    (tmp_path / "a.yaml").symlink_to("a.yaml")
+    assert read_job_file(tmp_path / "a.yaml", "a.yaml").finding.rule == "unreadable"
+
+
+def test_what_is_read_while_it_is_written_is_one_state_or_none(tmp_path):
+    path = tmp_path / "a.yaml"
+    states = [b"a" * 100_000, b"b" * 120_000]
+    path.write_bytes(states[0])
+    stop = threading.Event()
+
+    def rewrite():
+        descriptor = os.open(path, os.O_WRONLY)
+        turn = 0
+        while not stop.is_set():
+            turn += 1
+            content = states[turn % 2]
+            for start in range(0, len(content), 10_000):
+                os.pwrite(descriptor, content[start : start + 10_000], start)
+            os.ftruncate(descriptor, len(content))
+        os.close(descriptor)
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        ends = time.monotonic() + 0.3
+        answers = []
+        while time.monotonic() < ends:
+            answers.append(read_job_file(path, "a.yaml"))
+    finally:
+        stop.set()
+        writer.join()
+    assert {answer.problem for answer in answers if isinstance(answer, ReadFault)} <= {ReadProblem.UNSETTLED}
+    assert read_job_file(path, "a.yaml").text.encode() in states
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("a\n b\0", (2, 3)),
+        ("a\x7f", (1, 2)),
+        ("a\u0085b", (1, 2)),
+        ("a\u2029", (1, 2)),
+        ("a\rb", (1, 2)),
+        ("\ud800", (1, 1)),
+        ("a\ufeff", (1, 2)),
+    ],
+)
+def test_characters_that_parsers_read_differently_are_refused(text, place):
+    found = find_bad_character("a.yaml", text)
+    assert (found.line, found.column, found.rule) == (*place, "bad-character")
+
+
+def test_other_characters_are_taken():
+    assert find_bad_character("a.yaml", "tab\t crlf\r\n é 漢 \U0001f600 \xa0") is None

@@ -1,0 +1,164 @@
+import copy
+import json
+
+import jsonschema
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.jobfiles.parse import parse
+from runner.jobfiles.schema import fits_schema, job_schema, schema_findings, schema_text
+
+JOB = {
+    "job_name": "sales",
+    "schedule_time": "@daily",
+    "tags": ["a", "b"],
+    "suspend": False,
+    "timeout_seconds": 10,
+    "resources": {"memory_mb": 512},
+    "data_source": {
+        "source_type": "api",
+        "location": "https://api.example.com/x",
+        "method": "POST",
+        "headers": {"Accept": "x"},
+        "params": {"a": ["1", 2]},
+        "body": {"a": 1},
+        "auth": {"type": "bearer", "token": "t"},
+    },
+    "processing_script": "result = data",
+    "consumer_emails": ["a@example.com"],
+    "delivery": {"on_empty": "skip", "preview_rows": 3},
+}
+WORDS = [
+    "job_name",
+    "location",
+    "file",
+    "api",
+    "csv",
+    "json",
+    "basic",
+    "GET",
+    "sales\n",
+    "x y",
+    "",
+    "a" * 64,
+    "processing_query",
+    "file_type",
+    "records_path",
+    "body",
+    "username",
+]
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**63), 2**63), st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(WORDS), st.text(max_size=5), st.just([]), st.just({}), st.just(["x", 1]), st.just({"type": "basic"}),
+)  # fmt: skip
+
+
+@st.composite
+def mutated_jobs(draw):
+    job = copy.deepcopy(JOB)
+    for _ in range(draw(st.integers(1, 4))):
+        node = draw(
+            st.sampled_from(
+                [
+                    place
+                    for place in (job, job.get("data_source"), job.get("resources"), job.get("delivery"))
+                    if isinstance(place, dict)
+                ]
+            )
+        )
+        key = draw(st.sampled_from([*node, *WORDS]))
+        if draw(st.booleans()):
+            node.pop(key, None)
+        else:
+            node[key] = copy.deepcopy(draw(VALUES))
+    return job
+
+
+@given(mutated_jobs())
+def test_both_validators_agree_and_every_fault_has_its_words(job):
+    verdict = jsonschema.Draft202012Validator(job_schema()).is_valid(job)
+    assert fits_schema(job) == verdict
+    document, findings = parse("a.yaml", json.dumps(job))
+    if not findings and document.data == job:
+        assert (schema_findings("a.yaml", document) == ()) == verdict
+
+
+def test_the_schema_is_a_good_schema():
+    jsonschema.Draft202012Validator.check_schema(job_schema())
+    assert jsonschema_rs.meta.is_valid(job_schema())
+
+
+def properties(node, path=()):
+    for name, child in node.get("properties", {}).items():
+        if child.get("not") is None:
+            yield (*path, name), child
+            yield from properties(child, (*path, name))
+    for part in ("items", "additionalProperties"):
+        if isinstance(node.get(part), dict):
+            yield (*path, part), node[part]
+
+
+def test_every_key_is_explained_bounded_and_closed():
+    seen = dict(properties(job_schema()))
+    assert len(seen) > 40
+    for path, child in seen.items():
+        assert {"title", "description", "examples"} <= child.keys(), path
+        if "string" in child.get("type", ""):
+            assert "maxLength" in child, path
+        if "array" in child.get("type", "") and path[-1] != "body":
+            assert "maxItems" in child, path
+        if child.get("type") == "object":
+            assert "additionalProperties" in child, path
+        for example in child["examples"]:
+            assert jsonschema.Draft202012Validator(child).is_valid(example), (path, example)
+
+
+def test_every_pattern_ends_portably():
+    def patterns(node):
+        if isinstance(node, dict):
+            if isinstance(node.get("pattern"), str):
+                yield node["pattern"]
+            for child in node.values():
+                yield from patterns(child)
+        elif isinstance(node, list):
+            for child in node:
+                yield from patterns(child)
+
+    found = list(patterns(job_schema()))
+    assert len(found) >= 4
+    assert all(pattern.startswith("^") and pattern.endswith(r"(?![\s\S])") for pattern in found)
+
+
+def test_the_examples_of_the_schema_fit_it():
+    assert all(fits_schema(example) for example in job_schema()["examples"])
+    assert json.loads(schema_text()) == job_schema()
+
+
+def findings_of(text):
+    document, _ = parse("a.yaml", text)
+    return schema_findings("a.yaml", document)
+
+
+def test_a_misspelt_required_key_is_told_once():
+    rest = "schedule_time: x\ndata_source: {source_type: api, location: x}\nconsumer_emails: [a]\n"
+    (found,) = findings_of("jobname: a\n" + rest)
+    assert (found.rule, found.line, found.column, found.end_column) == ("unknown-key", 1, 1, 8)
+    assert "job_name" in found.hint
+
+
+def test_a_value_that_yaml_refused_is_not_complained_of_again():
+    text = "job_name: no\nschedule_time: x\ndata_source: {source_type: api, location: x}\nconsumer_emails: [a]\nsuspend: yes\n"
+    assert findings_of(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [("csvv", "Did you mean csv?"), ("parket", "Did you mean parquet?"), ("xml", "csv, json, ndjson, parquet")],
+)
+def test_the_nearest_value_is_told(value, hint):
+    text = f"job_name: a\nschedule_time: x\ndata_source: {{source_type: file, location: x, file_type: {value}}}\nconsumer_emails: [a]\n"
+    (found,) = findings_of(text)
+    assert (found.rule, found.line) == ("bad-value", 3)
+    assert hint in found.hint
