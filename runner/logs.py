@@ -70,15 +70,18 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(document, ensure_ascii=False)
 
 
-def configure_logging(settings: LogSettings, *, no_color: bool = False) -> None:
+def configure_logging(settings: LogSettings, *, no_color: bool = False, console: bool = True) -> None:
     """Send the lines of `runner` and of warnings to standard error and, where set, to the log file.
+
+    Args:
+        console: False for a verb that shows its progress in another way.
 
     Raises:
         SettingsError: the log file cannot be opened.
     """
     coloured = sys.stderr.isatty() and not no_color
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    formatters: list[logging.Formatter] = [_TextFormatter(coloured=coloured)]
+    handlers: list[logging.Handler] = [logging.StreamHandler()] if console else []
+    formatters: list[logging.Formatter] = [_TextFormatter(coloured=coloured)] if console else []
     if settings.file is not None:
         try:
             settings.file.parent.mkdir(parents=True, exist_ok=True)

@@ -139,8 +139,11 @@ def advance(
     }
     checked = {file.path: file for file in find_duplicates(present.values(), holders)}
     taken = {file.job.job_name for file in checked.values() if file.job is not None}
+    # Renamed and broken at once: the new path goes on with the job of the old one.
+    moved = {job.job_name: job for path, job in last_good.items() if path not in present}
 
-    entries = [_entry(file, last_good, taken) for file in checked.values()]
+    entries = [_entry(file, last_good, moved, taken) for file in checked.values()]
+    taken |= {entry.job.job_name for entry in entries if entry.job is not None}
     # Two bad files may remember one name, at start only: the first path keeps it.
     entries.extend(
         replace(entry, sync=SyncState.REMOVED_PENDING)
@@ -157,10 +160,12 @@ def advance(
     return Catalog(generation=generation, entries=after, jobs=MappingProxyType(jobs)), change
 
 
-def _entry(file: CheckedFile, last_good: Mapping[str, Job], taken: set[str]) -> CatalogEntry:
+def _entry(
+    file: CheckedFile, last_good: Mapping[str, Job], moved: Mapping[str, Job], taken: set[str]
+) -> CatalogEntry:
     job = file.job
     if job is None:
-        kept = last_good.get(file.path)
+        kept = last_good.get(file.path) or moved.get(file.job_name or "")
         job = kept if kept is not None and kept.job_name not in taken else None
     return CatalogEntry(
         path=file.path,

@@ -57,8 +57,9 @@ def decide_missed(job: Job, fires: Sequence[Fire], *, earlier: int, now: datetim
         note = (
             f"{skipped} fire{'s' if skipped != 1 else ''} missed and not run ({setting}: {getattr(job, setting)})"
         )
+    on_time = len(run) == 1 and now - run[0].scheduled_time <= ON_TIME
     return MissedDecision(
-        run=run, late=True, skipped=skipped, latest_skipped=None if run else fires[-1], note=note
+        run=run, late=not on_time, skipped=skipped, latest_skipped=None if run else fires[-1], note=note
     )
 
 

@@ -21,7 +21,7 @@ RUN_FACTS = (
     "scheduled_day",
 )
 MASK = "***"
-_REFERENCE = re.compile(r"\$\{(?P<body>[^{}]*)\}")
+_OPENED = re.compile(r"\$\{(?P<body>[^{}]*)(?P<closed>\}?)")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SHORTEST_SECRET = 4
 
@@ -57,18 +57,18 @@ def find_references(text: str) -> tuple[Reference, ...]:
     """Every reference in a text, in order.
 
     Raises:
-        ReferenceSyntaxError: a `${…}` of no known kind, or with a name that kind does not take.
+        ReferenceSyntaxError: a `${…}` of no known kind, with a name that kind does not take, or never closed.
     """
-    if "${" not in text:
-        return ()
-    return tuple(_parse(match) for match in _REFERENCE.finditer(text))
+    return tuple(_parse(match) for match in _OPENED.finditer(text)) if "${" in text else ()
 
 
 def substitute(text: str, resolve: Callable[[Reference], str]) -> str:
-    """The text with every reference replaced by what `resolve` answers for it."""
-    if "${" not in text:
-        return text
-    return _REFERENCE.sub(lambda match: resolve(_parse(match)), text)
+    """The text with every reference replaced by what `resolve` answers for it.
+
+    Raises:
+        ReferenceSyntaxError: as `find_references`.
+    """
+    return _OPENED.sub(lambda match: resolve(_parse(match)), text) if "${" in text else text
 
 
 def run_facts(
@@ -94,9 +94,7 @@ def mask(text: str, secrets: Iterable[str]) -> str:
 
     Values shorter than four characters are left: masking them would tear words apart and hide nothing.
     """
-    for secret in sorted(
-        {value for value in secrets if len(value) >= _SHORTEST_SECRET}, key=len, reverse=True
-    ):
+    for secret in sorted({value for value in secrets if len(value) >= _SHORTEST_SECRET}, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
 
@@ -105,6 +103,8 @@ def _parse(match: re.Match[str]) -> Reference:
     body = match["body"]
     prefix, colon, name = body.partition(":")
     start, end = match.span()
+    if not match["closed"]:
+        raise ReferenceSyntaxError("this ${ is never closed: write ${env:NAME}", start, end)
     if not colon or prefix not in set(ReferenceKind):
         raise ReferenceSyntaxError(
             f"${{{body}}} is no reference: write ${{env:NAME}}, ${{file:/path}} or ${{run:scheduled_date}}",

@@ -39,7 +39,7 @@ class Connection(smtplib.SMTP):
         self._watched: socket.socket | None = None
         self._lock = threading.Lock()
         self._end = 0.0
-        self.expired = False
+        self._expired = False
         self.data_begun = False
         super().__init__(local_hostname=_own_name())
         # What smtplib verifies certificates against; it sets this only where it connects at once.
@@ -49,7 +49,7 @@ class Connection(smtplib.SMTP):
     def within(self, seconds: float) -> Iterator[None]:
         """Bound what happens inside to a total time; past it, reads and writes fail and `expired` is True."""
         self._end = time.monotonic() + seconds
-        self.expired = False
+        self._expired = False
         self.timeout = seconds
         if self.sock is not None:
             self.sock.settimeout(seconds)
@@ -60,6 +60,11 @@ class Connection(smtplib.SMTP):
             yield
         finally:
             timer.cancel()
+
+    @property
+    def expired(self) -> bool:
+        """True when the time of `within` is over: the timer said so, or a read waited for all of it."""
+        return self._expired or time.monotonic() >= self._end
 
     def open(self) -> None:
         """Connect, encrypt as the settings ask for, and log in.
@@ -161,7 +166,7 @@ class Connection(smtplib.SMTP):
         return ipaddress.ip_address(self.sock.getpeername()[0].partition("%")[0]).is_loopback
 
     def _expire(self) -> None:
-        self.expired = True
+        self._expired = True
         with self._lock:
             if self._watched is not None:
                 # The other side may have been faster.

@@ -1,0 +1,90 @@
+"""`runner demo`."""
+
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from runner.core.run import Run
+    from runner.demo import Demo, KeptMail
+
+
+@click.command("demo")
+@click.option("--once", is_flag=True, help="End when every job has run, instead of at Ctrl-C.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="An empty folder for the demo's project. Default: a new temporary one.",
+)
+def command(*, once: bool, directory: Path | None) -> None:
+    """See it work: a temporary project, each of its jobs run once, their mails kept as files, the page shown.
+
+    Nothing is sent and nothing of yours is touched. One job fails on purpose, to show the mail that says why.
+    """
+    from runner.cli.environment import open_console, open_settings
+    from runner.cli.signals import handle_signals
+    from runner.demo import Demo, SalesApi
+    from runner.errors import UsageError
+    from runner.logs import configure_logging
+    from runner.settings import LogSettings
+
+    settings, _ = open_settings()
+    if directory is not None and directory.exists() and any(directory.iterdir()):
+        raise UsageError(f"{directory} is not empty", hint="Name a new folder; the demo overwrites nothing.")
+    folder = (directory or Path(tempfile.mkdtemp(prefix="runner-demo-"))).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    log_file = folder / "data" / "runner.log"
+    configure_logging(LogSettings(file=log_file), console=False)
+    console = open_console()
+    console.print(f"A service starts in {folder}", soft_wrap=True)
+    with SalesApi() as api:
+        demo = Demo(folder, settings, api.url)
+        handle_signals(stop=demo.service.request_stop, reload=demo.service.request_reload)
+        loop = threading.Thread(target=demo.service.run, name="service", daemon=True)
+        loop.start()
+        try:
+            with console.status("Its jobs run …"):
+                runs = demo.run_each_job()
+            _show(console, folder, demo, runs, once=once)
+            while loop.is_alive() and not once:
+                loop.join(0.2)
+        finally:
+            demo.service.request_stop()
+            loop.join(10)
+            demo.service.stop()
+    click.echo(f"The demo's project stays in {folder}")
+
+
+def _show(console: "Console", folder: Path, demo: "Demo", runs: "tuple[Run, ...]", *, once: bool) -> None:
+    from rich.rule import Rule
+
+    from runner.cli.render import run_table
+
+    console.print()
+    console.print(Rule("each job has run once", align="left", style="dim"))
+    console.print(run_table(runs, "UTC"))
+    mails = demo.mails()
+    console.print(Rule(f"{len(mails)} mails kept; one job failed on purpose", align="left", style="dim"))
+    console.print()
+    for mail in mails:
+        _show_mail(console, mail)
+    console.print()
+    if not once:
+        console.print(f"Page     {demo.service.address}")
+        console.print(f"Jobs     {folder / 'jobs.d'}  (edit one: it is in force within seconds)", soft_wrap=True)
+        console.print(f"Log      {folder / 'data' / 'runner.log'}", soft_wrap=True)
+        console.print("Ctrl-C ends the demo.\n")
+
+
+def _show_mail(console: "Console", mail: "KeptMail") -> None:
+    from rich.text import Text
+
+    console.print(Text(mail.subject, style="bold"))
+    attached = f", with {', '.join(mail.attachments)}" if mail.attachments else ""
+    console.print(Text(f"  to {mail.recipients}{attached}", style="dim"))
+    console.print(Text(f"  {mail.path}"), soft_wrap=True)

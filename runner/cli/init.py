@@ -1,0 +1,24 @@
+"""`runner init`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+def command(*, folder: Path) -> None:
+    """Start a new repository of jobs in FOLDER (the working folder without one).
+
+    Writes jobs.d with one commented example, the schema that editors complete from, .env.example, .gitignore and
+    a workflow that runs validate. Files that exist are left alone.
+    """
+    from runner.scaffold import create_repository
+
+    scaffold = create_repository(folder)
+    for name in scaffold.written:
+        click.echo(f"wrote  {folder / name}")
+    for name in scaffold.kept:
+        click.echo(f"kept   {folder / name} (it was there already)")
+    enter = "" if folder == Path() else f"cd {folder} && "
+    click.echo(f"\nNext:  {enter}runner validate && runner run example --no-mail")

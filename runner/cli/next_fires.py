@@ -1,0 +1,48 @@
+"""`runner next`."""
+
+from datetime import datetime
+
+import click
+
+
+@click.command("next")
+@click.argument("jobs", nargs=-1, metavar="[JOB]...")
+@click.option("--after", metavar="TIME", help="ISO 8601; without an offset it is UTC. Default: now.")
+@click.option(
+    "--count", default=3, show_default=True, type=click.IntRange(1, 1000), help="How many fires of each job."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(*, jobs: tuple[str, ...], after: str | None, count: int, as_json: bool) -> None:
+    """Show when jobs fire next, in their own time zone; all jobs without a name."""
+    from runner.cli.environment import open_console, open_settings, print_json
+    from runner.core.documents import fires_document
+    from runner.service.overview import coming_fires
+
+    settings, _ = open_settings()
+    rows = coming_fires(settings, jobs, after=parse_time(after), count=count)
+    if as_json:
+        print_json([fires_document(name, timezone, fires) for name, timezone, fires in rows])
+        return
+    if not rows:
+        click.echo(f"No valid jobs in {settings.jobs_dir}. runner validate tells why.")
+        return
+    from runner.cli.render import fire_table
+
+    open_console().print(fire_table(rows))
+
+
+def parse_time(text: str | None) -> datetime:
+    """An ISO 8601 time, UTC where it names no offset; now for None.
+
+    Raises:
+        click.BadParameter: it is no time.
+    """
+    from datetime import UTC
+
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no ISO 8601 time, such as 2026-01-31T09:00:00Z") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

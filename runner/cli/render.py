@@ -1,0 +1,153 @@
+"""Reports, runs and jobs as rich tables."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from runner.core.report import Report, count_words, duration_words, facts, local_time, state_words
+from runner.core.run import Preview, Run, RunState
+from runner.status.snapshot import JobStatus
+
+STATE_STYLES = {
+    RunState.SUCCEEDED: "green",
+    RunState.FAILED: "red",
+    RunState.TIMED_OUT: "red",
+    RunState.LOST: "red",
+    RunState.SKIPPED: "yellow",
+    RunState.CANCELLED: "yellow",
+}
+
+
+def state_text(state: RunState) -> Text:
+    """The state in its colour."""
+    return Text(state_words(state), style=STATE_STYLES.get(state, ""))
+
+
+def report_panel(report: Report) -> RenderableType:
+    """A finished run: its facts, then the result's first rows or the failure."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for label, value in facts(report):
+        table.add_row(label, state_text(report.run.state) if label == "State" else value)
+    for delivery in report.run.deliveries:
+        detail = f" – {delivery.error}" if delivery.error else ""
+        table.add_row("Mail", f"{delivery.recipient}: {delivery.state}{detail}")
+    parts: list[RenderableType] = [table]
+    if report.run.output:
+        parts.append(Panel(Text(report.run.output.rstrip()), title="printed by the script", title_align="left"))
+    if report.run.failure is None:
+        parts.append(preview_table(report.preview))
+    else:
+        parts.append(_failure(report.run))
+    return Group(*parts)
+
+
+def _failure(run: Run) -> RenderableType:
+    failure = run.failure
+    assert failure is not None
+    lines = Text()
+    if failure.traceback:
+        lines.append(failure.traceback.rstrip())
+    else:
+        lines.append(failure.message)
+    if failure.hint:
+        lines.append(f"\n\n{failure.hint}", style="dim")
+    return Panel(lines, title=str(failure.kind), title_align="left", border_style="red")
+
+
+def preview_table(preview: Preview) -> RenderableType:
+    """The first rows of a result, with true counts below."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, numeric in zip(preview.columns, preview.numeric, strict=True):
+        table.add_column(Text(name), justify="right" if numeric else "left")
+    for row in preview.rows:
+        table.add_row(*(Text(cell) for cell in row))
+    shown = len(preview.rows)
+    if shown < preview.total_rows or len(preview.columns) < preview.total_columns:
+        table.caption = (
+            f"{shown} of {preview.total_rows:,} rows, {len(preview.columns)} of {preview.total_columns} columns"
+        )
+    return table
+
+
+def job_table(jobs: Iterable[JobStatus]) -> Table:
+    """Jobs with schedule, next fire, last run and sync state."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("job", "schedule", "next fire", "last run", "sync", "file"):
+        table.add_column(name, overflow="fold")
+    for status in jobs:
+        table.add_row(*_job_cells(status))
+    return table
+
+
+def _job_cells(status: JobStatus) -> tuple[RenderableType, ...]:
+    entry, job = status.entry, status.entry.job
+    sync = str(entry.sync).replace("_", " ")
+    if job is None:
+        return (entry.job_name or "?", "", "", "", Text(sync, style="red"), entry.path)
+    due = local_time(status.next_fire, job.timezone) if status.next_fire else "–"
+    return (
+        job.job_name,
+        f"{job.schedule_time}  {job.timezone}",
+        Text("suspended", style="yellow") if job.suspend else due,
+        state_text(status.last_run.state) if status.last_run else "–",
+        Text(sync, style="" if entry.sync == "in_force" else "red"),
+        entry.path,
+    )
+
+
+def run_table(runs: Iterable[Run], timezone: str) -> Table:
+    """Past runs, newest first."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, justify in (
+        ("run", "left"),
+        ("job", "left"),
+        ("scheduled", "left"),
+        ("state", "left"),
+        ("took", "right"),
+        ("rows", "right"),
+        ("mails", "left"),
+        ("error", "left"),
+    ):
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for run in runs:
+        table.add_row(
+            run.run_id,
+            run.job_name,
+            local_time(run.scheduled_time.replace(microsecond=0), timezone),
+            state_text(run.state),
+            duration_words(run.duration_seconds),
+            count_words(run.rows_out),
+            _mail_words(run),
+            Text(run.failure.message if run.failure else run.note),
+        )
+    return table
+
+
+def _mail_words(run: Run) -> str:
+    counts: dict[str, int] = {}
+    for delivery in run.deliveries:
+        counts[delivery.state] = counts.get(delivery.state, 0) + 1
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
+def fire_table(rows: Iterable[tuple[str, str, tuple[datetime, ...]]]) -> Table:
+    """Coming fires: job, zone, local times."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("job", "fires"):
+        table.add_column(name)
+    for job_name, timezone, fires in rows:
+        lines = [local_time(fire, timezone) for fire in fires] or ["never: the job is suspended"]
+        table.add_row(job_name, "\n".join(lines))
+    return table
+
+
+def show(console: Console, renderable: RenderableType) -> None:
+    """Print without wrapping what a pipe reads."""
+    console.print(renderable)

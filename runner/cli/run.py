@@ -1,0 +1,63 @@
+"""`runner run`."""
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+
+@click.command("run")
+@click.argument("job")
+@click.option("--no-mail", is_flag=True, help="Mail nobody.")
+@click.option("--at", "at", metavar="TIME", help="Run as if it were this time (ISO 8601). Default: now.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result CSV here as well."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context, *, job: str, no_mail: bool, at: str | None, output: Path | None, as_json: bool
+) -> None:
+    """Run JOB now, once, and show its result. Exit code 1 when the run fails."""
+    from runner.cli.environment import open_console, open_settings, print_json
+    from runner.cli.next_fires import parse_time
+    from runner.core.documents import run_document
+    from runner.core.run import RunState
+    from runner.logs import configure_logging
+    from runner.service.once import RunRequest, run_once, write_result
+
+    settings, environ = open_settings()
+    console = open_console(stderr=True)
+    configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not console.is_terminal)
+    request = RunRequest(job_name=job, mailing=not no_mail, scheduled_time=parse_time(at) if at else None)
+    if console.is_terminal:
+        with console.status(f"Running {job} …") as status:
+            logging.getLogger().addHandler(_ShowProgress(status))
+            report = run_once(settings, environ, request)
+    else:
+        report = run_once(settings, environ, request)
+    if output is not None:
+        write_result(report, output)
+    if as_json:
+        print_json(run_document(report.run, details=True))
+    else:
+        from runner.cli.render import report_panel
+
+        open_console().print(report_panel(report))
+    ctx.exit(0 if report.run.state is RunState.SUCCEEDED else 1)
+
+
+class _ShowProgress(logging.Handler):
+    """Shows the latest log line of the run beside the spinner, instead of the lines themselves."""
+
+    def __init__(self, status: "Status") -> None:
+        super().__init__()
+        self._status = status
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._status.update(record.getMessage())

@@ -1,0 +1,49 @@
+"""A new repository of jobs: what `runner init` writes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import RunnerError
+from runner.shipped import shipped_path
+
+_FILES = Path(__file__).resolve().parent / "files"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scaffold:
+    """What was written, and what stood there already and was left alone: paths relative to the folder."""
+
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def _contents() -> tuple[tuple[str, Path], ...]:
+    return (
+        ("jobs.d/example.yaml", _FILES / "example.yaml"),
+        ("jobs.d/samples/example.csv", _FILES / "example.csv"),
+        ("schemas/job.schema.json", shipped_path("schemas/job.schema.json")),
+        (".env.example", shipped_path(".env.example")),
+        (".gitignore", _FILES / "gitignore"),
+        (".github/workflows/jobs.yaml", _FILES / "workflow.yaml"),
+    )
+
+
+def create_repository(folder: Path) -> Scaffold:
+    """Write the files of a new repository into `folder`. Files that exist are never overwritten.
+
+    Raises:
+        RunnerError: a file cannot be written.
+    """
+    written, kept = [], []
+    for name, source in _contents():
+        target = folder / name
+        if target.exists():
+            kept.append(name)
+            continue
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+        except OSError as error:
+            raise RunnerError(f"{target} cannot be written: {error.strerror}") from error
+        written.append(name)
+    return Scaffold(written=tuple(written), kept=tuple(kept))

@@ -1,0 +1,142 @@
+"""The folder of jobs as the service sees it: scanned, checked, and advanced into a Catalog."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, SyncState, advance
+from runner.core.diagnostic import Severity
+from runner.core.job import Job, JobDefaults
+from runner.jobfiles.load import JobFolder
+from runner.jobfiles.walk import FolderGoneError
+from runner.jobfiles.watch import FolderWatcher, RescanClock
+from runner.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def open_folder(settings: Settings) -> JobFolder:
+    """The job folder of these settings, with their defaults for the jobs in it."""
+    return JobFolder(
+        settings.jobs_dir,
+        settings.project_dir,
+        JobDefaults(timezone=settings.timezone, timeout_seconds=settings.script_timeout),
+    )
+
+
+class CatalogKeeper:
+    """Keeps the Catalog in step with the folder.
+
+    Args:
+        on_hint: called from the watcher's thread when something in the folder may have changed.
+        monotonic: seconds; only differences count.
+    """
+
+    def __init__(
+        self, settings: Settings, *, on_hint: Callable[[], None], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder = open_folder(settings)
+        self._jobs_dir = settings.jobs_dir
+        self._watcher = FolderWatcher(settings.jobs_dir, on_hint)
+        self._rescan = RescanClock()
+        self._monotonic = monotonic
+        self._gone = False
+        self.catalog = Catalog()
+
+    @property
+    def folder_gone(self) -> bool:
+        """True while the folder itself cannot be found: everything is kept as it was."""
+        return self._gone
+
+    def start(self, remembered: Mapping[str, Job]) -> CatalogChange:
+        """Watch, and load for the first time."""
+        self._watcher.start(self._monotonic())
+        return self.rescan(remembered=remembered)
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._watcher.stop()
+
+    def hint(self) -> None:
+        """Something may have changed: rescan when it is quiet."""
+        self._rescan.hint(self._monotonic())
+
+    def seconds_to_rescan(self) -> float:
+        """How long until the next rescan is due."""
+        now = self._monotonic()
+        return max(0.0, self._rescan.next_time(now) - now)
+
+    def rescan_if_due(self) -> CatalogChange:
+        """Rescan when a hint has settled, or the regular time has come."""
+        now = self._monotonic()
+        if not self._rescan.due(now):
+            return CatalogChange()
+        self._watcher.ensure(now)
+        return self.rescan()
+
+    def rescan(self, *, remembered: Mapping[str, Job] = MappingProxyType({})) -> CatalogChange:
+        """Read the folder now and move the catalog on. A folder that is gone keeps everything."""
+        started = self._monotonic()
+        try:
+            files = self._folder.scan()
+        except FolderGoneError as error:
+            if not self._gone:
+                log.error("%s; every job keeps running as it was", error.message)
+            self._gone = True
+            self._rescan.done(started)
+            return CatalogChange()
+        if self._gone:
+            log.info("The folder %s is back", self._jobs_dir)
+            self._gone = False
+        self.catalog, change = advance(self.catalog, files, remembered=remembered)
+        self._rescan.done(started)
+        if any(entry.sync is SyncState.REMOVED_PENDING for entry in self.catalog.entries):
+            # A deletion must be seen twice: look again soon.
+            self._rescan.hint(self._monotonic())
+        if change:
+            log_change(self.catalog, change, seconds=self._monotonic() - started)
+        return change
+
+
+def log_change(catalog: Catalog, change: CatalogChange, *, seconds: float) -> None:
+    """Say what a rescan changed, one line each, at most twenty of a kind."""
+    log.info(
+        "Catalog generation %d: %d jobs in force, loaded in %.0f ms",
+        catalog.generation,
+        len(catalog.jobs),
+        seconds * 1000,
+    )
+    for word, names in (
+        ("added", change.added),
+        ("changed", change.changed),
+        ("removed", change.removed),
+        ("suspended", change.suspended),
+        ("resumed", change.resumed),
+    ):
+        _log_names(catalog, word, names)
+    entries = {entry.path: entry for entry in catalog.entries}
+    for path in change.broken[:20]:
+        _log_broken(entries[path])
+    if len(change.broken) > 20:
+        log.error("… and %d more invalid files: runner validate lists them", len(change.broken) - 20)
+    for path in change.mended[:20]:
+        log.info("%s is valid again", path)
+
+
+def _log_names(catalog: Catalog, word: str, names: tuple[str, ...]) -> None:
+    for name in names[:20]:
+        job = catalog.jobs.get(name)
+        detail = f": {job.schedule_time} {job.timezone}, from {job.path}" if job else ""
+        suspended = " (suspended)" if job and job.suspend and word == "added" else ""
+        log.info("Job %s %s%s%s", name, word, detail, suspended)
+    if len(names) > 20:
+        log.info("… and %d more jobs %s", len(names) - 20, word)
+
+
+def _log_broken(entry: CatalogEntry) -> None:
+    kept = "its last good version keeps running" if entry.job else "the file has no good version to run"
+    log.error("%s is invalid; %s", entry.path, kept)
+    for found in entry.diagnostics[:5]:
+        if found.severity is Severity.ERROR:
+            log.error("%s%s", found, f" ({found.hint})" if found.hint else "")

@@ -1,0 +1,312 @@
+"""The service: one loop that watches, schedules, runs and stops."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
+
+from runner import __version__
+from runner.core.catalog import CatalogChange
+from runner.core.delivery import Delivery, SendResult
+from runner.core.job import Job
+from runner.core.report import local_time
+from runner.core.run import Run, RunState, Trigger
+from runner.delivery.outbox import Outbox
+from runner.errors import RunnerError, StoreError, UsageError
+from runner.execution.executors import remove_tree
+from runner.logs import run_context
+from runner.service.folder import CatalogKeeper
+from runner.service.overview import Overview
+from runner.service.schedule import Scheduler
+from runner.service.wiring import Works, build_works, open_transport, utc_now
+from runner.settings import Settings
+from runner.status.app import build_app
+from runner.status.server import StatusServer
+from runner.store.store import Store
+
+log = logging.getLogger(__name__)
+
+# The longest sleep: after it the wall clock is read again, so that a jump or a suspended machine is noticed.
+LONGEST_SLEEP = 5.0
+RETENTION_PERIOD = timedelta(hours=1)
+GRACE_SECONDS = 20.0
+
+
+class Service:
+    """Everything that `runner start` is. `start`, then `run` until `request_stop`, then `stop`.
+
+    Args:
+        environ: what `${env:…}` references in job files read.
+        grace_seconds: how long a stop waits for runs that are under way before it hands them back.
+    """
+
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], *, grace_seconds: float = GRACE_SECONDS
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._grace_seconds = grace_seconds
+        self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._impatient = threading.Event()
+        self._next_retention = utc_now()
+        self._store: Store
+        self._works: Works
+        self._keeper: CatalogKeeper
+        self._scheduler: Scheduler
+        self._outbox: Outbox
+        self._overview: Overview
+        self._server: StatusServer
+        self._opened: list[Callable[[], object]] = []
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        return f"{self._server.url}/"
+
+    def start(self) -> None:
+        """Open everything; when one part cannot be opened, close the others again.
+
+        Raises:
+            RunnerError: what cannot be opened, and what to do.
+        """
+        began = time.monotonic()
+        log.info(
+            "runner %s starts: jobs %s, state %s", __version__, self._settings.jobs_dir, self._settings.state_dir
+        )
+        try:
+            self._open()
+        except BaseException:
+            self._close_opened()
+            raise
+        log.info(
+            "Ready in %.1f s: %d jobs in force; page at %s",
+            time.monotonic() - began,
+            self._job_count(),
+            self.address,
+        )
+
+    def _open(self) -> None:
+        settings = self._settings
+        self._store = Store.open(settings.storage_path)
+        self._opened.append(self._store.close)
+        self._works = build_works(
+            settings,
+            self._environ,
+            store=self._store,
+            on_change=self._run_changed,
+            max_workers=settings.max_concurrent_runs,
+        )
+        self._opened.append(self._works.zygote.close)
+        log.info("Sandbox: %s (%s)", self._works.zygote.level, settings.sandbox)
+        transport = open_transport(settings)
+        log.info("Mails: %s", transport.describe())
+        self._keeper = CatalogKeeper(settings, on_hint=lambda: self._events.put(self._hinted))
+        self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
+        self._overview = Overview(
+            store=self._store,
+            catalog=lambda: self._keeper.catalog,
+            next_fire=self._scheduler.next_fire,
+            running=self._works.desk.running_jobs,
+            reasons=self._reasons,
+            facts=self._facts(transport.describe()),
+        )
+        self._outbox = Outbox(
+            self._store, transport, clock=utc_now, random=random.random, on_result=self._delivered
+        )
+        self._opened.append(self._keeper.stop)
+        self._keeper.start(self._store.load_jobs())
+        self._store.save_jobs(self._jobs_by_path())
+        self._recover()
+        self._scheduler.start(self._keeper.catalog)
+        self._log_next()
+        app = build_app(
+            self._overview, token=settings.status.token, host=settings.status.host, version=__version__
+        )
+        self._server = StatusServer(app, settings.status)
+        self._server.start()
+        self._opened.append(lambda: self._server.stop(2.0))
+        self._outbox.start()
+
+    def run(self) -> None:
+        """The loop, until a stop is asked for."""
+        while not self._stopping.is_set():
+            try:
+                self._scheduler.tick(utc_now())
+                self._apply(self._keeper.rescan_if_due())
+                self._retain()
+            except RunnerError as error:
+                log.error("%s %s", error.message, error.hint)
+                self._stopping.wait(1)
+            except Exception:
+                # One bad turn must not end the service; the next one is a second away.
+                log.exception("The loop met something unforeseen")
+                self._stopping.wait(1)
+            self._wait()
+
+    def request_stop(self) -> None:
+        """Ask the loop to end; asked a second time, runs are not waited for. Safe in a signal handler."""
+        if self._stopping.is_set():
+            self._impatient.set()
+        self._stopping.set()
+        self._events.put(_nothing)
+
+    def request_reload(self) -> None:
+        """Ask for a rescan now. Safe in a signal handler."""
+        self._events.put(self._reload)
+
+    def trigger(self, job_name: str) -> str:
+        """Run a job now, once, beside its schedule. Returns the run's identifier.
+
+        Raises:
+            UsageError: no such job is in force.
+        """
+        job = self._keeper.catalog.jobs.get(job_name)
+        if job is None:
+            raise UsageError(f"there is no job {job_name!r} in force", hint="runner list shows the jobs.")
+        run = self._works.desk.new_run(job, trigger=Trigger.MANUAL, scheduled_time=utc_now())
+        self._store.add_run(run)
+        self._works.desk.begin(run, job)
+        return run.run_id
+
+    def job_names(self) -> tuple[str, ...]:
+        """The names of the jobs in force."""
+        return tuple(self._keeper.catalog.jobs)
+
+    def find_run(self, run_id: str) -> Run | None:
+        """A run as the store knows it."""
+        return self._store.run(run_id)
+
+    def stop(self) -> None:
+        """End: wait for runs within the grace time, hand back the rest, send what can be sent, close."""
+        desk, executor = self._works.desk, self._works.executor
+        under_way = desk.unfinished_count()
+        log.info("Stopping: %d runs under way, waiting at most %.0f s", under_way, self._grace_seconds)
+        self._keeper.stop()
+        deadline = time.monotonic() + self._grace_seconds
+        while desk.unfinished_count() and time.monotonic() < deadline and not self._impatient.is_set():
+            self._impatient.wait(0.05)
+        desk.hand_back()
+        executor.shutdown(grace_seconds=0.0)
+        handed_back = self._store.queued_runs()
+        still_open = self._outbox.close(5.0)
+        self._close_opened()
+        log.info(
+            "Stopped: %d runs finished, %d handed back (they start again with the service), %d mails still to send",
+            under_way - len(handed_back),
+            len(handed_back),
+            still_open,
+        )
+
+    def _close_opened(self) -> None:
+        while self._opened:
+            close = self._opened.pop()
+            try:
+                close()
+            except RunnerError as error:
+                log.error("While closing: %s", error.message)
+
+    def _wait(self) -> None:
+        now = utc_now()
+        timeout = min(LONGEST_SLEEP, self._keeper.seconds_to_rescan())
+        next_time = self._scheduler.next_time()
+        if next_time is not None:
+            timeout = min(timeout, (next_time - now).total_seconds())
+        try:
+            event = self._events.get(timeout=max(0.0, timeout)) if timeout > 0 else self._events.get_nowait()
+        except Empty:
+            return
+        event()
+
+    def _hinted(self) -> None:
+        self._keeper.hint()
+
+    def _reload(self) -> None:
+        log.info("Reload asked for")
+        self._apply(self._keeper.rescan())
+
+    def _apply(self, change: CatalogChange) -> None:
+        if not change:
+            return
+        self._scheduler.apply(self._keeper.catalog, change)
+        self._store.save_jobs(self._jobs_by_path())
+        self._overview.changed()
+        self._log_next()
+
+    def _jobs_by_path(self) -> dict[str, Job]:
+        return {entry.path: entry.job for entry in self._keeper.catalog.entries if entry.job is not None}
+
+    def _recover(self) -> None:
+        """Close what an earlier service left running, and take up what it had queued."""
+        jobs, desk = self._keeper.catalog.jobs, self._works.desk
+        for run in self._store.mark_lost(utc_now(), lambda run: desk.lost_mails(run, jobs.get(run.job_name))):
+            with run_context(run.job_name, run.run_id):
+                log.error("Run %s was under way when the service ended: it is marked lost", run.run_id)
+        for run in self._store.queued_runs():
+            job = jobs.get(run.job_name)
+            with run_context(run.job_name, run.run_id):
+                if job is None:
+                    self._store.finish_run(desk.dropped(run), ())
+                    log.warning("Run %s was queued, but its job is gone: it is cancelled", run.run_id)
+                else:
+                    log.warning("Run %s was queued when the service ended: it runs now", run.run_id)
+                    desk.begin(run, job)
+
+    def _retain(self) -> None:
+        now = utc_now()
+        if now < self._next_retention:
+            return
+        self._next_retention = now + RETENTION_PERIOD
+        removed = self._store.remove_old(now - timedelta(days=self._settings.run_retention_days))
+        for run_id in removed:
+            folder = self._settings.runs_dir / run_id
+            if folder.is_dir():
+                remove_tree(folder)
+        if removed:
+            log.info("Removed %d runs older than %d days", len(removed), self._settings.run_retention_days)
+
+    def _run_changed(self, run: Run) -> None:
+        if not run.state.finished:
+            self._overview.changed(run)
+            return
+        self._overview.finished(run)
+        self._outbox.wake()
+        self._events.put(_nothing)
+
+    def _delivered(self, delivery: Delivery, _result: SendResult) -> None:
+        try:
+            run = self._store.run(delivery.run_id)
+        except StoreError as error:
+            log.error("The page cannot show the latest deliveries: %s", error.message)
+            return
+        if run is not None:
+            self._overview.changed(run)
+
+    def _reasons(self) -> tuple[str, ...]:
+        gone = f"the folder {self._settings.jobs_dir} is gone" if self._keeper.folder_gone else ""
+        stopping = "the service is stopping" if self._stopping.is_set() else ""
+        return tuple(reason for reason in (gone, self._scheduler.trouble, stopping) if reason)
+
+    def _facts(self, mails: str) -> tuple[tuple[str, str], ...]:
+        settings = self._settings
+        return (
+            ("jobs_folder", str(settings.jobs_dir)),
+            ("time_zone", settings.timezone),
+            ("sandbox", self._works.zygote.level),
+            ("mail", mails),
+            ("started", local_time(utc_now().replace(microsecond=0), settings.timezone)),
+        )
+
+    def _job_count(self) -> int:
+        return len(self._keeper.catalog.jobs)
+
+    def _log_next(self) -> None:
+        due: datetime | None = self._scheduler.next_time()
+        log.info("Next run due: %s", local_time(due, self._settings.timezone) if due else "none")
+
+
+def _nothing() -> None:
+    """Wakes the loop."""

@@ -1,0 +1,126 @@
+"""One run of one job, now, without a service: what `runner run` does."""
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from runner.core.delivery import DeliveryState
+from runner.core.diagnostic import Severity
+from runner.core.job import Job
+from runner.core.report import Report, state_words
+from runner.core.run import Run, Trigger
+from runner.delivery.outbox import Outbox
+from runner.errors import RunnerError, UsageError
+from runner.service.overview import read_catalog
+from runner.service.wiring import build_works, open_transport, utc_now
+from runner.settings import Settings
+from runner.store.store import Store
+
+# How long a run waits for the running service to send its mails.
+DELIVERY_PATIENCE = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRequest:
+    """What to run: the job, whether to mail, and the time it is nominally for (now where None)."""
+
+    job_name: str
+    mailing: bool = True
+    scheduled_time: datetime | None = None
+
+
+def find_job(settings: Settings, job_name: str) -> Job:
+    """The valid job of this name.
+
+    Raises:
+        UsageError: there is none; the hint names the nearest.
+        RunnerError: its file is not valid; the message is its first finding.
+    """
+    catalog = read_catalog(settings)
+    job = catalog.jobs.get(job_name)
+    if job is not None:
+        return job
+    for entry in catalog.entries:
+        if entry.job_name == job_name or entry.path == job_name:
+            found = next(one for one in entry.diagnostics if one.severity is Severity.ERROR)
+            raise RunnerError(str(found), hint=found.hint or "runner validate shows every finding.")
+    from difflib import get_close_matches
+
+    near = get_close_matches(job_name, list(catalog.jobs), n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise UsageError(
+        f"there is no job {job_name!r} in {settings.jobs_dir}", hint=f"{hint}runner list shows the jobs."
+    )
+
+
+def run_once(settings: Settings, environ: Mapping[str, str], request: RunRequest) -> Report:
+    """Run a job to its end, record it, and send its mails; the running service sends them where there is one.
+
+    Raises:
+        RunnerError: it could not be run at all. A run that failed is a Report.
+    """
+    job = find_job(settings, request.job_name)
+    store = Store.open(settings.storage_path, beside_service=True)
+    try:
+        works = build_works(
+            settings, environ, store=store, on_change=_ignore, mailing=request.mailing, max_workers=1
+        )
+        try:
+            desk = works.desk
+            desk.keep_reports = True
+            scheduled = request.scheduled_time or utc_now()
+            run = desk.new_run(job, trigger=Trigger.MANUAL, scheduled_time=scheduled)
+            store.add_run(run)
+            desk.begin(run, job)
+            while desk.unfinished(job.job_name):
+                time.sleep(0.01)
+        finally:
+            works.executor.shutdown(grace_seconds=0.0)
+            works.zygote.close()
+        report = desk.reports.get(run.run_id)
+        if report is None:
+            raise RunnerError(
+                "the run ended, but its end could not be recorded", hint="The log lines above say why."
+            )
+        deliver(settings, store, report.run)
+        return replace(report, run=store.run(run.run_id) or report.run)
+    finally:
+        store.close()
+
+
+def deliver(settings: Settings, store: Store, run: Run) -> None:
+    """Send the mails of a run, or wait for the running service to send them."""
+    if not run.deliveries:
+        return
+    if store.alone:
+        Outbox(store, open_transport(settings), clock=utc_now, random=random.random).drain_once()
+        return
+    deadline = time.monotonic() + DELIVERY_PATIENCE
+    while time.monotonic() < deadline:
+        now = store.run(run.run_id)
+        if now is None or all(one.state is not DeliveryState.PENDING for one in now.deliveries):
+            return
+        time.sleep(0.2)
+
+
+def _ignore(_run: Run) -> None:
+    """Nobody watches a single run."""
+
+
+def write_result(report: Report, path: Path) -> None:
+    """Write the result CSV to a file, aside and then in place.
+
+    Raises:
+        RunnerError: the run has no result, or the file cannot be written.
+    """
+    if report.result is None:
+        raise RunnerError(f"the run {state_words(report.run.state)}: there is no result to write to {path}")
+    aside = path.with_name(f".{path.name}.{report.run.run_id}")
+    try:
+        aside.write_bytes(report.result)
+        aside.replace(path)
+    except OSError as error:
+        raise RunnerError(f"{path} cannot be written: {error.strerror}") from error

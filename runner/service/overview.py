@@ -1,0 +1,155 @@
+"""What the service shows of itself: the source of the HTTP endpoint, and the same listing without a service."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from runner.core.catalog import Catalog, CatalogEntry, advance
+from runner.core.cron import next_fire, parse_cron
+from runner.core.job import Job
+from runner.core.run import Run
+from runner.errors import UsageError
+from runner.service.folder import open_folder
+from runner.settings import Settings
+from runner.status.snapshot import JobStatus, StatusSnapshot
+from runner.store.reader import StoreReader
+from runner.store.store import Store
+
+
+class Overview:
+    """Answers the HTTP endpoint. Thread-safe; a snapshot is made anew only when something has changed."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        catalog: Callable[[], Catalog],
+        next_fire: Callable[[str], datetime | None],
+        running: Callable[[], frozenset[str]],
+        reasons: Callable[[], tuple[str, ...]],
+        facts: tuple[tuple[str, str], ...],
+    ) -> None:
+        """Facts are (key, text); the revision is added to them."""
+        self._store = store
+        self._catalog = catalog
+        self._next_fire = next_fire
+        self._running = running
+        self._reasons = reasons
+        self._facts = facts
+        self._last_runs = dict(store.last_runs())
+        self._finished: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._version = 0
+        self._made: StatusSnapshot | None = None
+        self._statuses: dict[str, JobStatus] = {}
+
+    def changed(self, run: Run | None = None) -> None:
+        """Something is different: a run or its deliveries, or the catalog."""
+        with self._lock:
+            if run is not None:
+                latest = self._last_runs.get(run.job_name)
+                if latest is None or run.run_id >= latest.run_id:
+                    self._last_runs[run.job_name] = run
+            self._version += 1
+
+    def finished(self, run: Run) -> None:
+        """A run has ended: it counts once."""
+        with self._lock:
+            self._finished[str(run.state)] += 1
+        self.changed(run)
+
+    def snapshot(self) -> StatusSnapshot:
+        """The state of everything, the same object until something changes."""
+        reasons = self._reasons()
+        with self._lock:
+            made = self._made
+            if made is not None and made.version == self._version and made.reasons == reasons:
+                return made
+            if made is not None and made.version == self._version:
+                # Readiness is asked for, not announced: count its change as one.
+                self._version += 1
+            self._made = self._make(reasons)
+            return self._made
+
+    def _make(self, reasons: tuple[str, ...]) -> StatusSnapshot:
+        catalog, running = self._catalog(), self._running()
+        statuses = [self._status(entry, running) for entry in catalog.entries]
+        self._statuses = {status.entry.path: status for status in statuses}
+        revision = next((job.revision.partition("+")[0] for job in catalog.jobs.values() if job.revision), "")
+        return StatusSnapshot(
+            version=self._version,
+            generation=catalog.generation,
+            jobs=tuple(statuses),
+            ready=not reasons,
+            reasons=reasons,
+            facts=(*self._facts, *((("revision", revision[:12]),) if revision else ())),
+            finished=tuple(sorted(self._finished.items())),
+        )
+
+    def _status(self, entry: CatalogEntry, running: frozenset[str]) -> JobStatus:
+        """Where a job stands; the same object as before where nothing is different, so that its JSON is kept too."""
+        status = JobStatus(
+            entry=entry,
+            next_fire=self._next_fire(entry.job.job_name) if entry.job else None,
+            last_run=self._last_runs.get(entry.job_name or ""),
+            running=entry.job is not None and entry.job.job_name in running,
+        )
+        before = self._statuses.get(entry.path)
+        return before if before == status and before is not None else status
+
+    def runs(self, job_name: str | None, limit: int, before: str | None) -> tuple[Run, ...]:
+        """Past runs, newest first."""
+        return self._store.runs(job_name=job_name, limit=limit, before=before)
+
+    def run(self, run_id: str) -> Run | None:
+        """One run, with everything that is kept of it."""
+        return self._store.run(run_id)
+
+
+def read_catalog(settings: Settings) -> Catalog:
+    """The jobs of the folder as a service started now would load them."""
+    catalog, _ = advance(Catalog(), open_folder(settings).scan())
+    return catalog
+
+
+def job_next_fire(job: Job, after: datetime) -> datetime | None:
+    """When a job fires next; None for a suspended one."""
+    return None if job.suspend else next_fire(parse_cron(job.schedule_time), job.timezone, after)
+
+
+def list_jobs(settings: Settings, history: StoreReader, *, now: datetime) -> tuple[JobStatus, ...]:
+    """Every job file with its next fire and last run, as `GET /jobs` lists them."""
+    last_runs = history.last_runs()
+    return tuple(_status(entry, last_runs, now) for entry in read_catalog(settings).entries)
+
+
+def _status(entry: CatalogEntry, last_runs: Mapping[str, Run], now: datetime) -> JobStatus:
+    return JobStatus(
+        entry=entry,
+        next_fire=job_next_fire(entry.job, now) if entry.job else None,
+        last_run=last_runs.get(entry.job_name or ""),
+        running=False,
+    )
+
+
+def coming_fires(
+    settings: Settings, job_names: tuple[str, ...], *, after: datetime, count: int
+) -> list[tuple[str, str, tuple[datetime, ...]]]:
+    """The next fires of the named jobs, or of all: (job_name, timezone, fires in UTC).
+
+    Raises:
+        UsageError: a name that no valid job has.
+    """
+    jobs = read_catalog(settings).jobs
+    for name in job_names:
+        if name not in jobs:
+            raise UsageError(f"there is no valid job {name!r}", hint="runner list shows the jobs.")
+    return [(name, jobs[name].timezone, _fires(jobs[name], after, count)) for name in job_names or sorted(jobs)]
+
+
+def _fires(job: Job, after: datetime, count: int) -> tuple[datetime, ...]:
+    fires: list[datetime] = []
+    while len(fires) < count and (fire := job_next_fire(job, after)) is not None:
+        fires.append(fire)
+        after = fire
+    return tuple(fires)

@@ -1,0 +1,268 @@
+"""The life of a run: ordered, executed, reported, its mails composed, all of it recorded."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from runner.core.delivery import Mail
+from runner.core.identity import make_run_id
+from runner.core.job import ConcurrencyPolicy, Job
+from runner.core.policy import Mailing, decide_mailing
+from runner.core.report import Report, count_words, duration_words
+from runner.core.run import FailureKind, Fire, Run, RunFailure, RunOrder, RunOutcome, RunState, Trigger
+from runner.delivery.compose import compose
+from runner.errors import ExecutionError, RunnerError
+from runner.execution.executors import Executor, remove_tree
+from runner.execution.results import RESULT_FILE, read_result
+from runner.logs import run_context
+from runner.settings import Settings
+from runner.store.store import Store
+
+log = logging.getLogger(__name__)
+
+# A larger result is not read into the service: no compression makes a mail of it. It stays in the run's folder.
+LARGEST_READ = 64 << 20
+
+
+class RunDesk:
+    """Takes recorded runs to their end. Thread-safe.
+
+    Args:
+        entropy: random bits for run identifiers, as `secrets.randbits` gives them.
+        mailing: False for runs that nobody is mailed about.
+        on_change: called, from any thread, when a run has started or ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        executor: Executor,
+        clock: Callable[[], datetime],
+        entropy: Callable[[int], int],
+        on_change: Callable[[Run], None],
+        mailing: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._executor = executor
+        self._clock = clock
+        self._entropy = entropy
+        self._on_change = on_change
+        self._mailing = mailing
+        self._lock = threading.Lock()
+        self._open: dict[str, tuple[Run, Job]] = {}
+        self._held: dict[str, deque[tuple[Run, Job]]] = {}
+        self._handing_back = False
+        self.reports: dict[str, Report] = {}
+        self.keep_reports = False
+
+    def new_run(
+        self,
+        job: Job,
+        *,
+        trigger: Trigger,
+        scheduled_time: datetime,
+        fire: Fire | None = None,
+        state: RunState = RunState.QUEUED,
+        note: str = "",
+    ) -> Run:
+        """A run of this job that nothing is recorded of yet."""
+        now = self._clock()
+        return Run(
+            run_id=make_run_id(now, self._entropy(80)),
+            job_name=job.job_name,
+            trigger=trigger,
+            scheduled_time=scheduled_time,
+            state=state,
+            fire_key=fire.key if fire else None,
+            queued_at=now,
+            finished_at=now if state.finished else None,
+            note=note,
+            revision=job.revision,
+            digest=job.digest,
+        )
+
+    def announce(self, run: Run) -> None:
+        """Tell of a run that ended without ever beginning."""
+        self._on_change(run)
+
+    def unfinished(self, job_name: str) -> tuple[str, ...]:
+        """The runs of a job that are queued or running."""
+        with self._lock:
+            return tuple(run_id for run_id, (_, job) in self._open.items() if job.job_name == job_name)
+
+    def unfinished_count(self) -> int:
+        """How many runs are queued or running."""
+        with self._lock:
+            return len(self._open)
+
+    def running_jobs(self) -> frozenset[str]:
+        """The names of the jobs that have a run under way."""
+        with self._lock:
+            return frozenset(job.job_name for _, job in self._open.values())
+
+    def begin(self, run: Run, job: Job) -> None:
+        """Hand a recorded run to the executor; unless the job allows overlap, after those before it."""
+        with self._lock:
+            alone = job.concurrency_policy is not ConcurrencyPolicy.ALLOW
+            busy = any(open_job.job_name == job.job_name for _, open_job in self._open.values())
+            self._open[run.run_id] = (run, job)
+            if alone and busy:
+                self._held.setdefault(job.job_name, deque()).append((run, job))
+                return
+        self._submit(run, job)
+
+    def _submit(self, run: Run, job: Job) -> None:
+        order = RunOrder(
+            run_id=run.run_id,
+            job=job,
+            attempt=run.attempt,
+            scheduled_time=run.scheduled_time,
+            project_dir=str(self._settings.project_dir),
+            run_dir=str(self._settings.runs_dir / run.run_id),
+        )
+        self._executor.submit(order).add_done_callback(lambda done: self._finish(order, done.result()))
+
+    def cancel(self, run_id: str) -> bool:
+        """End a run; False when it is not under way."""
+        return self._executor.cancel(run_id)
+
+    def prepare(self, order: RunOrder) -> None:
+        """Record that a run begins, and make its folder. Called in the worker, right before it executes.
+
+        Raises:
+            StoreError: it could not be recorded; then it must not begin.
+        """
+        started = self._clock()
+        run_dir = Path(order.run_dir)
+        if run_dir.exists():
+            remove_tree(run_dir)
+        run_dir.mkdir(parents=True, mode=0o700)
+        self._store.mark_running(order.run_id, started)
+        with self._lock:
+            run, job = self._open[order.run_id]
+            run = replace(run, state=RunState.RUNNING, started_at=started)
+            self._open[order.run_id] = (run, job)
+        self._on_change(run)
+
+    def hand_back(self) -> None:
+        """From now on a cancelled run is put back into the queue of the store, for the next service to run."""
+        self._handing_back = True
+
+    def lost_mails(self, run: Run, job: Job | None) -> tuple[Mail, ...]:
+        """The mails that tell the people of a job that an earlier service left this run behind."""
+        return self._mails(Report(run=run, job=job)) if job else ()
+
+    def dropped(self, run: Run) -> Run:
+        """A queued run whose job is gone, as it ends."""
+        return replace(
+            run,
+            state=RunState.CANCELLED,
+            finished_at=self._clock(),
+            note="the job was removed before the run began",
+        )
+
+    def _finish(self, order: RunOrder, outcome: RunOutcome) -> None:
+        with run_context(order.job.job_name, order.run_id):
+            try:
+                self._record(order, outcome)
+            except RunnerError as error:
+                # Not recorded is not finished: the next start finds the run unfinished and tells of it.
+                log.error(
+                    "The end of run %s could not be recorded: %s %s", order.run_id, error.message, error.hint
+                )
+                self._close(order.run_id)
+            except Exception:
+                log.exception("The end of run %s could not be handled", order.run_id)
+                self._close(order.run_id)
+
+    def _record(self, order: RunOrder, outcome: RunOutcome) -> None:
+        with self._lock:
+            run, job = self._open[order.run_id]
+        if self._handing_back and outcome.state is RunState.CANCELLED:
+            self._store.mark_queued(run.run_id)
+            log.info("Handed back: run %s starts again with the service", run.run_id)
+            self._close(run.run_id)
+            return
+        outcome, result = _read(Path(order.run_dir), outcome)
+        run = replace(
+            run,
+            state=outcome.state,
+            started_at=run.started_at or outcome.started_at,
+            finished_at=outcome.finished_at,
+            rows_in=outcome.rows_in,
+            rows_out=outcome.rows_out,
+            failure=outcome.failure,
+            output=outcome.output,
+            sandbox=outcome.sandbox,
+        )
+        report = Report(
+            run=run, job=job, preview=outcome.preview, result=result, result_bytes=outcome.result_bytes
+        )
+        mails = self._mails(report) if self._mailing else ()
+        run = self._store.finish_run(run, mails)
+        self._log_end(run)
+        _tidy(Path(order.run_dir))
+        if self.keep_reports:
+            self.reports[run.run_id] = replace(report, run=run)
+        self._close(run.run_id)
+        self._on_change(run)
+
+    def _mails(self, report: Report) -> tuple[Mail, ...]:
+        run, job = report.run, report.job
+        if decide_mailing(run.state, run.rows_out, job.delivery.on_empty) is Mailing.NONE:
+            return ()
+        sender = self._settings.smtp.from_email
+        domain = sender.rpartition("@")[2] or "localhost"
+        kept_at = str(self._settings.runs_dir / run.run_id / RESULT_FILE)
+        return (compose(report, sender=sender, message_domain=domain, kept_at=kept_at),)
+
+    def _close(self, run_id: str) -> None:
+        """Forget a run that has ended, and begin the one that waited for it."""
+        with self._lock:
+            closed = self._open.pop(run_id, None)
+            held = self._held.get(closed[1].job_name) if closed else None
+            following = held.popleft() if held and not self._handing_back else None
+        if following is not None:
+            self._submit(*following)
+
+    def _log_end(self, run: Run) -> None:
+        log.info(
+            "Run %s %s in %s: %s rows in, %s rows out, deliveries: %d",
+            run.run_id,
+            run.state,
+            duration_words(run.duration_seconds),
+            count_words(run.rows_in),
+            count_words(run.rows_out),
+            len(run.deliveries),
+        )
+
+
+def _read(run_dir: Path, outcome: RunOutcome) -> tuple[RunOutcome, bytes | None]:
+    """The result's bytes, None where there is none or it is too large; a result that cannot be read is a failure."""
+    if outcome.result_file is None or outcome.result_bytes > LARGEST_READ:
+        return outcome, None
+    try:
+        return outcome, read_result(run_dir, max_bytes=LARGEST_READ)
+    except ExecutionError as error:
+        failure = RunFailure(kind=FailureKind.RESULT, message=error.message, hint=error.hint)
+        return replace(outcome, state=RunState.FAILED, failure=failure, result_file=None), None
+
+
+def _tidy(run_dir: Path) -> None:
+    """Leave only the result in a run's folder: the input may be large, and a script may have left anything."""
+    if not run_dir.is_dir():
+        return
+    for entry in run_dir.iterdir():
+        if entry.name == RESULT_FILE and not entry.is_symlink() and entry.is_file():
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            remove_tree(entry)
+        else:
+            entry.unlink()

@@ -1,0 +1,180 @@
+"""Due fires become recorded runs: timetable, cursors, and the decisions of `runner.core.policy` carried out."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from runner.core.catalog import Catalog, CatalogChange
+from runner.core.cron import CronSchedule, parse_cron
+from runner.core.documents import utc_text
+from runner.core.job import ConcurrencyPolicy, Job
+from runner.core.policy import Overlap, decide_missed, decide_overlap
+from runner.core.run import Fire, Run, RunState, Trigger
+from runner.core.timetable import DueJob, Timetable
+from runner.errors import StoreError
+from runner.logs import run_context
+from runner.service.runs import RunDesk
+from runner.store.cursor import Cursor
+from runner.store.store import Store
+
+log = logging.getLogger(__name__)
+
+# After a fire could not be recorded (a full disk, say), try again this much later.
+RECORD_RETRY = timedelta(seconds=5)
+
+
+class Scheduler:
+    """Turns the passing of time into runs. `apply` and `tick` are the loop's; `next_fire` is for any thread."""
+
+    def __init__(self, *, store: Store, desk: RunDesk, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._desk = desk
+        self._clock = clock
+        self._timetable = Timetable()
+        self._lock = threading.Lock()
+        self._cursors: dict[str, Cursor] = {}
+        self._jobs: Mapping[str, Job] = {}
+        self._retry_at: datetime | None = None
+        self.trouble = ""
+
+    def start(self, catalog: Catalog) -> None:
+        """Take up the schedules where the store says the last service left them."""
+        self._jobs = catalog.jobs
+        stored = self._store.cursors()
+        self._store.drop_cursors([name for name in stored if name not in catalog.jobs])
+        self._schedule(catalog.jobs.values(), stored)
+
+    def apply(self, catalog: Catalog, change: CatalogChange) -> None:
+        """Follow a change of the catalog: a job that is new, or has a new schedule, starts from now."""
+        self._jobs = catalog.jobs
+        with self._lock:
+            for name in change.removed:
+                self._timetable.discard(name)
+                self._cursors.pop(name, None)
+        self._store.drop_cursors(change.removed)
+        moved = [catalog.jobs[name] for name in (*change.added, *change.changed)]
+        self._schedule(moved, dict(self._cursors))
+
+    def next_time(self) -> datetime | None:
+        """When the loop must call `tick` next."""
+        with self._lock:
+            due = self._timetable.next_time()
+        if self._retry_at is not None and due is not None:
+            return max(due, self._retry_at)
+        return due
+
+    def next_fire(self, job_name: str) -> datetime | None:
+        """When this job fires next; None for one that is suspended or unknown."""
+        with self._lock:
+            return self._timetable.next_fire(job_name)
+
+    def tick(self, now: datetime) -> int:
+        """Record and begin every run that is due. Returns how many were begun.
+
+        The fires and the cursors are in the store before any run begins; where they cannot be, the fires are
+        put back and tried again.
+        """
+        if self._retry_at is not None and now < self._retry_at:
+            return 0
+        with self._lock:
+            due = self._timetable.pop_due(now)
+        if not due:
+            return 0
+        runs = [run for one in due for run in self._plan(one, now)]
+        cursors = [replace(self._cursors[one.job_name], time=one.times[-1]) for one in due]
+        try:
+            recorded = self._store.record_fires(runs, cursors)
+        except StoreError as error:
+            self._put_back(due, now, error)
+            return 0
+        self._cursors.update({cursor.job_name: cursor for cursor in cursors})
+        self._retry_at, self.trouble = None, ""
+        return self._begin(recorded)
+
+    def _begin(self, recorded: Iterable[Run]) -> int:
+        begun = 0
+        for run in recorded:
+            job = self._jobs[run.job_name]
+            with run_context(job.job_name, run.run_id):
+                if run.state is RunState.SKIPPED:
+                    log.warning("Skipped the fire of %s: %s", utc_text(run.scheduled_time), run.note)
+                    self._desk.announce(run)
+                    continue
+                if job.concurrency_policy is ConcurrencyPolicy.REPLACE:
+                    for older in self._desk.unfinished(job.job_name):
+                        log.warning("Run %s is cancelled: a newer one replaces it", older)
+                        self._desk.cancel(older)
+                log.info("Due %s: run %s queued", utc_text(run.scheduled_time), run.run_id)
+                self._desk.begin(run, job)
+                begun += 1
+        return begun
+
+    def _put_back(self, due: Iterable[DueJob], now: datetime, error: StoreError) -> None:
+        log.error("Due runs could not be recorded, and none was begun: %s %s", error.message, error.hint)
+        self.trouble = f"due runs cannot be recorded: {error.message}"
+        self._retry_at = now + RECORD_RETRY
+        with self._lock:
+            for one in due:
+                job = self._jobs[one.job_name]
+                self._timetable.put(
+                    job.job_name,
+                    schedule=parse_cron(job.schedule_time),
+                    timezone=job.timezone,
+                    after=self._cursors[one.job_name].time,
+                )
+
+    def _schedule(self, jobs: Iterable[Job], known: Mapping[str, Cursor]) -> None:
+        now = self._clock()
+        fresh: list[Cursor] = []
+        dropped: list[str] = []
+        with self._lock:
+            for job in jobs:
+                schedule = parse_cron(job.schedule_time)
+                if job.suspend:
+                    # What a suspended job would have done is not caught up when it is resumed.
+                    self._timetable.discard(job.job_name)
+                    if self._cursors.pop(job.job_name, None) or job.job_name in known:
+                        dropped.append(job.job_name)
+                    continue
+                cursor = known.get(job.job_name)
+                key = schedule_key(schedule, job.timezone)
+                if cursor is None or cursor.schedule != key:
+                    cursor = Cursor(job_name=job.job_name, schedule=key, time=now)
+                    fresh.append(cursor)
+                self._cursors[job.job_name] = cursor
+                self._timetable.put(job.job_name, schedule=schedule, timezone=job.timezone, after=cursor.time)
+        self._store.set_cursors(fresh)
+        self._store.drop_cursors(dropped)
+
+    def _plan(self, due: DueJob, now: datetime) -> list[Run]:
+        job = self._jobs[due.job_name]
+        decision = decide_missed(job, due.fires, earlier=due.earlier, now=now)
+        if decision.note:
+            with run_context(job.job_name):
+                log.warning("%s", decision.note)
+        if decision.latest_skipped is not None:
+            return [self._planned(job, decision.latest_skipped, RunState.SKIPPED, decision.note, late=True)]
+        overlap = decide_overlap(job.concurrency_policy, len(self._desk.unfinished(job.job_name)))
+        if overlap is Overlap.SKIP and len(decision.run) == 1:
+            note = "the run before it was not finished (concurrency_policy: forbid)"
+            return [self._planned(job, decision.run[0], RunState.SKIPPED, note, late=decision.late)]
+        return [
+            self._planned(job, fire, RunState.QUEUED, decision.note, late=decision.late) for fire in decision.run
+        ]
+
+    def _planned(self, job: Job, fire: Fire, state: RunState, note: str, *, late: bool) -> Run:
+        return self._desk.new_run(
+            job,
+            trigger=Trigger.MISSED if late else Trigger.SCHEDULE,
+            scheduled_time=fire.scheduled_time,
+            fire=fire,
+            state=state,
+            note=note,
+        )
+
+
+def schedule_key(schedule: CronSchedule, timezone: str) -> str:
+    """What a cursor belongs to: a job whose key changes starts afresh."""
+    return f"{schedule.canonical} {timezone}"

@@ -1,0 +1,73 @@
+"""The parts that the service and a single run have in common, put together."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from secrets import randbits
+
+from runner.core.run import Run, RunOrder, RunOutcome
+from runner.delivery.folder import MailFolder
+from runner.delivery.smtp import SmtpTransport
+from runner.delivery.transport import Transport
+from runner.execution.executors import LocalExecutor
+from runner.execution.zygote import Zygote
+from runner.pipeline import Pipeline
+from runner.service.runs import RunDesk
+from runner.settings import Settings
+from runner.store.store import Store
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware."""
+    return datetime.now(UTC)
+
+
+def open_transport(settings: Settings) -> Transport:
+    """How mails leave: by SMTP, or, where no server is set, into a folder."""
+    return SmtpTransport(settings.smtp) if settings.smtp.host else MailFolder(settings.mail_dir)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Works:
+    """What carries out runs: the zygote, the executor's threads, and the desk that follows each run."""
+
+    zygote: Zygote
+    executor: LocalExecutor
+    desk: RunDesk
+
+
+def build_works(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    store: Store,
+    on_change: Callable[[Run], None],
+    mailing: bool = True,
+    max_workers: int,
+) -> Works:
+    """Start the zygote and put pipeline, executor and desk around it.
+
+    Raises:
+        SandboxError: `SANDBOX=strict` cannot be had here.
+        ExecutionError: the zygote does not come up.
+    """
+    zygote = Zygote(sandbox_mode=settings.sandbox, waiting=min(2, max_workers))
+    zygote.start()
+    pipeline = Pipeline(zygote=zygote, environ=environ, fetch_timeout=settings.api_fetch_timeout, clock=utc_now)
+
+    def execute(order: RunOrder, cancelled: threading.Event) -> RunOutcome:
+        desk.prepare(order)
+        return pipeline.execute(order, cancelled)
+
+    executor = LocalExecutor(execute, max_workers=max_workers)
+    desk = RunDesk(
+        settings=settings,
+        store=store,
+        executor=executor,
+        clock=utc_now,
+        entropy=randbits,
+        on_change=on_change,
+        mailing=mailing,
+    )
+    return Works(zygote=zygote, executor=executor, desk=desk)

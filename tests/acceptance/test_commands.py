@@ -1,0 +1,161 @@
+"""Each verb as a user types it."""
+
+import csv
+import io
+import json
+from email import message_from_bytes, policy
+
+import pytest
+
+JOB = """\
+job_name: totals
+schedule_time: "0 9 * * 1-5"
+timezone: Europe/Berlin
+data_source:
+  source_type: file
+  location: ./input/{file}
+  file_type: {file_type}
+{step}
+consumer_emails:
+  - analyst@example.com
+"""
+GROUPED = 'processing_script: |\n  result = data.groupby("category").sum()'
+ROWS = [{"category": "b", "amount": 2}, {"category": "a", "amount": 1}, {"category": "b", "amount": 3}]
+EXPECTED = "category,amount\na,1\nb,5\n"
+
+
+def write_job(repository, *, file="data.csv", file_type="csv", step=GROUPED):
+    folder = repository.folder / "input"
+    folder.mkdir(exist_ok=True)
+    (folder / "data.csv").write_text("category,amount\nb,2\na,1\nb,3\n")
+    (folder / "data.json").write_text(json.dumps(ROWS))
+    repository.write("totals.yaml", JOB.format(file=file, file_type=file_type, step=step))
+    return repository.commit("A job")
+
+
+@pytest.mark.parametrize(("file", "file_type"), [("data.csv", "csv"), ("data.json", "json")])
+def test_run_mails_the_group_keys(repository, runner, file, file_type):
+    write_job(repository, file=file, file_type=file_type)
+    done = runner("run", "totals", "--output", "out.csv", cwd=repository.folder)
+    assert done.returncode == 0, done.stderr
+    assert "succeeded" in done.stdout
+    assert (repository.folder / "out.csv").read_text() == EXPECTED
+    (kept,) = (repository.folder / "data" / "mail").glob("*.eml")
+    mail = message_from_bytes(kept.read_bytes(), policy=policy.default)
+    (part,) = mail.iter_attachments()
+    assert part.get_payload(decode=True).decode() == EXPECTED
+
+
+def test_run_with_sql(repository, runner):
+    write_job(
+        repository,
+        step="processing_query: SELECT category, sum(amount)::INT AS amount FROM data GROUP BY 1 ORDER BY 1",
+    )
+    done = runner("run", "totals", "--no-mail", "--output", "out.csv", cwd=repository.folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (repository.folder / "out.csv").read_text() == EXPECTED
+    assert not (repository.folder / "data" / "mail").exists()
+
+
+def test_run_json_is_one_run_of_the_history(repository, runner):
+    commit = write_job(repository)
+    done = runner("run", "totals", "--no-mail", "--at", "2026-01-05T08:00:00Z", "--json", cwd=repository.folder)
+    run = json.loads(done.stdout)
+    assert (run["state"], run["trigger"], run["rows_in"], run["rows_out"]) == ("succeeded", "manual", 3, 2)
+    assert run["scheduled_time"] == "2026-01-05T08:00:00Z"
+    assert run["revision"] == commit
+    history = json.loads(runner("history", "totals", "--json", cwd=repository.folder).stdout)["runs"]
+    assert [one["run_id"] for one in history] == [run["run_id"]]
+    assert run["run_id"] in runner("history", cwd=repository.folder).stdout
+
+
+def test_a_failing_script_shows_its_own_line(repository, runner):
+    step = 'processing_script: |\n  print("so far so good")\n  result = data["revenue"]'
+    write_job(repository, step=step)
+    done = runner("run", "totals", cwd=repository.folder)
+    assert done.returncode == 1
+    assert 'File "jobs.d/totals.yaml", line 10' in done.stdout
+    assert 'result = data["revenue"]' in done.stdout
+    assert "KeyError" in done.stdout
+    assert "so far so good" in done.stdout
+    (kept,) = (repository.folder / "data" / "mail").glob("*.eml")
+    mail = message_from_bytes(kept.read_bytes(), policy=policy.default)
+    assert mail["Subject"].startswith("Job Failed: totals - ")
+    assert "line 10" in mail.get_body(("plain",)).get_content()
+    assert "site-packages/runner" not in mail.get_body(("plain",)).get_content()
+
+
+def test_run_of_an_unknown_job_names_the_nearest(repository, runner):
+    write_job(repository)
+    done = runner("run", "total", cwd=repository.folder)
+    assert done.returncode == 2
+    assert "totals" in done.stderr
+
+
+def test_list_and_next(repository, runner):
+    write_job(repository)
+    listed = json.loads(runner("list", "--json", cwd=repository.folder).stdout)["jobs"]
+    assert [(job["job_name"], job["path"], job["sync"]) for job in listed] == [
+        ("totals", "jobs.d/totals.yaml", "in_force")
+    ]
+    arguments = ("next", "totals", "--after", "2026-03-27T12:00:00Z", "--count", "2", "--json")
+    (fires,) = json.loads(runner(*arguments, cwd=repository.folder).stdout)
+    # Friday's clock is CET; over the weekend summer time begins.
+    assert fires == {
+        "job_name": "totals",
+        "timezone": "Europe/Berlin",
+        "fires": ["2026-03-30T07:00:00Z", "2026-03-31T07:00:00Z"],
+    }
+    assert "totals" in runner("list", cwd=repository.folder).stdout
+    assert "2026-03-30 09:00 CEST (+02:00)" in runner(*arguments[:-1], cwd=repository.folder).stdout
+
+
+def test_init_makes_a_repository_that_validates_and_runs(tmp_path, runner):
+    done = runner("init", "reports", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "reports"
+    assert runner("validate", cwd=folder).returncode == 0
+    assert runner("run", "example", "--no-mail", "--output", "out.csv", cwd=folder).returncode == 0
+    rows = list(csv.reader(io.StringIO((folder / "out.csv").read_text())))
+    assert rows[0] == ["region", "amount"]
+    (folder / "jobs.d" / "example.yaml").write_text("mine\n")
+    again = runner("init", "reports", cwd=tmp_path)
+    assert "kept" in again.stdout
+    assert (folder / "jobs.d" / "example.yaml").read_text() == "mine\n"
+
+
+def test_demo_runs_every_job_and_names_its_mails(tmp_path, runner):
+    done = runner("demo", "--once", "--directory", "demo", cwd=tmp_path, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    mails = sorted((tmp_path / "demo" / "data" / "mail").glob("*.eml"))
+    assert len(mails) >= 5
+    assert all(str(path) in done.stdout for path in mails)
+    subjects = [message_from_bytes(path.read_bytes(), policy=policy.default)["Subject"] for path in mails]
+    assert sum(subject.startswith("Job Failed: broken_on_purpose") for subject in subjects) == 1
+    assert {subject.split(":")[1].split(" - ")[0].strip() for subject in subjects} == {
+        "broken_on_purpose",
+        "large_orders",
+        "sales_by_category",
+        "sensor_hours",
+        "stock_to_reorder",
+    }
+
+
+@pytest.mark.parametrize("verb", ["demo", "history", "init", "list", "next", "run", "schema", "start", "validate"])
+def test_every_verb_explains_itself(tmp_path, runner, verb):
+    done = runner(verb, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"Usage: runner {verb}")
+    assert verb in runner("--help", cwd=tmp_path).stdout
+
+
+def test_a_wrong_setting_is_named(tmp_path, runner):
+    done = runner("list", cwd=tmp_path, env={"SCRIPT_TIMEOUT": "soon"})
+    assert done.returncode == 3
+    assert "SCRIPT_TIMEOUT" in done.stderr
+    assert "hint" in done.stderr
+
+
+def test_wrong_usage_is_exit_code_two(tmp_path, runner):
+    assert runner("validate", "no-such-file.yaml", cwd=tmp_path).returncode == 2
+    assert runner("fly", cwd=tmp_path).returncode == 2

@@ -1,0 +1,60 @@
+import shutil
+
+import pytest
+
+from runner.core.catalog import SyncState
+from runner.service.folder import CatalogKeeper
+
+JOB = """\
+job_name: report
+schedule_time: "0 9 * * *"
+data_source: {source_type: file, location: a.csv, file_type: csv}
+consumer_emails: [analyst@example.com]
+"""
+
+
+@pytest.fixture
+def keeper(settings):
+    settings.jobs_dir.mkdir()
+    (settings.jobs_dir / "report.yaml").write_text(JOB)
+    made = CatalogKeeper(settings, on_hint=lambda: None)
+    made.start({})
+    yield made
+    made.stop()
+
+
+def test_a_folder_that_vanishes_keeps_every_job(keeper, settings, caplog):
+    shutil.move(settings.jobs_dir, settings.project_dir / "away")
+    assert not keeper.rescan()
+    assert keeper.folder_gone
+    assert "report" in keeper.catalog.jobs
+    shutil.move(settings.project_dir / "away", settings.jobs_dir)
+    assert not keeper.rescan()
+    assert not keeper.folder_gone
+
+
+def test_a_deletion_is_seen_twice(keeper, settings):
+    (settings.jobs_dir / "report.yaml").unlink()
+    assert not keeper.rescan()
+    assert [entry.sync for entry in keeper.catalog.entries] == [SyncState.REMOVED_PENDING]
+    assert keeper.seconds_to_rescan() < 1, "the second look comes soon"
+    assert keeper.rescan().removed == ("report",)
+
+
+def test_a_bad_edit_keeps_the_last_good_version_and_says_where(keeper, settings, caplog):
+    (settings.jobs_dir / "report.yaml").write_text(JOB.replace("0 9", "99 9"))
+    change = keeper.rescan()
+    assert change.broken == ("jobs.d/report.yaml",)
+    assert keeper.catalog.jobs["report"].schedule_time == "0 9 * * *"
+    assert "its last good version keeps running" in caplog.text
+    assert "jobs.d/report.yaml:2:" in caplog.text
+
+
+def test_renamed_and_broken_at_once_keeps_running(keeper, settings):
+    (settings.jobs_dir / "report.yaml").unlink()
+    (settings.jobs_dir / "renamed.yaml").write_text(JOB + "no_such_key: 1\n")
+    for _ in range(3):
+        keeper.rescan()
+    (entry,) = keeper.catalog.entries
+    assert (entry.path, entry.sync) == ("jobs.d/renamed.yaml", SyncState.INVALID)
+    assert keeper.catalog.jobs["report"].schedule_time == "0 9 * * *"

@@ -1,0 +1,127 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner.core.delivery import DeliveryState, MailKind
+from runner.core.job import ConcurrencyPolicy, DeliveryOptions, NotifyFailures, OnEmpty
+from runner.core.run import FailureKind, RunFailure, RunState, Trigger
+from runner.errors import StoreError
+
+
+@pytest.fixture
+def begin(desk, store, clock):
+    def start(job):
+        run = desk.new_run(job, trigger=Trigger.MANUAL, scheduled_time=clock.now)
+        store.add_run(run)
+        desk.begin(run, job)
+        return run.run_id
+
+    return start
+
+
+def write_result(executor, run_id, text="a\n1\n"):
+    run_dir = Path(executor.orders[run_id].run_dir)
+    (run_dir / "result.csv").write_text(text)
+    (run_dir / "input.json").write_text("[]")
+    (run_dir / "left").mkdir()
+    (run_dir / "left" / "behind.txt").write_text("x")
+    return run_dir
+
+
+def test_a_success_is_mailed_to_the_consumers_with_its_result(begin, executor, store, clock, make_job):
+    run_id = begin(make_job())
+    run_dir = write_result(executor, run_id)
+    executor.end(run_id, rows_in=1, rows_out=1, result_file="result.csv", result_bytes=4)
+    run = store.run(run_id)
+    assert (run.state, run.rows_out) == (RunState.SUCCEEDED, 1)
+    ((delivery, mail),) = store.due_deliveries(clock.now, 10)
+    assert (delivery.recipient, delivery.state, mail.kind) == (
+        "analyst@example.com",
+        DeliveryState.PENDING,
+        MailKind.RESULTS,
+    )
+    assert [path.name for path in run_dir.iterdir()] == ["result.csv"], "the rest of the folder is not kept"
+
+
+def test_a_failure_is_mailed_to_those_the_job_names(begin, executor, store, clock, make_job):
+    job = make_job(owner="owner@example.com", delivery=DeliveryOptions(notify_failures=NotifyFailures.OWNER))
+    run_id = begin(job)
+    failure = RunFailure(kind=FailureKind.SCRIPT, message="KeyError: 'x'")
+    executor.end(run_id, RunState.FAILED, failure=failure)
+    assert store.run(run_id).failure == failure
+    ((delivery, mail),) = store.due_deliveries(clock.now, 10)
+    assert (delivery.recipient, mail.kind) == ("owner@example.com", MailKind.FAILURE)
+
+
+def test_a_result_that_is_no_plain_file_is_a_failure_that_is_told(begin, executor, store, clock, make_job):
+    run_id = begin(make_job())
+    run_dir = write_result(executor, run_id)
+    (run_dir / "result.csv").unlink()
+    (run_dir / "result.csv").symlink_to("/etc/hostname")
+    executor.end(run_id, rows_in=1, rows_out=1, result_file="result.csv", result_bytes=4)
+    run = store.run(run_id)
+    assert (run.state, run.failure.kind) == (RunState.FAILED, FailureKind.RESULT)
+    ((_, mail),) = store.due_deliveries(clock.now, 10)
+    assert mail.kind is MailKind.FAILURE
+
+
+def test_an_empty_result_may_be_kept_quiet(begin, executor, store, clock, make_job):
+    run_id = begin(make_job(delivery=DeliveryOptions(on_empty=OnEmpty.SKIP)))
+    write_result(executor, run_id, "a\n")
+    executor.end(run_id, rows_in=3, rows_out=0, result_file="result.csv", result_bytes=2)
+    assert store.run(run_id).state is RunState.SUCCEEDED
+    assert store.due_deliveries(clock.now, 10) == []
+
+
+def test_nobody_is_mailed_when_mailing_is_off(make_desk, executor, store, clock, make_job):
+    desk = make_desk(mailing=False)
+    run = desk.new_run(make_job(), trigger=Trigger.MANUAL, scheduled_time=clock.now)
+    store.add_run(run)
+    desk.begin(run, make_job())
+    executor.end(run.run_id, RunState.FAILED)
+    assert store.run(run.run_id).deliveries == ()
+
+
+def test_runs_of_one_job_wait_for_each_other_unless_it_allows_overlap(begin, executor, make_job):
+    first, second = begin(make_job()), begin(make_job())
+    other = begin(make_job("other"))
+    assert set(executor.orders) == {first, other}
+    executor.end(first)
+    assert set(executor.orders) == {second, other}
+    free = make_job("free", concurrency_policy=ConcurrencyPolicy.ALLOW)
+    assert {begin(free), begin(free)} < set(executor.orders)
+
+
+def test_a_stop_hands_back_what_had_not_ended(begin, desk, executor, store, make_job):
+    running, waiting = begin(make_job()), begin(make_job())
+    desk.hand_back()
+    executor.shutdown(grace_seconds=0)
+    assert [run.run_id for run in store.queued_runs()] == [running, waiting]
+    assert all(run.started_at is None for run in store.queued_runs())
+    assert desk.unfinished("report") == (waiting,), "it never began, so there is nothing to end"
+
+
+def test_an_end_that_cannot_be_recorded_frees_the_job(begin, desk, executor, store, make_job, monkeypatch):
+    run_id = begin(make_job())
+
+    def full(run, mails):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(store, "finish_run", full)
+    executor.end(run_id)
+    assert desk.unfinished("report") == ()
+    assert store.run(run_id).state is RunState.RUNNING, "the next start finds it, and tells of it"
+
+
+def test_lost_runs_tell_the_people_of_their_job(desk, clock, make_job):
+    run = desk.new_run(make_job(), trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
+    lost = replace(
+        run,
+        state=RunState.LOST,
+        finished_at=clock.now,
+        failure=RunFailure(kind=FailureKind.LOST, message="the service ended"),
+    )
+    (mail,) = desk.lost_mails(lost, make_job())
+    assert mail.subject.startswith("Job Failed: report")
+    assert desk.lost_mails(lost, None) == ()

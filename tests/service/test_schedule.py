@@ -1,0 +1,157 @@
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from runner.core.catalog import Catalog, CatalogChange
+from runner.core.job import ConcurrencyPolicy, OnMissed
+from runner.core.run import RunState, Trigger
+from runner.errors import StoreError
+from runner.service.schedule import Scheduler
+
+
+def catalog_of(*jobs):
+    return Catalog(jobs=MappingProxyType({job.job_name: job for job in jobs}))
+
+
+@pytest.fixture
+def start(store, desk, clock):
+    def begin(*jobs):
+        scheduler = Scheduler(store=store, desk=desk, clock=clock)
+        scheduler.start(catalog_of(*jobs))
+        return scheduler
+
+    return begin
+
+
+def states(store):
+    return [run.state for run in store.runs()]
+
+
+def test_a_due_job_runs_once_at_its_time(start, store, clock, make_job):
+    scheduler = start(make_job())
+    assert scheduler.next_time() == clock.now.replace(hour=13)
+    assert scheduler.tick(clock.pass_(minutes=59, seconds=59)) == 0
+    assert scheduler.tick(clock.pass_(seconds=1)) == 1
+    assert scheduler.tick(clock.pass_(seconds=1)) == 0
+    (run,) = store.runs()
+    assert (run.trigger, run.state) == (Trigger.SCHEDULE, RunState.RUNNING)
+    assert run.scheduled_time == clock.now.replace(second=0)
+
+
+def test_what_was_due_in_a_downtime_runs_once(start, executor, store, clock, make_job):
+    start(make_job())
+    clock.pass_(hours=5, minutes=10)
+    scheduler = start(make_job())
+    assert scheduler.tick(clock.now) == 1
+    (run,) = store.runs()
+    assert (run.trigger, run.scheduled_time) == (Trigger.MISSED, clock.now.replace(minute=0))
+    assert run.note == "4 earlier fires missed and not run"
+    executor.end(run.run_id)
+    again = start(make_job())
+    assert again.tick(clock.now) == 0
+
+
+def test_missed_fires_may_be_let_go_with_a_record(start, store, clock, make_job):
+    job = make_job(on_missed=OnMissed.SKIP)
+    start(job)
+    clock.pass_(hours=2, minutes=10)
+    assert start(job).tick(clock.now) == 0
+    (run,) = store.runs()
+    assert run.state is RunState.SKIPPED
+    assert "2 fires missed and not run" in run.note
+
+
+def test_missed_fires_may_all_run_one_after_the_other(start, executor, store, clock, make_job):
+    job = make_job(on_missed=OnMissed.RUN_ALL)
+    start(job)
+    clock.pass_(hours=3, minutes=10)
+    assert start(job).tick(clock.now) == 3
+    for _ in range(3):
+        (run_id,) = executor.orders
+        executor.end(run_id)
+    assert states(store) == [RunState.SUCCEEDED] * 3
+    hours = [run.scheduled_time.hour for run in store.runs()]
+    assert sorted(hours) == [13, 14, 15]
+
+
+def test_a_new_schedule_starts_from_now(start, store, clock, make_job):
+    start(make_job())
+    clock.pass_(hours=5, minutes=10)
+    scheduler = start(make_job(schedule_time="30 * * * *"))
+    assert scheduler.tick(clock.now) == 0
+    assert scheduler.next_time() == clock.now.replace(minute=30)
+
+
+def test_a_suspended_job_is_never_due_and_catches_nothing_up(start, store, clock, make_job):
+    scheduler = start(make_job())
+    suspended = make_job(suspend=True)
+    scheduler.apply(catalog_of(suspended), CatalogChange(changed=("report",), suspended=("report",)))
+    assert scheduler.next_time() is None
+    assert store.cursors() == {}
+    clock.pass_(hours=3)
+    scheduler.apply(catalog_of(make_job()), CatalogChange(changed=("report",), resumed=("report",)))
+    assert scheduler.tick(clock.now) == 0
+    assert scheduler.next_fire("report") == clock.now.replace(hour=16)
+
+
+def test_a_removed_job_is_forgotten(start, store, clock, make_job):
+    scheduler = start(make_job(), make_job("other"))
+    scheduler.apply(catalog_of(make_job("other")), CatalogChange(removed=("report",)))
+    assert list(store.cursors()) == ["other"]
+    assert scheduler.tick(clock.pass_(hours=1)) == 1
+
+
+def test_an_edit_that_leaves_the_schedule_alone_loses_no_fire(start, clock, make_job):
+    scheduler = start(make_job())
+    clock.pass_(hours=1, seconds=5)
+    edited = make_job(description="new words")
+    scheduler.apply(catalog_of(edited), CatalogChange(changed=("report",)))
+    assert scheduler.tick(clock.now) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (ConcurrencyPolicy.FORBID, [RunState.SKIPPED, RunState.RUNNING]),
+        (ConcurrencyPolicy.ALLOW, [RunState.RUNNING, RunState.RUNNING]),
+        (ConcurrencyPolicy.REPLACE, [RunState.RUNNING, RunState.CANCELLED]),
+    ],
+)
+def test_a_fire_while_the_last_run_is_unfinished(start, store, clock, make_job, policy, expected):
+    scheduler = start(make_job(concurrency_policy=policy))
+    scheduler.tick(clock.pass_(hours=1))
+    scheduler.tick(clock.pass_(hours=1))
+    assert states(store) == expected
+    if policy is ConcurrencyPolicy.FORBID:
+        assert "concurrency_policy: forbid" in store.runs()[0].note
+
+
+def test_fires_that_cannot_be_recorded_are_not_lost(start, store, clock, make_job, monkeypatch):
+    scheduler = start(make_job())
+    clock.pass_(hours=1)
+    record = store.record_fires
+
+    def full(runs, cursors):
+        raise StoreError("the disk is full", hint="Free some space.")
+
+    monkeypatch.setattr(store, "record_fires", full)
+    assert scheduler.tick(clock.now) == 0
+    assert "the disk is full" in scheduler.trouble
+    assert scheduler.tick(clock.pass_(seconds=1)) == 0
+    monkeypatch.setattr(store, "record_fires", record)
+    assert scheduler.tick(clock.pass_(seconds=5)) == 1
+    assert scheduler.trouble == ""
+    (run,) = store.runs()
+    assert run.scheduled_time == clock.now.replace(minute=0, second=0)
+
+
+def test_one_instant_never_fires_twice_even_for_two_services_in_turn(start, executor, store, clock, make_job):
+    scheduler = start(make_job())
+    scheduler.tick(clock.pass_(hours=1))
+    (run,) = store.runs()
+    executor.end(run.run_id)
+    store.set_cursors([replace(store.cursors()["report"], time=clock.now.replace(hour=12))])
+    # The cursor is behind, as after a restored backup; the fire itself is on record.
+    assert start(make_job()).tick(clock.now) == 0
+    assert len(store.runs()) == 1

@@ -1,0 +1,104 @@
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from runner.core.job import DataSource, DeliveryOptions, FileType, Job, OnEmpty, SourceType, Step, StepKind
+from runner.core.run import FailureKind, RunOrder, RunState
+from runner.execution.zygote import Zygote
+from runner.pipeline import Pipeline
+
+SECRET = "planted-secret-0815"
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    started = Zygote(sandbox_mode="strict", waiting=1)
+    started.start()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def execute(zygote, tmp_path):
+    pipeline = Pipeline(
+        zygote=zygote,
+        environ={"TOKEN": SECRET},
+        fetch_timeout=5,
+        clock=lambda: datetime.now(UTC),
+    )
+    (tmp_path / "a.csv").write_text("n\n1\n2\n3\n")
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+
+    def call(script, *, cancelled=False, **changes):
+        job = Job(
+            job_name="report",
+            schedule_time="@daily",
+            timezone="Europe/Berlin",
+            data_source=DataSource(source_type=SourceType.FILE, location="a.csv", format=FileType.CSV),
+            consumer_emails=("analyst@example.com",),
+            step=Step(kind=StepKind.SCRIPT, text=script, path="jobs.d/report.yaml", first_line=7),
+        )
+        order = RunOrder(
+            run_id="r1",
+            job=replace(job, **changes),
+            attempt=1,
+            scheduled_time=datetime(2026, 3, 1, 23, 30, tzinfo=UTC),
+            project_dir=str(tmp_path),
+            run_dir=str(run_dir),
+        )
+        event = threading.Event()
+        if cancelled:
+            event.set()
+        return pipeline.execute(order, event), run_dir
+
+    return call
+
+
+def test_data_comes_in_and_result_goes_out(execute):
+    outcome, run_dir = execute("result = data[data.n > 1]")
+    assert (outcome.state, outcome.rows_in, outcome.rows_out) == (RunState.SUCCEEDED, 3, 2)
+    assert (run_dir / outcome.result_file).read_text() == "n\n2\n3\n"
+
+
+def test_the_script_sees_the_run_in_the_zone_of_the_job(execute):
+    outcome, run_dir = execute("result = data.head(1).assign(day=str(run.scheduled_date))")
+    assert outcome.failure is None
+    assert (run_dir / "result.csv").read_text() == "n,day\n1,2026-03-02\n"
+
+
+def test_a_source_that_cannot_be_had_is_a_failed_fetch(execute):
+    source = DataSource(source_type=SourceType.FILE, location="missing.csv", format=FileType.CSV)
+    outcome, _ = execute("result = data", data_source=source)
+    assert (outcome.state, outcome.failure.kind) == (RunState.FAILED, FailureKind.FETCH)
+    assert "missing.csv" in outcome.failure.message
+    assert outcome.failure.hint
+
+
+def test_no_rows_may_be_a_failure(execute):
+    outcome, _ = execute("result = data.head(0)", delivery=DeliveryOptions(on_empty=OnEmpty.FAIL))
+    assert (outcome.state, outcome.failure.kind, outcome.result_file) == (
+        RunState.FAILED,
+        FailureKind.RESULT,
+        None,
+    )
+
+
+def test_too_long_is_timed_out(execute):
+    outcome, _ = execute("import time; time.sleep(60)", timeout_seconds=0.5)
+    assert (outcome.state, outcome.failure.kind) == (RunState.TIMED_OUT, FailureKind.TIMEOUT)
+    assert "timeout_seconds" in outcome.failure.hint
+
+
+def test_a_cancelled_run_says_so(execute):
+    outcome, _ = execute("result = data", cancelled=True)
+    assert outcome.state is RunState.CANCELLED
+
+
+def test_the_script_cannot_find_the_secrets_of_the_service(execute):
+    script = "import os\nresult = data.assign(found=str(dict(os.environ)))"
+    outcome, run_dir = execute(script)
+    assert outcome.failure is None
+    assert SECRET not in (run_dir / "result.csv").read_text()

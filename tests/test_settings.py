@@ -1,0 +1,73 @@
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from runner.errors import SettingsError
+from runner.settings import Secret, load_settings, read_environment
+from runner.shipped import shipped_path
+
+
+def test_defaults_are_those_that_users_know(tmp_path):
+    settings = load_settings({}, folder=tmp_path)
+    assert settings.smtp.port == 587
+    assert settings.smtp.use_tls is True
+    assert settings.storage_path == tmp_path / "data" / "runner.db"
+    assert (settings.log.level, settings.log.file) == ("INFO", None)
+    assert (settings.script_timeout, settings.api_fetch_timeout) == (300, 30)
+    assert (settings.status.host, settings.status.port) == ("127.0.0.1", 8000)
+    assert settings.sandbox == "strict"
+    assert settings.project_dir == tmp_path
+
+
+def test_relative_paths_are_those_of_the_folder(tmp_path):
+    settings = load_settings({"JOBS_DIR": "../other/jobs", "LOG_FILE": "logs/a.log"}, folder=tmp_path / "here")
+    assert settings.jobs_dir == tmp_path / "other" / "jobs"
+    assert settings.log.file == tmp_path / "here" / "logs" / "a.log"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMTP_PORT", "70000"),
+        ("SMTP_PORT", "many"),
+        ("SMTP_USE_TLS", "perhaps"),
+        ("SCRIPT_TIMEOUT", "0"),
+        ("API_FETCH_TIMEOUT", "nan"),
+        ("LOG_LEVEL", "LOUD"),
+        ("SANDBOX", "please"),
+        ("TIMEZONE", "Europe/Berlin2"),
+        ("TIMEZONE", "../etc/passwd"),
+        ("MAX_CONCURRENT_RUNS", "0"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name_with_a_remedy(tmp_path, name, value):
+    with pytest.raises(SettingsError) as refused:
+        load_settings({name: value}, folder=tmp_path)
+    assert name in refused.value.message
+    assert refused.value.hint
+
+
+def test_env_file_is_below_the_environment(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("SMTP_HOST=from-file\nSMTP_PORT=2525\n")
+    monkeypatch.setenv("SMTP_PORT", "26")
+    environ = read_environment(tmp_path)
+    assert (environ["SMTP_HOST"], environ["SMTP_PORT"]) == ("from-file", "26")
+
+
+def test_a_secret_never_shows_itself(tmp_path):
+    settings = load_settings({"SMTP_PASSWORD": "hunter22", "STATUS_TOKEN": "token-1"}, folder=tmp_path)
+    assert settings.smtp.password.reveal() == "hunter22"
+    assert settings.smtp.password == Secret("hunter22")
+    assert "hunter22" not in repr(settings)
+    assert "hunter22" not in f"{settings.smtp.password}"
+    assert "token-1" not in str(dataclasses.asdict(settings))
+
+
+def test_env_example_names_every_setting_and_only_those():
+    example = shipped_path(".env.example").read_text()
+    named = set(re.findall(r"(?m)^([A-Z_]+)=", example))
+    source = Path(load_settings.__code__.co_filename).read_text()
+    read = set(re.findall(r'read\.\w+\(\s*"([A-Z_]+)"', source))
+    assert named == read
