@@ -13,6 +13,7 @@ from email import message_from_bytes, policy
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 from runner.core.run import Run
@@ -76,7 +77,7 @@ class SalesApi:
         """Where the sales are."""
         return f"http://127.0.0.1:{self._server.server_port}/sales"
 
-    def __enter__(self) -> "SalesApi":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -11,9 +11,9 @@ from runner.core.job import OnEmpty
 from runner.core.references import run_facts
 from runner.core.report import short_revision
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
+from runner.errors import FetchError
 from runner.execution.orders import StepOrder, StepOutcome
 from runner.execution.zygote import Zygote
-from runner.errors import FetchError
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.fetching import fetch
 from runner.logs import run_context

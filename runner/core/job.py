@@ -25,7 +25,7 @@ class StepKind(StrEnum):
 
     SCRIPT = "script"
     QUERY = "query"
-    PASS_THROUGH = "pass_through"
+    PASS_THROUGH = "pass_through"  # noqa: S105 - no password
 
 
 class OnMissed(StrEnum):

@@ -24,7 +24,7 @@ _STATE_WORDS = {
 class Report:
     """A finished run with its job.
 
-    `result` is the CSV, None where there is none or it was too large to read; `result_bytes` is its size all the same.
+    `result` is the CSV, None where there is none or it was too large to read; `result_bytes` is its size.
     """
 
     run: Run

@@ -6,6 +6,7 @@ socket, a pidfd, the pipe on which its end is told, the pipe of what it prints. 
 that the service is gone: everything ends. It has one thread, always: only so is fork safe.
 """
 
+import fcntl
 import gc
 import json
 import os
@@ -24,7 +25,7 @@ import pyarrow as pa
 
 import runner
 from runner.execution.child_main import Descriptors, run_child
-from runner.execution.orders import FrameError, FrameReader, Hello, decode, encode
+from runner.execution.orders import OUTPUT_LIMIT, FrameError, FrameReader, Hello, decode, encode
 from runner.execution.protocol import CHILD_REQUEST, NO_CHILD, STATUS, TAKE_CHILD, ZygoteConfig
 from runner.execution.sandbox import Sandbox, SandboxMode, library_roots
 from runner.execution.steps.rehearsal import rehearse_script
@@ -131,6 +132,9 @@ class _Nursery:
         status_reader, status = os.pipe()
         output_reader, output = os.pipe()
         os.set_blocking(output, False)
+        with suppress(OSError):
+            # Room for all that is kept and the byte that says that more was printed, however late it is read.
+            fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, 2 * OUTPUT_LIMIT)
         zygote = os.getpid()
         try:
             pid = os.fork()

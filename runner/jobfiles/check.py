@@ -11,6 +11,8 @@ from runner.core.job import Job, JobDefaults
 from runner.jobfiles.build import build_job
 from runner.jobfiles.inspection import Dependency, Inspection
 from runner.jobfiles.lint import lint
+from runner.jobfiles.lint_query import find_query_fault
+from runner.jobfiles.lint_script import FindFault
 from runner.jobfiles.parse import Document, parse
 from runner.jobfiles.read import JobFile, ReadFault
 from runner.jobfiles.schema import schema_findings
@@ -27,14 +29,21 @@ class Check:
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_file(job_file: JobFile, *, project_dir: FilePath, defaults: JobDefaults, revision: str = "") -> Check:
+def check_file(
+    job_file: JobFile,
+    *,
+    project_dir: FilePath,
+    defaults: JobDefaults,
+    revision: str = "",
+    query_fault: FindFault = find_query_fault,
+) -> Check:
     """Check one file. Never raises: what goes wrong in here is a finding `internal-error`.
 
     The digest is the SHA-256 of the file; where the file names a script or query file, the SHA-256 of both
     digests in hex, one after the other.
     """
     try:
-        return _check(job_file, project_dir, defaults, revision)
+        return _check(job_file, project_dir, defaults, revision, query_fault)
     except Exception as error:  # noqa: BLE001 - the other files are to be checked all the same
         finding = Diagnostic(
             path=job_file.path,
@@ -53,9 +62,13 @@ def failed_check(path: str, fault: ReadFault) -> Check:
     return Check(file=CheckedFile(path=path, digest=fault.digest, job=None, diagnostics=(fault.finding,)))
 
 
-def _check(job_file: JobFile, project_dir: FilePath, defaults: JobDefaults, revision: str) -> Check:
+def _check(
+    job_file: JobFile, project_dir: FilePath, defaults: JobDefaults, revision: str, query_fault: FindFault
+) -> Check:
     document, findings = parse(job_file.path, job_file.text)
-    inspection = Inspection(path=job_file.path, document=document, project_dir=project_dir)
+    inspection = Inspection(
+        path=job_file.path, document=document, project_dir=project_dir, query_fault=query_fault
+    )
     if document.complete:
         inspection.findings.extend(schema_findings(job_file.path, document))
         lint(inspection)

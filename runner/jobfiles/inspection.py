@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from runner.core.diagnostic import Diagnostic, Severity
+from runner.jobfiles.lint_query import find_query_fault
+from runner.jobfiles.lint_script import FindFault
 from runner.jobfiles.parse import Document, Path, Span
 from runner.jobfiles.read import FileKey, JobFile, ReadFault, file_key, read_job_file
 
@@ -37,7 +39,10 @@ def probe(file: str, *, by_content: bool) -> FileKey | None:
 
 @dataclass(kw_only=True, slots=True)
 class Inspection:
-    """One job file under inspection. Checks read texts from it and report into `findings`."""
+    """One job file under inspection. Checks read texts from it and report into `findings`.
+
+    `query_fault` is how a query is looked at: in this process, or in one of its own.
+    """
 
     path: str
     document: Document
@@ -45,6 +50,7 @@ class Inspection:
     findings: list[Diagnostic] = field(default_factory=list)
     dependencies: list[Dependency] = field(default_factory=list)
     step_file: JobFile | None = None
+    query_fault: FindFault = find_query_fault
 
     def text(self, *path: str | int) -> str | None:
         """The text at a path; None where there is none, or one that has been refused already."""

@@ -1,6 +1,7 @@
 """Python text → what is wrong with it as a processing script. Nothing is run."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from opcode import opmap
 from types import CodeType
@@ -24,6 +25,9 @@ class StepFault:
     column: int = 1
     end_line: int = 1
     end_column: int = 2
+
+
+FindFault = Callable[[str], StepFault | None]
 
 
 def find_script_fault(text: str) -> StepFault | None:

@@ -1,25 +1,19 @@
 """The processing step: the text or file of a script or query."""
 
-from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from runner.core.diagnostic import Diagnostic
 from runner.jobfiles.inspection import Inspection
-from runner.jobfiles.lint_query import find_query_fault
-from runner.jobfiles.lint_script import StepFault, find_script_fault
+from runner.jobfiles.lint_script import FindFault, StepFault, find_script_fault
 from runner.jobfiles.parse import Path
 from runner.jobfiles.read import ReadFault
-
-_CHECKS: tuple[tuple[str, Callable[[str], StepFault | None]], ...] = (
-    ("processing_script", find_script_fault),
-    ("processing_query", find_query_fault),
-)
 
 
 def check_step(inspection: Inspection) -> None:
     """Rules `script-syntax`, `script-no-result`, `query-syntax`, `query-not-select`, `missing-file` and
     `outside-project`."""
-    for key, find_fault in _CHECKS:
+    checks = (("processing_script", find_script_fault), ("processing_query", inspection.query_fault))
+    for key, find_fault in checks:
         text = inspection.text(key)
         if text:
             fault = find_fault(text)
@@ -42,9 +36,7 @@ def _report_in_job_file(inspection: Inspection, path: Path, fault: StepFault) ->
     inspection.report(path, fault.rule, fault.message, hint, span=span)
 
 
-def _check_step_file(
-    inspection: Inspection, path: Path, location: str, find_fault: Callable[[str], StepFault | None]
-) -> None:
+def _check_step_file(inspection: Inspection, path: Path, location: str, find_fault: FindFault) -> None:
     if "\0" in location or PurePosixPath(location).is_absolute() or ".." in PurePosixPath(location).parts:
         inspection.report(
             path,

@@ -12,6 +12,8 @@ from runner.core.job import JobDefaults
 from runner.jobfiles.check import Check, check_file, failed_check
 from runner.jobfiles.git import Repository
 from runner.jobfiles.inspection import Dependency
+from runner.jobfiles.lint_query import find_query_fault
+from runner.jobfiles.lint_script import FindFault
 from runner.jobfiles.read import FileKey, ReadFault, ReadProblem, file_key, read_job_file
 from runner.jobfiles.walk import list_job_files, shown_path
 
@@ -49,6 +51,7 @@ class JobFolder:
         jobs_dir: the folder; may be a link, and is resolved anew by every scan.
         project_dir: what relative locations are resolved against.
         clock: nanoseconds since 1970, as `time.time_ns`.
+        query_fault: how queries are looked at.
     """
 
     def __init__(
@@ -58,11 +61,13 @@ class JobFolder:
         defaults: JobDefaults,
         *,
         clock: Callable[[], int] = time.time_ns,
+        query_fault: FindFault = find_query_fault,
     ) -> None:
         self._jobs_dir = jobs_dir
         self._project_dir = project_dir
         self._defaults = defaults
         self._clock = clock
+        self._query_fault = query_fault
         self._known: dict[str, _Known] = {}
         self._repository = Repository(project_dir)
         prefix = Path(os.path.relpath(jobs_dir, project_dir)).as_posix()
@@ -108,7 +113,9 @@ class JobFolder:
             return self._remember(failed_check(path, answer), answer.key, answer.digest)
         if before is not None and before.still_holds(answer.digest):
             return replace(before, key=answer.key, settled=self._is_settled(answer.key, before.dependencies))
-        check = check_file(answer, project_dir=self._project_dir, defaults=self._defaults)
+        check = check_file(
+            answer, project_dir=self._project_dir, defaults=self._defaults, query_fault=self._query_fault
+        )
         return self._remember(check, answer.key, answer.digest)
 
     def _remember(self, check: Check, key: FileKey, text_digest: str) -> _Known:

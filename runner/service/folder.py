@@ -8,7 +8,10 @@ from types import MappingProxyType
 from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, SyncState, advance
 from runner.core.diagnostic import Severity
 from runner.core.job import Job, JobDefaults
+from runner.jobfiles.lint_query import find_query_fault
+from runner.jobfiles.lint_script import FindFault
 from runner.jobfiles.load import JobFolder
+from runner.jobfiles.query_process import QueryProcess
 from runner.jobfiles.walk import FolderGoneError
 from runner.jobfiles.watch import FolderWatcher, RescanClock
 from runner.settings import Settings
@@ -16,12 +19,13 @@ from runner.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def open_folder(settings: Settings) -> JobFolder:
+def open_folder(settings: Settings, query_fault: FindFault = find_query_fault) -> JobFolder:
     """The job folder of these settings, with their defaults for the jobs in it."""
     return JobFolder(
         settings.jobs_dir,
         settings.project_dir,
         JobDefaults(timezone=settings.timezone, timeout_seconds=settings.script_timeout),
+        query_fault=query_fault,
     )
 
 
@@ -36,7 +40,8 @@ class CatalogKeeper:
     def __init__(
         self, settings: Settings, *, on_hint: Callable[[], None], monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._folder = open_folder(settings)
+        self._queries = QueryProcess()
+        self._folder = open_folder(settings, self._queries.find_fault)
         self._jobs_dir = settings.jobs_dir
         self._watcher = FolderWatcher(settings.jobs_dir, on_hint)
         self._rescan = RescanClock()
@@ -86,6 +91,8 @@ class CatalogKeeper:
             self._gone = True
             self._rescan.done(started)
             return CatalogChange()
+        finally:
+            self._queries.close()
         if self._gone:
             log.info("The folder %s is back", self._jobs_dir)
             self._gone = False

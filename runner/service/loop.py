@@ -13,7 +13,7 @@ from runner.core.catalog import CatalogChange
 from runner.core.delivery import Delivery, SendResult
 from runner.core.job import Job
 from runner.core.report import local_time
-from runner.core.run import Run, RunState, Trigger
+from runner.core.run import Run, Trigger
 from runner.delivery.outbox import Outbox
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.execution.executors import remove_tree
@@ -195,7 +195,7 @@ class Service:
         still_open = self._outbox.close(5.0)
         self._close_opened()
         log.info(
-            "Stopped: %d runs finished, %d handed back (they start again with the service), %d mails still to send",
+            "Stopped: %d runs finished, %d handed back (to start again with the service), %d mails to send",
             under_way - len(handed_back),
             len(handed_back),
             still_open,

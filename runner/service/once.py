@@ -44,7 +44,7 @@ def find_job(settings: Settings, job_name: str) -> Job:
     if job is not None:
         return job
     for entry in catalog.entries:
-        if entry.job_name == job_name or entry.path == job_name:
+        if job_name in (entry.job_name, entry.path):
             found = next(one for one in entry.diagnostics if one.severity is Severity.ERROR)
             raise RunnerError(str(found), hint=found.hint or "runner validate shows every finding.")
     from difflib import get_close_matches

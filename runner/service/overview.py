@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
+
 from runner.core.catalog import Catalog, CatalogEntry, advance
 from runner.core.cron import next_fire, parse_cron
 from runner.core.job import Job
@@ -87,7 +88,7 @@ class Overview:
         )
 
     def _status(self, entry: CatalogEntry, running: frozenset[str]) -> JobStatus:
-        """Where a job stands; the same object as before where nothing is different, so that its JSON is kept too."""
+        """Where a job stands; the same object as before where nothing differs: its JSON is kept too."""
         status = JobStatus(
             entry=entry,
             next_fire=self._next_fire(entry.job.job_name) if entry.job else None,

@@ -245,7 +245,7 @@ class RunDesk:
 
 
 def _read(run_dir: Path, outcome: RunOutcome) -> tuple[RunOutcome, bytes | None]:
-    """The result's bytes, None where there is none or it is too large; a result that cannot be read is a failure."""
+    """The bytes of the result, None where there is none or too many; one that cannot be read is a failure."""
     if outcome.result_file is None or outcome.result_bytes > LARGEST_READ:
         return outcome, None
     try:

@@ -14,7 +14,7 @@ def test_a_snapshot_is_made_anew_only_when_something_changes(store, desk, clock,
         store=store,
         catalog=lambda: catalog,
         next_fire=lambda _name: clock.now,
-        running=lambda: frozenset(),
+        running=frozenset,
         reasons=lambda: tuple(trouble),
         facts=(("sandbox", "none"),),
     )

@@ -1,0 +1,46 @@
+import os
+import signal
+
+import pytest
+
+from runner.jobfiles.lint_query import find_query_fault
+from runner.jobfiles.query_process import QueryProcess
+
+
+@pytest.fixture
+def process():
+    made = QueryProcess()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 1",
+        "SELEC 1",
+        "SELECT 'ünï\n' AS \"a b\"",
+        "DROP TABLE data",
+        "SELECT ${env:X}",
+        "SELECT ${run:scheduled_date}",
+    ],
+)
+def test_it_answers_as_the_check_in_this_process(process, query):
+    assert process.find_fault(query) == find_query_fault(query)
+
+
+def test_a_parser_that_dies_is_a_finding_and_the_next_query_is_answered(process):
+    assert process.find_fault("SELECT 1") is None
+    os.kill(process._process.pid, signal.SIGKILL)
+    fault = process.find_fault("SELECT 1")
+    assert fault.rule == "query-syntax"
+    assert "gave no answer" in fault.message
+    assert process.find_fault("SELECT 1") is None
+
+
+def test_close_ends_the_process(process):
+    process.find_fault("SELECT 1")
+    pid = process._process.pid
+    process.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
