@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from runner.core.catalog import SyncState
 from runner.core.report import Report, count_words, duration_words, facts, local_time, state_words
 from runner.core.run import Preview, Run, RunState
 from runner.status.snapshot import JobStatus
@@ -77,9 +78,9 @@ def preview_table(preview: Preview) -> RenderableType:
 
 
 def job_table(jobs: Iterable[JobStatus]) -> Table:
-    """Jobs with schedule, next fire, last run and sync state."""
+    """Jobs with their files, schedule, next fire, last run and sync state."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("job", "schedule", "next fire", "last run", "sync", "file"):
+    for name in ("job", "schedule", "next fire", "last run", "sync"):
         table.add_column(name, overflow="fold")
     for status in jobs:
         table.add_row(*_job_cells(status))
@@ -88,38 +89,33 @@ def job_table(jobs: Iterable[JobStatus]) -> Table:
 
 def _job_cells(status: JobStatus) -> tuple[RenderableType, ...]:
     entry, job = status.entry, status.entry.job
-    sync = str(entry.sync).replace("_", " ")
+    name = _two_lines(entry.job_name or "?", entry.path)
+    sync = Text(str(entry.sync).replace("_", " "), style="" if entry.sync is SyncState.IN_FORCE else "red")
     if job is None:
-        return (entry.job_name or "?", "", "", "", Text(sync, style="red"), entry.path)
+        return (name, "", "", "", sync)
     due = local_time(status.next_fire, job.timezone) if status.next_fire else "–"
     return (
-        job.job_name,
-        f"{job.schedule_time}  {job.timezone}",
+        name,
+        _two_lines(job.schedule_time, job.timezone),
         Text("suspended", style="yellow") if job.suspend else due,
         state_text(status.last_run.state) if status.last_run else "–",
-        Text(sync, style="" if entry.sync == "in_force" else "red"),
-        entry.path,
+        sync,
     )
 
 
 def run_table(runs: Iterable[Run], timezone: str) -> Table:
-    """Past runs, newest first."""
+    """Past runs with their identifiers, in the order given."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, justify in (
-        ("run", "left"),
-        ("job", "left"),
-        ("scheduled", "left"),
-        ("state", "left"),
-        ("took", "right"),
-        ("rows", "right"),
-        ("mails", "left"),
-        ("error", "left"),
-    ):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    table.add_column("job", no_wrap=True)
+    table.add_column("scheduled", overflow="fold")
+    table.add_column("state")
+    table.add_column("took", justify="right")
+    table.add_column("rows", justify="right")
+    table.add_column("mails")
+    table.add_column("error", overflow="fold")
     for run in runs:
         table.add_row(
-            run.run_id,
-            run.job_name,
+            _two_lines(run.job_name, run.run_id),
             local_time(run.scheduled_time.replace(microsecond=0), timezone),
             state_text(run.state),
             duration_words(run.duration_seconds),
@@ -128,6 +124,11 @@ def run_table(runs: Iterable[Run], timezone: str) -> Table:
             Text(run.failure.message if run.failure else run.note),
         )
     return table
+
+
+def _two_lines(first: str, second: str) -> Text:
+    """What a row is called, and below it, dim, what tells it from others."""
+    return Text(first).append(f"\n{second}", style="dim")
 
 
 def _mail_words(run: Run) -> str:
@@ -146,8 +147,3 @@ def fire_table(rows: Iterable[tuple[str, str, tuple[datetime, ...]]]) -> Table:
         lines = [local_time(fire, timezone) for fire in fires] or ["never: the job is suspended"]
         table.add_row(job_name, "\n".join(lines))
     return table
-
-
-def show(console: Console, renderable: RenderableType) -> None:
-    """Print without wrapping what a pipe reads."""
-    console.print(renderable)

@@ -1,4 +1,4 @@
-"""The check of queries in a process of its own: the service loads no DuckDB, and outlives a crash of its parser."""
+"""Queries are checked in a process of its own: the service loads no DuckDB, and outlives a crash of its parser."""
 
 import json
 import logging

@@ -134,6 +134,9 @@ def _unknown_keys(error: Any, path: Path, schema: Mapping[str, Any]) -> Iterator
 
 def _where_else(key: str, path: Path, known: list[str], schema: Mapping[str, Any]) -> str:
     """Where an unknown key would be known; else what is known here."""
+    there = nearest(key, known)
+    if there:
+        return f"{there} is there already: remove this one."
     top = schema["properties"]
     if path and key in top:
         return f"{key} stands at the top of the file, not under {_name(path)}."
