@@ -61,6 +61,12 @@ class Service:
         self._overview: Overview
         self._server: StatusServer
         self._opened: list[Callable[[], object]] = []
+        self._taken_up = False
+
+    @property
+    def stopped(self) -> bool:
+        """True when everything is closed."""
+        return not self._opened
 
     @property
     def address(self) -> str:
@@ -105,31 +111,42 @@ class Service:
         transport = open_transport(settings)
         log.info("Mails: %s", transport.describe())
         self._keeper = CatalogKeeper(settings, on_hint=lambda: self._events.put(self._hinted))
+        self._opened.append(self._keeper.stop)
         self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
+        self._outbox = Outbox(
+            self._store, transport, clock=utc_now, random=random.random, on_result=self._delivered
+        )
+        # Whatever can refuse has to, before the first run begins: the address may be taken.
+        self._serve(transport.describe())
+        self._take_up()
+        self._outbox.start()
+
+    def _serve(self, mails: str) -> None:
+        settings = self._settings
         self._overview = Overview(
             store=self._store,
             catalog=lambda: self._keeper.catalog,
             next_fire=self._scheduler.next_fire,
             running=self._works.desk.running_jobs,
             reasons=self._reasons,
-            facts=self._facts(transport.describe()),
+            facts=self._facts(mails),
         )
-        self._outbox = Outbox(
-            self._store, transport, clock=utc_now, random=random.random, on_result=self._delivered
-        )
-        self._opened.append(self._keeper.stop)
-        self._keeper.start(self._store.load_jobs())
-        self._store.save_jobs(self._jobs_by_path())
-        self._recover()
-        self._scheduler.start(self._keeper.catalog)
-        self._log_next()
         app = build_app(
             self._overview, token=settings.status.token, host=settings.status.host, version=__version__
         )
         self._server = StatusServer(app, settings.status)
         self._server.start()
         self._opened.append(lambda: self._server.stop(2.0))
-        self._outbox.start()
+
+    def _take_up(self) -> None:
+        """Load the folder, and go on where the last service ended."""
+        self._keeper.start(self._store.load_jobs())
+        self._store.save_jobs(self._jobs_by_path())
+        self._recover()
+        self._scheduler.start(self._keeper.catalog)
+        self._taken_up = True
+        self._overview.changed()
+        self._log_next()
 
     def run(self) -> None:
         """The loop, until a stop is asked for."""
@@ -184,7 +201,7 @@ class Service:
         """End: wait for runs within the grace time, hand back the rest, send what can be sent, close."""
         desk, executor = self._works.desk, self._works.executor
         under_way = desk.unfinished_count()
-        log.info("Stopping: %d runs under way, waiting at most %.0f s", under_way, self._grace_seconds)
+        log.info("Stopping. Runs under way: %d; waiting at most %.0f s for them", under_way, self._grace_seconds)
         self._keeper.stop()
         deadline = time.monotonic() + self._grace_seconds
         while desk.unfinished_count() and time.monotonic() < deadline and not self._impatient.is_set():
@@ -195,7 +212,7 @@ class Service:
         still_open = self._outbox.close(5.0)
         self._close_opened()
         log.info(
-            "Stopped: %d runs finished, %d handed back (to start again with the service), %d mails to send",
+            "Stopped. Runs finished: %d; handed back, to start again with the service: %d; mails left to send: %d",
             under_way - len(handed_back),
             len(handed_back),
             still_open,
@@ -287,8 +304,9 @@ class Service:
 
     def _reasons(self) -> tuple[str, ...]:
         gone = f"the folder {self._settings.jobs_dir} is gone" if self._keeper.folder_gone else ""
+        starting = "" if self._taken_up else "the service is starting"
         stopping = "the service is stopping" if self._stopping.is_set() else ""
-        return tuple(reason for reason in (gone, self._scheduler.trouble, stopping) if reason)
+        return tuple(reason for reason in (starting, gone, self._scheduler.trouble, stopping) if reason)
 
     def _facts(self, mails: str) -> tuple[tuple[str, str], ...]:
         settings = self._settings

@@ -96,7 +96,7 @@ def test_a_committed_file_becomes_a_mail_and_follows_its_edits(repository, api, 
 
     assert service.stop() == 0
     log = service.log()
-    assert "Stopped: 0 runs finished, 0 handed back" in log
+    assert "Stopped. Runs finished: 0; handed back, to start again with the service: 0" in log
     assert "[sales] Starting run" in log
     assert TOKEN not in log
     assert mail_server.password not in log

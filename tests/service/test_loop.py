@@ -1,0 +1,141 @@
+"""The service with all its real parts, driven from inside."""
+
+import logging
+import socket
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from runner.core.run import RunState
+from runner.errors import StatusError, StoreError, UsageError
+from runner.service.loop import Service
+from runner.store.store import Store
+
+JOB = """\
+job_name: report
+schedule_time: "@yearly"
+data_source: {source_type: file, location: a.csv, file_type: csv}
+processing_script: |
+  import time
+  time.sleep(SECONDS)
+  result = data
+consumer_emails: [analyst@example.com]
+"""
+
+
+@pytest.fixture
+def project(settings):
+    settings.jobs_dir.mkdir()
+    (settings.project_dir / "a.csv").write_text("n\n1\n")
+    return settings
+
+
+@pytest.fixture
+def any_port(project):
+    return replace(project, status=replace(project.status, port=0))
+
+
+@pytest.fixture
+def start():
+    """Starts services with their loops; ends those that a test leaves open."""
+    running = []
+
+    def begin(settings, **options):
+        service = Service(settings, {}, **options)
+        service.start()
+        loop = threading.Thread(target=service.run, daemon=True)
+        loop.start()
+        running.append((service, loop))
+        return service
+
+    yield begin
+    for service, loop in running:
+        end(service, loop)
+
+
+def end(service, loop=None):
+    if not service.stopped:
+        service.request_stop()
+        if loop is not None:
+            loop.join(10)
+        service.stop()
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        answer = condition()
+        if answer:
+            return answer
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+def test_a_stop_hands_back_a_run_and_the_next_service_ends_it(any_port, start, caplog):
+    caplog.set_level(logging.INFO, "runner")
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "2"))
+    first = start(any_port, grace_seconds=0.2)
+    run_id = first.trigger("report")
+    wait_for(lambda: first.find_run(run_id).state is RunState.RUNNING)
+    end(first)
+    assert f"Handed back: run {run_id}" in caplog.text
+    assert "Runs finished: 0; handed back, to start again with the service: 1" in caplog.text
+
+    second = start(any_port)
+    run = wait_for(lambda: (found := second.find_run(run_id)).state.finished and found)
+    assert run.state is RunState.SUCCEEDED
+    assert "it runs now" in caplog.text
+    kept = wait_for(lambda: list(any_port.mail_dir.glob("*.eml")))
+    assert len(kept) == 1
+
+
+def test_a_stop_lets_a_short_run_end(any_port, start, caplog):
+    caplog.set_level(logging.INFO, "runner")
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0.5"))
+    service = start(any_port, grace_seconds=20)
+    run_id = service.trigger("report")
+    wait_for(lambda: service.find_run(run_id).state is RunState.RUNNING)
+    end(service)
+    assert "Runs finished: 1; handed back, to start again with the service: 0" in caplog.text
+    with Store.open_reader(any_port.storage_path) as history:
+        run = history.run(run_id)
+    assert run.state is RunState.SUCCEEDED
+    assert [delivery.state for delivery in run.deliveries] == ["sent"]
+
+
+def test_an_address_that_is_taken_stops_the_start_before_anything_runs(project):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        service = Service(replace(project, status=replace(project.status, port=port)), {})
+        with pytest.raises(StatusError, match=str(port)):
+            service.start()
+    # Everything that was open is closed again: the state folder is free.
+    Store.open(project.storage_path).close()
+
+
+def test_a_bad_turn_of_the_loop_does_not_end_it(any_port, start, monkeypatch, caplog):
+    service = start(any_port)
+    failures = iter([StoreError("the disk is full"), RuntimeError("unforeseen")])
+
+    def remove_old(self, before):
+        failure = next(failures, None)
+        if failure:
+            raise failure
+        return ()
+
+    monkeypatch.setattr(Store, "remove_old", remove_old)
+    monkeypatch.setattr("runner.service.loop.RETENTION_PERIOD", timedelta(hours=-1))
+    monkeypatch.setattr(service, "_next_retention", datetime.now(UTC))
+    service.request_reload()
+    wait_for(lambda: "The loop met something unforeseen" in caplog.text or service.request_reload())
+    assert "the disk is full" in caplog.text
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
+    assert wait_for(lambda: "report" in service.job_names())
+
+
+def test_a_job_that_is_not_in_force_cannot_be_triggered(any_port, start):
+    with pytest.raises(UsageError, match="nosuch"):
+        start(any_port).trigger("nosuch")
