@@ -301,8 +301,12 @@ def test_a_thread_bomb_ends_by_itself(run):
         memory_mb=256,
         timeout_seconds=20,
     )
-    assert outcome.failure is None
-    assert int(outcome.preview.rows[0][0]) < 2000
+    # The bound on memory is met first by a new thread's stack, or by whatever the script does next.
+    if outcome.failure is None:
+        assert int(outcome.preview.rows[0][0]) < 2000
+    else:
+        assert outcome.failure.kind is FailureKind.MEMORY
+    assert run("result = 1").failure is None
 
 
 def test_a_large_file_has_an_end(run):
