@@ -266,7 +266,7 @@ class Service:
             job = jobs.get(run.job_name)
             with run_context(run.job_name, run.run_id):
                 if job is None:
-                    self._store.finish_run(desk.dropped(run), ())
+                    self._store.finish_run(desk.dropped(run, "the job was removed before the run began"), ())
                     log.warning("Run %s was queued, but its job is gone: it is cancelled", run.run_id)
                 else:
                     log.warning("Run %s was queued when the service ended: it runs now", run.run_id)

@@ -57,6 +57,7 @@ class RunDesk:
         self._mailing = mailing
         self._lock = threading.Lock()
         self._open: dict[str, tuple[Run, Job]] = {}
+        self._of_job: dict[str, dict[str, None]] = {}
         self._held: dict[str, deque[tuple[Run, Job]]] = {}
         self._handing_back = False
         self.reports: dict[str, Report] = {}
@@ -95,7 +96,7 @@ class RunDesk:
     def unfinished(self, job_name: str) -> tuple[str, ...]:
         """The runs of a job that are queued or running."""
         with self._lock:
-            return tuple(run_id for run_id, (_, job) in self._open.items() if job.job_name == job_name)
+            return tuple(self._of_job.get(job_name, ()))
 
     def unfinished_count(self) -> int:
         """How many runs are queued or running."""
@@ -105,14 +106,15 @@ class RunDesk:
     def running_jobs(self) -> frozenset[str]:
         """The names of the jobs that have a run under way."""
         with self._lock:
-            return frozenset(job.job_name for _, job in self._open.values())
+            return frozenset(self._of_job)
 
     def begin(self, run: Run, job: Job) -> None:
         """Hand a recorded run to the executor; unless the job allows overlap, after those before it."""
         with self._lock:
             alone = job.concurrency_policy is not ConcurrencyPolicy.ALLOW
-            busy = any(open_job.job_name == job.job_name for _, open_job in self._open.values())
+            busy = job.job_name in self._of_job
             self._open[run.run_id] = (run, job)
+            self._of_job.setdefault(job.job_name, {})[run.run_id] = None
             if alone and busy:
                 self._held.setdefault(job.job_name, deque()).append((run, job))
                 return
@@ -130,8 +132,23 @@ class RunDesk:
         self._executor.submit(order).add_done_callback(lambda done: self._finish(order, done.result()))
 
     def cancel(self, run_id: str) -> bool:
-        """End a run; False when it is not under way."""
-        return self._executor.cancel(run_id)
+        """End a run, or drop one that waits for another of its job; False when it is not under way."""
+        waiting = self._take_held(run_id)
+        if waiting is None:
+            return self._executor.cancel(run_id)
+        dropped = self._store.finish_run(self.dropped(waiting, "it was cancelled before it began"), ())
+        self._close(run_id)
+        self._on_change(dropped)
+        return True
+
+    def _take_held(self, run_id: str) -> Run | None:
+        with self._lock:
+            found = self._open.get(run_id)
+            held = self._held.get(found[1].job_name) if found else None
+            if found is None or held is None or found not in held:
+                return None
+            held.remove(found)
+            return found[0]
 
     def prepare(self, order: RunOrder) -> None:
         """Record that a run begins, and make its folder. Called in the worker, right before it executes.
@@ -159,14 +176,9 @@ class RunDesk:
         """The mails that tell the people of a job that an earlier service left this run behind."""
         return self._mails(Report(run=run, job=job)) if job else ()
 
-    def dropped(self, run: Run) -> Run:
-        """A queued run whose job is gone, as it ends."""
-        return replace(
-            run,
-            state=RunState.CANCELLED,
-            finished_at=self._clock(),
-            note="the job was removed before the run began",
-        )
+    def dropped(self, run: Run, note: str) -> Run:
+        """A queued run that never begins, as it ends."""
+        return replace(run, state=RunState.CANCELLED, finished_at=self._clock(), note=note)
 
     def _finish(self, order: RunOrder, outcome: RunOutcome) -> None:
         with run_context(order.job.job_name, order.run_id):
@@ -226,9 +238,19 @@ class RunDesk:
     def _close(self, run_id: str) -> None:
         """Forget a run that has ended, and begin the one that waited for it."""
         with self._lock:
-            closed = self._open.pop(run_id, None)
-            held = self._held.get(closed[1].job_name) if closed else None
-            following = held.popleft() if held and not self._handing_back else None
+            _, job = self._open.pop(run_id, (None, None))
+            if job is None:
+                return
+            of_job = self._of_job[job.job_name]
+            of_job.pop(run_id, None)
+            if not of_job:
+                del self._of_job[job.job_name]
+            held = self._held.get(job.job_name)
+            # What waits may begin when nothing but other waiting runs is left.
+            free = held and len(held) == len(of_job) and not self._handing_back
+            following = held.popleft() if held and free else None
+            if held is not None and not held:
+                del self._held[job.job_name]
         if following is not None:
             self._submit(*following)
 

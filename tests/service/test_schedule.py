@@ -127,6 +127,20 @@ def test_a_fire_while_the_last_run_is_unfinished(start, store, clock, make_job, 
         assert "concurrency_policy: forbid" in store.runs()[0].note
 
 
+def test_replace_drops_a_run_that_waits_for_one_that_is_slow_to_end(
+    start, executor, store, clock, make_job, monkeypatch
+):
+    scheduler = start(make_job(concurrency_policy=ConcurrencyPolicy.REPLACE))
+    scheduler.tick(clock.pass_(hours=1))
+    (slow,) = executor.orders
+    monkeypatch.setattr(executor, "cancel", lambda run_id: run_id == slow)
+    scheduler.tick(clock.pass_(hours=1))
+    scheduler.tick(clock.pass_(hours=1))
+    assert states(store) == [RunState.QUEUED, RunState.CANCELLED, RunState.RUNNING]
+    executor.end(slow, RunState.CANCELLED)
+    assert states(store) == [RunState.RUNNING, RunState.CANCELLED, RunState.CANCELLED]
+
+
 def test_fires_that_cannot_be_recorded_are_not_lost(start, store, clock, make_job, monkeypatch):
     scheduler = start(make_job())
     clock.pass_(hours=1)
