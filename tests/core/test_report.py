@@ -18,11 +18,11 @@ from runner.core.run import RunState, Trigger
         (0.9996, "1.0 s"),
         (3.44, "3.4 s"),
         (59.94, "59.9 s"),
-        (59.96, "1 min 0 s"),
+        (59.96, "1 min"),
         (125.4, "2 min 5 s"),
-        (3599.6, "1 h 0 min"),
+        (3599.6, "1 h"),
         (3780, "1 h 3 min"),
-        (90_000, "25 h 0 min"),
+        (90_000, "25 h"),
     ],
 )
 def test_duration_words(seconds, words):
