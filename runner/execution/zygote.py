@@ -66,8 +66,14 @@ class Zygote:
         self._read_roots = read_roots
         self._lock = threading.Lock()
         self._process: _Process | None = None
+        self._launched: _Process | None = None
         self._closed = False
         self.level = NO_LEVEL
+
+    def launch(self) -> None:
+        """Begin to start, without waiting: `start` waits for what is launched."""
+        with self._lock:
+            self._launched = self._launched or self._new_process()
 
     def start(self) -> None:
         """Start the zygote and learn what sandbox it can give.
@@ -84,9 +90,10 @@ class Zygote:
         """End the zygote and every child. A step under way fails; steps asked for later fail too."""
         with self._lock:
             self._closed = True
-            if self._process is not None:
-                self._process.close()
-                self._process = None
+            for process in (self._process, self._launched):
+                if process is not None:
+                    process.close()
+            self._process = self._launched = None
 
     @property
     def pid(self) -> int | None:
@@ -134,8 +141,11 @@ class Zygote:
                         raise
         raise ExecutionError("the zygote gives no children", hint="Look at the service's log.")
 
+    def _new_process(self) -> "_Process":
+        return _Process(mode=self._mode, waiting=self._waiting, read_roots=self._read_roots)
+
     def _start(self) -> None:
-        process = _Process(mode=self._mode, waiting=self._waiting, read_roots=self._read_roots)
+        process, self._launched = self._launched or self._new_process(), None
         try:
             hello = process.hello()
         except BaseException:

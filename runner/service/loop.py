@@ -107,16 +107,19 @@ class Service:
             max_workers=settings.max_concurrent_runs,
         )
         self._opened.append(self._works.zygote.close)
-        log.info("Sandbox: %s (%s)", self._works.zygote.level, settings.sandbox)
-        transport = open_transport(settings)
-        log.info("Mails: %s", transport.describe())
         self._keeper = CatalogKeeper(settings, on_hint=lambda: self._events.put(self._hinted))
         self._opened.append(self._keeper.stop)
         self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
+        transport = open_transport(settings)
+        log.info("Mails: %s", transport.describe())
         self._outbox = Outbox(
             self._store, transport, clock=utc_now, random=random.random, on_result=self._delivered
         )
-        # Whatever can refuse has to, before the first run begins: the address may be taken.
+        # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
+        # the sandbox may be missing, the address taken.
+        self._keeper.start(self._store.load_jobs())
+        self._works.zygote.start()
+        log.info("Sandbox: %s (%s)", self._works.zygote.level, settings.sandbox)
         self._serve(transport.describe())
         self._take_up()
         self._outbox.start()
@@ -139,8 +142,7 @@ class Service:
         self._opened.append(lambda: self._server.stop(2.0))
 
     def _take_up(self) -> None:
-        """Load the folder, and go on where the last service ended."""
-        self._keeper.start(self._store.load_jobs())
+        """Go on where the last service ended."""
         self._store.save_jobs(self._jobs_by_path())
         self._recover()
         self._scheduler.start(self._keeper.catalog)

@@ -69,6 +69,7 @@ def run_once(settings: Settings, environ: Mapping[str, str], request: RunRequest
             settings, environ, store=store, on_change=_ignore, mailing=request.mailing, max_workers=1
         )
         try:
+            works.zygote.start()
             desk = works.desk
             desk.keep_reports = True
             scheduled = request.scheduled_time or utc_now()

@@ -46,14 +46,9 @@ def build_works(
     mailing: bool = True,
     max_workers: int,
 ) -> Works:
-    """Start the zygote and put pipeline, executor and desk around it.
-
-    Raises:
-        SandboxError: `SANDBOX=strict` cannot be had here.
-        ExecutionError: the zygote does not come up.
-    """
+    """Launch the zygote and put pipeline, executor and desk around it. The caller calls `zygote.start()`."""
     zygote = Zygote(sandbox_mode=settings.sandbox, waiting=min(2, max_workers))
-    zygote.start()
+    zygote.launch()
     pipeline = Pipeline(zygote=zygote, environ=environ, fetch_timeout=settings.api_fetch_timeout, clock=utc_now)
 
     def execute(order: RunOrder, cancelled: threading.Event) -> RunOutcome:
