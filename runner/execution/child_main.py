@@ -2,14 +2,17 @@
 
 import io
 import os
+import select
 import sys
 import tempfile
 import time
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import duckdb
+import numpy as np
 
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import RunnerError
@@ -24,11 +27,14 @@ from runner.execution.orders import (
     encode,
 )
 from runner.execution.sandbox import Sandbox
+from runner.execution.steps.database import connect
 from runner.execution.steps.perform import perform
-from runner.execution.steps.rehearsal import rehearse
+from runner.execution.steps.rehearsal import rehearse_common
 
 _CHUNK = 1 << 16
 _DATA = 3
+# A child that is asked for at once gains nothing from a rehearsal; one that is not has time for it.
+_IDLE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +45,9 @@ class Descriptors:
     output: int
 
 
-def run_child(descriptors: Descriptors, *, zygote: int, sandbox: Sandbox) -> NoReturn:
+def run_child(
+    descriptors: Descriptors, *, zygote: int, sandbox: Sandbox, database: duckdb.DuckDBPyConnection
+) -> NoReturn:
     """Be a child until the end of the process: nothing returns to the zygote's code."""
     status = 1
     try:
@@ -47,7 +55,7 @@ def run_child(descriptors: Descriptors, *, zygote: int, sandbox: Sandbox) -> NoR
         limits.die_first()
         os.setsid()
         _keep_only(descriptors)
-        status = _serve(sandbox)
+        status = _serve(sandbox, database)
     except BaseException:  # noqa: BLE001 - into the pipe that the service keeps with the run
         os.write(2, traceback.format_exc().encode(errors="replace")[-OUTPUT_LIMIT:])
     finally:
@@ -64,41 +72,23 @@ def _keep_only(descriptors: Descriptors) -> None:
     os.closerange(_DATA + 1, limits.open_files_limit())
 
 
-def _serve(sandbox: Sandbox) -> int:
-    connection = _warm_up()
+def _serve(sandbox: Sandbox, database: duckdb.DuckDBPyConnection) -> int:
     try:
         sandbox.prepare()
     except RunnerError as error:
         _send(Hello(error=error.message, hint=error.hint))
         return 1
     _send(Hello(level=sandbox.level))
+    if not _is_readable(_DATA, seconds=_IDLE_SECONDS):
+        rehearse_common()
     order = _receive_order()
     if order is None:
         return 0
-    _send(_carry_out(connection, order, sandbox))
+    _send(_carry_out(database, order, sandbox))
     return 0
 
 
-def _warm_up() -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection without a thread of its own, and a sample job behind it.
-
-    Landlock binds the calling thread and those it starts later: a worker that is here already would stay outside.
-    """
-    connection = connect_single_threaded()
-    rehearse(connection)
-    return connection
-
-
-def connect_single_threaded() -> duckdb.DuckDBPyConnection:
-    """An empty database in memory; all its work is done by the calling thread."""
-    try:
-        # DuckDB 2 has threads for input and output beside those for queries.
-        return duckdb.connect(config={"threads": 1, "async_threads": 0})
-    except duckdb.InvalidInputException:
-        return duckdb.connect(config={"threads": 1})
-
-
-def _carry_out(connection: duckdb.DuckDBPyConnection, order: StepOrder, sandbox: Sandbox) -> StepOutcome:
+def _carry_out(database: duckdb.DuckDBPyConnection, order: StepOrder, sandbox: Sandbox) -> StepOutcome:
     try:
         _settle(order)
         sandbox.close(
@@ -112,11 +102,10 @@ def _carry_out(connection: duckdb.DuckDBPyConnection, order: StepOrder, sandbox:
         return StepOutcome(
             failure=RunFailure(kind=FailureKind.INTERNAL, message=f"no step was run: {error}", hint=hint)
         )
-    connection.execute(f"SET threads = {os.cpu_count() or 1}")
     sys.stdout = sys.stderr = printed = io.TextIOWrapper(
         io.BufferedWriter(CappedWriter(1)), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
-    outcome = perform(connection, order)
+    outcome = perform(partial(connect, database, order), order)
     printed.flush()
     return outcome
 
@@ -128,6 +117,8 @@ def _settle(order: StepOrder) -> None:
     os.environ["HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = order.run_dir
     os.environ["TZ"] = order.timezone
     time.tzset()
+    # Python's own generator is seeded anew after a fork; numpy's would draw the same numbers in every run.
+    np.random.seed()
 
 
 class CappedWriter(io.RawIOBase):
@@ -167,6 +158,12 @@ def _send(value: Hello | StepOutcome) -> None:
     while rest:
         # write(2), not send(2): the sandbox has no socket calls.
         rest = rest[os.write(_DATA, rest) :]
+
+
+def _is_readable(descriptor: int, *, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
 
 
 def _receive_order() -> StepOrder | None:

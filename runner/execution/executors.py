@@ -2,10 +2,12 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Protocol
 
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
@@ -74,7 +76,14 @@ class LocalExecutor:
         self._lock = threading.Lock()
         self._open: dict[str, _Entry] = {}
         self._closed = False
-        self._pool = ThreadPoolExecutor(max_workers, thread_name_prefix="run")
+        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        # Daemons, unlike those of a pool of concurrent.futures: a fetch that hangs in the kernel, on a dead
+        # network file system say, must not keep the process from ending.
+        self._threads = [
+            threading.Thread(target=self._work, name=f"run-{number}", daemon=True) for number in range(max_workers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, order: RunOrder) -> "Future[RunOutcome]":
         """See `Executor.submit`."""
@@ -84,8 +93,8 @@ class LocalExecutor:
             if self._closed:
                 raise ExecutionError("the executor is shut down", hint="Start the service again.")
             self._open[order.run_id] = entry
-            # Inside the lock: the pool is not shut down between the question and this.
-            self._pool.submit(self._carry_out, entry)
+            # Inside the lock: nothing is queued behind the end.
+            self._queue.put(entry)
         return entry.future
 
     def cancel(self, run_id: str) -> bool:
@@ -102,6 +111,9 @@ class LocalExecutor:
     def shutdown(self, *, grace_seconds: float) -> tuple[str, ...]:
         """See `Executor.shutdown`."""
         with self._lock:
+            if not self._closed:
+                for _ in self._threads:
+                    self._queue.put(None)
             self._closed = True
             dropped = [entry for entry in self._open.values() if not entry.started]
             for entry in dropped:
@@ -113,9 +125,11 @@ class LocalExecutor:
         late = [entry for entry in running if entry.future in unfinished]
         for entry in late:
             entry.cancelled.set()
-        stuck = wait(unfinished, timeout=_LAST_WAIT_SECONDS).not_done
+        wait(unfinished, timeout=_LAST_WAIT_SECONDS)
         # Joining the threads waits for the futures' callbacks as well.
-        self._pool.shutdown(wait=not stuck, cancel_futures=True)
+        deadline = time.monotonic() + _LAST_WAIT_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
         return tuple(entry.order.run_id for entry in (*dropped, *late))
 
     def _ask_to_stop(self, entry: _Entry) -> bool:
@@ -125,6 +139,10 @@ class LocalExecutor:
             return False
         del self._open[entry.order.run_id]
         return True
+
+    def _work(self) -> None:
+        while (entry := self._queue.get()) is not None:
+            self._carry_out(entry)
 
     def _carry_out(self, entry: _Entry) -> None:
         with self._lock:

@@ -106,5 +106,14 @@ class Ruleset:
         return True
 
 
+def shortest(paths: Iterable[str]) -> tuple[str, ...]:
+    """The same paths without links, and without those that lie below another: a rule on that allows them too."""
+    kept: list[str] = []
+    for path in sorted({os.path.realpath(path) for path in paths}):
+        if not any(path.startswith(f"{folder}/") for folder in kept):
+            kept.append(path)
+    return tuple(kept)
+
+
 def _pointer(data: bytes) -> ctypes.c_void_p:
     return ctypes.cast(ctypes.create_string_buffer(data, len(data)), ctypes.c_void_p)

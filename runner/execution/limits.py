@@ -32,8 +32,12 @@ def die_with(parent: int) -> None:
 
 def die_first() -> None:
     """Where the machine runs out of memory, a step is ended before the service is."""
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:  # noqa: PTH123
-        score.write("500")
+    with suppress(OSError):
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        try:
+            os.write(score, b"500")
+        finally:
+            os.close(score)
 
 
 def give_up_privileges() -> None:
@@ -81,8 +85,12 @@ def limit_late(*, memory_mb: int, cpu_seconds: int | None) -> None:
 
 def _mapped() -> tuple[int, int]:
     """Bytes of address space, and of private writable memory, that this process has now."""
-    with open("/proc/self/statm", encoding="ascii") as lines:  # noqa: PTH123 - no import of pathlib needed here
-        pages = lines.read().split()
+    # Not by `open`: its layers would be the first things of their kind that a child touches.
+    statm = os.open("/proc/self/statm", os.O_RDONLY)
+    try:
+        pages = os.read(statm, 200).split()
+    finally:
+        os.close(statm)
     size = os.sysconf("SC_PAGE_SIZE")
     return int(pages[0]) * size, int(pages[5]) * size
 

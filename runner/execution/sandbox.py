@@ -64,7 +64,9 @@ def library_roots(*modules: ModuleType) -> tuple[str, ...]:
 
 
 class Sandbox:
-    """The layers of one child. `level` names the two that a step cannot get around; the others always apply.
+    """The layers of a child. `level` names the two that a step cannot get around; the others always apply.
+
+    It is made in the zygote, with what is the same for all children, and entered in a child.
 
     Args:
         mode: what to do where a layer is missing.
@@ -73,7 +75,12 @@ class Sandbox:
 
     def __init__(self, *, mode: SandboxMode, read_roots: tuple[str, ...]) -> None:
         self._mode = mode
-        self._read_roots = read_roots
+        self._readable = landlock.shortest((*_SYSTEM, *read_roots))
+        self._machine = this_machine()
+        if self._machine is not None:
+            # Put together here, so that a child finds them.
+            seccomp.common_rules(self._machine)
+            seccomp.limits_filter(self._machine)
         self._ruleset: landlock.Ruleset | None = None
         self._filtered = False
         self._own_proc = -1
@@ -103,7 +110,6 @@ class Sandbox:
             SandboxError: a layer that was prepared cannot be closed.
         """
         limits.limit_late(memory_mb=memory_mb, cpu_seconds=cpu_seconds)
-        machine = this_machine()
         try:
             if self._ruleset is not None:
                 self._ruleset.allow_reading((input_path,))
@@ -111,8 +117,8 @@ class Sandbox:
                 # Landlock binds the calling thread alone: a second one would stay outside.
                 _require_one_thread()
                 self._ruleset.enforce()
-            if self._filtered and machine is not None:
-                seccomp.install(seccomp.limits_filter(machine))
+            if self._filtered and self._machine is not None:
+                seccomp.install(seccomp.limits_filter(self._machine))
         except OSError as error:
             raise SandboxError(
                 f"the sandbox could not be closed around the step: {error}",
@@ -129,7 +135,7 @@ class Sandbox:
                 error,
             )
             return
-        self._ruleset.allow_reading((*_SYSTEM, *self._read_roots))
+        self._ruleset.allow_reading(self._readable)
         for device in _DEVICES:
             self._ruleset.allow_device(device)
         # A rule on /proc lasts as long as its entry is cached: the open descriptor keeps it there.
@@ -137,11 +143,10 @@ class Sandbox:
         self._ruleset.allow_reading((f"/proc/self/fd/{self._own_proc}",))
 
     def _filter_calls(self) -> None:
-        machine = this_machine()
         try:
-            if machine is None:
+            if self._machine is None:
                 raise OSError(38, "no system-call table for this machine")
-            seccomp.install(seccomp.step_filter(machine, pid=os.getpid()))
+            seccomp.install(seccomp.step_filter(self._machine, pid=os.getpid()))
             self._filtered = True
         except OSError as error:
             self._missing("seccomp", "Use a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or aarch64", error)

@@ -6,6 +6,7 @@ answers EPERM, as an unprivileged process would see it, so that libraries fall b
 
 import ctypes
 import errno
+import functools
 import struct
 from collections.abc import Iterable
 
@@ -63,6 +64,13 @@ _IOCTL_REFUSED = (0x8901, 0x8902, 0x5412, 0x541C)
 
 def step_filter(machine: Machine, *, pid: int) -> bytes:
     """The filter of a child whose process id is `pid`."""
+    own = b"".join(_when(machine.calls[name], _only_value(0, pid)) for name in ("kill", "tgkill"))
+    return common_rules(machine) + own + _give(_ALLOW)
+
+
+@functools.cache
+def common_rules(machine: Machine) -> bytes:
+    """The part of the filter that is the same for every child: it has no end yet."""
     calls = machine.calls
     program = [_start(machine)]
     program.extend(_when(calls[name], _give(_REFUSE)) for name in _refused_names() if name in calls)
@@ -71,11 +79,10 @@ def step_filter(machine: Machine, *, pid: int) -> bytes:
     program.append(
         _when(calls["clone"], _argument(0) + _jump(_ANY_BIT, _CLONE_THREAD, 1, 0) + _give(_REFUSE) + _give(_ALLOW))
     )
-    program.extend(_when(calls[name], _only_value(0, pid)) for name in ("kill", "tgkill"))
     program.append(_when(calls["prctl"], _none_of(0, (_PR_SET_PDEATHSIG,))))
     program.append(_when(calls["fcntl"], _none_of(1, _FCNTL_REFUSED)))
     program.append(_when(calls["ioctl"], _none_of(1, _IOCTL_REFUSED)))
-    return b"".join(program) + _give(_ALLOW)
+    return b"".join(program)
 
 
 def _refused_names() -> list[str]:
@@ -83,6 +90,7 @@ def _refused_names() -> list[str]:
     return [name for line in lines for name in line.split()]
 
 
+@functools.cache
 def limits_filter(machine: Machine) -> bytes:
     """The filter that makes limits final: reading one is allowed, setting one is not."""
     calls = machine.calls

@@ -4,6 +4,7 @@ Sources: the kernel's `arch/x86/entry/syscalls/syscall_64.tbl` and `include/uapi
 """
 
 import ctypes
+import functools
 import os
 import platform
 import sys
@@ -72,7 +73,7 @@ landlock_create_ruleset 444 444   landlock_add_rule 445 445         landlock_res
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Machine:
     """One architecture: its name for audit (`AUDIT_ARCH_…`), and its calls by name."""
 
@@ -90,6 +91,7 @@ X86_64 = Machine(audit=0xC000003E, calls=_read(1))
 AARCH64 = Machine(audit=0xC00000B7, calls=_read(2))
 
 
+@functools.cache
 def this_machine() -> Machine | None:
     """The machine that this runs on; None where the sandbox has no table for it (and off Linux)."""
     if sys.platform != "linux" or sys.maxsize < 2**32:

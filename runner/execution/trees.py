@@ -17,6 +17,8 @@ def remove_tree(path: Path | str) -> None:
         OSError: something could not be removed.
     """
     try:
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            os.chmod(path, stat.S_IRWXU)  # noqa: PTH101 - `path` may be text
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return

@@ -51,6 +51,10 @@ main()
 """
 
 
+class _NoChildError(ExecutionError):
+    """The zygote lives, but could not fork."""
+
+
 class Zygote:
     """Gives a sandboxed child to each step. Thread-safe.
 
@@ -134,6 +138,11 @@ class Zygote:
                         self._start()
                     if self._process is not None:
                         return self._process.ask_for_child()
+                except _NoChildError as error:
+                    # It lives and has children at work; there may be room for another one in a moment.
+                    log.warning("The zygote gave no child: %s", error)
+                    if attempt == len(_PAUSES):
+                        raise
                 except (ExecutionError, OSError) as error:
                     log.error("The zygote gave no child: %s", error)
                     self._drop()
@@ -214,7 +223,7 @@ class _Process:
         """One child.
 
         Raises:
-            ExecutionError: it cannot fork one.
+            _NoChildError: it cannot fork one.
             OSError: the zygote is gone or silent.
         """
         self._control.settimeout(_ANSWER_SECONDS)
@@ -226,7 +235,7 @@ class _Process:
         for descriptor in descriptors:
             os.close(descriptor)
         if message.startswith(NO_CHILD):
-            raise ExecutionError(
+            raise _NoChildError(
                 f"no child could be forked: {message.removeprefix(NO_CHILD).decode(errors='replace')}",
                 hint="The machine has no room for another process.",
             )

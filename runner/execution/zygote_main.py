@@ -28,7 +28,8 @@ from runner.execution.child_main import Descriptors, run_child
 from runner.execution.orders import OUTPUT_LIMIT, FrameError, FrameReader, Hello, decode, encode
 from runner.execution.protocol import CHILD_REQUEST, NO_CHILD, STATUS, TAKE_CHILD, ZygoteConfig
 from runner.execution.sandbox import Sandbox, SandboxMode, library_roots
-from runner.execution.steps.rehearsal import rehearse_script
+from runner.execution.steps.database import open_database
+from runner.execution.steps.rehearsal import rehearse
 
 _FIRST_CHILD_SECONDS = 20.0
 
@@ -61,10 +62,14 @@ class _Born:
 class _Nursery:
     """The children, waiting and at work, and the loop that serves the service."""
 
-    def __init__(self, control: socket.socket, config: ZygoteConfig) -> None:
+    def __init__(self, control: socket.socket, config: ZygoteConfig, database: duckdb.DuckDBPyConnection) -> None:
         self._control = control
         self._config = config
-        self._read_roots = (*library_roots(duckdb, np, pd, pa, runner), *config.read_roots)
+        self._database = database
+        self._sandbox = Sandbox(
+            mode=SandboxMode(config.sandbox_mode),
+            read_roots=(*library_roots(duckdb, np, pd, pa, runner), *config.read_roots),
+        )
         self._waiting: deque[_Born] = deque()
         self._children: dict[int, _Born] = {}
         self._poll = select.poll()
@@ -142,7 +147,8 @@ class _Nursery:
                 run_child(
                     Descriptors(data=theirs.fileno(), output=output),
                     zygote=zygote,
-                    sandbox=Sandbox(mode=SandboxMode(self._config.sandbox_mode), read_roots=self._read_roots),
+                    sandbox=self._sandbox,
+                    database=self._database,
                 )
         except OSError:
             ours.close()
@@ -220,15 +226,16 @@ def main() -> None:
     # is the service's socket that ends the zygote, and SIGKILL that ends a child.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    rehearse_script()
+    database = open_database()
+    rehearse(database)
     threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are all that is needed
     if threads != 1:
         control.send(encode(Hello(error=f"the zygote has {threads} threads, so it cannot fork safely")))
         os._exit(1)
+    nursery = _Nursery(control, config, database)
     # What is here now is shared by all children: a collection would write into every page of it.
     gc.collect()
     gc.freeze()
-    nursery = _Nursery(control, config)
     try:
         nursery.run()
     finally:

@@ -25,7 +25,7 @@ def read(connection, tmp_path_factory):
 
     def reading(content, kind=FileType.JSON, records_path=None):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read_data(connection, str(path), kind, records_path)
+        return read_data(lambda: connection, str(path), kind, records_path)
 
     return reading
 

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.execution.steps import writing
+from runner.execution.steps.cells import FORMULA_STARTS, defuse
 from runner.execution.steps.faults import StepError
-from runner.execution.steps.writing import FORMULA_STARTS, defuse, read_preview, write_frame
+from runner.execution.steps.writing import SMALL, read_preview, write_frame
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +28,13 @@ def write(connection, tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "result.csv"
 
     def writing(frame):
-        write_frame(connection, frame, str(path))
-        return path.read_bytes().decode()
+        """By both writers, which must not differ in a byte."""
+        found = []
+        for small in (SMALL, -1):
+            numeric = write_frame(lambda: connection, frame, str(path), small=small)
+            found.append((path.read_bytes(), numeric))
+        assert found[0] == found[1]
+        return found[0][0].decode()
 
     return writing
 
@@ -84,11 +91,37 @@ def test_the_values_are_those_of_to_csv(write, name):
     assert text.endswith("\n")
 
 
+@pytest.mark.parametrize(
+    "name", ["floats", "whole", "nullable", "booleans", "micro", "zones", "categories", "quoted"]
+)
+def test_a_large_table_is_written_by_duckdb(connection, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(writing, "write_cells", None)
+    frame = pd.concat([SAFE[name]] * (SMALL // len(SAFE[name])), ignore_index=True)
+    path = tmp_path / "result.csv"
+    write_frame(lambda: connection, frame, str(path))
+    assert rows(path.read_text()) == rows(frame.to_csv(index=False, lineterminator="\n"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    ticks=st.lists(st.none() | st.integers(-50_000, 50_000), min_size=1, max_size=3),
+    scale=st.sampled_from(["s", "ms", "us", "ns", "D"]),
+)
+def test_any_time_is_that_of_to_csv(write, ticks, scale):
+    for unit in ("s", "ms", "us", "ns"):
+        times = np.array([np.datetime64("NaT" if tick is None else tick, scale) for tick in ticks])
+        frame = pd.DataFrame({"t": times.astype(f"M8[{unit}]"), "k": 1})
+        assert rows(write(frame)) == rows(frame.to_csv(index=False, lineterminator="\n"))
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     floats=st.lists(st.floats(), min_size=1, max_size=5),
     whole=st.integers(-(2**63), 2**63 - 1),
-    text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=6),
+    text=st.text(
+        st.sampled_from("#,;\"\n\r\t\\ '=") | st.characters(exclude_categories=["Cs"], exclude_characters="\x00"),
+        max_size=6,
+    ),
 )
 def test_any_value_is_that_of_to_csv(write, floats, whole, text):
     frame = pd.DataFrame({"f": floats, "i": whole, "s": pd.Series([text] * len(floats), dtype="str")})
@@ -108,6 +141,23 @@ def test_formulas_are_defused_in_text_columns_alone(write, start):
     assert rows(write(twins))[1] == ["'" + cell, "'" + cell, "-1"]
 
 
+def test_negative_numbers_of_any_type_are_no_formulas(write):
+    frame = pd.DataFrame(
+        {
+            "short": np.array([-0.5], dtype="float32"),
+            "nullable": pd.array([-0.5], dtype="Float64"),
+            "decimal": [Decimal("-0.50")],
+            "mixed": pd.Series([-1], dtype=object),
+            "category": pd.Categorical([-1]),
+        }
+    )
+    assert write(frame).splitlines()[1] == "-0.5,-0.5,-0.50,-1,-1"
+
+
+def test_a_category_of_numbers_may_have_gaps(write):
+    assert write(pd.DataFrame({"c": pd.Categorical([2, None]), "k": 1})) == "c,k\n2,1\n,1\n"
+
+
 def test_names_of_two_levels_are_joined(write):
     frame = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("key", ""), ("amount", "sum")]))
     assert write(frame) == "key,amount_sum\n1,2\n"
@@ -121,7 +171,7 @@ def test_a_table_without_columns_is_refused(write):
 def test_the_preview_is_the_head_of_the_file(connection, tmp_path):
     frame = pd.DataFrame({f"c{place}": ["x" * 500, "=a\nb", "z"] for place in range(20)} | {"c1": [1, 2, 3]})
     path = str(tmp_path / "result.csv")
-    numeric = write_frame(connection, frame, path)
+    numeric = write_frame(lambda: connection, frame, path)
     preview = read_preview(path, rows=2, numeric=numeric, total_rows=3)
     assert preview.columns == tuple(f"c{place}" for place in range(12))
     assert preview.numeric[:3] == (False, True, False)

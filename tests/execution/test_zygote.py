@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.core.job import StepKind
 from runner.core.run import FailureKind
 from runner.execution.zygote import Zygote
 
@@ -82,6 +83,24 @@ def test_steps_run_side_by_side(bench):
     with ThreadPoolExecutor(6) as pool:
         outcomes = list(pool.map(lambda order: bench.zygote.run_step(order, cancelled=threading.Event()), orders))
     assert [outcome.preview.rows for outcome in outcomes] == [((str(number),),) for number in range(6)]
+
+
+def test_children_draw_numbers_of_their_own(bench):
+    script = "import random\nresult = pd.DataFrame({'n': [np.random.rand()], 'r': [random.random()], 'k': 1})"
+    query = "SELECT random() AS n, uuid() AS u, 1 AS k"
+    for text, kind in ((script, StepKind.SCRIPT), (query, StepKind.QUERY)):
+        drawn = [bench.csv(text, kind=kind).splitlines()[1].split(",") for _ in range(3)]
+        assert len({row[0] for row in drawn}) == len({row[1] for row in drawn}) == 3
+
+
+def test_a_child_that_has_waited_works_as_one_that_has_not(own_zygote, bench_of):
+    bench = bench_of(own_zygote)
+    time.sleep(0.3)
+    waited = bench.run("import os\nprint(sorted(globals()), os.listdir())\nresult = data")
+    at_once = bench.run("import os\nprint(sorted(globals()), os.listdir())\nresult = data")
+    assert waited.failure is None
+    assert waited.output == at_once.output
+    assert waited.preview == at_once.preview
 
 
 def test_no_descriptor_is_left_behind(bench):

@@ -1,5 +1,6 @@
 """One order → its outcome: reads, runs the step, writes. Never raises."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import duckdb
@@ -23,11 +24,14 @@ class _Progress:
     writing: bool = False
 
 
-def perform(connection: duckdb.DuckDBPyConnection, order: StepOrder) -> StepOutcome:
-    """Carry out an order with this process as it is; what goes wrong is in the outcome."""
+def perform(connect: Callable[[], duckdb.DuckDBPyConnection], order: StepOrder) -> StepOutcome:
+    """Carry out an order with this process as it is; what goes wrong is in the outcome.
+
+    `connect` is called by the steps that need DuckDB; it may be called more than once.
+    """
     progress = _Progress()
     try:
-        written = _write(connection, order, progress)
+        written = _write(connect, order, progress)
         preview = read_preview(
             result_path(order), rows=order.preview_rows, numeric=written.numeric, total_rows=written.rows_out
         )
@@ -42,18 +46,18 @@ def perform(connection: duckdb.DuckDBPyConnection, order: StepOrder) -> StepOutc
     )
 
 
-def _write(connection: duckdb.DuckDBPyConnection, order: StepOrder, progress: _Progress) -> Written:
+def _write(connect: Callable[[], duckdb.DuckDBPyConnection], order: StepOrder, progress: _Progress) -> Written:
     kind = order.step.kind
     if kind is StepKind.QUERY:
-        return run_query(connection, order)
+        return run_query(connect(), order)
     if kind is StepKind.PASS_THROUGH and order.format in {FileType.CSV, FileType.PARQUET}:
-        return pass_through(connection, order)
-    frame = read_data(connection, order.input_path, order.format, order.records_path)
+        return pass_through(connect(), order)
+    frame = read_data(connect, order.input_path, order.format, order.records_path)
     progress.rows_in = len(frame)
     if kind is StepKind.SCRIPT:
         frame = run_script(order, frame)
     progress.writing = True
-    numeric = write_frame(connection, frame, result_path(order))
+    numeric = write_frame(connect, frame, result_path(order))
     return Written(rows_in=progress.rows_in, rows_out=len(frame), numeric=numeric)
 
 

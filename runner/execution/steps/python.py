@@ -109,14 +109,13 @@ def _keep_meaningful_index(frame: pd.DataFrame) -> pd.DataFrame:
         index = index.rename("index")
     # A key that is a column as well, as groupby(..., as_index=True) with the key kept, stands there already.
     names = [(f"level_{place}" if name is None else name) for place, name in enumerate(index.names)]
-    keys = pd.DataFrame({place: index.get_level_values(place) for place in range(index.nlevels)})
     kept = [place for place, name in enumerate(names) if name not in frame.columns]
-    keys = keys[kept].set_axis([names[place] for place in kept], axis=1)
+    rest = ("",) * (frame.columns.nlevels - 1)
     body = frame.reset_index(drop=True)
-    if body.columns.nlevels > 1:
-        rest = ("",) * (body.columns.nlevels - 1)
-        keys = keys.set_axis(pd.MultiIndex.from_tuples([(name, *rest) for name in keys.columns]), axis=1)
-    return pd.concat([keys, body], axis=1) if kept else body
+    for place in reversed(kept):
+        label = (names[place], *rest) if rest else names[place]
+        body.insert(0, label, index.get_level_values(place), allow_duplicates=True)
+    return body
 
 
 def _array_table(values: Any) -> object:

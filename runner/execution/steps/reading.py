@@ -24,12 +24,12 @@ _JSON_HINT = "Look at the file, or ask the API with curl: this job's `data_sourc
 
 
 def read_data(
-    connection: duckdb.DuckDBPyConnection,
+    connect: Callable[[], duckdb.DuckDBPyConnection],
     path: str,
     kind: FileType,
     records_path: str | None,
 ) -> pd.DataFrame:
-    """The input as a script gets it.
+    """The input as a script gets it. `connect` gives the connection with which JSON is read.
 
     Raises:
         StepError: kind FETCH, the file is not what the job says it is.
@@ -37,8 +37,8 @@ def read_data(
     readers: Mapping[FileType, Callable[[], pd.DataFrame]] = {
         FileType.CSV: lambda: _read_csv(path),
         FileType.PARQUET: lambda: _read_parquet(path),
-        FileType.JSON: lambda: _read_json(connection, path, records_path),
-        FileType.NDJSON: lambda: _read_ndjson(connection, path),
+        FileType.JSON: lambda: _read_json(connect, path, records_path),
+        FileType.NDJSON: lambda: _read_ndjson(connect(), path),
     }
     return readers[kind]()
 
@@ -59,9 +59,11 @@ def _read_parquet(path: str) -> pd.DataFrame:
         raise _unreadable("Parquet", str(error)) from error
 
 
-def _read_json(connection: duckdb.DuckDBPyConnection, path: str, records_path: str | None) -> pd.DataFrame:
+def _read_json(
+    connect: Callable[[], duckdb.DuckDBPyConnection], path: str, records_path: str | None
+) -> pd.DataFrame:
     if records_path is None and starts_with(path, b"["):
-        frame = _fast_json(connection, path, "array")
+        frame = _fast_json(connect(), path, "array")
         if frame is not None:
             return frame
     return frame_of(select_records(load_json(path), records_path))

@@ -132,22 +132,20 @@ def _parameter(reference: Reference) -> str:
 
 
 def _confine(connection: duckdb.DuckDBPyConnection, order: StepOrder, source: str) -> None:
-    """The input and the result are the only files, and the settings are final."""
+    """The input and the result are the only files, and the settings are final; see also `open_database`."""
     spill = os.path.join(order.run_dir, _SPILL_DIR)  # noqa: PTH118 - text in, text out
     paths = ", ".join(quote_text(path) for path in (source, result_path(order)))
     # Part of the bound is left to what DuckDB does not count: the interpreter, reading buffers.
     memory = max(order.memory_mb * 8 // 10, 32)
-    for statement in (
+    settings = (
         f"SET memory_limit = '{memory}MiB'",
         f"SET temp_directory = {quote_text(spill)}",
         f"SET TimeZone = {quote_text(order.timezone)}",
         f"SET allowed_paths = [{paths}]",
-        "SET autoinstall_known_extensions = false",
-        "SET autoload_known_extensions = false",
         "SET enable_external_access = false",
         "SET lock_configuration = true",
-    ):
-        connection.execute(statement)
+    )
+    connection.execute("; ".join(settings))
 
 
 def _open_data(connection: duckdb.DuckDBPyConnection, order: StepOrder, source: str) -> int | None:

@@ -1,30 +1,43 @@
 """A result → `result.csv`: UTF-8, a header always, lines end in LF, and its preview.
 
-DuckDB writes, in a fraction of the time that `DataFrame.to_csv` takes; the values are those of
-`to_csv(index=False)`: floats in their shortest form, booleans as True and False, gaps as nothing, a column of
-dates without its midnights, lists and other objects as `str` shows them. A cell of a text column that a
-spreadsheet would run as a formula gets a `'` before it, and so does such a column name.
+There are two writers of the same bytes: DuckDB takes a large table, in a fraction of the time of
+`DataFrame.to_csv`; a small one is written by `cells`, in less time than DuckDB takes to be asked.
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
-import numpy as np
 import pandas as pd
 
 from runner.core.run import FailureKind, Preview
 from runner.execution.orders import PREVIEW_COLUMNS, cut
+from runner.execution.steps.cells import (
+    FORMULA_STARTS,
+    CellKind,
+    defuse,
+    kind_of,
+    texts_of,
+    time_unit,
+    write_cells,
+)
 from runner.execution.steps.faults import StepError
 from runner.execution.steps.quoting import quote_name, quote_text
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# So many cells take either writer some 10 ms.
+SMALL = 20_000
 _CELL_WIDTH = 200
 _FRAME = "runner_result"
 _COPY_OPTIONS = "FORMAT csv, HEADER, DELIMITER ',', QUOTE '\"', ESCAPE '\"', USE_TMP_FILE false"
-_DAY = "%Y-%m-%d"
-_NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_TIME_FORMATS = {
+    "D": "%Y-%m-%d",
+    "s": "%Y-%m-%d %H:%M:%S",
+    "ms": "%Y-%m-%d %H:%M:%S.%g",
+    "us": "%Y-%m-%d %H:%M:%S.%f",
+    "ns": "%Y-%m-%d %H:%M:%S.%n",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,11 +56,6 @@ def text_cells(expression: str) -> str:
     return f"CASE WHEN {first} IN ({starts}) THEN '''' || {expression} ELSE nullif({expression}, '') END"
 
 
-def defuse(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return "'" + text if text.startswith(FORMULA_STARTS) else text
-
-
 def copy_statement(columns: Sequence[Column], source: str, path: str) -> str:
     """The COPY that writes `source`, a table expression, to `path`."""
     cells = [column.cells for column in columns]
@@ -59,20 +67,30 @@ def copy_statement(columns: Sequence[Column], source: str, path: str) -> str:
     return f"COPY ({query}) TO {quote_text(path)} ({_COPY_OPTIONS})"
 
 
-def write_frame(connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame, path: str) -> tuple[bool, ...]:
+def write_frame(
+    connect: Callable[[], duckdb.DuckDBPyConnection], frame: pd.DataFrame, path: str, *, small: int = SMALL
+) -> tuple[bool, ...]:
     """Write a DataFrame to a file, without its index; says which columns are numbers.
+
+    Args:
+        connect: gives the connection with which a table of more than `small` cells is written.
 
     Raises:
         StepError: kind RESULT, two columns have one name, or there is no column.
     """
     names = column_names(frame)
-    prepared, columns = _prepare(frame, names)
-    numeric = tuple(column.numeric for column in columns)
+    if len(frame) * len(names) <= small or not _write_fast(connect(), frame, names, path):
+        write_cells(frame, names, path)
+    return tuple(map(_is_number, frame.dtypes))
+
+
+def _write_fast(connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame, names: list[str], path: str) -> bool:
+    """Let DuckDB write; False where it cannot."""
     folded = {name.casefold() for name in names}
     if len(folded) < len(names) or "" in folded:
         # Names that DuckDB does not keep apart, or does not know.
-        _write_slowly(frame.set_axis(names, axis=1), path)
-        return numeric
+        return False
+    prepared, columns = _prepare(frame, names)
     connection.register(_FRAME, prepared)
     try:
         connection.execute(copy_statement(columns, _FRAME, path))
@@ -80,10 +98,10 @@ def write_frame(connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame, path
         raise MemoryError from error
     except duckdb.Error:
         # A column that DuckDB cannot take, such as one of an extension type.
-        _write_slowly(frame.set_axis(names, axis=1), path)
+        return False
     finally:
         connection.unregister(_FRAME)
-    return numeric
+    return True
 
 
 def column_names(frame: pd.DataFrame) -> list[str]:
@@ -131,65 +149,29 @@ def read_preview(path: str, *, rows: int, numeric: Sequence[bool], total_rows: i
     )
 
 
+def _is_number(dtype: Any) -> bool:
+    return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+
+
 def _prepare(frame: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, list[Column]]:
     """The columns in a form that DuckDB reads exactly, and how to write each."""
     prepared: dict[str, pd.Series] = {}
     columns = []
     for place, name in enumerate(names):
         key = f"c{place}"
-        series, cells, numeric = _column(frame.iloc[:, place], key)
-        prepared[key] = series
-        columns.append(Column(name=name, cells=cells, numeric=numeric))
+        prepared[key], cells = _column(frame.iloc[:, place].reset_index(drop=True), key)
+        columns.append(Column(name=name, cells=cells, numeric=_is_number(frame.dtypes.iloc[place])))
     return pd.DataFrame(prepared, copy=False), columns
 
 
-def _column(series: pd.Series, key: str) -> tuple[pd.Series, str, bool]:
-    kind = series.dtype
-    series = series.reset_index(drop=True)
-    if pd.api.types.is_bool_dtype(kind):
-        return series, f"CASE {key} WHEN true THEN 'True' WHEN false THEN 'False' END", False
-    if isinstance(kind, np.dtype) and (kind.kind in "iu" or kind == np.float64):
-        return series, key, True
-    if isinstance(kind, pd.Int64Dtype | pd.Int32Dtype | pd.Int16Dtype | pd.Int8Dtype):
-        return series, key, True
-    if isinstance(kind, np.dtype) and kind.kind == "M":
-        return series, f"strftime({key}, {quote_text(_time_format(series))})", False
-    return _as_text(series), text_cells(key), pd.api.types.is_numeric_dtype(kind)
-
-
-def _time_format(series: pd.Series) -> str:
-    """The one format that `to_csv` gives a whole column: as fine as its finest value."""
-    values = series.dropna().to_numpy(dtype=series.to_numpy().dtype)
-    unit = np.datetime_data(values.dtype)[0]
-    ticks = values.astype("int64")
-    factor = _NANOSECONDS.get(unit, 1)
-    if not (ticks % (86_400 * 10**9 // factor)).any():
-        return _DAY
-    second, milli, micro = 10**9 // factor, 10**6 // factor, 10**3 // factor
-    if not (ticks % second).any():
-        return f"{_DAY} %H:%M:%S"
-    if not milli or not (ticks % milli).any():
-        return f"{_DAY} %H:%M:%S.%g"
-    return f"{_DAY} %H:%M:%S.%f" if not micro or not (ticks % micro).any() else f"{_DAY} %H:%M:%S.%n"
-
-
-def _as_text(series: pd.Series) -> pd.Series:
+def _column(series: pd.Series, key: str) -> tuple[pd.Series, str]:
+    kind = kind_of(series.dtype)
+    if kind is CellKind.TRUTH:
+        return series, f"CASE {key} WHEN true THEN 'True' WHEN false THEN 'False' END"
+    if kind is CellKind.NUMBER:
+        return series, key
+    if kind is CellKind.TIME:
+        return series, f"strftime({key}, {quote_text(_TIME_FORMATS[time_unit(series)])})"
     if isinstance(series.dtype, pd.StringDtype):
-        return series
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(series.cat.categories.dtype)
-        return _as_text(series)
-    # Each cell by itself: a short float keeps its own shortest form, which its conversion to a long one has not.
-    cells = [None if gap else str(cell) for cell, gap in zip(series.array, series.isna(), strict=True)]
-    return pd.Series(cells, dtype="str")
-
-
-def _write_slowly(frame: pd.DataFrame, path: str) -> None:
-    """What `to_csv` writes, defused."""
-    safe = frame.rename(columns=defuse)
-    for place, kind in enumerate(frame.dtypes):
-        if not pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_datetime64_any_dtype(kind):
-            cells = frame.iloc[:, place].astype(object)
-            safe.isetitem(place, list(cells.map(lambda cell: defuse(str(cell)), na_action="ignore")))
-    # All cells quoted: the csv module leaves a carriage return bare that readers take for the end of a line.
-    safe.to_csv(path, index=False, lineterminator="\n", encoding="utf-8", quoting=csv.QUOTE_ALL)
+        return series, text_cells(key)
+    return pd.Series(texts_of(series), dtype="str"), f"nullif({key}, '')"

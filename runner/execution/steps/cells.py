@@ -1,0 +1,107 @@
+"""The cells of a DataFrame as text, and a small table of them as CSV.
+
+The texts are those of `to_csv(index=False)`: floats in their shortest form, booleans as True and False, gaps as
+nothing, a column of times as fine as its finest value, lists and other objects as `str` shows them. A text that a
+spreadsheet would run as a formula gets a `'` before it; a number is none.
+"""
+
+import re
+from enum import StrEnum
+from numbers import Number
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# What DuckDB quotes: some readers take what follows a # for a comment.
+_SPECIAL = re.compile('[",\n\r#]')
+_ROWS_AT_ONCE = 10_000
+_TICKS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+class CellKind(StrEnum):
+    """How the cells of a column are written."""
+
+    TRUTH = "truth"
+    NUMBER = "number"
+    TIME = "time"
+    TEXT = "text"
+
+
+def kind_of(dtype: Any) -> CellKind:
+    """The kind of a column. NUMBER and TRUTH are those whose values have one text only; TIME has no zone."""
+    if isinstance(dtype, pd.CategoricalDtype):
+        return CellKind.TEXT
+    if pd.api.types.is_bool_dtype(dtype):
+        return CellKind.TRUTH
+    if isinstance(dtype, np.dtype):
+        if dtype.kind in "iu" or dtype == np.float64:
+            return CellKind.NUMBER
+        return CellKind.TIME if dtype.kind == "M" else CellKind.TEXT
+    nullable = isinstance(dtype, pd.Int64Dtype | pd.Int32Dtype | pd.Int16Dtype | pd.Int8Dtype)
+    return CellKind.NUMBER if nullable else CellKind.TEXT
+
+
+def time_unit(times: pd.Series) -> str:
+    """The one precision that `to_csv` gives a whole column of times: `D`, `s`, `ms`, `us` or `ns`."""
+    values = times.to_numpy()
+    ticks = values[~np.isnat(values)].astype("int64")
+    per_second = _TICKS_PER_SECOND[np.datetime_data(values.dtype)[0]]
+    if not (ticks % (86_400 * per_second)).any():
+        return "D"
+    for unit, parts in _TICKS_PER_SECOND.items():
+        if parts >= per_second or not (ticks % (per_second // parts)).any():
+            return unit
+    return "ns"
+
+
+def texts_of(series: pd.Series, unit: str = "") -> list[str]:
+    """The cells of one column, defused; a gap is empty. `unit` is that of a column of times."""
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        series = series.cat.remove_unused_categories()
+        texts = [*texts_of(pd.Series(series.cat.categories)), ""]
+        # The code of a gap is -1.
+        return [texts[code] for code in series.cat.codes]
+    kind = kind_of(dtype)
+    if kind is CellKind.TIME:
+        shown = np.datetime_as_string(series.to_numpy().astype(f"M8[{unit or time_unit(series)}]"))
+        return ["" if text == "NaT" else text.replace("T", " ") for text in shown.tolist()]
+    # Cells of other types as they are: a short float keeps its own shortest form, which a long one has not.
+    values = series.array if kind is CellKind.TEXT and not isinstance(dtype, pd.StringDtype) else series.tolist()
+    cells = zip(values, series.isna().tolist(), strict=True)
+    if kind is CellKind.TEXT:
+        return ["" if gap else str(cell) if isinstance(cell, Number) else defuse(str(cell)) for cell, gap in cells]
+    return ["" if gap else str(cell) for cell, gap in cells]
+
+
+def defuse(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return "'" + text if text.startswith(FORMULA_STARTS) else text
+
+
+def write_cells(frame: pd.DataFrame, names: list[str], path: str) -> None:
+    """Write a DataFrame as CSV, without its index and with these column names."""
+    columns = [frame.iloc[:, place] for place in range(len(names))]
+    units = [time_unit(column) if kind_of(column.dtype) is CellKind.TIME else "" for column in columns]
+    with open(path, "wb") as file:  # noqa: PTH123 - `path` is text
+        file.write(_line(tuple(map(_quote, map(defuse, names)))).encode())
+        for start in range(0, len(frame), _ROWS_AT_ONCE):
+            pieces = (column.iloc[start : start + _ROWS_AT_ONCE] for column in columns)
+            cells = [_quoted(piece, unit) for piece, unit in zip(pieces, units, strict=True)]
+            file.write("".join(map(_line, zip(*cells, strict=True))).encode())
+
+
+def _quoted(series: pd.Series, unit: str) -> list[str]:
+    texts = texts_of(series, unit)
+    return [_quote(text) for text in texts] if kind_of(series.dtype) is CellKind.TEXT else texts
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    # A line with nothing on it is no row to many readers: the one cell is written as "".
+    return '""\n' if cells == ("",) else ",".join(cells) + "\n"

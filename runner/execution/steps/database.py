@@ -1,0 +1,45 @@
+"""DuckDB without a thread: opened once in the zygote, inherited by each child, which connects to it by itself.
+
+What is expensive about a database is its catalogue of functions; an empty one that has done its work in one thread
+can be forked like any other memory. Landlock binds the calling thread and those it starts later: a worker that is
+there already would stay outside.
+"""
+
+import os
+
+import duckdb
+
+from runner.execution.orders import StepOrder
+
+# DuckDB gives a thread no less than 122,880 rows: less than this is work for one.
+_ONE_THREAD_BYTES = 1 << 20
+
+
+def open_database() -> duckdb.DuckDBPyConnection:
+    """An empty database in memory; all its work is done by the calling thread."""
+    # Nothing is ever fetched from the network, in no step.
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": 1,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    try:
+        # DuckDB 2 has threads for input and output beside those for queries.
+        return duckdb.connect(config={**config, "async_threads": 0})
+    except duckdb.InvalidInputException:
+        return duckdb.connect(config=config)
+
+
+def connect(database: duckdb.DuckDBPyConnection, order: StepOrder) -> duckdb.DuckDBPyConnection:
+    """A connection of the child's own, seeded for random numbers by itself; a large input gets threads."""
+    connection = database.cursor()
+    if _size(order.input_path) > _ONE_THREAD_BYTES:
+        connection.execute(f"SET threads = {os.cpu_count() or 1}")
+    return connection
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - `path` is text
+    except OSError:
+        return 0
