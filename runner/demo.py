@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from runner.core.run import Run
 from runner.errors import RunnerError, StatusError
+from runner.jobfiles.git import clean_environment
 from runner.service.loop import Service
 from runner.settings import Settings, SmtpSettings, load_settings
 from runner.shipped import shipped_path
@@ -98,26 +100,52 @@ class KeptMail:
 
 
 def build_project(folder: Path, api_url: str) -> None:
-    """Copy the shipped jobs into `folder`, point the API job at `api_url`, and commit them where git is there."""
-    shutil.copytree(shipped_path("jobs.d"), folder / "jobs.d")
-    (folder / "schemas").mkdir()
-    shutil.copy(shipped_path("schemas/job.schema.json"), folder / "schemas")
-    (folder / ".gitignore").write_text(".env\ndata/\n")
-    path = folder / "jobs.d" / f"{API_JOB}.yaml"
-    text = re.sub(r"(?m)^suspend: true\n", "", path.read_text())
-    text = re.sub(r"(?m)^(\s+location:).*$", rf"\1 {api_url}", text, count=1)
-    path.write_text(text)
+    """Copy the shipped jobs into `folder`, point the API job at `api_url`, and commit them where git is there.
+
+    Raises:
+        RunnerError: the folder cannot be written.
+    """
+    try:
+        shutil.copytree(shipped_path("jobs.d"), folder / "jobs.d")
+        (folder / "schemas").mkdir()
+        shutil.copy(shipped_path("schemas/job.schema.json"), folder / "schemas")
+        (folder / ".gitignore").write_text(".env\ndata/\n")
+        path = folder / "jobs.d" / f"{API_JOB}.yaml"
+        text = re.sub(r"(?m)^suspend: true\n", "", path.read_text())
+        text = re.sub(r"(?m)^(\s+location:).*$", lambda match: f"{match[1]} {api_url}", text, count=1)
+        path.write_text(text)
+    except OSError as error:
+        raise RunnerError(
+            f"the demo's files cannot be written to {folder}: {error}",
+            hint="Name another folder, or free some space.",
+        ) from error
     if shutil.which("git"):
-        identity = (
-            "-c",
-            "user.name=runner demo",
-            "-c",
-            "user.email=demo@example.com",
-            "-c",
-            "commit.gpgsign=false",
-        )
-        for arguments in (("init", "-q"), ("add", "."), (*identity, "commit", "-q", "-m", "The demo's jobs")):
-            subprocess.run(["git", *arguments], cwd=folder, check=True, timeout=30, capture_output=True)
+        _commit(folder)
+
+
+def _commit(folder: Path) -> None:
+    """Make a repository of the folder. It serves to show revisions: where git fails the demo goes on without."""
+    # Neither the repository that GIT_DIR names, as in a hook, nor settings and hooks of the user take part.
+    nowhere = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    environ = {**clean_environment(os.environ), **nowhere}
+    settings = ("core.hooksPath=/dev/null", "user.name=runner demo", "user.email=demo@example.com")
+    options = [part for setting in settings for part in ("-c", setting)]
+    try:
+        for arguments in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "The demo's jobs")):
+            subprocess.run(
+                ["git", *options, *arguments],
+                cwd=folder,
+                env=environ,
+                check=True,
+                timeout=30,
+                capture_output=True,
+                text=True,
+                errors="replace",
+            )
+    except (OSError, subprocess.SubprocessError) as error:
+        words = (getattr(error, "stderr", None) or str(error)).strip()
+        log.warning("The demo goes on without git: %s", words)
+        shutil.rmtree(folder / ".git", ignore_errors=True)
 
 
 def demo_settings(folder: Path, settings: Settings) -> Settings:

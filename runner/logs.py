@@ -2,12 +2,14 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
+from typing import Any
 
 from runner.errors import SettingsError
 from runner.settings import LogSettings
@@ -17,6 +19,8 @@ _run_id: ContextVar[str] = ContextVar("run_id", default="")
 
 TEXT_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - [%(filename)s:%(lineno)d] - %(job)s%(message)s"
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
+# Line ends, what a terminal obeys, what turns the direction of text, and what UTF-8 cannot carry; tabs may stay.
+_UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
 _COLOURS = {"DEBUG": "36", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 
@@ -42,6 +46,8 @@ class _AddRun(logging.Filter):
 
 
 class _TextFormatter(logging.Formatter):
+    """One line for a message, whatever stands in it; below it the traceback where there is one."""
+
     def __init__(self, *, coloured: bool) -> None:
         super().__init__(TEXT_FORMAT, DATE_FORMAT)
         self._coloured = coloured
@@ -52,11 +58,24 @@ class _TextFormatter(logging.Formatter):
             return line
         return f"\x1b[{_COLOURS.get(record.levelname, '0')}m{line}\x1b[0m"
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging names it so
+        # A message may hold what a script or a server said: it must neither forge a line nor steer a terminal.
+        record.message = _UNFIT.sub(_escape, record.message.rstrip("\n"))
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging names it so
+        return "\n".join(_UNFIT.sub(_escape, line) for line in super().formatException(ei).split("\n"))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
         document = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": f"{moment.isoformat(timespec='milliseconds')}Z",
             "level": record.levelname,
             "logger": record.name,
             "file": record.filename,
@@ -67,7 +86,8 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
-        return json.dumps(document, ensure_ascii=False)
+        text = json.dumps(document, ensure_ascii=False)
+        return _UNFIT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def configure_logging(settings: LogSettings, *, no_color: bool = False, console: bool = True) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from runner.core.job import OnEmpty
-from runner.core.references import run_facts
+from runner.core.references import mask, run_facts
 from runner.core.report import short_revision
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
 from runner.errors import FetchError
@@ -55,7 +55,7 @@ class Pipeline:
             )
             try:
                 fetched = self._fetch(order, facts, cancelled)
-                step = self._process(order, fetched, facts, cancelled)
+                step = _masked(self._process(order, fetched, facts, cancelled), fetched.secrets)
             except FetchError as error:
                 kind = FailureKind.CANCELLED if cancelled.is_set() else FailureKind.FETCH
                 step = StepOutcome(failure=RunFailure(kind=kind, message=error.message, hint=error.hint))
@@ -117,6 +117,22 @@ class Pipeline:
             failure=failure,
             sandbox=step.sandbox,
         )
+
+
+def _masked(step: StepOutcome, secrets: frozenset[str]) -> StepOutcome:
+    """What people are shown, without secrets: an API may have echoed one into the data."""
+    if not secrets:
+        return step
+    failure = step.failure and replace(
+        step.failure,
+        message=mask(step.failure.message, secrets),
+        hint=mask(step.failure.hint, secrets),
+        traceback=mask(step.failure.traceback, secrets),
+    )
+    rows = tuple(tuple(mask(cell, secrets) for cell in row) for row in step.preview.rows)
+    return replace(
+        step, failure=failure, output=mask(step.output, secrets), preview=replace(step.preview, rows=rows)
+    )
 
 
 def _check(order: RunOrder, step: StepOutcome) -> StepOutcome:

@@ -1,6 +1,7 @@
 """The environment, and `.env`, as one frozen value."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,10 @@ T = TypeVar("T")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_FORMATS = ("text", "json")
 SANDBOX_MODES = ("strict", "best-effort", "off")
+
+DEFAULT_SENDER = "runner@localhost"
+# A dot-atom on each side (RFC 5322), where letters may be those of any language.
+_ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*@[\w-]+(\.[\w-]+)*")
 
 
 class Secret:
@@ -51,7 +56,7 @@ class SmtpSettings:
     port: int = 587
     user: str = ""
     password: Secret = field(default_factory=lambda: Secret(""))
-    from_email: str = "runner@localhost"
+    from_email: str = DEFAULT_SENDER
     use_tls: bool = True
     ca_file: Path | None = None
 
@@ -119,7 +124,9 @@ def read_environment(folder: Path) -> dict[str, str]:
         from dotenv import dotenv_values
 
         try:
-            values = {name: value for name, value in dotenv_values(env_file).items() if value is not None}
+            # Taken as it stands: a password may hold `${`.
+            found = dotenv_values(env_file, interpolate=False)
+            values = {name: value for name, value in found.items() if value is not None}
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
                 f"{env_file} cannot be read: {error}", hint="Mend the file, or remove it."
@@ -148,7 +155,7 @@ def load_settings(environ: Mapping[str, str], *, folder: Path) -> Settings:
             port=read.whole("SMTP_PORT", 587, low=1, high=65535),
             user=read.text("SMTP_USER"),
             password=Secret(read.text("SMTP_PASSWORD")),
-            from_email=read.text("SMTP_FROM_EMAIL") or read.text("SMTP_USER") or "runner@localhost",
+            from_email=read.sender("SMTP_FROM_EMAIL", login=read.text("SMTP_USER")),
             use_tls=read.boolean("SMTP_USE_TLS", default=True),
             ca_file=read.optional_path("SMTP_CA_FILE"),
         ),
@@ -174,6 +181,17 @@ class _Reader:
 
     def text(self, name: str) -> str:
         return self._environ.get(name, "").strip()
+
+    def sender(self, name: str, *, login: str) -> str:
+        given = self.text(name)
+        if not given:
+            return login if _ADDRESS.fullmatch(login) else DEFAULT_SENDER
+        if not _is_sender(given):
+            raise SettingsError(
+                f"{name}={given!r} is no mail address",
+                hint=f"Write {name}=reports@example.com or {name}=Reports <reports@example.com>.",
+            )
+        return given
 
     def path(self, name: str, default: str) -> Path:
         return Path(os.path.normpath(self._folder.absolute() / Path(self.text(name) or default).expanduser()))
@@ -234,3 +252,13 @@ class _Reader:
             return convert(given)
         except ValueError as error:
             raise SettingsError(f"{name}={given!r} is not {what}", hint=f"Write {name}={default}.") from error
+
+
+def _is_sender(text: str) -> bool:
+    """Whether it is an address, or `Name <address>`, on one line."""
+    if _ADDRESS.fullmatch(text):
+        return True
+    from email.utils import parseaddr
+
+    address = parseaddr(text)[1]
+    return text.isprintable() and text.endswith(f"<{address}>") and bool(_ADDRESS.fullmatch(address))

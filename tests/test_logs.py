@@ -70,3 +70,39 @@ def test_a_log_file_moved_away_is_made_anew(tmp_path):
     path.rename(tmp_path / "runner.log.1")
     logging.getLogger("runner.z").info("two")
     assert "two" in path.read_text()
+
+
+def test_a_message_stays_one_line_and_steers_no_terminal(tmp_path):
+    path = tmp_path / "runner.log"
+    configure_logging(LogSettings(file=path))
+    forged = "bad\n2026-01-01 00:00:00 - runner - INFO - fine\r\x1b[2J\x9b\u2028\u202e\udc80\ttab ü"
+    logging.getLogger("runner.x").error("It said: %s", forged)
+    (line,) = path.read_text().splitlines()
+    assert line.endswith(
+        "It said: bad\\n2026-01-01 00:00:00 - runner - INFO - fine\\r\\x1b[2J\\x9b\\u2028\\u202e\\udc80\ttab ü"
+    )
+
+
+def test_a_traceback_keeps_its_lines_but_not_its_escapes(tmp_path):
+    path = tmp_path / "runner.log"
+    configure_logging(LogSettings(file=path))
+    try:
+        raise ValueError("bad \x1b[2J\nsecond line")
+    except ValueError:
+        logging.getLogger("runner.x").exception("It broke")
+    lines = path.read_text().splitlines()
+    assert lines[0].endswith("It broke")
+    assert lines[1] == "Traceback (most recent call last):"
+    assert lines[-2:] == ["ValueError: bad \\x1b[2J", "second line"]
+
+
+def test_a_json_line_is_one_line_of_plain_characters_in_utc(tmp_path):
+    path = tmp_path / "runner.log"
+    configure_logging(LogSettings(file=path, format="json"))
+    said = "a\n\x1b\x9b\u2028\udc80 ü"
+    logging.getLogger("runner.x").error("%s", said)
+    (line,) = path.read_text().splitlines()
+    assert line.isprintable()
+    assert "ü" in line
+    assert json.loads(line)["message"] == said
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", json.loads(line)["time"])

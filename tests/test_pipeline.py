@@ -1,10 +1,23 @@
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 
 import pytest
 
-from runner.core.job import DataSource, DeliveryOptions, FileType, Job, OnEmpty, SourceType, Step, StepKind
+from runner.core.job import (
+    Auth,
+    AuthType,
+    DataSource,
+    DeliveryOptions,
+    FileType,
+    Job,
+    OnEmpty,
+    SourceType,
+    Step,
+    StepKind,
+)
 from runner.core.run import FailureKind, RunOrder, RunState
 from runner.execution.zygote import Zygote
 from runner.pipeline import Pipeline
@@ -29,10 +42,11 @@ def execute(zygote, tmp_path):
         clock=lambda: datetime.now(UTC),
     )
     (tmp_path / "a.csv").write_text("n\n1\n2\n3\n")
-    run_dir = tmp_path / "run"
-    run_dir.mkdir()
+    run_dirs = (tmp_path / f"run-{number}" for number in count())
 
     def call(script, *, cancelled=False, **changes):
+        run_dir = next(run_dirs)
+        run_dir.mkdir()
         job = Job(
             job_name="report",
             schedule_time="@daily",
@@ -95,6 +109,39 @@ def test_too_long_is_timed_out(execute):
 def test_a_cancelled_run_says_so(execute):
     outcome, _ = execute("result = data", cancelled=True)
     assert outcome.state is RunState.CANCELLED
+
+
+def test_a_secret_that_an_api_echoes_is_masked_wherever_it_is_shown(execute):
+    class Echo(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = f'[{{"n": 1, "echo": "{self.headers["Authorization"]}"}}]'.encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    source = DataSource(
+        source_type=SourceType.API,
+        location=f"http://127.0.0.1:{server.server_port}/",
+        format=FileType.JSON,
+        auth=Auth(type=AuthType.BEARER, token="${env:TOKEN}"),
+    )
+    try:
+        shown, _ = execute("print(data.echo[0])\nresult = data", data_source=source)
+        raised, _ = execute("raise ValueError(data.echo[0])", data_source=source)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert shown.state is RunState.SUCCEEDED
+    assert "Bearer ***" in shown.output
+    assert "Bearer ***" in str(shown.preview.rows)
+    assert "Bearer ***" in raised.failure.message
+    assert SECRET not in f"{shown}{raised}"
 
 
 def test_the_script_cannot_find_the_secrets_of_the_service(execute):

@@ -71,3 +71,57 @@ def test_env_example_names_every_setting_and_only_those():
     source = Path(load_settings.__code__.co_filename).read_text()
     read = set(re.findall(r'read\.\w+\(\s*"([A-Z_]+)"', source))
     assert named == read
+
+
+def test_env_file_is_taken_as_it_stands(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("SMTP_PASSWORD=pa${HOME}x\n")
+    monkeypatch.delenv("SMTP_PASSWORD", raising=False)
+    assert read_environment(tmp_path)["SMTP_PASSWORD"] == "pa${HOME}x"
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "reports@example.com",
+        "runner@localhost",
+        "o'neil+x@mail.example.co.uk",
+        "berichte@bücher.example",
+        "Reports <reports@example.com>",
+        '"Reports, Inc." <reports@example.com>',
+        "Bücher <reports@example.com>",
+    ],
+)
+def test_a_sender_is_an_address_with_or_without_a_name(tmp_path, sender):
+    assert load_settings({"SMTP_FROM_EMAIL": sender}, folder=tmp_path).smtp.from_email == sender
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "x@",
+        "@example.com",
+        '"',
+        "Reports",
+        "Reports reports@example.com",
+        "a@example.com, b@example.com",
+        "Reports, Inc <reports@example.com>",
+        "Reports <reports>",
+        "Reports <reports@example.com> x",
+        "Reports\nBcc: x@example.com <reports@example.com>",
+        "a b@example.com",
+        "a..b@example.com",
+        "a@example..com",
+    ],
+)
+def test_what_is_no_sender_is_refused_by_name(tmp_path, sender):
+    with pytest.raises(SettingsError, match="SMTP_FROM_EMAIL") as refused:
+        load_settings({"SMTP_FROM_EMAIL": sender}, folder=tmp_path)
+    assert "SMTP_FROM_EMAIL=" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("login", "sender"),
+    [("reports@example.com", "reports@example.com"), ("apikey", "runner@localhost"), ("", "runner@localhost")],
+)
+def test_the_login_is_the_sender_only_where_it_is_an_address(tmp_path, login, sender):
+    assert load_settings({"SMTP_USER": login}, folder=tmp_path).smtp.from_email == sender

@@ -43,17 +43,28 @@ class _LazyVerbs(click.Group):
             formatter.write_dl([(verb, help_text) for verb, (_, help_text) in VERBS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        # Errors that are foreseen are RunnerErrors, also those of files and sockets: anything else is a bug, and
+        # its traceback is wanted.
         try:
             return super().invoke(ctx)
         except RunnerError as error:
-            click.echo(_styled("error: ") + error.message, err=True)
-            if error.hint:
-                click.echo(f"  hint: {error.hint}", err=True)
+            _show_error(error)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            # As a shell reports a program that SIGINT has ended.
+            ctx.exit(130)
         except BrokenPipeError:
             # The reader of a pipe went away: quiet, and the interpreter must not try to flush again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(1)
+
+
+def _show_error(error: RunnerError) -> None:
+    from runner.delivery.words import visible
+
+    click.echo(_styled("error: ") + visible(error.message), err=True)
+    if error.hint:
+        click.echo(f"  hint: {visible(error.hint)}", err=True)
 
 
 def _styled(text: str) -> str:

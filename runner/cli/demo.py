@@ -27,24 +27,20 @@ def command(*, once: bool, directory: Path | None) -> None:
     Nothing is sent and nothing of yours is touched. One job fails on purpose, to show the mail that says why.
     """
     from runner.cli.environment import open_console, open_settings
-    from runner.cli.signals import handle_signals
+    from runner.cli.signals import Signals
     from runner.demo import Demo, SalesApi
-    from runner.errors import UsageError
     from runner.logs import configure_logging
     from runner.settings import LogSettings
 
     settings, _ = open_settings()
-    if directory is not None and directory.exists() and any(directory.iterdir()):
-        raise UsageError(f"{directory} is not empty", hint="Name a new folder; the demo overwrites nothing.")
-    folder = (directory or Path(tempfile.mkdtemp(prefix="runner-demo-"))).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _open_folder(directory)
     log_file = folder / "data" / "runner.log"
     configure_logging(LogSettings(file=log_file), console=False)
     console = open_console()
-    console.print(f"A service starts in {folder}", soft_wrap=True)
+    console.print(f"A service starts in {folder}", soft_wrap=True, markup=False)
     with SalesApi() as api:
         demo = Demo(folder, settings, api.url)
-        handle_signals(stop=demo.service.request_stop, reload=demo.service.request_reload)
+        Signals().hand_to(stop=demo.service.request_stop, reload=demo.service.request_reload)
         loop = threading.Thread(target=demo.service.run, name="service", daemon=True)
         loop.start()
         try:
@@ -58,6 +54,28 @@ def command(*, once: bool, directory: Path | None) -> None:
             loop.join(10)
             demo.service.stop()
     click.echo(f"The demo's project stays in {folder}")
+
+
+def _open_folder(directory: Path | None) -> Path:
+    """The folder that is named, made where it is not there, or a new temporary one; absolute.
+
+    Raises:
+        UsageError: there is something in it.
+        RunnerError: it cannot be made or written.
+    """
+    from runner.errors import RunnerError, UsageError
+
+    try:
+        if directory is not None and directory.exists() and any(directory.iterdir()):
+            raise UsageError(f"{directory} is not empty", hint="Name a new folder; the demo overwrites nothing.")
+        folder = (directory or Path(tempfile.mkdtemp(prefix="runner-demo-"))).absolute()
+        (folder / "data").mkdir(parents=True)
+    except OSError as error:
+        raise RunnerError(
+            f"there can be no demo in {directory or 'the folder of temporary files'}: {error.strerror}",
+            hint="Name a folder that can be written: runner demo --directory FOLDER.",
+        ) from error
+    return folder
 
 
 def _show(console: "Console", folder: Path, demo: "Demo", runs: "tuple[Run, ...]", *, once: bool) -> None:
@@ -75,16 +93,17 @@ def _show(console: "Console", folder: Path, demo: "Demo", runs: "tuple[Run, ...]
         _show_mail(console, mail)
     console.print()
     if not once:
-        console.print(f"Page     {demo.service.address}")
-        console.print(f"Jobs     {folder / 'jobs.d'}  (edit one: it is in force within seconds)", soft_wrap=True)
-        console.print(f"Log      {folder / 'data' / 'runner.log'}", soft_wrap=True)
+        console.print(f"Page     {demo.service.address}", markup=False)
+        jobs = f"Jobs     {folder / 'jobs.d'}  (edit one: it is in force within seconds)"
+        console.print(jobs, soft_wrap=True, markup=False)
+        console.print(f"Log      {folder / 'data' / 'runner.log'}", soft_wrap=True, markup=False)
         console.print("Ctrl-C ends the demo.\n")
 
 
 def _show_mail(console: "Console", mail: "KeptMail") -> None:
-    from rich.text import Text
+    from runner.cli.render import foreign
 
-    console.print(Text(mail.subject, style="bold"))
+    console.print(foreign(mail.subject, "bold"))
     attached = f", with {', '.join(mail.attachments)}" if mail.attachments else ""
-    console.print(Text(f"  to {mail.recipients}{attached}", style="dim"))
-    console.print(Text(f"  {mail.path}"), soft_wrap=True)
+    console.print(foreign(f"  to {mail.recipients}{attached}", "dim"))
+    console.print(foreign(f"  {mail.path}"), soft_wrap=True)

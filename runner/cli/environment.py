@@ -1,20 +1,40 @@
 """What every verb begins with: the settings of the working folder, and how the terminal is written to."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.errors import RunnerError
 from runner.settings import Settings, load_settings, read_environment
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+# What JSON may hold raw, but a terminal would obey or UTF-8 cannot carry: written as \u escapes.
+_UNFIT = re.compile(r"[\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
+
+
+def working_folder() -> Path:
+    """The working folder.
+
+    Raises:
+        RunnerError: it has been removed.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise RunnerError(
+            f"the working folder cannot be used: {error.strerror}", hint="It may have been removed: cd to another."
+        ) from error
+
+
 def open_settings() -> tuple[Settings, Mapping[str, str]]:
     """The settings of the working folder, and the environment they were read from."""
-    folder = Path.cwd()
+    folder = working_folder()
     environ = read_environment(folder)
     return load_settings(environ, folder=folder), environ
 
@@ -32,4 +52,5 @@ def print_json(document: Any) -> None:
     """A JSON document on standard output, indented, UTF-8."""
     import json
 
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    sys.stdout.write(_UNFIT.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")

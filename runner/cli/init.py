@@ -13,8 +13,11 @@ def command(*, folder: Path) -> None:
     Writes jobs.d with one commented example, the schema that editors complete from, .env.example, .gitignore and
     a workflow that runs validate. Files that exist are left alone.
     """
+    from runner.cli.environment import working_folder
     from runner.scaffold import create_repository
 
+    if not folder.is_absolute():
+        working_folder()
     scaffold = create_repository(folder)
     for name in scaffold.written:
         click.echo(f"wrote  {folder / name}")

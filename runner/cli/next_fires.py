@@ -21,7 +21,7 @@ def command(*, jobs: tuple[str, ...], after: str | None, count: int, as_json: bo
     settings, _ = open_settings()
     rows = coming_fires(settings, jobs, after=parse_time(after), count=count)
     if as_json:
-        print_json([fires_document(name, timezone, fires) for name, timezone, fires in rows])
+        print_json([fires_document(row.job_name, row.timezone, row.fires) for row in rows])
         return
     if not rows:
         click.echo(f"No valid jobs in {settings.jobs_dir}. runner validate tells why.")
@@ -35,7 +35,8 @@ def parse_time(text: str | None) -> datetime:
     """An ISO 8601 time, UTC where it names no offset; now for None.
 
     Raises:
-        click.BadParameter: it is no time.
+        click.BadParameter: it is no time, or of a year outside 1970 to 9000: near the ends of the calendar
+            a time cannot be told in every zone.
     """
     from datetime import UTC
 
@@ -45,4 +46,6 @@ def parse_time(text: str | None) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is no ISO 8601 time, such as 2026-01-31T09:00:00Z") from error
+    if not 1970 <= moment.year <= 9000:
+        raise click.BadParameter(f"{text!r} is out of range: the year must be 1970 to 9000")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,7 +1,7 @@
 """Reports, runs and jobs as rich tables."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -12,7 +12,11 @@ from rich.text import Text
 from runner.core.catalog import SyncState
 from runner.core.report import Report, count_words, duration_words, facts, local_time, state_words
 from runner.core.run import Preview, Run, RunState
+from runner.delivery.words import visible
 from runner.status.snapshot import JobStatus
+
+if TYPE_CHECKING:
+    from runner.service.overview import ComingFires
 
 STATE_STYLES = {
     RunState.SUCCEEDED: "green",
@@ -22,6 +26,11 @@ STATE_STYLES = {
     RunState.SKIPPED: "yellow",
     RunState.CANCELLED: "yellow",
 }
+
+
+def foreign(text: str, style: str = "") -> Text:
+    """A text from files, scripts or servers: no markup in it, and nothing that a terminal would obey."""
+    return Text(visible(text), style=style)
 
 
 def state_text(state: RunState) -> Text:
@@ -35,13 +44,14 @@ def report_panel(report: Report) -> RenderableType:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for label, value in facts(report):
-        table.add_row(label, state_text(report.run.state) if label == "State" else value)
+        table.add_row(label, state_text(report.run.state) if label == "State" else foreign(value))
     for delivery in report.run.deliveries:
         detail = f" – {delivery.error}" if delivery.error else ""
-        table.add_row("Mail", f"{delivery.recipient}: {delivery.state}{detail}")
+        table.add_row("Mail", foreign(f"{delivery.recipient}: {delivery.state}{detail}"))
     parts: list[RenderableType] = [table]
     if report.run.output:
-        parts.append(Panel(Text(report.run.output.rstrip()), title="printed by the script", title_align="left"))
+        output = foreign(report.run.output.rstrip())
+        parts.append(Panel(output, title="printed by the script", title_align="left"))
     if report.run.failure is None:
         parts.append(preview_table(report.preview))
     else:
@@ -52,13 +62,9 @@ def report_panel(report: Report) -> RenderableType:
 def _failure(run: Run) -> RenderableType:
     failure = run.failure
     assert failure is not None
-    lines = Text()
-    if failure.traceback:
-        lines.append(failure.traceback.rstrip())
-    else:
-        lines.append(failure.message)
+    lines = foreign(failure.traceback.rstrip() or failure.message)
     if failure.hint:
-        lines.append(f"\n\n{failure.hint}", style="dim")
+        lines.append("\n\n").append_text(foreign(failure.hint, "dim"))
     return Panel(lines, title=str(failure.kind), title_align="left", border_style="red")
 
 
@@ -66,9 +72,9 @@ def preview_table(preview: Preview) -> RenderableType:
     """The first rows of a result, with true counts below."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name, numeric in zip(preview.columns, preview.numeric, strict=True):
-        table.add_column(Text(name), justify="right" if numeric else "left")
+        table.add_column(foreign(name), justify="right" if numeric else "left")
     for row in preview.rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(foreign(cell) for cell in row))
     shown = len(preview.rows)
     if shown < preview.total_rows or len(preview.columns) < preview.total_columns:
         table.caption = (
@@ -121,14 +127,14 @@ def run_table(runs: Iterable[Run], timezone: str) -> Table:
             duration_words(run.duration_seconds),
             count_words(run.rows_out),
             _mail_words(run),
-            Text(run.failure.message if run.failure else run.note),
+            foreign(run.failure.message if run.failure else run.note),
         )
     return table
 
 
 def _two_lines(first: str, second: str) -> Text:
     """What a row is called, and below it, dim, what tells it from others."""
-    return Text(first).append(f"\n{second}", style="dim")
+    return foreign(first).append("\n").append_text(foreign(second, "dim"))
 
 
 def _mail_words(run: Run) -> str:
@@ -138,12 +144,13 @@ def _mail_words(run: Run) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items())
 
 
-def fire_table(rows: Iterable[tuple[str, str, tuple[datetime, ...]]]) -> Table:
-    """Coming fires: job, zone, local times."""
+def fire_table(rows: "Iterable[ComingFires]") -> Table:
+    """Coming fires in the zone of each job, or why there are none."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("job", "fires"):
         table.add_column(name)
-    for job_name, timezone, fires in rows:
-        lines = [local_time(fire, timezone) for fire in fires] or ["never: the job is suspended"]
-        table.add_row(job_name, "\n".join(lines))
+    for row in rows:
+        none = "never: the job is suspended" if row.suspended else "never again"
+        times = [local_time(fire, row.timezone) for fire in row.fires]
+        table.add_row(foreign(row.job_name), Text("\n".join(times) or none))
     return table

@@ -36,20 +36,25 @@ def command(
     configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not console.is_terminal)
     request = RunRequest(job_name=job, mailing=not no_mail, scheduled_time=parse_time(at) if at else None)
     if console.is_terminal:
-        with console.status(f"Running {job} …") as status:
+        from rich.text import Text
+
+        with console.status(Text(f"Running {job} …")) as status:
             logging.getLogger().addHandler(_ShowProgress(status))
             report = run_once(settings, environ, request)
     else:
         report = run_once(settings, environ, request)
-    if output is not None:
-        write_result(report, output)
+    succeeded = report.run.state is RunState.SUCCEEDED
     if as_json:
         print_json(run_document(report.run, details=True))
     else:
         from runner.cli.render import report_panel
 
         open_console().print(report_panel(report))
-    ctx.exit(0 if report.run.state is RunState.SUCCEEDED else 1)
+    if output is not None and succeeded:
+        write_result(settings, report, output)
+    elif output is not None:
+        click.echo(f"no result to write to {output}", err=True)
+    ctx.exit(0 if succeeded else 1)
 
 
 class _ShowProgress(logging.Handler):
@@ -60,4 +65,10 @@ class _ShowProgress(logging.Handler):
         self._status = status
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._status.update(record.getMessage())
+        from runner.cli.render import foreign
+        from runner.delivery.words import one_line
+
+        try:
+            self._status.update(foreign(one_line(record.getMessage())))
+        except Exception:  # noqa: BLE001 - as every handler of logging: a line that cannot be shown stops no run
+            self.handleError(record)

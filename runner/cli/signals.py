@@ -4,8 +4,30 @@ import signal
 from collections.abc import Callable
 
 
-def handle_signals(*, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-    """SIGTERM and Ctrl-C stop; SIGHUP reloads."""
-    signal.signal(signal.SIGTERM, lambda _number, _frame: stop())
-    signal.signal(signal.SIGINT, lambda _number, _frame: stop())
-    signal.signal(signal.SIGHUP, lambda _number, _frame: reload())
+class Signals:
+    """Takes SIGTERM and Ctrl-C, which stop, and SIGHUP, which reloads, from when it is made.
+
+    `stopped` tells of a stop that came before there was anything to hand it to.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._stop: Callable[[], None] = _nothing
+        self._reload: Callable[[], None] = _nothing
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._take_stop)
+        signal.signal(signal.SIGHUP, lambda _number, _frame: self._reload())
+
+    def hand_to(self, *, stop: Callable[[], None], reload: Callable[[], None]) -> None:
+        """Call these from now on; a stop that has come already is handed over at once."""
+        self._stop, self._reload = stop, reload
+        if self.stopped:
+            stop()
+
+    def _take_stop(self, _number: int, _frame: object) -> None:
+        self.stopped = True
+        self._stop()
+
+
+def _nothing() -> None:
+    """There is nothing to stop or reload yet."""

@@ -120,18 +120,23 @@ def _without_clash(
     return replace(file, job=None, diagnostics=sort_diagnostics((*file.diagnostics, finding)))
 
 
-def advance(
-    catalog: Catalog, files: Iterable[CheckedFile], *, remembered: Mapping[str, Job] = MappingProxyType({})
-) -> tuple[Catalog, CatalogChange]:
+def restore(jobs: Mapping[str, Job]) -> Catalog:
+    """The catalog that an earlier service left: path → the job that was in force. A rescan goes on from it."""
+    entries = tuple(
+        CatalogEntry(path=path, job=job, sync=SyncState.IN_FORCE, digest=job.digest, job_name=job.job_name)
+        for path, job in sorted(jobs.items())
+    )
+    return Catalog(entries=entries, jobs=MappingProxyType({job.job_name: job for job in jobs.values()}))
+
+
+def advance(catalog: Catalog, files: Iterable[CheckedFile]) -> tuple[Catalog, CatalogChange]:
     """The next catalog, and what changed, after a rescan found `files`.
 
-    A file that turned bad keeps its last good job: the one in force, or at start the one `remembered` (path →
-    job) by an earlier service. A file that is gone is kept as removed_pending by the first rescan that misses it
-    and dropped by the second, unless another file has taken its job over (a rename).
+    A file that turned bad keeps its last good job. A file that is gone is kept as removed_pending by the first
+    rescan that misses it and dropped by the second, unless another file has taken its job over (a rename).
     """
     before = {entry.path: entry for entry in catalog.entries}
     last_good = {path: entry.job for path, entry in before.items() if entry.job is not None}
-    last_good = {**{path: job for path, job in remembered.items() if path not in before}, **last_good}
     # Only a file that is still there can hold a name against another one: that is how a rename works.
     present = {file.path: file for file in files}
     holders = {
@@ -144,7 +149,7 @@ def advance(
 
     entries = [_entry(file, last_good, moved, taken) for file in checked.values()]
     taken |= {entry.job.job_name for entry in entries if entry.job is not None}
-    # Two bad files may remember one name, at start only: the first path keeps it.
+    # Two bad files may claim one job that moved: the first path gets it.
     entries.extend(
         replace(entry, sync=SyncState.REMOVED_PENDING)
         for path, entry in before.items()

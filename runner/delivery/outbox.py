@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -50,6 +51,10 @@ class _Attempt:
     next_attempt_at: datetime | None
 
 
+def _no_context(_job_name: str, _run_id: str) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
 class Outbox:
     """Sends what is due: in a thread of its own between `start` and `close`, or once, by `drain_once`.
 
@@ -59,6 +64,8 @@ class Outbox:
     Args:
         random: a number from 0 to 1, for the jitter of the retries.
         on_result: called after a result was recorded, from the thread that sent.
+        context: given a job's name and a run's identifier, what is entered while a mail of theirs is sent and
+            its results are recorded: so log lines can name the job.
     """
 
     def __init__(
@@ -69,12 +76,14 @@ class Outbox:
         clock: Callable[[], datetime],
         random: Callable[[], float],
         on_result: Callable[[Delivery, SendResult], None] | None = None,
+        context: Callable[[str, str], AbstractContextManager[object]] = _no_context,
     ) -> None:
         self._store = store
         self._transport = transport
         self._clock = clock
         self._random = random
         self._on_result = on_result
+        self._context = context
         self._unrecorded: dict[int, _Attempt] = {}
         self._woken = threading.Event()
         self._closing = threading.Event()
@@ -161,12 +170,13 @@ class Outbox:
         return min(_LONGEST_WAIT_SECONDS, max(0.05, (moment - self._clock()).total_seconds()))
 
     def _deliver(self, mail: Mail, deliveries: Sequence[Delivery]) -> int:
-        results = self._send(mail, [delivery.recipient for delivery in deliveries])
         recorded = 0
-        for delivery in deliveries:
-            attempt = self._judge(delivery, results[delivery.recipient])
-            self._unrecorded[delivery.delivery_id] = attempt
-            recorded += self._record(attempt)
+        with self._context(deliveries[0].job_name, mail.run_id):
+            results = self._send(mail, [delivery.recipient for delivery in deliveries])
+            for delivery in deliveries:
+                attempt = self._judge(delivery, results[delivery.recipient])
+                self._unrecorded[delivery.delivery_id] = attempt
+                recorded += self._record(attempt)
         return recorded
 
     def _send(self, mail: Mail, recipients: list[str]) -> dict[str, SendResult]:
@@ -219,7 +229,11 @@ class Outbox:
         return True
 
     def _record_waiting(self) -> int:
-        return sum(self._record(attempt) for attempt in tuple(self._unrecorded.values()))
+        recorded = 0
+        for attempt in tuple(self._unrecorded.values()):
+            with self._context(attempt.delivery.job_name, attempt.delivery.run_id):
+                recorded += self._record(attempt)
+        return recorded
 
     def _forget_closed(self, due: Sequence[tuple[Delivery, Mail]]) -> None:
         """Drop what was to be recorded of deliveries that the store no longer holds open."""

@@ -30,7 +30,12 @@ class QueryProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def find_fault(self, text: str) -> StepFault | None:
-        """Why a query cannot work. A parser that crashes or hangs on it is a fault of the query."""
+        """Why a query cannot work. A parser that crashes or hangs on it twice is a fault of the query."""
+        try:
+            return self._ask(text)
+        except (OSError, ValueError):
+            # The process may have been ended from outside.
+            self.close()
         try:
             return self._ask(text)
         except (OSError, ValueError) as error:
@@ -68,6 +73,8 @@ class QueryProcess:
             stdout=subprocess.PIPE,
             env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             bufsize=0,
+            # Not in reach of a terminal's Ctrl-C: that is for the service to act on.
+            start_new_session=True,
         )
         return self._process
 

@@ -3,9 +3,8 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
-from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, SyncState, advance
+from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, SyncState, advance, restore
 from runner.core.diagnostic import Severity
 from runner.core.job import Job, JobDefaults
 from runner.jobfiles.lint_query import find_query_fault
@@ -13,7 +12,7 @@ from runner.jobfiles.lint_script import FindFault
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.query_process import QueryProcess
 from runner.jobfiles.walk import FolderGoneError
-from runner.jobfiles.watch import FolderWatcher, RescanClock
+from runner.jobfiles.watch import QUIET_SECONDS, FolderWatcher, RescanClock
 from runner.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -54,10 +53,20 @@ class CatalogKeeper:
         """True while the folder itself cannot be found: everything is kept as it was."""
         return self._gone
 
-    def start(self, remembered: Mapping[str, Job]) -> CatalogChange:
-        """Watch, and load for the first time."""
+    def start(self, remembered: Mapping[str, Job]) -> None:
+        """Watch, and load for the first time, going on from the jobs (path → job) that an earlier service left.
+
+        A folder that is gone, mounted late say, leaves those in force.
+        """
+        self.catalog = restore(remembered)
         self._watcher.start(self._monotonic())
-        return self.rescan(remembered=remembered)
+        change = self.rescan()
+        if any(entry.sync is SyncState.REMOVED_PENDING for entry in self.catalog.entries):
+            # Looked at twice before anything runs, so that a job removed while no service ran does not run again.
+            time.sleep(QUIET_SECONDS)
+            change = self.rescan() or change
+        if not change:
+            log.info("%d jobs in force, as the last service left them", len(self.catalog.jobs))
 
     def stop(self) -> None:
         """Stop watching."""
@@ -80,7 +89,7 @@ class CatalogKeeper:
         self._watcher.ensure(now)
         return self.rescan()
 
-    def rescan(self, *, remembered: Mapping[str, Job] = MappingProxyType({})) -> CatalogChange:
+    def rescan(self) -> CatalogChange:
         """Read the folder now and move the catalog on. A folder that is gone keeps everything."""
         started = self._monotonic()
         try:
@@ -96,7 +105,7 @@ class CatalogKeeper:
         if self._gone:
             log.info("The folder %s is back", self._jobs_dir)
             self._gone = False
-        self.catalog, change = advance(self.catalog, files, remembered=remembered)
+        self.catalog, change = advance(self.catalog, files)
         self._rescan.done(started)
         if any(entry.sync is SyncState.REMOVED_PENDING for entry in self.catalog.entries):
             # A deletion must be seen twice: look again soon.

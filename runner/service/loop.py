@@ -50,8 +50,9 @@ class Service:
         self._environ = environ
         self._grace_seconds = grace_seconds
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._stopping = threading.Event()
-        self._impatient = threading.Event()
+        # Plain numbers, not events of the threading module: a signal handler must take no lock.
+        self._stops_asked = 0
+        self._jobs_saved = True
         self._next_retention = utc_now()
         self._store: Store
         self._works: Works
@@ -107,13 +108,19 @@ class Service:
             max_workers=settings.max_concurrent_runs,
         )
         self._opened.append(self._works.zygote.close)
+        self._opened.append(lambda: self._works.executor.shutdown(grace_seconds=0.0))
         self._keeper = CatalogKeeper(settings, on_hint=lambda: self._events.put(self._hinted))
         self._opened.append(self._keeper.stop)
         self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
         transport = open_transport(settings)
         log.info("Mails: %s", transport.describe())
         self._outbox = Outbox(
-            self._store, transport, clock=utc_now, random=random.random, on_result=self._delivered
+            self._store,
+            transport,
+            clock=utc_now,
+            random=random.random,
+            on_result=self._delivered,
+            context=run_context,
         )
         # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
         # the sandbox may be missing, the address taken.
@@ -143,7 +150,8 @@ class Service:
 
     def _take_up(self) -> None:
         """Go on where the last service ended."""
-        self._store.save_jobs(self._jobs_by_path())
+        self._jobs_saved = False
+        self._save_jobs()
         self._recover()
         self._scheduler.start(self._keeper.catalog)
         self._taken_up = True
@@ -152,25 +160,28 @@ class Service:
 
     def run(self) -> None:
         """The loop, until a stop is asked for."""
-        while not self._stopping.is_set():
+        while not self._stops_asked:
             try:
-                self._scheduler.tick(utc_now())
-                self._apply(self._keeper.rescan_if_due())
-                self._retain()
+                self._turn()
+                self._wait()
             except RunnerError as error:
                 log.error("%s %s", error.message, error.hint)
-                self._stopping.wait(1)
+                time.sleep(1)
             except Exception:
                 # One bad turn must not end the service; the next one is a second away.
                 log.exception("The loop met something unforeseen")
-                self._stopping.wait(1)
-            self._wait()
+                time.sleep(1)
+
+    def _turn(self) -> None:
+        self._works.desk.retry_unrecorded()
+        self._scheduler.tick(utc_now())
+        self._apply(self._keeper.rescan_if_due())
+        self._save_jobs()
+        self._retain()
 
     def request_stop(self) -> None:
         """Ask the loop to end; asked a second time, runs are not waited for. Safe in a signal handler."""
-        if self._stopping.is_set():
-            self._impatient.set()
-        self._stopping.set()
+        self._stops_asked += 1
         self._events.put(_nothing)
 
     def request_reload(self) -> None:
@@ -201,32 +212,42 @@ class Service:
 
     def stop(self) -> None:
         """End: wait for runs within the grace time, hand back the rest, send what can be sent, close."""
-        desk, executor = self._works.desk, self._works.executor
+        desk = self._works.desk
         under_way = desk.unfinished_count()
         log.info("Stopping. Runs under way: %d; waiting at most %.0f s for them", under_way, self._grace_seconds)
         self._keeper.stop()
-        deadline = time.monotonic() + self._grace_seconds
-        while desk.unfinished_count() and time.monotonic() < deadline and not self._impatient.is_set():
-            self._impatient.wait(0.05)
         desk.hand_back()
-        executor.shutdown(grace_seconds=0.0)
-        handed_back = self._store.queued_runs()
+        self._end_runs()
+        desk.retry_unrecorded()
         still_open = self._outbox.close(5.0)
-        self._close_opened()
         log.info(
             "Stopped. Runs finished: %d; handed back, to start again with the service: %d; mails left to send: %d",
-            under_way - len(handed_back),
-            len(handed_back),
+            desk.finished_count(),
+            under_way - desk.finished_count(),
             still_open,
         )
+        self._close_opened()
+
+    def _end_runs(self) -> None:
+        """No run begins any more; those under way have the grace time, or until a second stop is asked for."""
+        ending = threading.Thread(
+            target=self._works.executor.shutdown, kwargs={"grace_seconds": self._grace_seconds}, daemon=True
+        )
+        ending.start()
+        patient = self._stops_asked <= 1
+        while ending.is_alive():
+            ending.join(0.05)
+            if patient and self._stops_asked > 1:
+                patient = False
+                self._works.desk.cancel_all()
 
     def _close_opened(self) -> None:
         while self._opened:
             close = self._opened.pop()
             try:
                 close()
-            except RunnerError as error:
-                log.error("While closing: %s", error.message)
+            except (RunnerError, OSError) as error:
+                log.error("While closing: %s", error)
 
     def _wait(self) -> None:
         now = utc_now()
@@ -250,10 +271,19 @@ class Service:
     def _apply(self, change: CatalogChange) -> None:
         if not change:
             return
+        self._jobs_saved = False
         self._scheduler.apply(self._keeper.catalog, change)
-        self._store.save_jobs(self._jobs_by_path())
         self._overview.changed()
+        for name in (*change.removed, *change.suspended):
+            self._works.desk.cancel_queued(name)
         self._log_next()
+
+    def _save_jobs(self) -> None:
+        """Remember the jobs in force for the next start; where the store is away, at the next turn."""
+        if self._jobs_saved:
+            return
+        self._store.save_jobs(self._jobs_by_path())
+        self._jobs_saved = True
 
     def _jobs_by_path(self) -> dict[str, Job]:
         return {entry.path: entry.job for entry in self._keeper.catalog.entries if entry.job is not None}
@@ -267,9 +297,9 @@ class Service:
         for run in self._store.queued_runs():
             job = jobs.get(run.job_name)
             with run_context(run.job_name, run.run_id):
-                if job is None:
-                    self._store.finish_run(desk.dropped(run, "the job was removed before the run began"), ())
-                    log.warning("Run %s was queued, but its job is gone: it is cancelled", run.run_id)
+                if job is None or job.suspend:
+                    desk.drop(run, f"the job was {'suspended' if job else 'removed'} before the run began")
+                    log.warning("Run %s was queued, but its job is gone or suspended: cancelled", run.run_id)
                 else:
                     log.warning("Run %s was queued when the service ended: it runs now", run.run_id)
                     desk.begin(run, job)
@@ -280,12 +310,20 @@ class Service:
             return
         self._next_retention = now + RETENTION_PERIOD
         removed = self._store.remove_old(now - timedelta(days=self._settings.run_retention_days))
-        for run_id in removed:
-            folder = self._settings.runs_dir / run_id
-            if folder.is_dir():
-                remove_tree(folder)
         if removed:
             log.info("Removed %d runs older than %d days", len(removed), self._settings.run_retention_days)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove the folders of runs that are no longer on record, also those that an earlier try left."""
+        if not self._settings.runs_dir.is_dir():
+            return
+        for folder in self._settings.runs_dir.iterdir():
+            if folder.is_dir() and self._store.run(folder.name) is None:
+                try:
+                    remove_tree(folder)
+                except OSError as error:
+                    log.warning("%s cannot be removed: %s", folder, error)
 
     def _run_changed(self, run: Run) -> None:
         if not run.state.finished:
@@ -307,8 +345,11 @@ class Service:
     def _reasons(self) -> tuple[str, ...]:
         gone = f"the folder {self._settings.jobs_dir} is gone" if self._keeper.folder_gone else ""
         starting = "" if self._taken_up else "the service is starting"
-        stopping = "the service is stopping" if self._stopping.is_set() else ""
-        return tuple(reason for reason in (starting, gone, self._scheduler.trouble, stopping) if reason)
+        stopping = "the service is stopping" if self._stops_asked else ""
+        waiting = self._works.desk.unrecorded_count()
+        unrecorded = f"the end of {waiting} runs cannot be recorded yet" if waiting else ""
+        reasons = (starting, gone, self._scheduler.trouble, unrecorded, stopping)
+        return tuple(reason for reason in reasons if reason)
 
     def _facts(self, mails: str) -> tuple[tuple[str, str], ...]:
         settings = self._settings

@@ -1,6 +1,7 @@
 """One run of one job, now, without a service: what `runner run` does."""
 
 import random
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,17 +11,21 @@ from pathlib import Path
 from runner.core.delivery import DeliveryState
 from runner.core.diagnostic import Severity
 from runner.core.job import Job
-from runner.core.report import Report, state_words
+from runner.core.report import Report
 from runner.core.run import Run, Trigger
 from runner.delivery.outbox import Outbox
 from runner.errors import RunnerError, UsageError
+from runner.execution.results import open_result
+from runner.logs import run_context
 from runner.service.overview import read_catalog
+from runner.service.runs import RunDesk
 from runner.service.wiring import build_works, open_transport, utc_now
 from runner.settings import Settings
 from runner.store.store import Store
 
-# How long a run waits for the running service to send its mails.
+# Seconds a run waits for the running service to send its mails, and for a store that is away.
 DELIVERY_PATIENCE = 60.0
+RECORD_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +49,8 @@ def find_job(settings: Settings, job_name: str) -> Job:
     if job is not None:
         return job
     for entry in catalog.entries:
+        if job_name == entry.path and entry.job is not None:
+            return entry.job
         if job_name in (entry.job_name, entry.path):
             found = next(one for one in entry.diagnostics if one.severity is Severity.ERROR)
             raise RunnerError(str(found), hint=found.hint or "runner validate shows every finding.")
@@ -74,10 +81,10 @@ def run_once(settings: Settings, environ: Mapping[str, str], request: RunRequest
             desk.keep_reports = True
             scheduled = request.scheduled_time or utc_now()
             run = desk.new_run(job, trigger=Trigger.MANUAL, scheduled_time=scheduled)
+            store.hold_run(run.run_id)
             store.add_run(run)
             desk.begin(run, job)
-            while desk.unfinished(job.job_name):
-                time.sleep(0.01)
+            _wait_for_end(desk, job.job_name)
         finally:
             works.executor.shutdown(grace_seconds=0.0)
             works.zygote.close()
@@ -92,36 +99,52 @@ def run_once(settings: Settings, environ: Mapping[str, str], request: RunRequest
         store.close()
 
 
+def _wait_for_end(desk: RunDesk, job_name: str) -> None:
+    """Until the run has ended and that is on record; a store that stays away is given up on after a minute."""
+    gives_up_at: float | None = None
+    while desk.unfinished(job_name):
+        time.sleep(0.01)
+        if not desk.unrecorded_count():
+            continue
+        gives_up_at = gives_up_at or time.monotonic() + RECORD_PATIENCE
+        if time.monotonic() > gives_up_at:
+            return
+        time.sleep(0.5)
+        desk.retry_unrecorded()
+
+
 def deliver(settings: Settings, store: Store, run: Run) -> None:
-    """Send the mails of a run, or wait for the running service to send them."""
-    if not run.deliveries:
-        return
-    if store.alone:
-        Outbox(store, open_transport(settings), clock=utc_now, random=random.random).drain_once()
-        return
+    """Send the mails of a run, or wait for the running service to send them; sends them itself when it ends."""
     deadline = time.monotonic() + DELIVERY_PATIENCE
-    while time.monotonic() < deadline:
-        now = store.run(run.run_id)
-        if now is None or all(one.state is not DeliveryState.PENDING for one in now.deliveries):
+    now: Run | None = run
+    while now is not None and any(one.state is DeliveryState.PENDING for one in now.deliveries):
+        if store.try_alone():
+            outbox = Outbox(
+                store, open_transport(settings), clock=utc_now, random=random.random, context=run_context
+            )
+            outbox.drain_once()
+            return
+        if time.monotonic() > deadline:
             return
         time.sleep(0.2)
+        now = store.run(run.run_id)
 
 
 def _ignore(_run: Run) -> None:
     """Nobody watches a single run."""
 
 
-def write_result(report: Report, path: Path) -> None:
+def write_result(settings: Settings, report: Report, path: Path) -> None:
     """Write the result CSV to a file, aside and then in place.
 
     Raises:
         RunnerError: the run has no result, or the file cannot be written.
     """
-    if report.result is None:
-        raise RunnerError(f"the run {state_words(report.run.state)}: there is no result to write to {path}")
+    kept = settings.runs_dir / report.run.run_id
     aside = path.with_name(f".{path.name}.{report.run.run_id}")
     try:
-        aside.write_bytes(report.result)
+        with open_result(kept) as result, aside.open("wb") as target:
+            shutil.copyfileobj(result, target)
         aside.replace(path)
     except OSError as error:
         raise RunnerError(f"{path} cannot be written: {error.strerror}") from error

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from runner.core.catalog import Catalog, CatalogEntry, advance
@@ -133,10 +134,20 @@ def _status(entry: CatalogEntry, last_runs: Mapping[str, Run], now: datetime) ->
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComingFires:
+    """The next fires of a job, aware UTC; none where it is suspended or fires no more."""
+
+    job_name: str
+    timezone: str
+    suspended: bool
+    fires: tuple[datetime, ...]
+
+
 def coming_fires(
     settings: Settings, job_names: tuple[str, ...], *, after: datetime, count: int
-) -> list[tuple[str, str, tuple[datetime, ...]]]:
-    """The next fires of the named jobs, or of all: (job_name, timezone, fires in UTC).
+) -> list[ComingFires]:
+    """The next fires of the named jobs, or of all, at most `count` of each.
 
     Raises:
         UsageError: a name that no valid job has.
@@ -145,7 +156,15 @@ def coming_fires(
     for name in job_names:
         if name not in jobs:
             raise UsageError(f"there is no valid job {name!r}", hint="runner list shows the jobs.")
-    return [(name, jobs[name].timezone, _fires(jobs[name], after, count)) for name in job_names or sorted(jobs)]
+    return [
+        ComingFires(
+            job_name=name,
+            timezone=jobs[name].timezone,
+            suspended=jobs[name].suspend,
+            fires=_fires(jobs[name], after, count),
+        )
+        for name in job_names or sorted(jobs)
+    ]
 
 
 def _fires(job: Job, after: datetime, count: int) -> tuple[datetime, ...]:

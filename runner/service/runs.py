@@ -13,9 +13,9 @@ from runner.core.identity import make_run_id
 from runner.core.job import ConcurrencyPolicy, Job
 from runner.core.policy import Mailing, decide_mailing
 from runner.core.report import Report, count_words, duration_words
-from runner.core.run import FailureKind, Fire, Run, RunFailure, RunOrder, RunOutcome, RunState, Trigger
+from runner.core.run import FailureKind, Fire, Preview, Run, RunFailure, RunOrder, RunOutcome, RunState, Trigger
 from runner.delivery.compose import compose
-from runner.errors import ExecutionError, RunnerError
+from runner.errors import ExecutionError, StoreError
 from runner.execution.executors import Executor, remove_tree
 from runner.execution.results import RESULT_FILE, read_result
 from runner.logs import run_context
@@ -59,7 +59,10 @@ class RunDesk:
         self._open: dict[str, tuple[Run, Job]] = {}
         self._of_job: dict[str, dict[str, None]] = {}
         self._held: dict[str, deque[tuple[Run, Job]]] = {}
+        self._unrecorded: dict[str, tuple[RunOrder, RunOutcome]] = {}
+        self._kept_once: set[str] = set()
         self._handing_back = False
+        self._finished = 0
         self.reports: dict[str, Report] = {}
         self.keep_reports = False
 
@@ -118,7 +121,11 @@ class RunDesk:
             if alone and busy:
                 self._held.setdefault(job.job_name, deque()).append((run, job))
                 return
-        self._submit(run, job)
+        try:
+            self._submit(run, job)
+        except Exception:
+            self._close(run.run_id)
+            raise
 
     def _submit(self, run: Run, job: Job) -> None:
         order = RunOrder(
@@ -132,23 +139,54 @@ class RunDesk:
         self._executor.submit(order).add_done_callback(lambda done: self._finish(order, done.result()))
 
     def cancel(self, run_id: str) -> bool:
-        """End a run, or drop one that waits for another of its job; False when it is not under way."""
-        waiting = self._take_held(run_id)
-        if waiting is None:
+        """End a run, or drop one that waits for another of its job; False when it is not under way.
+
+        Raises:
+            StoreError: a waiting run could not be dropped; it still waits.
+        """
+        found = self._take_held(run_id)
+        if found is None:
             return self._executor.cancel(run_id)
-        dropped = self._store.finish_run(self.dropped(waiting, "it was cancelled before it began"), ())
+        run, job = found
+        try:
+            self.drop(run, "it was cancelled before it began")
+        except StoreError:
+            with self._lock:
+                self._held.setdefault(job.job_name, deque()).appendleft(found)
+            raise
         self._close(run_id)
-        self._on_change(dropped)
         return True
 
-    def _take_held(self, run_id: str) -> Run | None:
+    def cancel_queued(self, job_name: str) -> None:
+        """Drop the runs of a job that have not begun: the job is gone, or suspended."""
+        with self._lock:
+            queued = [run_id for run_id in self._of_job.get(job_name, ()) if not self._has_begun(run_id)]
+        for run_id in queued:
+            self.cancel(run_id)
+
+    def cancel_all(self) -> None:
+        """End every run that is under way."""
+        with self._lock:
+            run_ids = tuple(self._open)
+        for run_id in run_ids:
+            self._executor.cancel(run_id)
+
+    def drop(self, run: Run, note: str) -> None:
+        """Record that a queued run never begins."""
+        ended = replace(run, state=RunState.CANCELLED, finished_at=self._clock(), note=note)
+        self._on_change(self._store.finish_run(ended, ()))
+
+    def _has_begun(self, run_id: str) -> bool:
+        return self._open[run_id][0].state is RunState.RUNNING
+
+    def _take_held(self, run_id: str) -> tuple[Run, Job] | None:
         with self._lock:
             found = self._open.get(run_id)
             held = self._held.get(found[1].job_name) if found else None
             if found is None or held is None or found not in held:
                 return None
             held.remove(found)
-            return found[0]
+            return found
 
     def prepare(self, order: RunOrder) -> None:
         """Record that a run begins, and make its folder. Called in the worker, right before it executes.
@@ -171,28 +209,72 @@ class RunDesk:
     def hand_back(self) -> None:
         """From now on a cancelled run is put back into the queue of the store, for the next service to run."""
         self._handing_back = True
+        self._finished = 0
+
+    def finished_count(self) -> int:
+        """How many runs have ended and are on record since `hand_back`."""
+        return self._finished
 
     def lost_mails(self, run: Run, job: Job | None) -> tuple[Mail, ...]:
         """The mails that tell the people of a job that an earlier service left this run behind."""
         return self._mails(Report(run=run, job=job)) if job else ()
 
-    def dropped(self, run: Run, note: str) -> Run:
-        """A queued run that never begins, as it ends."""
-        return replace(run, state=RunState.CANCELLED, finished_at=self._clock(), note=note)
+    def retry_unrecorded(self) -> None:
+        """Try again to record the ends of runs that could not be: a full or locked disk may be well again."""
+        with self._lock:
+            waiting, self._unrecorded = self._unrecorded, {}
+        for order, outcome in waiting.values():
+            self._finish(order, outcome)
+
+    def unrecorded_count(self) -> int:
+        """How many runs have ended and are not yet recorded so; their jobs wait."""
+        with self._lock:
+            return len(self._unrecorded)
 
     def _finish(self, order: RunOrder, outcome: RunOutcome) -> None:
         with run_context(order.job.job_name, order.run_id):
             try:
                 self._record(order, outcome)
-            except RunnerError as error:
-                # Not recorded is not finished: the next start finds the run unfinished and tells of it.
-                log.error(
-                    "The end of run %s could not be recorded: %s %s", order.run_id, error.message, error.hint
-                )
-                self._close(order.run_id)
-            except Exception:
+            except StoreError as error:
+                self._keep(order, outcome, error)
+            except Exception as error:
                 log.exception("The end of run %s could not be handled", order.run_id)
-                self._close(order.run_id)
+                self._fail(order, outcome, error)
+
+    def _keep(self, order: RunOrder, outcome: RunOutcome, error: StoreError) -> None:
+        """Keep an end that the store did not take, unless it is on record already."""
+        try:
+            recorded = self._store.run(order.run_id)
+        except StoreError:
+            recorded = None
+        if recorded is not None and recorded.state.finished:
+            log.error("Run %s was closed by another process as %s", order.run_id, recorded.state)
+            self._close(order.run_id)
+            return
+        with self._lock:
+            known = order.run_id in self._kept_once
+            self._kept_once.add(order.run_id)
+            self._unrecorded[order.run_id] = (order, outcome)
+        if not known:
+            log.error("The end of run %s cannot be recorded yet: %s %s", order.run_id, error.message, error.hint)
+
+    def _fail(self, order: RunOrder, outcome: RunOutcome, error: Exception) -> None:
+        """An error of ours at the end of a run: the run has failed, and its people are told."""
+        failure = RunFailure(
+            kind=FailureKind.INTERNAL,
+            message=f"the runner failed to handle the result: {type(error).__name__}: {error}",
+            hint="This is not the script's fault. The service's log has the details.",
+        )
+        failed = replace(
+            outcome, state=RunState.FAILED, failure=failure, result_file=None, preview=Preview(), output=""
+        )
+        try:
+            self._record(order, failed)
+        except StoreError as full:
+            self._keep(order, failed, full)
+        except Exception:
+            log.exception("Run %s cannot be recorded at all; the next start finds it", order.run_id)
+            self._close(order.run_id)
 
     def _record(self, order: RunOrder, outcome: RunOutcome) -> None:
         with self._lock:
@@ -220,14 +302,21 @@ class RunDesk:
         mails = self._mails(report) if self._mailing else ()
         run = self._store.finish_run(run, mails)
         self._log_end(run)
-        _tidy(Path(order.run_dir))
+        self._finished += 1
         if self.keep_reports:
             self.reports[run.run_id] = replace(report, run=run)
+        try:
+            _tidy(Path(order.run_dir))
+        except OSError as error:
+            log.warning("The folder of run %s cannot be tidied: %s", run.run_id, error)
         self._close(run.run_id)
         self._on_change(run)
 
     def _mails(self, report: Report) -> tuple[Mail, ...]:
         run, job = report.run, report.job
+        if run.state is RunState.LOST and run.trigger is Trigger.MANUAL:
+            # The person who started it has seen it end.
+            return ()
         if decide_mailing(run.state, run.rows_out, job.delivery.on_empty) is Mailing.NONE:
             return ()
         sender = self._settings.smtp.from_email
@@ -241,6 +330,7 @@ class RunDesk:
             _, job = self._open.pop(run_id, (None, None))
             if job is None:
                 return
+            self._kept_once.discard(run_id)
             of_job = self._of_job[job.job_name]
             of_job.pop(run_id, None)
             if not of_job:

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 # After a fire could not be recorded (a full disk, say), try again this much later.
 RECORD_RETRY = timedelta(seconds=5)
+# A clock that is set by less than this is as good as right.
+CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 class Scheduler:
@@ -36,6 +38,11 @@ class Scheduler:
         self._lock = threading.Lock()
         self._cursors: dict[str, Cursor] = {}
         self._jobs: Mapping[str, Job] = {}
+        # Cursors to be written, None for one to be dropped: the store may be away for a while.
+        self._unwritten: dict[str, Cursor | None] = {}
+        # Runs that are recorded and could not be handed over.
+        self._unbegun: list[Run] = []
+        self._latest = clock()
         self._retry_at: datetime | None = None
         self.trouble = ""
 
@@ -43,7 +50,7 @@ class Scheduler:
         """Take up the schedules where the store says the last service left them."""
         self._jobs = catalog.jobs
         stored = self._store.cursors()
-        self._store.drop_cursors([name for name in stored if name not in catalog.jobs])
+        self._unwritten.update(dict.fromkeys(name for name in stored if name not in catalog.jobs))
         self._schedule(catalog.jobs.values(), stored)
 
     def apply(self, catalog: Catalog, change: CatalogChange) -> None:
@@ -53,7 +60,7 @@ class Scheduler:
             for name in change.removed:
                 self._timetable.discard(name)
                 self._cursors.pop(name, None)
-        self._store.drop_cursors(change.removed)
+                self._unwritten[name] = None
         moved = [catalog.jobs[name] for name in (*change.added, *change.changed)]
         self._schedule(moved, dict(self._cursors))
 
@@ -78,6 +85,11 @@ class Scheduler:
         """
         if self._retry_at is not None and now < self._retry_at:
             return 0
+        self._follow_clock(now)
+        self._write_cursors()
+        if self._unbegun:
+            waiting, self._unbegun = self._unbegun, []
+            self._begin(waiting)
         with self._lock:
             due = self._timetable.pop_due(now)
         if not due:
@@ -96,20 +108,56 @@ class Scheduler:
     def _begin(self, recorded: Iterable[Run]) -> int:
         begun = 0
         for run in recorded:
-            job = self._jobs[run.job_name]
-            with run_context(job.job_name, run.run_id):
+            with run_context(run.job_name, run.run_id):
                 if run.state is RunState.SKIPPED:
                     log.warning("Skipped the fire of %s: %s", utc_text(run.scheduled_time), run.note)
                     self._desk.announce(run)
                     continue
-                if job.concurrency_policy is ConcurrencyPolicy.REPLACE:
-                    for older in self._desk.unfinished(job.job_name):
-                        log.warning("Run %s is cancelled: a newer one replaces it", older)
-                        self._desk.cancel(older)
-                log.info("Due %s: run %s queued", utc_text(run.scheduled_time), run.run_id)
-                self._desk.begin(run, job)
-                begun += 1
+                try:
+                    self._begin_one(run)
+                    begun += 1
+                except Exception:
+                    # One run that cannot begin must not keep the others from beginning.
+                    log.exception("Run %s cannot begin yet; it is tried again", run.run_id)
+                    self._unbegun.append(run)
         return begun
+
+    def _begin_one(self, run: Run) -> None:
+        job = self._jobs.get(run.job_name)
+        if job is None:
+            self._desk.drop(run, "the job was removed before the run began")
+            return
+        if job.concurrency_policy is ConcurrencyPolicy.REPLACE:
+            for older in self._desk.unfinished(job.job_name):
+                log.warning("Run %s is cancelled: a newer one replaces it", older)
+                self._desk.cancel(older)
+        log.info("Due %s: run %s queued", utc_text(run.scheduled_time), run.run_id)
+        self._desk.begin(run, job)
+
+    def _follow_clock(self, now: datetime) -> None:
+        """After a clock that was ahead has been set back, nothing waits for the time it was ahead.
+
+        What has fired is on record by its key, so it does not fire again.
+        """
+        stepped_back = now < self._latest - CLOCK_TOLERANCE
+        self._latest = now
+        if not stepped_back:
+            return
+        log.warning("The clock was set back: the schedules go on from now")
+        self._schedule(self._jobs.values(), dict(self._cursors))
+
+    def _write_cursors(self) -> None:
+        if not self._unwritten:
+            return
+        unwritten = dict(self._unwritten)
+        try:
+            self._store.set_cursors([cursor for cursor in unwritten.values() if cursor is not None])
+            self._store.drop_cursors([name for name, cursor in unwritten.items() if cursor is None])
+        except StoreError as error:
+            log.error("Where the schedules stand cannot be recorded yet: %s %s", error.message, error.hint)
+            self.trouble = f"where the schedules stand cannot be recorded: {error.message}"
+            return
+        self._unwritten, self.trouble = {}, ""
 
     def _put_back(self, due: Iterable[DueJob], now: datetime, error: StoreError) -> None:
         log.error("Due runs could not be recorded, and none was begun: %s %s", error.message, error.hint)
@@ -127,26 +175,32 @@ class Scheduler:
 
     def _schedule(self, jobs: Iterable[Job], known: Mapping[str, Cursor]) -> None:
         now = self._clock()
-        fresh: list[Cursor] = []
-        dropped: list[str] = []
         with self._lock:
             for job in jobs:
                 schedule = parse_cron(job.schedule_time)
                 if job.suspend:
                     # What a suspended job would have done is not caught up when it is resumed.
                     self._timetable.discard(job.job_name)
-                    if self._cursors.pop(job.job_name, None) or job.job_name in known:
-                        dropped.append(job.job_name)
+                    self._cursors.pop(job.job_name, None)
+                    self._unwritten[job.job_name] = None
                     continue
-                cursor = known.get(job.job_name)
-                key = schedule_key(schedule, job.timezone)
-                if cursor is None or cursor.schedule != key:
-                    cursor = Cursor(job_name=job.job_name, schedule=key, time=now)
-                    fresh.append(cursor)
+                cursor = self._cursor(job, schedule, known.get(job.job_name), now)
                 self._cursors[job.job_name] = cursor
                 self._timetable.put(job.job_name, schedule=schedule, timezone=job.timezone, after=cursor.time)
-        self._store.set_cursors(fresh)
-        self._store.drop_cursors(dropped)
+        self._write_cursors()
+
+    def _cursor(self, job: Job, schedule: CronSchedule, known: Cursor | None, now: datetime) -> Cursor:
+        """Where the job's schedule goes on: where it stood; from now where it is new, or stood in the future."""
+        key = schedule_key(schedule, job.timezone)
+        if known is not None and known.schedule == key:
+            if known.time <= now + CLOCK_TOLERANCE:
+                return known
+            log.warning(
+                "Job %s stood at %s, in the future: it goes on from now", job.job_name, utc_text(known.time)
+            )
+        cursor = Cursor(job_name=job.job_name, schedule=key, time=now)
+        self._unwritten[job.job_name] = cursor
+        return cursor
 
     def _plan(self, due: DueJob, now: datetime) -> list[Run]:
         job = self._jobs[due.job_name]

@@ -1,5 +1,6 @@
 """The endpoint at work: a socket and a thread."""
 
+import errno
 import logging
 import socket
 import threading
@@ -101,7 +102,10 @@ class StatusServer:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> StatusError:
-    return StatusError(
-        f"The HTTP endpoint cannot listen on {host}:{port}: {error.strerror}",
-        hint="Stop the program that listens there, or set STATUS_HOST and STATUS_PORT (0 takes any free port).",
-    )
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        hint = "Set STATUS_HOST to a name or an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them."
+    elif error.errno == errno.EADDRINUSE:
+        hint = "Stop the program that listens there, or set STATUS_HOST and STATUS_PORT (0 takes any free port)."
+    else:
+        hint = "Set another STATUS_HOST or STATUS_PORT (0 takes any free port)."
+    return StatusError(f"The HTTP endpoint cannot listen on {host}:{port}: {error.strerror}", hint=hint)

@@ -76,8 +76,8 @@ class StateLock:
     The descriptor is not inherited by programs that are exec'd; a bare fork would share the lock.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Take the lock.
+    def __init__(self, folder: Path, *, holder: str = "a service") -> None:
+        """Take the lock. `holder` is what others are told of this process.
 
         Raises:
             StoreBusyError: another process holds it.
@@ -91,13 +91,13 @@ class StateLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+            os.pwrite(self._descriptor, f"{holder}, process {os.getpid()}\n".encode(), 0)
         except BlockingIOError as error:
-            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
+            other = os.pread(self._descriptor, 80, 0).decode("ascii", "replace").strip()
             os.close(self._descriptor)
             raise StoreBusyError(
-                f"{folder} is in use by another runner (process {holder or 'unknown'})",
-                hint=f"Stop that process first, {_ELSEWHERE} in a folder of its own.",
+                f"{folder} is in use by another runner ({other or 'an unknown process'})",
+                hint=f"Stop that process or wait until it ends, {_ELSEWHERE} in a folder of its own.",
             ) from error
         except OSError as error:
             os.close(self._descriptor)
@@ -108,6 +108,48 @@ class StateLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+class RunLock:
+    """Says that a process of its own, not the service, has a run at work; freed by the kernel if that one dies."""
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        """Take the lock; it is for this process alone, as only it knows the identifier.
+
+        Raises:
+            StoreError: the lock file cannot be written.
+        """
+        self._path = _run_lock_path(folder, run_id)
+        try:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise _not_writable(self._path, error) from error
+
+    def release(self) -> None:
+        """Free the lock."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def is_run_locked(folder: Path, run_id: str) -> bool:
+    """Whether a process of its own has this run at work."""
+    try:
+        descriptor = os.open(_run_lock_path(folder, run_id), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _run_lock_path(folder: Path, run_id: str) -> Path:
+    return folder / "single-runs" / f"{run_id}.lock"
 
 
 def make_folder(folder: Path) -> None:

@@ -17,7 +17,15 @@ from runner.core.job import Job
 from runner.core.run import FailureKind, Run, RunFailure, RunState
 from runner.errors import StoreBusyError, StoreError
 from runner.store import outbox, tables
-from runner.store.connection import Database, StateLock, connect_reader, connect_writer, make_folder
+from runner.store.connection import (
+    Database,
+    RunLock,
+    StateLock,
+    connect_reader,
+    connect_writer,
+    is_run_locked,
+    make_folder,
+)
 from runner.store.cursor import Cursor
 from runner.store.migrations import migrate
 from runner.store.reader import StoreReader, read_runs, schema_of
@@ -39,6 +47,7 @@ class Store(StoreReader):
         super().__init__(reading)
         self._writing = writing
         self._state_lock = lock
+        self._run_locks: list[RunLock] = []
 
     @classmethod
     def open(cls, path: Path, *, beside_service: bool = False) -> Self:
@@ -47,8 +56,8 @@ class Store(StoreReader):
         The folder of `path` is this process's alone until `close`.
 
         Args:
-            beside_service: do not mind that a service has the folder: then `alone` is False, and its mails are
-                the service's to send. For a single run; SQLite keeps the two writers apart.
+            beside_service: for a single run: do not mind that a service has the folder. Then `alone` is False,
+                and mails are the service's to send. SQLite keeps the two writers apart.
 
         Raises:
             StoreBusyError: another process has it.
@@ -75,8 +84,21 @@ class Store(StoreReader):
         """Close the database and free the folder; a second call does nothing."""
         super().close()
         self._writing.close()
+        for run_lock in self._run_locks:
+            run_lock.release()
+        self._run_locks = []
         if self._state_lock is not None:
             self._state_lock.release()
+
+    def hold_run(self, run_id: str) -> None:
+        """Until `close`, no service that starts takes this run for one that its predecessor left behind."""
+        self._run_locks.append(RunLock(self._writing.path.parent, run_id))
+
+    def try_alone(self) -> bool:
+        """Take the folder if no other process has it any more; answers whether this one has it now."""
+        if self._state_lock is None:
+            self._state_lock = _take_lock(self._writing.path.parent, beside_service=True)
+        return self.alone
 
     @property
     def alone(self) -> bool:
@@ -178,7 +200,7 @@ class Store(StoreReader):
         """The runs that were recorded and never started, in the order they were made."""
         query = _unfinished(RunState.QUEUED)
         with self._reading.transaction() as connection:
-            return read_runs(connection, query)
+            return tuple(run for run in read_runs(connection, query) if not self._is_elsewhere(run))
 
     def mark_lost(self, at: datetime, compose: Callable[[Run], Sequence[Mail]] = lambda _: ()) -> tuple[Run, ...]:
         """Record, when a service starts, that the runs its predecessor left running are lost.
@@ -193,8 +215,11 @@ class Store(StoreReader):
         """
         query = _unfinished(RunState.RUNNING)
         with self._writing.transaction() as connection:
-            lost = [_lost(run, at) for run in read_runs(connection, query)]
+            lost = [_lost(run, at) for run in read_runs(connection, query) if not self._is_elsewhere(run)]
             return tuple(_finish(connection, run, compose(run)) for run in lost)
+
+    def _is_elsewhere(self, run: Run) -> bool:
+        return is_run_locked(self._writing.path.parent, run.run_id)
 
     # Outbox
 
@@ -295,7 +320,7 @@ class Store(StoreReader):
 
 def _take_lock(folder: Path, *, beside_service: bool) -> StateLock | None:
     try:
-        return StateLock(folder)
+        return StateLock(folder, holder="a single run" if beside_service else "a service")
     except StoreBusyError:
         if not beside_service:
             raise

@@ -47,6 +47,30 @@ def runner():
     return call
 
 
+@pytest.fixture
+def spawn():
+    """Starts the installed command and goes on; ends what a test leaves running."""
+    started = []
+
+    def call(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [RUNNER, *arguments],
+            cwd=cwd,
+            env=clean_environment(**(env or {})),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield call
+    for process in started:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+
+
 class Repository:
     """A git repository of jobs in a temporary folder."""
 

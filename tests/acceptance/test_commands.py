@@ -159,3 +159,73 @@ def test_a_wrong_setting_is_named(tmp_path, runner):
 def test_wrong_usage_is_exit_code_two(tmp_path, runner):
     assert runner("validate", "no-such-file.yaml", cwd=tmp_path).returncode == 2
     assert runner("fly", cwd=tmp_path).returncode == 2
+
+
+def test_output_of_a_failing_job_leaves_the_report_and_exit_code_one(repository, runner):
+    write_job(repository, step='processing_script: result = data["revenue"]')
+    for options, shown in (((), "KeyError"), (("--json",), '"state": "failed"')):
+        done = runner("run", "totals", "--no-mail", "--output", "out.csv", *options, cwd=repository.folder)
+        assert done.returncode == 1
+        assert shown in done.stdout
+        assert "no result to write to out.csv" in done.stderr
+        assert not (repository.folder / "out.csv").exists()
+
+
+def test_a_result_that_cannot_be_written_is_said_after_the_report(repository, runner):
+    write_job(repository)
+    done = runner("run", "totals", "--no-mail", "--output", "nowhere/out.csv", cwd=repository.folder)
+    assert done.returncode == 3
+    assert "succeeded" in done.stdout
+    assert "nowhere/out.csv cannot be written" in done.stderr
+
+
+def test_texts_of_users_are_shown_as_they_are(repository, runner):
+    step = 'processing_script: |\n  print("[/x] \\x1b[2J")\n  result = data[data["[/y] \\x1b[2J"]]'
+    write_job(repository, step=f'description: "Sales [/EU]"\n{step}')
+    done = runner("run", "totals", "--no-mail", cwd=repository.folder)
+    assert done.returncode == 1, done.stderr
+    assert "Sales [/EU]" in done.stdout
+    assert "[/x] \\x1b[2J" in done.stdout
+    assert "KeyError: '[/y] " in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_next_tells_a_suspended_job_from_one_that_fires(repository, runner):
+    write_job(repository, step=f"suspend: true\n{GROUPED}")
+    assert "suspended" in runner("next", cwd=repository.folder).stdout
+    write_job(repository)
+    far = runner("next", "--after", "9000-12-31", "--count", "1", cwd=repository.folder)
+    assert far.returncode == 0, far.stderr
+    assert "9000-12-31 09:00 CET (+01:00)" in far.stdout
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_log_tells_why_a_start_failed_and_the_console_once(repository, runner, form):
+    env = {"STATUS_HOST": "203.0.113.7", "LOG_FILE": "runner.log", "LOG_FORMAT": form}
+    done = runner("start", cwd=repository.folder, env=env)
+    assert done.returncode == 3
+    last = (repository.folder / "runner.log").read_text().splitlines()[-1]
+    if form == "json":
+        line = json.loads(last)
+        assert line["level"] == "CRITICAL"
+        assert "Set STATUS_HOST to" in line["message"]
+    else:
+        assert " - CRITICAL - " in last
+        assert "Set STATUS_HOST to" in last
+    assert done.stderr.splitlines()[-1] == last
+    assert done.stderr.count("cannot listen on 203.0.113.7") == 1
+
+
+def test_a_demo_where_nothing_can_be_written_says_so(tmp_path, runner):
+    done = runner("demo", "--once", "--directory", "/proc/demo", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "/proc/demo" in done.stderr
+    assert "--directory" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_demo_overwrites_nothing(tmp_path, runner):
+    (tmp_path / "mine.txt").write_text("mine")
+    done = runner("demo", "--once", "--directory", ".", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "not empty" in done.stderr

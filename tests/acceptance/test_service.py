@@ -1,7 +1,10 @@
 """The main job, end to end: a file is committed and a mail arrives; then the file changes while the service runs."""
 
+import contextlib
 import re
 import signal
+import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -192,3 +195,71 @@ def test_without_a_mail_server_mails_are_kept_and_that_is_said(repository, start
     service = start_service(repository.folder)
     (line,) = [line for line in service.log().splitlines() if "Mails:" in line]
     assert str(repository.folder / "data" / "mail") in line
+
+
+ONCE = """\
+job_name: once
+schedule_time: "@yearly"
+data_source: {source_type: file, location: input.csv, file_type: csv}
+processing_script: |
+  import time
+  time.sleep(SECONDS)
+  result = data
+consumer_emails: [analyst@example.com]
+"""
+
+
+def test_a_single_run_beside_a_service_is_mailed_once_even_over_its_restart(
+    repository, mail_server, start_service, spawn
+):
+    (repository.folder / "input.csv").write_text("a\n1\n")
+    repository.write("once.yaml", ONCE.replace("SECONDS", "6"))
+    repository.commit("A job")
+    service = start_service(repository.folder, **mail_server.environment)
+    single = spawn("run", "once", cwd=repository.folder, env=mail_server.environment)
+    service.wait_for(lambda: [run for run in service.runs("once") if run["state"] == "running"], 20, "the run")
+    assert service.stop() == 0
+    again = start_service(repository.folder, **mail_server.environment)
+    assert single.wait(40) == 0, single.stdout.read()
+    (run,) = again.wait_for(
+        lambda: [one for one in again.runs("once") if [mail["state"] for mail in one["deliveries"]] == ["sent"]],
+        15,
+        "the delivery",
+    )
+    assert run["state"] == "succeeded"
+    assert len(mail_server.mails_to("analyst@example.com")) == 1
+
+
+def test_two_single_runs_at_once_are_both_mailed(repository, mail_server, spawn):
+    (repository.folder / "input.csv").write_text("a\n1\n")
+    repository.write("once.yaml", ONCE.replace("SECONDS", "1"))
+    repository.commit("A job")
+    runs = [spawn("run", "once", cwd=repository.folder, env=mail_server.environment) for _ in range(2)]
+    assert [run.wait(40) for run in runs] == [0, 0]
+    assert len(mail_server.mails_to("analyst@example.com")) == 2
+
+
+def test_a_mail_that_could_not_be_sent_outlives_a_kill_and_stays_the_same_mail(
+    repository, mail_server, start_service, runner
+):
+    (repository.folder / "input.csv").write_text("a\n1\n")
+    repository.write("once.yaml", ONCE.replace("SECONDS", "0"))
+    repository.commit("A job")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = str(closed.getsockname()[1])
+    service = start_service(repository.folder, **{**mail_server.environment, "SMTP_PORT": nobody})
+    runner("run", "once", cwd=repository.folder, env={**mail_server.environment, "SMTP_PORT": nobody})
+    (run,) = service.wait_for(
+        lambda: [one for one in service.runs("once") if [mail["state"] for mail in one["deliveries"]] == ["deferred"]],
+        15,
+        "the first attempt",
+    )
+    service.kill()
+    with contextlib.closing(sqlite3.connect(repository.folder / "data" / "runner.db")) as database:
+        # The next attempt is minutes away: no test waits for that.
+        database.execute("UPDATE deliveries SET next_attempt_at = 0")
+        database.commit()
+    again = start_service(repository.folder, **mail_server.environment)
+    (mail,) = again.wait_for(lambda: mail_server.mails_to("analyst@example.com"), 15, "the mail")
+    assert mail["Message-ID"] == run["deliveries"][0]["message_id"]
+    again.wait_for(lambda: again.runs("once")[0]["deliveries"][0]["state"] == "sent", 10, "the record of it")

@@ -1,5 +1,6 @@
 """The frame around the verbs: what is imported, and how errors end."""
 
+import os
 import subprocess
 import sys
 
@@ -58,3 +59,91 @@ def test_wrong_usage_ends_with_two(tmp_path, arguments):
     )
     assert done.returncode == 2
     assert "Usage" in done.stderr
+
+
+def call(program, *arguments, cwd, env=None):
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=cwd,
+        env={**os.environ, "NO_COLOR": "1", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+MAIN = "from runner.cli import main; main()"
+# Runs a verb in a folder that is removed under it.
+GONE = "import os, sys, tempfile; folder = tempfile.mkdtemp(); os.chdir(folder); os.rmdir(folder); " + MAIN
+# Sends a signal while a verb is still importing what it needs.
+INTERRUPTED = """
+import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.{number})
+sys.meta_path.insert(0, Interrupt())
+from runner.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "time", ["9999-12-31", "0001-01-01", "0001-01-01T00:00:00+05:00", "9001-01-01", "1969-12-31"]
+)
+@pytest.mark.parametrize("verb", [("next", "--after"), ("run", "any", "--at")])
+def test_a_time_at_the_ends_of_the_calendar_is_wrong_usage(tmp_path, verb, time):
+    done = call(MAIN, *verb, time, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the year must be 1970 to 9000" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["validate"], ["init"], ["history"], ["next"], ["demo"], ["start"]]
+)
+def test_a_working_folder_that_is_gone_is_said(tmp_path, arguments):
+    done = call(GONE, *arguments, cwd=tmp_path)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "working folder" in done.stderr
+    assert "hint" in done.stderr
+
+
+def test_a_bug_shows_its_traceback(tmp_path):
+    program = "import runner.cli.environment as e\ndef open_settings(): raise OSError('unforeseen')\n"
+    done = call(f"{program}e.open_settings = open_settings\n{MAIN}", "list", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "unforeseen" in done.stderr
+
+
+def test_ctrl_c_ends_with_130_and_says_nothing(tmp_path):
+    program = INTERRUPTED.format(module="runner.store.store", number="SIGINT")
+    done = call(program, "history", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(("number", "module"), [("SIGINT", "runner.logs"), ("SIGTERM", "runner.service.loop")])
+def test_a_stop_while_the_service_is_imported_is_a_stop(tmp_path, number, module):
+    (tmp_path / "jobs.d").mkdir()
+    done = call(INTERRUPTED.format(module=module, number=number), "start", cwd=tmp_path, env={"STATUS_PORT": "0"})
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Aborted" not in done.stderr
+
+
+def test_a_reload_while_the_service_is_imported_does_not_end_it(tmp_path):
+    (tmp_path / "jobs.d").mkdir()
+    program = INTERRUPTED.format(module="runner.logs", number="SIGHUP")
+    done = call(program, "start", cwd=tmp_path, env={"STATUS_HOST": "203.0.113.7"})
+    assert done.returncode == 3, done.stderr
+    assert "203.0.113.7" in done.stderr
+
+
+def test_an_error_message_steers_no_terminal(tmp_path):
+    done = call(MAIN, "list", cwd=tmp_path, env={"JOBS_DIR": "\x1b[2J"})
+    assert "\x1b" not in done.stdout + done.stderr
+    done = call(MAIN, "run", "\x1b[2J", cwd=tmp_path)
+    assert done.returncode in {2, 3}
+    assert "\x1b" not in done.stderr

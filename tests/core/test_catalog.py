@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.catalog import Catalog, CatalogChange, CheckedFile, SyncState, advance, find_duplicates
+from runner.core.catalog import Catalog, CatalogChange, CheckedFile, SyncState, advance, find_duplicates, restore
 from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.job import DataSource, FileType, Job, SourceType
 
@@ -155,38 +155,45 @@ class TestAdvance:
             catalog.jobs["b"] = catalog.jobs["a"]
 
 
-class TestRemembered:
+class TestRestore:
     def test_broken_file_at_start_runs_the_job_an_earlier_service_knew(self):
         job = job_of("a", "a.yaml")
-        catalog, change = advance(Catalog(), [bad("a.yaml")], remembered={"a.yaml": job})
+        catalog, change = advance(restore({"a.yaml": job}), [bad("a.yaml")])
         assert catalog.jobs == {"a": job}
         assert syncs(catalog) == {"a.yaml": ("invalid", "a")}
-        assert change == CatalogChange(added=("a",), broken=("a.yaml",))
+        assert change == CatalogChange(broken=("a.yaml",))
 
-    def test_file_that_is_gone_is_forgotten(self):
-        catalog, _ = advance(Catalog(), [], remembered={"a.yaml": job_of("a", "a.yaml")})
-        assert catalog.jobs == {}
+    def test_file_that_is_gone_must_be_missed_twice(self):
+        catalog, change = advance(restore({"a.yaml": job_of("a", "a.yaml")}), [])
+        assert (list(catalog.jobs), change) == (["a"], CatalogChange())
+        catalog, change = advance(catalog, [])
+        assert (list(catalog.jobs), change) == ([], CatalogChange(removed=("a",)))
 
     def test_good_file_wins(self):
-        catalog, _ = advance(
-            Catalog(), [good("a", digest="new")], remembered={"a.yaml": job_of("a", "a.yaml", digest="old")}
+        catalog, change = advance(
+            restore({"a.yaml": job_of("a", "a.yaml", digest="old")}), [good("a", digest="new")]
         )
         assert catalog.jobs["a"].digest == "new"
+        assert change == CatalogChange(changed=("a",))
 
-    def test_of_two_files_of_one_name_the_remembered_one_stays(self):
+    def test_of_two_files_of_one_name_the_restored_one_stays(self):
         files = [good("a", "x.yaml"), good("a", "y.yaml")]
-        catalog, _ = advance(Catalog(), files, remembered={"y.yaml": job_of("a", "y.yaml")})
+        catalog, _ = advance(restore({"y.yaml": job_of("a", "y.yaml")}), files)
         assert syncs(catalog) == {"x.yaml": ("invalid", None), "y.yaml": ("in_force", "a")}
 
-    def test_two_broken_files_that_remember_one_name(self):
-        remembered = {path: job_of("a", path) for path in ("x.yaml", "y.yaml")}
-        catalog, _ = advance(Catalog(), [bad("x.yaml"), bad("y.yaml")], remembered=remembered)
-        assert syncs(catalog) == {"x.yaml": ("invalid", "a"), "y.yaml": ("invalid", None)}
 
-    def test_what_is_in_force_is_newer_than_what_is_remembered(self):
-        catalog, _ = after([good("a", digest="new")])
-        catalog, _ = advance(catalog, [bad("a.yaml")], remembered={"a.yaml": job_of("a", "a.yaml", digest="old")})
-        assert catalog.jobs["a"].digest == "new"
+class TestMoved:
+    def test_renamed_and_broken_at_once_goes_on_at_the_new_path(self):
+        job = job_of("a", "old.yaml")
+        files = [bad("new.yaml", job_name="a")]
+        catalog, _ = advance(restore({"old.yaml": job}), files)
+        assert syncs(catalog) == {"new.yaml": ("invalid", "a")}
+        assert catalog.jobs == {"a": job}
+
+    def test_of_two_files_that_claim_it_the_first_path_gets_it(self):
+        files = [bad("x.yaml", job_name="a"), bad("y.yaml", job_name="a")]
+        catalog, _ = advance(restore({"old.yaml": job_of("a", "old.yaml")}), files)
+        assert [entry.job is not None for entry in catalog.entries] == [True, False]
 
 
 class TestFindDuplicates:

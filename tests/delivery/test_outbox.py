@@ -1,5 +1,6 @@
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -282,3 +283,38 @@ def test_a_listener_that_fails_does_not_stop_the_mails(ledger, make_outbox, make
     ledger.add(make_mail())
     assert make_outbox(MailFolder(tmp_path), on_result=fail).drain_once() == 2
     assert ledger.states() == ["sent", "sent"]
+
+
+def test_sending_and_recording_happen_in_the_context_of_the_run(ledger, make_mail):
+    inside, seen = [], []
+
+    @contextmanager
+    def context(job_name, run_id):
+        inside.append((job_name, run_id))
+        yield
+        inside.pop()
+
+    def answer(mail, recipients):
+        seen.append(("send", *inside))
+        return sent(mail, recipients)
+
+    def told(delivery, result):
+        seen.append(("recorded", *inside))
+
+    outbox = Outbox(
+        ledger,
+        Scripted(answer),
+        clock=lambda: NOON,
+        random=lambda: 0.5,
+        on_result=told,
+        context=context,
+    )
+    ledger.add(make_mail(run_id="one", consumer_emails=("a@example.com",)), job_name="daily")
+    ledger.add(make_mail(run_id="two", consumer_emails=("a@example.com",)), job_name="weekly")
+    ledger.broken = True
+    outbox.drain_once()
+    ledger.broken = False
+    outbox.drain_once()
+    daily, weekly = ("daily", "one"), ("weekly", "two")
+    assert seen == [("send", daily), ("recorded", daily), ("send", weekly), ("recorded", weekly)]
+    assert inside == []

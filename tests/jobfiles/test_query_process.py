@@ -29,12 +29,18 @@ def test_it_answers_as_the_check_in_this_process(process, query):
     assert process.find_fault(query) == find_query_fault(query)
 
 
-def test_a_parser_that_dies_is_a_finding_and_the_next_query_is_answered(process):
+def test_a_process_that_was_ended_from_outside_is_started_again(process):
     assert process.find_fault("SELECT 1") is None
     os.kill(process._process.pid, signal.SIGKILL)
+    assert process.find_fault("SELECT 1") is None
+
+
+def test_a_parser_that_dies_of_a_query_is_a_finding_and_the_next_query_is_answered(process, monkeypatch):
+    monkeypatch.setattr("sys.executable", "/bin/false")
     fault = process.find_fault("SELECT 1")
     assert fault.rule == "query-syntax"
     assert "gave no answer" in fault.message
+    monkeypatch.undo()
     assert process.find_fault("SELECT 1") is None
 
 

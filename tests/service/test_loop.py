@@ -139,3 +139,55 @@ def test_a_bad_turn_of_the_loop_does_not_end_it(any_port, start, monkeypatch, ca
 def test_a_job_that_is_not_in_force_cannot_be_triggered(any_port, start):
     with pytest.raises(UsageError, match="nosuch"):
         start(any_port).trigger("nosuch")
+
+
+def test_a_folder_that_is_not_there_yet_at_a_restart_loses_nothing(any_port, start, caplog):
+    caplog.set_level(logging.INFO, "runner")
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
+    first = start(any_port)
+    end(first)
+    with Store.open(any_port.storage_path) as store:
+        before = store.cursors()
+    away = any_port.project_dir / "away"
+    any_port.jobs_dir.rename(away)
+    second = start(any_port)
+    assert second.job_names() == ("report",)
+    assert "every job keeps running as it was" in caplog.text
+    away.rename(any_port.jobs_dir)
+    second.request_reload()
+    wait_for(lambda: "is back" in caplog.text or second.request_reload())
+    end(second)
+    with Store.open(any_port.storage_path) as store:
+        assert store.cursors() == before
+
+
+def test_a_reload_that_meets_a_locked_store_does_not_end_the_service(any_port, start, monkeypatch, caplog):
+    service = start(any_port)
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
+    save = Store.save_jobs
+    locked = iter([True, True])
+
+    def save_jobs(self, jobs):
+        if next(locked, False):
+            raise StoreError("the database is locked")
+        save(self, jobs)
+
+    monkeypatch.setattr(Store, "save_jobs", save_jobs)
+    service.request_reload()
+    assert wait_for(lambda: "report" in service.job_names())
+    wait_for(lambda: caplog.text.count("the database is locked") == 2)
+    wait_for(service._store.load_jobs)
+    assert service.find_run(service.trigger("report"))
+
+
+def test_a_job_that_is_removed_takes_its_queue_along(any_port, start):
+    path = any_port.jobs_dir / "report.yaml"
+    path.write_text(JOB.replace("SECONDS", "3"))
+    service = start(any_port)
+    running, waiting = service.trigger("report"), service.trigger("report")
+    wait_for(lambda: service.find_run(running).state is RunState.RUNNING)
+    path.unlink()
+    service.request_reload()
+    ended = wait_for(lambda: (found := service.find_run(waiting)).state.finished and found)
+    assert ended.state is RunState.CANCELLED
+    assert wait_for(lambda: service.find_run(running).state is RunState.SUCCEEDED), "what has begun may end"

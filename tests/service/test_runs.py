@@ -102,16 +102,65 @@ def test_a_stop_hands_back_what_had_not_ended(begin, desk, executor, store, make
     assert desk.unfinished("report") == (waiting,), "it never began, so there is nothing to end"
 
 
-def test_an_end_that_cannot_be_recorded_frees_the_job(begin, desk, executor, store, make_job, monkeypatch):
+def test_an_end_that_cannot_be_recorded_is_kept_until_it_can(
+    begin, desk, executor, store, clock, make_job, monkeypatch
+):
     run_id = begin(make_job())
+    write_result(executor, run_id)
 
     def full(run, mails):
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(store, "finish_run", full)
-    executor.end(run_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "finish_run", full)
+        executor.end(run_id, rows_in=1, rows_out=1, result_file="result.csv", result_bytes=4)
+        desk.retry_unrecorded()
+        assert desk.unrecorded_count() == 1
+        assert desk.unfinished("report") == (run_id,)
+        assert store.run(run_id).state is RunState.RUNNING
+    desk.retry_unrecorded()
+    assert desk.unrecorded_count() == 0
     assert desk.unfinished("report") == ()
-    assert store.run(run_id).state is RunState.RUNNING, "the next start finds it, and tells of it"
+    assert store.run(run_id).state is RunState.SUCCEEDED
+    assert len(store.due_deliveries(clock.now, 10)) == 1
+
+
+def test_an_error_of_ours_at_the_end_is_a_failure_that_is_told(
+    begin, executor, store, clock, make_job, monkeypatch
+):
+    from runner.service import runs
+
+    compose = runs.compose
+
+    def broken(report, **values):
+        if report.run.state is RunState.SUCCEEDED:
+            raise RuntimeError("a fault of ours")
+        return compose(report, **values)
+
+    monkeypatch.setattr(runs, "compose", broken)
+    run_id = begin(make_job())
+    write_result(executor, run_id)
+    executor.end(run_id, rows_in=1, rows_out=1, result_file="result.csv", result_bytes=4)
+    run = store.run(run_id)
+    assert (run.state, run.failure.kind) == (RunState.FAILED, FailureKind.INTERNAL)
+    ((_, mail),) = store.due_deliveries(clock.now, 10)
+    assert mail.kind is MailKind.FAILURE
+
+
+def test_a_run_closed_by_another_process_is_let_go(begin, desk, executor, store, clock, make_job):
+    run_id = begin(make_job())
+    store.mark_lost(clock.now)
+    executor.end(run_id)
+    assert (desk.unrecorded_count(), desk.unfinished("report")) == (0, ())
+
+
+def test_the_queue_of_a_job_can_be_dropped(begin, desk, executor, store, make_job):
+    running, waiting = begin(make_job()), begin(make_job())
+    desk.cancel_queued("report")
+    assert store.run(waiting).state is RunState.CANCELLED
+    assert store.run(running).state is RunState.RUNNING
+    executor.end(running)
+    assert executor.orders == {}
 
 
 def test_lost_runs_tell_the_people_of_their_job(desk, clock, make_job):
@@ -125,3 +174,4 @@ def test_lost_runs_tell_the_people_of_their_job(desk, clock, make_job):
     (mail,) = desk.lost_mails(lost, make_job())
     assert mail.subject.startswith("Job Failed: report")
     assert desk.lost_mails(lost, None) == ()
+    assert desk.lost_mails(replace(lost, trigger=Trigger.MANUAL), make_job()) == (), "who started it saw it end"

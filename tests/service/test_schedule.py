@@ -169,3 +169,60 @@ def test_one_instant_never_fires_twice_even_for_two_services_in_turn(start, exec
     # The cursor is behind, as after a restored backup; the fire itself is on record.
     assert start(make_job()).tick(clock.now) == 0
     assert len(store.runs()) == 1
+
+
+def test_a_clock_that_was_ahead_silences_no_job(start, executor, store, clock, make_job):
+    right = clock.now
+    clock.pass_(days=3650)
+    scheduler = start(make_job())
+    scheduler.tick(clock.pass_(hours=1))
+    (run_id,) = executor.orders
+    executor.end(run_id)
+    clock.now = right
+    assert scheduler.tick(clock.now) == 0
+    assert scheduler.next_fire("report") == right.replace(hour=13), "in the running service"
+    clock.now = right
+    assert start(make_job()).next_fire("report") == right.replace(hour=13), "and after a restart"
+
+
+def test_a_clock_set_back_a_little_repeats_nothing(start, executor, store, clock, make_job):
+    scheduler = start(make_job())
+    scheduler.tick(clock.pass_(hours=1))
+    (run_id,) = executor.orders
+    executor.end(run_id)
+    clock.pass_(minutes=-10)
+    assert scheduler.tick(clock.now) == 0
+    assert scheduler.tick(clock.pass_(minutes=10)) == 0
+    assert len(store.runs()) == 1
+
+
+def test_a_change_outlives_a_store_that_is_away(start, store, clock, make_job, monkeypatch):
+    scheduler = start(make_job())
+
+    def away(*_):
+        raise StoreError("the database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "drop_cursors", away)
+        scheduler.apply(catalog_of(make_job("renamed")), CatalogChange(added=("renamed",), removed=("report",)))
+        assert scheduler.next_fire("renamed") == clock.now.replace(hour=13)
+        assert "locked" in scheduler.trouble
+    scheduler.tick(clock.now)
+    assert (list(store.cursors()), scheduler.trouble) == (["renamed"], "")
+
+
+def test_a_run_that_cannot_begin_holds_up_no_other(start, desk, executor, store, clock, make_job, monkeypatch):
+    scheduler = start(make_job("a"), make_job("b"), make_job("c"))
+    submit = executor.submit
+
+    def refuse(order):
+        if order.job.job_name == "b":
+            raise RuntimeError("can't start new thread")
+        return submit(order)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(executor, "submit", refuse)
+        assert scheduler.tick(clock.pass_(hours=1)) == 2
+    scheduler.tick(clock.now)
+    assert {order.job.job_name for order in executor.orders.values()} == {"a", "b", "c"}
+    assert states(store) == [RunState.RUNNING] * 3

@@ -317,3 +317,30 @@ def test_kill_nine_in_the_middle_of_the_load(path, noon):
         assert store.cursors()["daily_report"].schedule == str(len(runs)), "a fire and its cursor go together"
         assert len(store.queued_runs()) == len(runs) - len(finished) <= 1
         assert len(store.due_deliveries(noon, 100_000)) == 2 * len(finished)
+
+
+def test_a_single_run_works_beside_a_service_and_takes_over_when_it_ends(path):
+    service = Store.open(path)
+    with Store.open(path, beside_service=True) as single:
+        assert not single.alone
+        assert not single.try_alone()
+        service.close()
+        assert single.try_alone()
+        with pytest.raises(StoreBusyError, match="a single run, process"):
+            Store.open(path)
+    Store.open(path).close()
+
+
+def test_a_run_that_is_held_elsewhere_is_neither_lost_nor_queued(path, make_run, noon):
+    running, queued = make_run(1), make_run(2)
+    with Store.open(path, beside_service=True) as single:
+        for run in (running, queued):
+            single.hold_run(run.run_id)
+            single.add_run(run)
+        single.mark_running(running.run_id, noon)
+        with Store.open(path, beside_service=True) as service:
+            assert service.mark_lost(noon) == ()
+            assert service.queued_runs() == ()
+    with Store.open(path) as service:
+        assert [run.run_id for run in service.queued_runs()] == [queued.run_id]
+        assert [run.run_id for run in service.mark_lost(noon)] == [running.run_id]

@@ -1,0 +1,129 @@
+"""What is shown holds texts of others: they are shown as they are, and steer nothing."""
+
+import io
+import logging
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from runner.cli.environment import print_json
+from runner.cli.render import fire_table, report_panel, run_table
+from runner.cli.run import _ShowProgress
+from runner.core.delivery import Delivery, DeliveryState, MailKind
+from runner.core.job import DataSource, FileType, Job, SourceType
+from runner.core.report import Report
+from runner.core.run import FailureKind, Preview, Run, RunFailure, RunState, Trigger
+from runner.service.overview import ComingFires
+
+NINE = datetime(2026, 1, 5, 9, tzinfo=UTC)
+CURSED = "[/oops] \x1b[2J\x9b31m :smile: \u202e"
+
+
+def shown(renderable):
+    stream = io.StringIO()
+    Console(file=stream, force_terminal=True, color_system=None, width=160, highlight=False).print(renderable)
+    return stream.getvalue()
+
+
+def make_report(**changes):
+    delivery = Delivery(
+        delivery_id=1,
+        run_id="r1",
+        job_name="sales",
+        kind=MailKind.FAILURE,
+        recipient="a@example.com",
+        message_id="<m>",
+        state=DeliveryState.DEAD,
+        created_at=NINE,
+        error=CURSED,
+    )
+    run = Run(
+        **{
+            "run_id": "r1",
+            "job_name": "sales",
+            "state": RunState.FAILED,
+            "trigger": Trigger.MANUAL,
+            "scheduled_time": NINE,
+            "queued_at": NINE,
+            "output": f"one\n\ttwo {CURSED}",
+            "deliveries": (delivery,),
+            "failure": RunFailure(
+                kind=FailureKind.SCRIPT, message=CURSED, traceback=f"line\n{CURSED}", hint=CURSED
+            ),
+            **changes,
+        }
+    )
+    job = Job(
+        job_name="sales",
+        path="jobs.d/[bold]sales.yaml",
+        description=f"Sales [/EU] {CURSED}",
+        schedule_time="@daily",
+        data_source=DataSource(source_type=SourceType.FILE, location="a.csv", format=FileType.CSV),
+        timezone="UTC",
+        consumer_emails=("a@example.com",),
+    )
+    preview = Preview(columns=(f"c {CURSED}",), numeric=(False,), rows=((CURSED,),), total_rows=1, total_columns=1)
+    return Report(run=run, job=job, preview=preview)
+
+
+@pytest.mark.parametrize("failure", [True, False])
+def test_a_report_shows_markup_and_escapes_as_text(failure):
+    text = shown(report_panel(make_report() if failure else make_report(state=RunState.SUCCEEDED, failure=None)))
+    assert "Sales [/EU] [/oops] \\x1b[2J\\x9b31m :smile: \\u202e" in text
+    assert "jobs.d/[bold]sales.yaml" in text
+    assert text.count("[/oops]") == 5
+    assert not {"\x1b", "\x9b", "\u202e"} & set(text)
+
+
+def test_lines_of_output_stay_lines():
+    lines = [line.strip(" │") for line in shown(report_panel(make_report())).splitlines()]
+    assert "one" in lines
+    assert any(line.startswith("two [/oops]") for line in lines)
+
+
+def test_the_error_of_a_past_run_is_text():
+    text = shown(run_table([make_report().run], "UTC"))
+    assert "[/oops] \\x1b[2J" in text
+    assert "\x1b" not in text
+
+
+def test_why_a_job_does_not_fire():
+    rows = [
+        ComingFires(job_name="at_rest", timezone="UTC", suspended=True, fires=()),
+        ComingFires(job_name="spent", timezone="UTC", suspended=False, fires=()),
+        ComingFires(job_name="daily", timezone="UTC", suspended=False, fires=(NINE,)),
+    ]
+    lines = {line.split()[0]: line for line in shown(fire_table(rows)).splitlines() if line.strip()}
+    assert "suspended" in lines["at_rest"]
+    assert "never again" in lines["spent"]
+    assert "suspended" not in lines["spent"]
+    assert "2026-01-05 09:00 UTC" in lines["daily"]
+
+
+def test_progress_shows_any_message_and_survives_a_broken_one(monkeypatch):
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, color_system=None, width=100)
+    log = logging.getLogger("tests.progress")
+    monkeypatch.setattr(log, "propagate", False)
+    with console.status("Running") as status:
+        handler = _ShowProgress(status)
+        log.addHandler(handler)
+        try:
+            log.warning("first\nsecond [/oops] \x1b[2J")
+            console.print(status.renderable)
+            log.warning("%d", "no number")
+        finally:
+            log.removeHandler(handler)
+    assert "first second [/oops] \\x1b[2J" in stream.getvalue()
+    # A live display takes standard error in.
+    assert "Logging error" in stream.getvalue()
+
+
+def test_json_holds_nothing_that_a_terminal_obeys(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", stream)
+    print_json({"text": "ü \x1b \x9b \u202e \udc80"})
+    stream.seek(0)
+    assert stream.read() == '{\n  "text": "ü \\u001b \\u009b \\u202e \\udc80"\n}\n'
