@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,18 @@ if TYPE_CHECKING:
 def command(
     ctx: click.Context, *, job: str, no_mail: bool, at: str | None, output: Path | None, as_json: bool
 ) -> None:
-    """Run JOB now, once, and show its result. Exit code 1 when the run fails."""
+    """Run JOB now, once, and show its result. Exit code 1 when the run fails or a mail of it could not be sent."""
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.cli.next_fires import parse_time
+    from runner.core.delivery import DeliveryState
     from runner.core.documents import run_document
     from runner.core.run import RunState
     from runner.logs import configure_logging
     from runner.service.once import RunRequest, run_once, write_result
 
+    # Ended from outside, the run is recorded as cancelled, as after Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     settings, environ = open_settings()
     console = open_console(stderr=True)
     configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not console.is_terminal)
@@ -54,7 +59,14 @@ def command(
         write_result(settings, report, output)
     elif output is not None:
         click.echo(f"no result to write to {output}", err=True)
-    ctx.exit(0 if succeeded else 1)
+    unsent = sum(delivery.state is not DeliveryState.SENT for delivery in report.run.deliveries)
+    if unsent:
+        click.echo(
+            f"{unsent} of {len(report.run.deliveries)} mails could not be sent: the reasons stand above. "
+            "Those that are not dead go out with the next runner start or runner run.",
+            err=True,
+        )
+    ctx.exit(0 if succeeded and not unsent else 1)
 
 
 class _ShowProgress(logging.Handler):

@@ -7,6 +7,11 @@ _RANDOM_BITS = 80
 _DIGITS = 26
 
 
+def is_run_id(text: str) -> bool:
+    """Whether a text has the form of a run identifier."""
+    return len(text) == _DIGITS and set(text) <= set(_ALPHABET)
+
+
 def make_run_id(now: datetime, entropy: int) -> str:
     """A ULID in lower case: 48 bits of milliseconds since 1970, 80 bits of `entropy`.
 

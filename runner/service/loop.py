@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from runner import __version__
 from runner.core.catalog import CatalogChange
 from runner.core.delivery import Delivery, SendResult
+from runner.core.identity import is_run_id
 from runner.core.job import Job
 from runner.core.report import local_time
 from runner.core.run import Run, Trigger
@@ -319,7 +320,8 @@ class Service:
         if not self._settings.runs_dir.is_dir():
             return
         for folder in self._settings.runs_dir.iterdir():
-            if folder.is_dir() and self._store.run(folder.name) is None:
+            # The folder may hold other things than ours, where JOB_STORAGE_PATH names a shared place.
+            if is_run_id(folder.name) and folder.is_dir() and self._store.run(folder.name) is None:
                 try:
                     remove_tree(folder)
                 except OSError as error:

@@ -89,7 +89,7 @@ class StatusServer:
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
             listener = socket.socket(family, kind, protocol)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise _cannot_listen(host, port, error) from error
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -101,11 +101,12 @@ class StatusServer:
         return listener
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> StatusError:
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> StatusError:
+    number, words = (error.errno, error.strerror) if isinstance(error, OSError) else (None, "this is no host name")
+    if isinstance(error, (socket.gaierror, UnicodeError)) or number == errno.EADDRNOTAVAIL:
         hint = "Set STATUS_HOST to a name or an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them."
-    elif error.errno == errno.EADDRINUSE:
+    elif number == errno.EADDRINUSE:
         hint = "Stop the program that listens there, or set STATUS_HOST and STATUS_PORT (0 takes any free port)."
     else:
         hint = "Set another STATUS_HOST or STATUS_PORT (0 takes any free port)."
-    return StatusError(f"The HTTP endpoint cannot listen on {host}:{port}: {error.strerror}", hint=hint)
+    return StatusError(f"The HTTP endpoint cannot listen on {host}:{port}: {words}", hint=hint)

@@ -1,10 +1,12 @@
 """The main job, end to end: a file is committed and a mail arrives; then the file changes while the service runs."""
 
 import contextlib
+import json
 import re
 import signal
 import socket
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -230,6 +232,21 @@ def test_a_single_run_beside_a_service_is_mailed_once_even_over_its_restart(
     assert len(mail_server.mails_to("analyst@example.com")) == 1
 
 
+def test_a_single_run_that_is_ended_from_outside_is_cancelled(repository, spawn, runner):
+    (repository.folder / "input.csv").write_text("a\n1\n")
+    repository.write("once.yaml", ONCE.replace("SECONDS", "60"))
+    single = spawn("run", "once", cwd=repository.folder)
+    deadline = time.monotonic() + 20
+    states = []
+    while states != ["running"] and time.monotonic() < deadline:
+        listed = runner("history", "--json", cwd=repository.folder)
+        states = [run["state"] for run in json.loads(listed.stdout)["runs"]]
+    single.terminate()
+    assert single.wait(20) == 130
+    (run,) = json.loads(runner("history", "--json", cwd=repository.folder).stdout)["runs"]
+    assert (run["state"], run["deliveries"]) == ("cancelled", [])
+
+
 def test_two_single_runs_at_once_are_both_mailed(repository, mail_server, spawn):
     (repository.folder / "input.csv").write_text("a\n1\n")
     repository.write("once.yaml", ONCE.replace("SECONDS", "1"))
@@ -248,9 +265,13 @@ def test_a_mail_that_could_not_be_sent_outlives_a_kill_and_stays_the_same_mail(
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nobody = str(closed.getsockname()[1])
     service = start_service(repository.folder, **{**mail_server.environment, "SMTP_PORT": nobody})
-    runner("run", "once", cwd=repository.folder, env={**mail_server.environment, "SMTP_PORT": nobody})
+    single = runner("run", "once", cwd=repository.folder, env={**mail_server.environment, "SMTP_PORT": nobody})
+    assert single.returncode == 1
+    assert "1 of 1 mails could not be sent" in single.stderr
     (run,) = service.wait_for(
-        lambda: [one for one in service.runs("once") if [mail["state"] for mail in one["deliveries"]] == ["deferred"]],
+        lambda: [
+            one for one in service.runs("once") if [mail["state"] for mail in one["deliveries"]] == ["deferred"]
+        ],
         15,
         "the first attempt",
     )

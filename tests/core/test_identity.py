@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.identity import make_run_id
+from runner.core.identity import is_run_id, make_run_id
 
 moments = st.datetimes(datetime(1970, 1, 1), datetime(2400, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -40,3 +40,9 @@ def test_sorts_by_time_as_text(one, other, entropy, more):
 def test_entropy_beyond_eighty_bits_does_not_touch_the_time():
     moment = datetime(2025, 6, 1, tzinfo=UTC)
     assert make_run_id(moment, 1 << 80) == make_run_id(moment, 0)
+
+
+def test_its_own_form_is_known():
+    made = make_run_id(datetime(2025, 6, 1, tzinfo=UTC), 7)
+    assert is_run_id(made)
+    assert not any(is_run_id(text) for text in ("", made[:-1], made + "0", made.upper(), "backups", "u" * 26))

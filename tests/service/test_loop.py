@@ -191,3 +191,12 @@ def test_a_job_that_is_removed_takes_its_queue_along(any_port, start):
     ended = wait_for(lambda: (found := service.find_run(waiting)).state.finished and found)
     assert ended.state is RunState.CANCELLED
     assert wait_for(lambda: service.find_run(running).state is RunState.SUCCEEDED), "what has begun may end"
+
+
+def test_folders_of_runs_that_are_forgotten_go_and_no_others(any_port, start):
+    for name in ("01k9m" + "0" * 21, "my-own-folder", "0" * 25):
+        (any_port.runs_dir / name).mkdir(parents=True)
+        (any_port.runs_dir / name / "a.txt").write_text("x")
+    start(any_port)
+    wait_for(lambda: not (any_port.runs_dir / ("01k9m" + "0" * 21)).exists())
+    assert {path.name for path in any_port.runs_dir.iterdir()} == {"my-own-folder", "0" * 25}
