@@ -3,9 +3,13 @@
 import csv
 import io
 import json
+import shutil
 from email import message_from_bytes, policy
+from pathlib import Path
 
 import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 JOB = """\
 job_name: totals
@@ -122,6 +126,19 @@ def test_init_makes_a_repository_that_validates_and_runs(tmp_path, runner):
     again = runner("init", "reports", cwd=tmp_path)
     assert "kept" in again.stdout
     assert (folder / "jobs.d" / "example.yaml").read_text() == "mine\n"
+
+
+def test_the_jobs_of_this_repository_are_valid_and_only_the_one_with_an_example_address_is_suspended(
+    tmp_path, runner
+):
+    shutil.copytree(REPOSITORY / "jobs.d", tmp_path / "jobs.d")
+    assert runner("validate", "--strict", cwd=tmp_path).returncode == 0
+    jobs = json.loads(runner("list", "--json", cwd=tmp_path).stdout)["jobs"]
+    assert len(jobs) == 5
+    assert [job["job_name"] for job in jobs if job["suspended"]] == ["sales_by_category"]
+    done = runner("run", "large_orders", "--no-mail", "--output", "out.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.csv").read_text().startswith("region,category,orders,amount\n")
 
 
 def test_demo_runs_every_job_and_names_its_mails(tmp_path, runner):
