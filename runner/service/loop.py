@@ -11,16 +11,15 @@ from queue import Empty, SimpleQueue
 from runner import __version__
 from runner.core.catalog import CatalogChange
 from runner.core.delivery import Delivery, SendResult
-from runner.core.identity import is_run_id
 from runner.core.job import Job
 from runner.core.report import local_time
 from runner.core.run import Run, Trigger
 from runner.delivery.outbox import Outbox
 from runner.errors import RunnerError, StoreError, UsageError
-from runner.execution.executors import remove_tree
 from runner.logs import run_context
 from runner.service.folder import CatalogKeeper
 from runner.service.overview import Overview
+from runner.service.run_folders import sweep
 from runner.service.schedule import Scheduler
 from runner.service.wiring import Works, build_works, open_transport, utc_now
 from runner.settings import Settings
@@ -313,19 +312,7 @@ class Service:
         removed = self._store.remove_old(now - timedelta(days=self._settings.run_retention_days))
         if removed:
             log.info("Removed %d runs older than %d days", len(removed), self._settings.run_retention_days)
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Remove the folders of runs that are no longer on record, also those that an earlier try left."""
-        if not self._settings.runs_dir.is_dir():
-            return
-        for folder in self._settings.runs_dir.iterdir():
-            # The folder may hold other things than ours, where JOB_STORAGE_PATH names a shared place.
-            if is_run_id(folder.name) and folder.is_dir() and self._store.run(folder.name) is None:
-                try:
-                    remove_tree(folder)
-                except OSError as error:
-                    log.warning("%s cannot be removed: %s", folder, error)
+        sweep(self._settings.runs_dir, lambda run_id: self._store.run(run_id) is not None)
 
     def _run_changed(self, run: Run) -> None:
         if not run.state.finished:

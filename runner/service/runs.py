@@ -15,17 +15,15 @@ from runner.core.policy import Mailing, decide_mailing
 from runner.core.report import Report, count_words, duration_words
 from runner.core.run import FailureKind, Fire, Preview, Run, RunFailure, RunOrder, RunOutcome, RunState, Trigger
 from runner.delivery.compose import compose
-from runner.errors import ExecutionError, StoreError
+from runner.errors import StoreError
 from runner.execution.executors import Executor, remove_tree
-from runner.execution.results import RESULT_FILE, read_result
+from runner.execution.results import RESULT_FILE
 from runner.logs import run_context
+from runner.service.run_folders import read_outcome, tidy
 from runner.settings import Settings
 from runner.store.store import Store
 
 log = logging.getLogger(__name__)
-
-# A larger result is not read into the service: no compression makes a mail of it. It stays in the run's folder.
-LARGEST_READ = 64 << 20
 
 
 class RunDesk:
@@ -284,7 +282,7 @@ class RunDesk:
             log.info("Handed back: run %s starts again with the service", run.run_id)
             self._close(run.run_id)
             return
-        outcome, result = _read(Path(order.run_dir), outcome)
+        outcome, result = read_outcome(Path(order.run_dir), outcome)
         run = replace(
             run,
             state=outcome.state,
@@ -305,10 +303,7 @@ class RunDesk:
         self._finished += 1
         if self.keep_reports:
             self.reports[run.run_id] = replace(report, run=run)
-        try:
-            _tidy(Path(order.run_dir))
-        except OSError as error:
-            log.warning("The folder of run %s cannot be tidied: %s", run.run_id, error)
+        tidy(Path(order.run_dir))
         self._close(run.run_id)
         self._on_change(run)
 
@@ -354,27 +349,3 @@ class RunDesk:
             count_words(run.rows_out),
             len(run.deliveries),
         )
-
-
-def _read(run_dir: Path, outcome: RunOutcome) -> tuple[RunOutcome, bytes | None]:
-    """The bytes of the result, None where there is none or too many; one that cannot be read is a failure."""
-    if outcome.result_file is None or outcome.result_bytes > LARGEST_READ:
-        return outcome, None
-    try:
-        return outcome, read_result(run_dir, max_bytes=LARGEST_READ)
-    except ExecutionError as error:
-        failure = RunFailure(kind=FailureKind.RESULT, message=error.message, hint=error.hint)
-        return replace(outcome, state=RunState.FAILED, failure=failure, result_file=None), None
-
-
-def _tidy(run_dir: Path) -> None:
-    """Leave only the result in a run's folder: the input may be large, and a script may have left anything."""
-    if not run_dir.is_dir():
-        return
-    for entry in run_dir.iterdir():
-        if entry.name == RESULT_FILE and not entry.is_symlink() and entry.is_file():
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            remove_tree(entry)
-        else:
-            entry.unlink()

@@ -64,7 +64,10 @@ def test_stop_frees_the_port_and_the_thread(make_server):
 
 
 def test_stop_before_start_does_nothing(make_server):
-    make_server().stop(1.0)
+    server = make_server()
+    server.stop(1.0)
+    server.start()
+    assert requests.get(f"{server.url}/healthz", timeout=5).status_code == 200
 
 
 def test_stop_lets_a_request_finish(make_server, source):
