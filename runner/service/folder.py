@@ -45,22 +45,27 @@ class CatalogKeeper:
         self._watcher = FolderWatcher(settings.jobs_dir, on_hint)
         self._rescan = RescanClock()
         self._monotonic = monotonic
-        self._gone = False
+        self._gone: FolderGoneError | None = None
         self.catalog = Catalog()
 
     @property
     def folder_gone(self) -> bool:
         """True while the folder itself cannot be found: everything is kept as it was."""
-        return self._gone
+        return self._gone is not None
 
     def start(self, remembered: Mapping[str, Job]) -> None:
         """Watch, and load for the first time, going on from the jobs (path → job) that an earlier service left.
 
         A folder that is gone, mounted late say, leaves those in force.
+
+        Raises:
+            FolderGoneError: there is no folder, and no job to go on with.
         """
         self.catalog = restore(remembered)
         self._watcher.start(self._monotonic())
         change = self.rescan()
+        if self._gone is not None and not remembered:
+            raise self._gone
         if any(entry.sync is SyncState.REMOVED_PENDING for entry in self.catalog.entries):
             # Looked at twice before anything runs, so that a job removed while no service ran does not run again.
             time.sleep(QUIET_SECONDS)
@@ -95,16 +100,16 @@ class CatalogKeeper:
         try:
             files = self._folder.scan()
         except FolderGoneError as error:
-            if not self._gone:
-                log.error("%s; every job keeps running as it was", error.message)
-            self._gone = True
+            if not self._gone and (self.catalog.jobs or self.catalog.generation):
+                log.error("%s; every job keeps running as it was. %s", error.message, error.hint)
+            self._gone = error
             self._rescan.done(started)
             return CatalogChange()
         finally:
             self._queries.close()
         if self._gone:
             log.info("The folder %s is back", self._jobs_dir)
-            self._gone = False
+            self._gone = None
         self.catalog, change = advance(self.catalog, files)
         self._rescan.done(started)
         if any(entry.sync is SyncState.REMOVED_PENDING for entry in self.catalog.entries):

@@ -186,6 +186,13 @@ def test_a_second_service_refuses_to_start(repository, start_service, runner):
     assert service.get("/healthz")
 
 
+def test_a_start_where_there_is_no_folder_of_jobs_says_what_to_do(tmp_path, runner):
+    done = runner("start", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "jobs.d cannot be listed" in done.stderr
+    assert "set JOBS_DIR" in done.stderr
+
+
 def test_hup_reloads_at_once(repository, start_service):
     service = start_service(repository.folder)
     service.process.send_signal(signal.SIGHUP)
