@@ -30,10 +30,6 @@ class UsageError(RunnerError):
     exit_code = 2
 
 
-class GitError(RunnerError):
-    """git is missing, or did not answer."""
-
-
 class StoreError(RunnerError):
     """The run history cannot be opened, read or written."""
 

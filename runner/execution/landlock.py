@@ -38,14 +38,6 @@ _WRITE = (
 _ON_A_FILE = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 
 
-def abi() -> int:
-    """The version of Landlock that the kernel speaks; 0 where it has none, or has it switched off."""
-    try:
-        return call("landlock_create_ruleset", None, 0, _VERSION)
-    except OSError:
-        return 0
-
-
 class Ruleset:
     """A set of rules that is put together first and enforced once.
 

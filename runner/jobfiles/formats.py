@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from runner.core.diagnostic import Diagnostic, Severity
 
-FORMATS = ("auto", "text", "json", "github")
 _WIDEST = 160
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33"}
 

@@ -294,3 +294,26 @@ def test_the_log_tells_of_a_step(bench, caplog):
         "Starting script step",
         "Step finished: 3 rows in, 1 rows out",
     ]
+
+
+def test_a_failed_fork_ends_no_other_run(bench, monkeypatch):
+    from runner.execution import zygote as module
+
+    pid = bench.zygote.pid
+    take = module._Process.ask_for_child
+    refused = threading.Event()
+
+    def no_room_once(process):
+        if not refused.is_set():
+            refused.set()
+            raise module._NoChildError("no child could be forked: Resource temporarily unavailable")
+        return take(process)
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(bench.run, "import time\ntime.sleep(1.5)\nresult = data")
+        time.sleep(0.5)
+        monkeypatch.setattr(module._Process, "ask_for_child", no_room_once)
+        assert bench.run("result = data").failure is None, "it is tried again"
+        assert refused.is_set()
+        assert other.result(20).failure is None, "the one at work goes on"
+    assert bench.zygote.pid == pid
