@@ -34,6 +34,10 @@ class CheckedFile:
     job_name_column: int = 1
     diagnostics: tuple[Diagnostic, ...] = ()
 
+    def name_place(self, job_name: str) -> "NamePlace":
+        """Where the name stands."""
+        return NamePlace(job_name, self.path, self.job_name_line, self.job_name_column)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CatalogEntry:
@@ -74,6 +78,30 @@ class CatalogChange:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class NamePlace:
+    """Where a job's name stands: the file, line and column from 1."""
+
+    job_name: str
+    path: str
+    line: int = 1
+    column: int = 1
+
+
+def name_clash(place: NamePlace, other: NamePlace) -> Diagnostic:
+    """The finding for a name that another file has as well."""
+    return Diagnostic(
+        path=place.path,
+        line=place.line,
+        column=place.column,
+        end_line=place.line,
+        end_column=place.column + len(place.job_name),
+        rule="duplicate-job-name",
+        message=f"job_name {place.job_name!r} is taken by {other.path}:{other.line}",
+        hint="Give one of the two jobs another name: run history and mails are told apart by it.",
+    )
+
+
 def find_duplicates(
     files: Iterable[CheckedFile], in_force: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[CheckedFile, ...]:
@@ -107,16 +135,7 @@ def _without_clash(
         (place for place in group if place.path == holder),
         next(place for place in group if place is not file),
     )
-    finding = Diagnostic(
-        path=file.path,
-        line=file.job_name_line,
-        column=file.job_name_column,
-        end_line=file.job_name_line,
-        end_column=file.job_name_column + len(name),
-        rule="duplicate-job-name",
-        message=f"job_name {name!r} is taken by {other.path}:{other.job_name_line}",
-        hint="Give one of the two jobs another name: run history and mails are told apart by it.",
-    )
+    finding = name_clash(file.name_place(name), other.name_place(name))
     return replace(file, job=None, diagnostics=sort_diagnostics((*file.diagnostics, finding)))
 
 

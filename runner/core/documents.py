@@ -10,6 +10,10 @@ from typing import Any
 from runner.core.catalog import CatalogEntry
 from runner.core.delivery import Delivery
 from runner.core.diagnostic import Diagnostic, Severity
+from runner.core.effective import EffectiveValue
+from runner.core.job import Job
+from runner.core.plan import Comparison, InvalidFile, JobChange, RecipientChange, Side
+from runner.core.plan_values import KeyChange, Value
 from runner.core.run import Run
 
 Document = dict[str, Any]
@@ -47,6 +51,26 @@ def validation_document(files: int, diagnostics: Iterable[Diagnostic]) -> Docume
         "errors": errors,
         "warnings": len(found) - errors,
         "diagnostics": [diagnostic_document(one) for one in found],
+    }
+
+
+def effective_document(job: Job, values: Iterable[EffectiveValue]) -> Document:
+    """The answer of `show --json`."""
+    return {
+        "job_name": job.job_name,
+        "path": job.path,
+        "digest": job.digest,
+        "revision": job.revision or None,
+        "values": [
+            {
+                "key": value.name,
+                "value": value.value,
+                "origin": str(value.origin),
+                "source": value.source or None,
+                "line": value.line,
+            }
+            for value in values
+        ],
     }
 
 
@@ -142,3 +166,79 @@ def job_document(
 def fires_document(job_name: str, timezone: str, fires: Iterable[datetime]) -> Document:
     """One job's coming fires, as `next --json` lists them."""
     return {"job_name": job_name, "timezone": timezone, "fires": [utc_text(fire) for fire in fires]}
+
+
+def plan_document(comparison: Comparison) -> Document:
+    """The answer of `plan --format json`. Literal credentials are masked in it."""
+    plan = comparison.plan
+    return {
+        "base": _side_document(comparison.base),
+        "head": _side_document(comparison.head),
+        "notes": list(comparison.notes),
+        "changed": plan.changed,
+        "jobs": [_job_change_document(change) for change in plan.jobs],
+        "invalid": [_invalid_document(file) for file in plan.invalid],
+        "warnings": [diagnostic_document(found) for found in plan.warnings],
+        "recipients_gained": [_recipient_document(change) for change in plan.recipients_gained],
+        "recipients_lost": [_recipient_document(change) for change in plan.recipients_lost],
+    }
+
+
+def _side_document(side: Side) -> Document:
+    return {
+        "name": side.name,
+        "commit": side.commit,
+        "merge_base": side.merge_base,
+        "working_tree": side.working_tree,
+    }
+
+
+def _job_change_document(change: JobChange) -> Document:
+    before, after, fires = change.before, change.after, change.fires
+    return {
+        "job_name": change.job.job_name,
+        "path": change.job.path,
+        "actions": [str(action) for action in change.actions],
+        "suspended": change.job.suspend,
+        "timezone": change.job.timezone,
+        "job_name_before": before.job_name if before else None,
+        "path_before": before.path if before else None,
+        "digest_before": before.digest if before else None,
+        "digest_after": after.digest if after else None,
+        "keys": [_key_document(key) for key in change.keys],
+        "fires_before": [utc_text(fire) for fire in fires.before] if fires else None,
+        "fires_after": [utc_text(fire) for fire in fires.after] if fires else None,
+        "recipients_gained": list(change.recipients_gained),
+        "recipients_lost": list(change.recipients_lost),
+    }
+
+
+def _key_document(change: KeyChange) -> Document:
+    return {
+        "key": change.key,
+        "before": _plain(change.before),
+        "after": _plain(change.after),
+        "masked": change.masked,
+        "diff": "\n".join(change.diff) or None,
+        "from_before": change.before_origin or None,
+        "from_after": change.after_origin or None,
+    }
+
+
+def _plain(value: Value) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _invalid_document(file: InvalidFile) -> Document:
+    return {
+        "path": file.path,
+        "job_name": file.job_name,
+        "state": str(file.state),
+        "changed": file.changed,
+        "job_kept": file.kept.job_name if file.kept else None,
+        "diagnostics": [diagnostic_document(found) for found in file.diagnostics],
+    }
+
+
+def _recipient_document(change: RecipientChange) -> Document:
+    return {"address": change.address, "jobs": list(change.job_names)}

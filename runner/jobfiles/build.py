@@ -21,7 +21,9 @@ from runner.core.job import (
     Step,
     StepKind,
 )
-from runner.jobfiles.parse import Document
+from runner.core.job_policy import JobPolicy
+from runner.jobfiles.document import Document
+from runner.jobfiles.layers import Layers
 from runner.jobfiles.read import JobFile
 
 DEFAULT_MAX_BYTES = 1 << 30
@@ -30,6 +32,7 @@ _STEPS = (("processing_script", StepKind.SCRIPT), ("processing_query", StepKind.
 
 def build_job(
     document: Document,
+    layers: Layers,
     *,
     path: str,
     digest: str,
@@ -37,8 +40,11 @@ def build_job(
     step_file: JobFile | None,
     defaults: JobDefaults,
 ) -> Job:
-    """The job of a document that has been found free of errors. `step_file` is the script or query it names."""
-    data: Mapping[str, Any] = document.data
+    """The job of a document that has been found free of errors, with the defaults of the folders around it.
+
+    `step_file` is the script or query it names.
+    """
+    data = layers.merged(document.data)
     return Job(
         job_name=data["job_name"],
         schedule_time=data["schedule_time"],
@@ -50,8 +56,8 @@ def build_job(
         owner=data.get("owner"),
         tags=tuple(data.get("tags", ())),
         suspend=data.get("suspend", False),
-        timeout_seconds=float(data.get("timeout_seconds", defaults.timeout_seconds)),
-        resources=_resources(data.get("resources", {})),
+        timeout_seconds=_timeout(data, defaults, layers.policy),
+        resources=_resources(data.get("resources", {}), layers.policy),
         on_missed=OnMissed(data.get("on_missed", OnMissed.RUN_ONCE)),
         starting_deadline_seconds=_whole(data.get("starting_deadline_seconds")),
         concurrency_policy=ConcurrencyPolicy(data.get("concurrency_policy", ConcurrencyPolicy.FORBID)),
@@ -118,11 +124,18 @@ def _step(document: Document, path: str, step_file: JobFile | None) -> Step:
     return Step()
 
 
-def _resources(data: Mapping[str, Any]) -> Resources:
+def _timeout(data: Mapping[str, Any], defaults: JobDefaults, policy: JobPolicy) -> float:
+    """What the job says; else the setting, as far as the policy lets it."""
+    most = policy.max_timeout_seconds
+    usual = defaults.timeout_seconds if most is None else min(defaults.timeout_seconds, most)
+    return float(data.get("timeout_seconds", usual))
+
+
+def _resources(data: Mapping[str, Any], policy: JobPolicy) -> Resources:
     default = Resources()
-    return Resources(
-        memory_mb=int(data.get("memory_mb", default.memory_mb)), cpu_seconds=_whole(data.get("cpu_seconds"))
-    )
+    most = policy.max_memory_mb
+    usual = default.memory_mb if most is None else min(default.memory_mb, most)
+    return Resources(memory_mb=int(data.get("memory_mb", usual)), cpu_seconds=_whole(data.get("cpu_seconds")))
 
 
 def _delivery(data: Mapping[str, Any]) -> DeliveryOptions:

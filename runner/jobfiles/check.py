@@ -2,113 +2,141 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path as FilePath
+from dataclasses import dataclass
 
 from runner.core.catalog import CheckedFile
-from runner.core.diagnostic import Diagnostic, has_errors, sort_diagnostics
-from runner.core.job import Job, JobDefaults
+from runner.core.diagnostic import Diagnostic, sort_diagnostics
+from runner.core.job import Job
 from runner.jobfiles.build import build_job
-from runner.jobfiles.inspection import Dependency, Inspection
+from runner.jobfiles.common_form import place_of_value, read_common_form
+from runner.jobfiles.document import Document
+from runner.jobfiles.inspection import CheckContext, Inspection
 from runner.jobfiles.lint import lint
-from runner.jobfiles.lint_query import find_query_fault
-from runner.jobfiles.lint_script import FindFault
-from runner.jobfiles.parse import Document, parse
-from runner.jobfiles.read import JobFile, ReadFault
-from runner.jobfiles.schema import schema_findings
+from runner.jobfiles.parse import parse
+from runner.jobfiles.read import JobFile
+from runner.jobfiles.schema import JOB_SCHEMA
+from runner.jobfiles.verdict import Verdict
 
 JOB_NAME = ("job_name",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Check:
-    """A checked file, what else was looked at for it, and the texts its findings point into, by path."""
+class Inspected:
+    """A verdict with what it was reached from; no document where the check itself failed."""
 
-    file: CheckedFile
-    dependencies: tuple[Dependency, ...] = ()
-    texts: Mapping[str, str] = field(default_factory=dict)
+    verdict: Verdict
+    document: Document | None = None
+    step_file: JobFile | None = None
 
 
-def check_file(
-    job_file: JobFile,
-    *,
-    project_dir: FilePath,
-    defaults: JobDefaults,
-    revision: str = "",
-    query_fault: FindFault = find_query_fault,
-) -> Check:
-    """Check one file. Never raises: what goes wrong in here is a finding `internal-error`.
-
-    The digest is the SHA-256 of the file; where the file names a script or query file, the SHA-256 of both
-    digests in hex, one after the other.
-    """
+def inspect_file(job_file: JobFile, context: CheckContext) -> Inspected:
+    """Look at one file. Never raises: what goes wrong in here is a finding `internal-error`."""
     try:
-        return _check(job_file, project_dir, defaults, revision, query_fault)
+        return _inspect(job_file, context)
     except Exception as error:  # noqa: BLE001 - the other files are to be checked all the same
-        finding = Diagnostic(
-            path=job_file.path,
-            rule="internal-error",
-            message=f"checking this file failed: {type(error).__name__}: {error}",
-            hint="This is a fault of runner: please report it with the file.",
-        )
-        return Check(
-            file=CheckedFile(path=job_file.path, digest=job_file.digest, job=None, diagnostics=(finding,)),
-            texts={job_file.path: job_file.text},
-        )
+        return Inspected(verdict=_internal_error(job_file, error))
 
 
-def failed_check(path: str, fault: ReadFault) -> Check:
-    """The check of a file that could not be read."""
-    return Check(file=CheckedFile(path=path, digest=fault.digest, job=None, diagnostics=(fault.finding,)))
+def judge_file(job_file: JobFile, context: CheckContext) -> Verdict:
+    """The verdict alone, as `inspect_file` reaches it; sooner of a good file in the common form, for nobody asks for
+    its places. Never raises."""
+    try:
+        return _good_verdict(job_file, context) or _inspect(job_file, context).verdict
+    except Exception as error:  # noqa: BLE001 - as above
+        return _internal_error(job_file, error)
 
 
-def _check(
-    job_file: JobFile, project_dir: FilePath, defaults: JobDefaults, revision: str, query_fault: FindFault
-) -> Check:
-    document, findings = parse(job_file.path, job_file.text)
-    inspection = Inspection(
-        path=job_file.path, document=document, project_dir=project_dir, query_fault=query_fault
-    )
-    if document.complete:
-        inspection.findings.extend(schema_findings(job_file.path, document))
-        lint(inspection)
-    diagnostics = sort_diagnostics((*findings, *inspection.findings))
-    step_file = inspection.step_file
-    digest = _digest(job_file, step_file)
+def build_checked(inspected: Inspected, context: CheckContext, *, revision: str = "") -> CheckedFile:
+    """The checked file of a verdict: with its job, where the verdict is good."""
+    verdict, document = inspected.verdict, inspected.document
     job: Job | None = None
-    if document.complete and not has_errors(diagnostics):
+    if document is not None and verdict.good:
         job = build_job(
             document,
-            path=job_file.path,
-            digest=digest,
+            context.layers,
+            path=verdict.path,
+            digest=verdict.digest,
             revision=revision,
-            step_file=step_file,
-            defaults=defaults,
+            step_file=inspected.step_file,
+            defaults=context.defaults,
         )
-    texts = {job_file.path: job_file.text}
-    if step_file is not None:
-        texts[step_file.path] = step_file.text
-    return Check(
-        file=_checked(job_file.path, digest, job, document, diagnostics),
-        dependencies=tuple(inspection.dependencies),
-        texts=texts,
+    return CheckedFile(
+        path=verdict.path,
+        digest=verdict.digest,
+        job=job,
+        job_name=verdict.job_name,
+        job_name_line=verdict.line,
+        job_name_column=verdict.column,
+        diagnostics=verdict.diagnostics,
     )
 
 
-def _checked(
-    path: str, digest: str, job: Job | None, document: Document, diagnostics: tuple[Diagnostic, ...]
-) -> CheckedFile:
+def check_file(job_file: JobFile, context: CheckContext, *, revision: str = "") -> CheckedFile:
+    """Check one file and make its job. Never raises."""
+    return build_checked(inspect_file(job_file, context), context, revision=revision)
+
+
+def _good_verdict(job_file: JobFile, context: CheckContext) -> Verdict | None:
+    """The verdict on a file in the common form with nothing to say about it; None of any other."""
+    data = read_common_form(job_file.text)
+    if data is None or context.layers.diagnostics or not JOB_SCHEMA.fits(data):
+        return None
+    inspection = Inspection(path=job_file.path, document=Document(text=job_file.text, data=data), context=context)
+    lint(inspection)
+    if inspection.findings:
+        return None
+    line, column = place_of_value(job_file.text, JOB_NAME[0])
+    return Verdict(
+        path=job_file.path,
+        digest=_digest(job_file, inspection.step_file),
+        job_name=data[JOB_NAME[0]],
+        line=line,
+        column=column,
+        dependencies=tuple(inspection.dependencies),
+    )
+
+
+def _internal_error(job_file: JobFile, error: Exception) -> Verdict:
+    finding = Diagnostic(
+        path=job_file.path,
+        rule="internal-error",
+        message=f"checking this file failed: {type(error).__name__}: {error}",
+        hint="This is a fault of runner: please report it with the file.",
+    )
+    return Verdict(
+        path=job_file.path,
+        digest=job_file.digest,
+        diagnostics=(finding,),
+        texts={job_file.path: job_file.text},
+    )
+
+
+def _inspect(job_file: JobFile, context: CheckContext) -> Inspected:
+    document, findings = parse(job_file.path, job_file.text)
+    inspection = Inspection(path=job_file.path, document=document, context=context)
+    if document.complete:
+        inspection.findings.extend(JOB_SCHEMA.findings(job_file.path, document))
+        lint(inspection)
+    # What is wrong with the files around it is wrong with the job: it has no known form without them.
+    diagnostics = sort_diagnostics((*findings, *inspection.findings, *context.layers.diagnostics))
+    step_file = inspection.step_file
     name = document.value(JOB_NAME)
     span = document.span(JOB_NAME)
-    return CheckedFile(
-        path=path,
-        digest=digest,
-        job=job,
-        job_name=name if isinstance(name, str) else None,
-        job_name_line=span.line,
-        job_name_column=span.column,
+    verdict = Verdict(
+        path=job_file.path,
+        digest=_digest(job_file, step_file),
         diagnostics=diagnostics,
+        job_name=name if isinstance(name, str) else None,
+        line=span.line,
+        column=span.column,
+        texts=_texts(job_file, step_file) if diagnostics else {},
+        dependencies=tuple(inspection.dependencies),
     )
+    return Inspected(verdict=verdict, document=document, step_file=step_file)
+
+
+def _texts(*files: JobFile | None) -> Mapping[str, str]:
+    return {file.path: file.text for file in files if file is not None}
 
 
 def _digest(job_file: JobFile, step_file: JobFile | None) -> str:

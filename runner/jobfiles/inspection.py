@@ -1,61 +1,60 @@
-"""What the checks of meaning share: the document, the project folder, and the findings so far."""
+"""What the checks of meaning share: the document, the layers around it, the project's files, and the findings."""
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
+from datetime import datetime
+from typing import Any
 
 from runner.core.diagnostic import Diagnostic, Severity
-from runner.jobfiles.lint_query import find_query_fault
-from runner.jobfiles.lint_script import FindFault
-from runner.jobfiles.parse import Document, Path, Span
-from runner.jobfiles.read import FileKey, JobFile, ReadFault, file_key, read_job_file
+from runner.core.job import JobDefaults
+from runner.jobfiles.document import Document, Path, Span
+from runner.jobfiles.files import FileSource
+from runner.jobfiles.layers import NO_LAYERS, Layers
+from runner.jobfiles.lint_query import find_query_faults
+from runner.jobfiles.read import JobFile, ReadFault
+from runner.jobfiles.step_fault import FindFault
+from runner.jobfiles.verdict import Dependency
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Dependency:
-    """A file that a check looked at beside the job file.
+class CheckContext:
+    """What a check is made with, beside the file itself.
 
-    `key` is its state then, None where it was not there. Of a data file only its being there counts: `by_content`
-    is False and `key` holds zeros.
+    `now` is aware: what comes in the next months is looked for from there. `prefix` stands before a location in
+    the project when it is shown; ends in `/`, or is empty. `query_fault` is how a query is looked at: in this
+    process, or in one of its own.
     """
 
-    file: str
-    key: FileKey | None
-    by_content: bool
-
-    def is_current(self) -> bool:
-        """True while the file is as it was."""
-        return probe(self.file, by_content=self.by_content) == self.key
-
-
-def probe(file: str, *, by_content: bool) -> FileKey | None:
-    """The state of a file, None where there is none."""
-    try:
-        status = os.stat(file)  # noqa: PTH116 - called for every job at every scan: Path costs as much as the call
-    except (OSError, ValueError):
-        return None
-    return file_key(status) if by_content else (0, 0, 0, 0)
+    files: FileSource
+    defaults: JobDefaults
+    now: datetime
+    layers: Layers = NO_LAYERS
+    prefix: str = ""
+    query_fault: FindFault = find_query_faults
 
 
 @dataclass(kw_only=True, slots=True)
 class Inspection:
-    """One job file under inspection. Checks read texts from it and report into `findings`.
-
-    `query_fault` is how a query is looked at: in this process, or in one of its own.
-    """
+    """One job file under inspection. Checks read from it and report into `findings`."""
 
     path: str
     document: Document
-    project_dir: FilePath
+    context: CheckContext
     findings: list[Diagnostic] = field(default_factory=list)
     dependencies: list[Dependency] = field(default_factory=list)
     step_file: JobFile | None = None
-    query_fault: FindFault = find_query_fault
 
     def text(self, *path: str | int) -> str | None:
         """The text at a path; None where there is none, or one that has been refused already."""
         value = self.document.value(path)
         return value if isinstance(value, str) and path not in self.document.faulty else None
+
+    def effective(self, *path: str | int) -> Any:
+        """The value at a path with the defaults of the folders below it; None where nothing gives one."""
+        value = self.document.value(path)
+        if value is not None:
+            return value
+        given = self.context.layers.default(path)
+        return None if given is None else given[0]
 
     def report(
         self,
@@ -67,26 +66,29 @@ class Inspection:
         span: Span | None = None,
         severity: Severity = Severity.ERROR,
     ) -> None:
-        """A finding at the value of a path, or at a more precise place."""
-        place = span or self.document.span(path)
-        self.findings.append(
-            Diagnostic(path=self.path, **place._asdict(), severity=severity, rule=rule, message=message, hint=hint)
-        )
+        """A finding at the value of a path, or at a more precise place.
 
-    def resolve(self, location: str) -> FilePath:
-        """Where a location stands in the file system: relative ones are those of the project folder."""
-        return self.project_dir / location
+        Where the file leaves the path to a `_defaults.yaml`, the finding is there.
+        """
+        shown, document = self.path, self.document
+        given = None if document.value(path) is not None else self.context.layers.default(path)
+        if given is not None:
+            shown, document = given[1].path, given[1].document
+        place = span or document.span(path)
+        self.findings.append(
+            Diagnostic(path=shown, **place._asdict(), severity=severity, rule=rule, message=message, hint=hint)
+        )
 
     def exists(self, location: str) -> bool:
         """Whether a data file is there; remembered, so that its coming or going is noticed."""
-        file = os.fspath(self.resolve(location))
-        key = probe(file, by_content=False)
-        self.dependencies.append(Dependency(file=file, key=key, by_content=False))
+        key = self.context.files.probe(location, by_content=False)
+        self.dependencies.append(Dependency(location=location, key=key, by_content=False))
         return key is not None
 
     def read(self, location: str) -> JobFile | ReadFault:
         """A step's file; remembered, so that a change of it is noticed."""
-        file = os.fspath(self.resolve(location))
         # Asked for before it is read: a change in between is seen by the next scan.
-        self.dependencies.append(Dependency(file=file, key=probe(file, by_content=True), by_content=True))
-        return read_job_file(file, location)
+        key = self.context.files.probe(location, by_content=True)
+        answer = self.context.files.read(location, self.context.prefix + location)
+        self.dependencies.append(Dependency(location=location, key=key, by_content=True, digest=answer.digest))
+        return answer

@@ -17,8 +17,7 @@ _OBVIOUS = re.compile(
 
 
 def check_people(inspection: Inspection) -> None:
-    """Rules `bad-address` and `duplicate-address`."""
-    _check_address(inspection, ("owner",))
+    """Rules `bad-address` and `duplicate-address`, of the recipients."""
     listed = inspection.document.value((CONSUMERS,))
     if not isinstance(listed, list):
         return
@@ -38,6 +37,11 @@ def check_people(inspection: Inspection) -> None:
                 "Remove one: each address gets one mail.",
             )
         seen.setdefault(same, index)
+
+
+def check_owner(inspection: Inspection) -> None:
+    """Rule `bad-address`, of the owner."""
+    _check_address(inspection, ("owner",))
 
 
 def _check_address(inspection: Inspection, path: Path) -> None:

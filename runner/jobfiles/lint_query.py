@@ -4,28 +4,68 @@ DuckDB is imported when there is a query to look at, and never by a folder witho
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from runner.core.references import ReferenceKind, ReferenceSyntaxError, find_references
-from runner.jobfiles.lint_script import StepFault
+from runner.jobfiles.query_tables import find_table_faults
+from runner.jobfiles.step_fault import StepFault, characters, fault_between
 
+_ONE_TABLE = ("data",)
+_REFERENCE_HINT = "Write ${run:scheduled_date}, without quotes around it."
+_OPENED = re.compile(r"\$\{[^{}]*\}?")
+# Of the commonest form of a query: a text; what names a part of it; FROM with one name, and nothing beside it.
+_TEXT = re.compile(r"'[^']*'")
+_PART = re.compile(r"(?i)\b([a-z_]\w*)\s+AS\s+\(")
+_FROM = re.compile(r"\bfrom\b")
+_FROM_ONE = re.compile(
+    r"(?i)\bFROM\s+([a-z_]\w*)\s*"
+    r"(?:\Z|;|\)|\b(?:WHERE|GROUP|ORDER|HAVING|LIMIT|QUALIFY|SELECT|UNION|EXCEPT|INTERSECT)\b)"
+)
+# Another form: other words after which a table can stand, other quotes, comments, functions that hide a table.
+_OTHER_FORM = re.compile(
+    r"(?i)\b(?:join|table|pivot\w*|unpivot|summarize|desc(?!\s*(?:[,;)]|nulls|limit|\Z))|describe|show|query\w*|using"
+    r"|window|lateral|recursive|positional)\b|[\"\\]|--|/\*|\$\$"
+)
 _PLACE = re.compile(r"\n\nLINE (?P<line>[0-9]+): (?P<excerpt>[^\n]*)\n(?P<indent> *)\^(?P<rest>\^*)")
 
 
-def find_query_fault(text: str) -> StepFault | None:
-    """Why a query cannot work: it does not parse, or is not one statement that answers with rows."""
-    prepared = _prepare(text)
-    if isinstance(prepared, StepFault):
-        return prepared
+def find_query_faults(text: str, tables: tuple[str, ...]) -> tuple[StepFault, ...]:
+    """Why a query cannot work: rules `query-syntax`, `query-not-select`, `query-unknown-table`,
+    `query-reads-outside` and `bad-reference`.
+
+    Args:
+        tables: the names of the job's sources.
+    """
+    faults = _reference_faults(text)
+    return faults or _faults(text, tables)
+
+
+@lru_cache(maxsize=4096)
+def _faults(text: str, tables: tuple[str, ...]) -> tuple[StepFault, ...]:
     import duckdb
 
+    query = _with_parameters(text)
     try:
-        statements = _parser().extract_statements(prepared)
+        statements = _parser().extract_statements(query)
     except duckdb.Error as error:
-        return _syntax_fault(text, str(error))
+        return (_syntax_fault(text, str(error)),)
     except (ValueError, RecursionError) as error:
-        return StepFault(rule="query-syntax", message=f"SQL: {error}")
+        return (StepFault(rule="query-syntax", message=f"SQL: {error}"),)
+    fault = _statement_fault(statements)
+    if fault is not None:
+        return (fault,)
+    faults = tuple(_quoted_references(text, query))
+    if not faults and tables == _ONE_TABLE and _reads_data_alone(query):
+        return ()
+    return (*faults, *find_table_faults(_parser(), query, text, tables))
+
+
+def _statement_fault(statements: list[Any]) -> StepFault | None:
+    import duckdb
+
     if not statements:
         return StepFault(rule="query-syntax", message="the query is empty", hint="Write SELECT … FROM data.")
     if len(statements) != 1:
@@ -44,6 +84,16 @@ def find_query_fault(text: str) -> StepFault | None:
     return None
 
 
+def _reads_data_alone(query: str) -> bool:
+    """True for a query of the commonest form, which spares DuckDB's syntax tree: every FROM names `data`, or a
+    part of the query, alone. False says nothing."""
+    if _OTHER_FORM.search(query):
+        return False
+    bare = _TEXT.sub("0", query).lower()
+    named = _FROM_ONE.findall(bare)
+    return len(named) == len(_FROM.findall(bare)) and set(named) <= {"data", *_PART.findall(bare)}
+
+
 @lru_cache(maxsize=1)
 def _parser() -> Any:
     """A connection of our own to parse with: one thread, and out of the default connection's way."""
@@ -52,34 +102,51 @@ def _parser() -> Any:
     return duckdb.connect(config={"threads": 1, "enable_external_access": "false"})
 
 
-def _prepare(text: str) -> str | StepFault:
-    """The text with every `${run:NAME}` as the parameter `$NAME`, of the same length."""
+def _reference_faults(text: str) -> tuple[StepFault, ...]:
+    """Every `${…}` that cannot stand in a query."""
     if "${" not in text:
-        return text
-    try:
-        found = find_references(text)
-    except ReferenceSyntaxError as error:
-        return _fault_at(text, error.start, error.end, str(error))
-    for reference in found:
-        if reference.kind is not ReferenceKind.RUN:
-            return _fault_at(text, reference.start, reference.end, "only ${run:…} can stand in a query")
-        width = reference.end - reference.start
-        text = text[: reference.start] + f"${reference.name}".ljust(width) + text[reference.end :]
-    return text
+        return ()
+    faults = []
+    for match in _OPENED.finditer(text):
+        try:
+            found = find_references(match[0])
+        except ReferenceSyntaxError as error:
+            message = str(error)
+        else:
+            if all(reference.kind is ReferenceKind.RUN for reference in found):
+                continue
+            message = "only ${run:…} can stand in a query"
+        faults.append(
+            fault_between(
+                text,
+                *match.span(),
+                rule="bad-reference",
+                message=message,
+                hint=_REFERENCE_HINT,
+            )
+        )
+    return tuple(faults)
 
 
-def _fault_at(text: str, start: int, end: int, message: str) -> StepFault:
-    line = text.count("\n", 0, start) + 1
-    column = start - text.rfind("\n", 0, start)
-    return StepFault(
-        rule="bad-reference",
-        message=message,
-        hint="Write ${run:scheduled_date}, without quotes around it.",
-        line=line,
-        column=column,
-        end_line=line,
-        end_column=column + end - start,
-    )
+def _quoted_references(text: str, query: str) -> Iterator[StepFault]:
+    """References within a quoted text: a parameter cannot stand there, and the run would fail of it."""
+    if "${" not in text:
+        return
+    import duckdb
+
+    tokens = [(characters(query, offset), kind) for offset, kind in duckdb.tokenize(query)]
+    for (start, kind), (end, _) in pairwise([*tokens, (len(query), None)]):
+        if kind == duckdb.token_type.string_const:
+            for match in _OPENED.finditer(text, start, end):
+                message = "a reference cannot stand inside quotes"
+                yield fault_between(
+                    text, *match.span(), rule="bad-reference", message=message, hint=_REFERENCE_HINT
+                )
+
+
+def _with_parameters(text: str) -> str:
+    """The text with every `${run:NAME}` as the parameter `$NAME`, of the same length."""
+    return _OPENED.sub(lambda match: f"${match[0][6:-1]}".ljust(len(match[0])), text) if "${" in text else text
 
 
 def _syntax_fault(text: str, complaint: str) -> StepFault:

@@ -14,21 +14,25 @@ _NO_ZONES = ("posix/", "right/", "posixrules", "localtime", "Factory")
 
 
 def check_schedule(inspection: Inspection) -> None:
-    """Rules `cron-syntax`, `cron-never-fires` and `unknown-timezone`."""
+    """Rules `cron-syntax` and `cron-never-fires`."""
     expression = inspection.text(*SCHEDULE)
     if expression:
-        fault = _cron_fault(expression)
+        fault = cron_fault(expression)
         if fault is not None:
             rule, message, hint, start, end = fault
             span = inspection.document.inside(SCHEDULE, start, end)
             inspection.report(SCHEDULE, rule, message, hint, span=span)
+
+
+def check_timezone(inspection: Inspection) -> None:
+    """Rule `unknown-timezone`."""
     timezone = inspection.text(*TIMEZONE)
     if timezone and not is_zone(timezone):
         inspection.report(TIMEZONE, "unknown-timezone", f"{timezone!r} is no time zone", _zone_hint(timezone))
 
 
 @lru_cache(maxsize=16384)
-def _cron_fault(expression: str) -> tuple[str, str, str, int, int] | None:
+def cron_fault(expression: str) -> tuple[str, str, str, int, int] | None:
     """Rule, message, hint and offsets of what is wrong; None when the expression is good and fires."""
     try:
         schedule = parse_cron(expression)

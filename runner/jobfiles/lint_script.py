@@ -1,56 +1,117 @@
-"""Python text → what is wrong with it as a processing script. Nothing is run."""
+"""Python text → what is wrong with it as a processing script. Nothing is run.
 
+Most scripts are plainly good by their byte code alone; only the others are looked at closely.
+"""
+
+import re
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from opcode import opmap
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
 from types import CodeType
+from typing import TYPE_CHECKING
 
-RESULT = "result"
-_STORE_NAME = opmap["STORE_NAME"]
-_STORE_GLOBAL = opmap["STORE_GLOBAL"]
-_EXTENDED_ARG = opmap["EXTENDED_ARG"]
-# Names through which a script can assign what nobody sees in its text.
-_INDIRECT = frozenset({"exec", "globals", "locals", "vars"})
+from runner.core.imports import MIXED_PACKAGES, import_allowed
+from runner.jobfiles.script_code import is_plainly_good
+from runner.jobfiles.step_fault import StepFault
 
+if TYPE_CHECKING:
+    # Brought in when a script needs them: most do not.
+    import ast
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepFault:
-    """A fault in the text of a step: lines and columns of that text from 1; `line` None: the text as a whole."""
+    from runner.jobfiles.script_names import ScriptNames
 
-    rule: str
-    message: str
-    hint: str = ""
-    line: int | None = None
-    column: int = 1
-    end_line: int = 1
-    end_column: int = 2
+_FILENAME = "<processing_script>"
+# `from . import x`: the dots are no part of the name that the byte code holds.
+_RELATIVE = re.compile(r"\bfrom[ \t\f]*[.\\]")
 
 
-FindFault = Callable[[str], StepFault | None]
+def find_script_faults(text: str, allowed_imports: tuple[str, ...] = ()) -> tuple[StepFault, ...]:
+    """Why a script cannot work: rules `script-syntax`, `script-no-result`, `script-result-not-always-assigned`,
+    `undefined-name`, `import-not-allowed` and, a warning, `bad-reference`.
 
-
-def find_script_fault(text: str) -> StepFault | None:
-    """Why a script cannot work: it does not compile, or never assigns `result`."""
+    Args:
+        allowed_imports: modules that the policy adds.
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            code = compile(text, "<processing_script>", "exec", dont_inherit=True)
+        code = _compile(text)
     except SyntaxError as error:
-        return _syntax_fault(text, error)
+        return (_syntax_fault(text, error),)
     except (RecursionError, MemoryError):
-        return StepFault(
-            rule="script-syntax", message="the script is nested too deeply to be compiled", hint="Split it."
-        )
+        message = "the script is nested too deeply to be compiled"
+        return (StepFault(rule="script-syntax", message=message, hint="Split it."),)
     except ValueError as error:
-        return StepFault(rule="script-syntax", message=f"the script cannot be compiled: {error}")
-    if _assigns_result(code):
-        return None
-    return StepFault(
-        rule="script-no-result",
-        message="the script never assigns result",
-        hint="Assign a DataFrame to it, such as: result = data.",
-    )
+        return (StepFault(rule="script-syntax", message=f"the script cannot be compiled: {error}"),)
+    plain = "${" not in text and not _imports_relatively(text)
+    if plain and is_plainly_good(code, _may_import(allowed_imports)):
+        return ()
+    return tuple(_look_closely(text, code, allowed_imports))
+
+
+def _compile(text: str) -> CodeType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return compile(text, _FILENAME, "exec", dont_inherit=True)
+
+
+@lru_cache(maxsize=64)
+def _may_import(extra: tuple[str, ...]) -> "_MayImport":
+    return _MayImport(extra)
+
+
+class _MayImport(dict[str, bool]):
+    """Whether a module may be imported with everything that is in it, remembered by its name."""
+
+    def __init__(self, extra: tuple[str, ...]) -> None:
+        super().__init__()
+        self._extra = extra
+
+    def __missing__(self, module: str) -> bool:
+        mixed = module.partition(".")[0] in MIXED_PACKAGES
+        answer = self[module] = not mixed and import_allowed(module, self._extra)
+        return answer
+
+    def __call__(self, module: str) -> bool:
+        return self[module]
+
+
+def _imports_relatively(text: str) -> bool:
+    return "from" in text and _RELATIVE.search(text) is not None
+
+
+def _look_closely(text: str, code: CodeType, allowed_imports: tuple[str, ...]) -> Iterator[StepFault]:
+    import ast
+
+    from runner.jobfiles.script_imports import find_imports
+    from runner.jobfiles.script_names import ScriptNames, find_undefined
+    from runner.jobfiles.script_texts import find_idle_references
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(text, _FILENAME)
+    names = ScriptNames(code)
+    yield from find_imports(text, code, tree, allowed_imports)
+    yield from find_idle_references(text, tree)
+    # Blocks can stand in each other deeper than they can be followed: what is too deep is not judged.
+    with suppress(RecursionError):
+        yield from find_undefined(text, names, tree)
+    with suppress(RecursionError):
+        yield from _find_missing_result(text, names, tree)
+
+
+def _find_missing_result(text: str, names: "ScriptNames", tree: "ast.Module") -> Iterator[StepFault]:
+    from runner.jobfiles.script_flow import describe_missing, find_missing_path
+
+    if not names.binds_result:
+        yield StepFault(
+            rule="script-no-result",
+            message="the script never assigns result",
+            hint="Assign a DataFrame to it, such as: result = data.",
+        )
+    elif not names.unknowable and not names.binds_result_from_within:
+        statement = find_missing_path(tree)
+        if statement is not None:
+            yield describe_missing(text, statement)
 
 
 def _syntax_fault(text: str, error: SyntaxError) -> StepFault:
@@ -71,49 +132,3 @@ def _syntax_fault(text: str, error: SyntaxError) -> StepFault:
         end_line=end_line,
         end_column=end_column,
     )
-
-
-def _assigns_result(code: CodeType) -> bool:
-    """Whether a module's code binds `result` anywhere in its own flow, or a function of it does so by `global`.
-
-    Read from the byte code, which knows every form of binding there is (for, with, import, walrus, def …) and
-    costs a tenth of a syntax tree. Star imports, exec and the like count as yes: nobody can tell.
-    """
-    names = code.co_names
-    if _INDIRECT.intersection(names):
-        return True
-    if RESULT in names and _stores(code, names.index(RESULT), _STORE_NAME):
-        return True
-    return _imports_star(code) or any(_binds_globally(inner) for inner in _inner_codes(code))
-
-
-def _binds_globally(code: CodeType) -> bool:
-    names = code.co_names
-    if _INDIRECT.intersection(names):
-        return True
-    if RESULT in names and _stores(code, names.index(RESULT), _STORE_GLOBAL):
-        return True
-    return any(_binds_globally(inner) for inner in _inner_codes(code))
-
-
-def _inner_codes(code: CodeType) -> list[CodeType]:
-    return [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-
-
-def _imports_star(code: CodeType) -> bool:
-    return ("*",) in code.co_consts
-
-
-def _stores(code: CodeType, index: int, operation: int) -> bool:
-    """Whether an instruction stores into the name of that index. Instructions are pairs of operation, argument."""
-    content = code.co_code
-    extended = 0
-    for offset in range(0, len(content), 2):
-        argument = extended | content[offset + 1]
-        if content[offset] == _EXTENDED_ARG:
-            extended = argument << 8
-            continue
-        if content[offset] in {operation, _STORE_GLOBAL} and argument == index:
-            return True
-        extended = 0
-    return False

@@ -11,6 +11,7 @@ from runner.jobfiles.parse import Path
 
 SOURCE = "data_source"
 LOCATION = (SOURCE, "location")
+HEADERS = (SOURCE, "headers")
 RECORDS_PATH = (SOURCE, "records_path")
 _WITH_REFERENCES = ("location", "headers", "params", "body", "auth")
 _PLAIN_RECORDS_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -18,12 +19,16 @@ _URL_START = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def check_source(inspection: Inspection) -> None:
-    """Rules `bad-reference`, `bad-location`, `missing-file` (a warning) and `bad-records-path`."""
+    """Rules `bad-reference`, `same-but-for-case` of headers, `bad-location`, `missing-file` (a warning) and
+    `bad-records-path`."""
     source = inspection.document.value((SOURCE,))
     if not isinstance(source, dict):
         return
     for key in _WITH_REFERENCES:
-        _check_references(inspection, (SOURCE, key), source.get(key))
+        if key in source:
+            _check_references(inspection, (SOURCE, key), source[key])
+    if isinstance(source.get("headers"), dict):
+        _check_header_names(inspection, source["headers"])
     location = inspection.text(*LOCATION)
     if location:
         if source.get("source_type") == "api":
@@ -33,6 +38,22 @@ def check_source(inspection: Inspection) -> None:
     records_path = inspection.text(*RECORDS_PATH)
     if records_path:
         _check_records_path(inspection, records_path)
+
+
+def _check_header_names(inspection: Inspection, headers: dict[str, object]) -> None:
+    names: dict[str, str] = {}
+    for name in headers:
+        first = names.setdefault(name.lower(), name)
+        if first != name:
+            path = (*HEADERS, name)
+            line = inspection.document.key_span((*HEADERS, first)).line
+            inspection.report(
+                path,
+                "same-but-for-case",
+                f"the header {name} stands on line {line} already, as {first}",
+                "Keep one of the two: capital letters make no difference in the names of headers.",
+                span=inspection.document.key_span(path),
+            )
 
 
 def _check_references(inspection: Inspection, path: Path, value: object) -> None:

@@ -4,21 +4,26 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.core.catalog import CheckedFile
 from runner.core.diagnostic import Diagnostic
+from runner.core.effective import EffectiveValue
 from runner.core.job import JobDefaults
-from runner.jobfiles.check import Check, check_file, failed_check
+from runner.jobfiles.check import build_checked, inspect_file
+from runner.jobfiles.effective import effective_values
+from runner.jobfiles.files import FileSource, WorkingFiles
 from runner.jobfiles.git import Repository
-from runner.jobfiles.inspection import Dependency
-from runner.jobfiles.lint_query import find_query_fault
-from runner.jobfiles.lint_script import FindFault
+from runner.jobfiles.inspection import CheckContext
+from runner.jobfiles.layers import NO_LAYERS, LayerReader, Layers
+from runner.jobfiles.lint import checker_of_defaults
+from runner.jobfiles.lint_query import find_query_faults
+from runner.jobfiles.parse import parse
 from runner.jobfiles.read import FileKey, ReadFault, ReadProblem, file_key, read_job_file
-from runner.jobfiles.walk import list_job_files, shown_path
-
-# A file written within the clock tick of its last reading keeps its times: its content is compared once more.
-_SETTLED_NS = 2_000_000_000
+from runner.jobfiles.step_fault import FindFault
+from runner.jobfiles.verdict import Dependency, is_settled
+from runner.jobfiles.walk import Listing, list_job_files, shown_path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,18 +35,19 @@ class _Known:
     settled: bool
     file: CheckedFile
     dependencies: tuple[Dependency, ...]
+    layers: Layers
 
-    def is_current(self, key: FileKey) -> bool:
-        return self.settled and self.key == key and self._alone_unchanged()
+    def is_current(self, key: FileKey, layers: Layers, files: FileSource) -> bool:
+        return self.settled and self.key == key and self._alone_unchanged(layers, files)
 
-    def still_holds(self, text_digest: str) -> bool:
+    def still_holds(self, text_digest: str, layers: Layers, files: FileSource) -> bool:
         """Whether a file that was read again is as it was. A fresh step file is not compared: checked again."""
         same = bool(text_digest) and self.text_digest == text_digest
         unsure = not self.settled and any(one.by_content for one in self.dependencies)
-        return same and not unsure and self._alone_unchanged()
+        return same and not unsure and self._alone_unchanged(layers, files)
 
-    def _alone_unchanged(self) -> bool:
-        return all(one.is_current() for one in self.dependencies)
+    def _alone_unchanged(self, layers: Layers, files: FileSource) -> bool:
+        return self.layers.digest == layers.digest and all(one.is_current(files) for one in self.dependencies)
 
 
 class JobFolder:
@@ -61,13 +67,15 @@ class JobFolder:
         defaults: JobDefaults,
         *,
         clock: Callable[[], int] = time.time_ns,
-        query_fault: FindFault = find_query_fault,
+        query_fault: FindFault = find_query_faults,
     ) -> None:
         self._jobs_dir = jobs_dir
-        self._project_dir = project_dir
+        self._files = WorkingFiles(project_dir)
         self._defaults = defaults
         self._clock = clock
         self._query_fault = query_fault
+        self._layers: LayerReader | None = None
+        self.unsettled = False
         self._known: dict[str, _Known] = {}
         self._repository = Repository(project_dir)
         prefix = Path(os.path.relpath(jobs_dir, project_dir)).as_posix()
@@ -81,10 +89,18 @@ class JobFolder:
         """
         root = os.path.realpath(self._jobs_dir)
         listing = list_job_files(root)
+        context = CheckContext(
+            files=self._files,
+            defaults=self._defaults,
+            now=datetime.fromtimestamp(self._clock() / 1e9, tz=UTC),
+            query_fault=self._query_fault,
+        )
+        reader = self._read_layers(root, listing, context)
         known: dict[str, _Known] = {}
         for relative in listing.files:
             path = self._prefix + shown_path(relative)
-            entry = self._look(path, f"{root}/{relative}")
+            layers = reader.layers(relative.rpartition("/")[0])
+            entry = self._look(path, f"{root}/{relative}", layers, context)
             if entry is not None:
                 known[path] = entry
         for folder, reason in listing.unreadable:
@@ -94,7 +110,35 @@ class JobFolder:
         self._stamp(files_changed={path: entry.file for path, entry in known.items()} != before)
         return tuple(entry.file for _, entry in sorted(self._known.items()))
 
-    def _look(self, path: str, file: str) -> _Known | None:
+    def effective(self, path: str) -> tuple[EffectiveValue, ...] | None:
+        """The values of a job file and where each comes from, by a path that `scan` gave; None where it cannot be
+        read now."""
+        root = os.path.realpath(self._jobs_dir)
+        relative = path.removeprefix(self._prefix)
+        answer = read_job_file(f"{root}/{relative}", path)
+        if isinstance(answer, ReadFault):
+            return None
+        document, _ = parse(path, answer.text)
+        reader = LayerReader(self._files, root, self._prefix, lambda _path, _document: ())
+        layers = reader.layers(relative.rpartition("/")[0])
+        return effective_values(document, path=path, layers=layers, defaults=self._defaults)
+
+    def _read_layers(self, root: str, listing: Listing, context: CheckContext) -> LayerReader:
+        """The layers as they are now. One that is gone must be seen gone twice: a checkout may be under way, and
+        no job is to lose its time zone for a moment. `unsettled` asks for another scan soon."""
+        fresh = LayerReader(self._files, root, self._prefix, checker_of_defaults(context))
+        for folder in {relative.rpartition("/")[0] for relative in listing.files}:
+            fresh.layers(folder)
+        before = self._layers
+        gone = before is not None and not self.unsettled and before.texts().keys() - fresh.texts().keys()
+        if before is not None and gone:
+            self.unsettled = True
+            return before
+        self.unsettled = False
+        self._layers = fresh
+        return fresh
+
+    def _look(self, path: str, file: str, layers: Layers, context: CheckContext) -> _Known | None:
         before = self._known.get(path)
         try:
             key = file_key(os.stat(file))  # noqa: PTH116 - called for every file at every scan
@@ -102,7 +146,7 @@ class JobFolder:
             if isinstance(error, FileNotFoundError):
                 return None
             key = (0, 0, 0, 0)
-        if before is not None and before.is_current(key):
+        if before is not None and before.is_current(key, layers, self._files):
             return before
         answer = read_job_file(file, path)
         if isinstance(answer, ReadFault):
@@ -110,27 +154,33 @@ class JobFolder:
                 return None
             if answer.problem is ReadProblem.UNSETTLED:
                 return before
-            return self._remember(failed_check(path, answer), answer.key, answer.digest)
-        if before is not None and before.still_holds(answer.digest):
-            return replace(before, key=answer.key, settled=self._is_settled(answer.key, before.dependencies))
-        check = check_file(
-            answer, project_dir=self._project_dir, defaults=self._defaults, query_fault=self._query_fault
-        )
-        return self._remember(check, answer.key, answer.digest)
+            failed = CheckedFile(path=path, digest=answer.digest, job=None, diagnostics=(answer.finding,))
+            return self._remember(failed, (), answer.key, answer.digest, layers)
+        if before is not None and before.still_holds(answer.digest, layers, self._files):
+            return replace(
+                before, key=answer.key, settled=is_settled(answer.key, before.dependencies, self._clock())
+            )
+        context = replace(context, layers=layers)
+        inspected = inspect_file(answer, context)
+        checked = build_checked(inspected, context)
+        return self._remember(checked, inspected.verdict.dependencies, answer.key, answer.digest, layers)
 
-    def _remember(self, check: Check, key: FileKey, text_digest: str) -> _Known:
+    def _remember(
+        self,
+        file: CheckedFile,
+        dependencies: tuple[Dependency, ...],
+        key: FileKey,
+        text_digest: str,
+        layers: Layers,
+    ) -> _Known:
         return _Known(
             key=key,
             text_digest=text_digest,
-            settled=bool(text_digest) and self._is_settled(key, check.dependencies),
-            file=check.file,
-            dependencies=check.dependencies,
+            settled=bool(text_digest) and is_settled(key, dependencies, self._clock()),
+            file=file,
+            dependencies=dependencies,
+            layers=layers,
         )
-
-    def _is_settled(self, key: FileKey, dependencies: tuple[Dependency, ...]) -> bool:
-        keys = (key, *(one.key for one in dependencies if one.key is not None))
-        latest = max(max(one[0], one[1]) for one in keys)
-        return latest < self._clock() - _SETTLED_NS
 
     def _unreadable(self, folder: str, reason: str) -> dict[str, _Known]:
         """A finding for a folder that cannot be listed; what was known below it stays as it was."""
@@ -140,9 +190,9 @@ class JobFolder:
             message=f"the folder cannot be listed: {reason}",
             hint="Check its permissions.",
         )
-        check = Check(file=CheckedFile(path=folder, digest="", job=None, diagnostics=(finding,)))
+        failed = CheckedFile(path=folder, digest="", job=None, diagnostics=(finding,))
         kept = {path: entry for path, entry in self._known.items() if path.startswith(f"{folder}/")}
-        return {folder: self._remember(check, (0, 0, 0, 0), ""), **kept}
+        return {folder: self._remember(failed, (), (0, 0, 0, 0), "", NO_LAYERS), **kept}
 
     def _stamp(self, *, files_changed: bool) -> None:
         """Write the git revision into every job."""
@@ -151,7 +201,7 @@ class JobFolder:
             job = entry.file.job
             if job is None:
                 continue
-            revision = revisions.of(*{path, job.step.path or path})
+            revision = revisions.of(*{path, job.step.path or path, *entry.layers.texts})
             if revision != job.revision:
                 stamped = replace(entry.file, job=replace(job, revision=revision))
                 self._known[path] = replace(entry, file=stamped)

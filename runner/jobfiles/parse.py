@@ -1,127 +1,25 @@
-"""YAML text → Document: plain data, and the place of every node.
+"""YAML text → Document.
 
 A strict loader over libyaml's event stream. Events are asked for one by one and the depth is counted on the way:
 libyaml looks at most 1,024 characters ahead, so that a run of 80,000 `[` ends after 2 ms at depth 32 (a composer
 recurses into it and crashes). Aliases are refused and never followed.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from yaml import CSafeLoader
 
 from runner.core.diagnostic import Diagnostic
+from runner.jobfiles.document import WHOLE_FILE, Document, Path, Span, Spot, span_of
 from runner.jobfiles.read import find_bad_character
-from runner.jobfiles.scalars import Refusal, resolve_plain
+from runner.jobfiles.scalars import SIGNS_OF_NO_TEXT, WORDS_OF_NO_TEXT, Refusal, resolve_plain
 from runner.jobfiles.syntax import describe_syntax_error
+
+__all__ = ["MAX_DEPTH", "MAX_NODES", "Document", "Path", "Span", "parse"]
 
 MAX_DEPTH = 32
 MAX_NODES = 20_000
-
-Path = tuple[str | int, ...]
-
-
-class Span(NamedTuple):
-    """A range in the file; lines and columns count from 1, the end column is the first one after it."""
-
-    line: int
-    column: int
-    end_line: int
-    end_column: int
-
-
-WHOLE_FILE = Span(1, 1, 1, 2)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Document:
-    """A parsed file. `data` is plain data, by the YAML 1.2 core schema.
-
-    `keys` and `values` are the parser's events of keys and values by path (`("data_source", "location")`): their
-    places are asked for through the methods, and made only then.
-    `styles` tells the block scalars and quoted ones (`|`, `>`, `'`, `"`) by path. `faulty` are paths whose value
-    was refused here, so that nobody complains of it again. `complete` is False when the text ended in a fault.
-    """
-
-    text: str
-    data: Any = None
-    complete: bool = True
-    keys: dict[Path, Any] = field(default_factory=dict)
-    values: dict[Path, Any] = field(default_factory=dict)
-    styles: dict[Path, str] = field(default_factory=dict)
-    faulty: frozenset[Path] = frozenset()
-
-    def key_span(self, path: Path) -> Span:
-        """The place of a key; of an item of a list, or where there is none, of the nearest node around it."""
-        while path:
-            if path in self.keys:
-                return _span(self.keys[path])
-            if path in self.values:
-                return _span(self.values[path])
-            path = path[:-1]
-        return WHOLE_FILE
-
-    def span(self, path: Path) -> Span:
-        """The place to point at for a value: the scalar itself; for a mapping, a list or a block text its key."""
-        event = self.values.get(path)
-        if not path or type(event) is not yaml.ScalarEvent or self.styles.get(path) in {"|", ">"}:
-            return self.key_span(path)
-        return _span(event)
-
-    def first_line(self, path: Path) -> int:
-        """The line on which the text of a scalar starts."""
-        event = self.values.get(path)
-        line: int = event.start_mark.line + 1 if event is not None else 1
-        return line + 1 if self.styles.get(path) in {"|", ">"} else line
-
-    def inside(self, path: Path, start: int, end: int) -> Span:
-        """The place of a part of a one-line scalar, by offsets into its value; else that of the whole."""
-        event = self.values.get(path)
-        whole = WHOLE_FILE if event is None else _span(event)
-        if event is None or whole.line != whole.end_line:
-            return self.span(path)
-        source = self.text.split("\n")[whole.line - 1][whole.column - 1 : whole.end_column - 1]
-        value = self.value(path)
-        if source == value:
-            base = whole.column
-        elif source[1:-1] == value:
-            base = whole.column + 1
-        else:
-            return whole
-        return Span(whole.line, base + start, whole.line, base + max(end, start + 1))
-
-    def at_line(self, path: Path, line: int, column: int, end_line: int, end_column: int) -> Span:
-        """The place of a range inside a scalar's text, given by its own lines and columns, both from 1.
-
-        Exact for literal blocks (`|`) and for texts of one line; otherwise the place of the whole.
-        """
-        if self.styles.get(path) != "|":
-            if line == end_line == 1:
-                return self.inside(path, column - 1, end_column - 1)
-            return self.span(path)
-        first = self.first_line(path)
-        indent = self._indent(path, first)
-        return Span(first + line - 1, indent + column, first + end_line - 1, indent + end_column)
-
-    def value(self, path: Path) -> Any:
-        """The value at a path, None where there is none."""
-        node = self.data
-        for part in path:
-            if isinstance(node, dict):
-                node = node.get(part)
-            elif isinstance(node, list) and isinstance(part, int) and part < len(node):
-                node = node[part]
-            else:
-                return None
-        return node
-
-    def _indent(self, path: Path, first: int) -> int:
-        source = self.text.split("\n")
-        for number, line in enumerate(str(self.value(path)).split("\n")):
-            if line.strip():
-                return len(source[first - 1 + number].rstrip("\r")) - len(line)
-        return 0
 
 
 def parse(path: str, text: str) -> tuple[Document, tuple[Diagnostic, ...]]:
@@ -137,9 +35,7 @@ def parse(path: str, text: str) -> tuple[Document, tuple[Diagnostic, ...]]:
         text=text,
         data=builder.root,
         complete=complete,
-        keys=builder.keys,
-        values=builder.values,
-        styles=builder.styles,
+        root=builder.spot,
         faulty=frozenset(builder.faulty),
     )
     return document, tuple(builder.findings)
@@ -152,26 +48,46 @@ class _StopReadingError(Exception):
 class _Frame:
     """A mapping or list that is being filled."""
 
-    __slots__ = ("container", "dropping", "is_key", "key", "path")
+    __slots__ = ("container", "dropping", "is_key", "items", "key", "key_event", "outer", "spots")
 
-    def __init__(self, container: dict[str, Any] | list[Any], path: Path, *, is_key: bool) -> None:
+    def __init__(
+        self, container: dict[str, Any] | list[Any], spots: dict[str | int, Spot], outer: "_Frame | None"
+    ) -> None:
         self.container = container
-        self.path = path
+        self.items = container if type(container) is list else None
+        self.spots = spots
+        self.outer = outer
         self.key: str | None = None  # of a mapping: the key whose value comes next
+        self.key_event: Any = None
         self.dropping = False  # the value that comes next belongs to a refused key
-        self.is_key = is_key  # this collection itself stands as a key: refused, and read over
+        self.is_key = False  # this collection itself stands as a key: refused, and read over
+
+    def next_path(self) -> Path:
+        """The path of the value that comes next."""
+        part = len(self.items) if self.items is not None else self.key or ""
+        return (*self.path(), part)
+
+    def path(self) -> Path:
+        """The path of this collection."""
+        outer = self.outer
+        if outer is None:
+            return ()
+        # It stands in the one around it already.
+        part = len(outer.items) - 1 if outer.items is not None else outer.key or ""
+        return (*outer.path(), part)
 
 
 class _Builder:
+    """Takes in events. The way of a good scalar is as short as it can be: there are 40 events in a common file."""
+
     def __init__(self, path: str) -> None:
         self.path = path
         self.root: Any = None
-        self.keys: dict[Path, Any] = {}
-        self.values: dict[Path, Any] = {}
-        self.styles: dict[Path, str] = {}
+        self.spot: Spot | None = None
         self.faulty: set[Path] = set()
         self.findings: list[Diagnostic] = []
-        self._stack: list[_Frame] = []
+        self._frame: _Frame | None = None
+        self._depth = 0
         self._nodes = 0
         self._documents = 0
 
@@ -185,13 +101,15 @@ class _Builder:
             yaml.SequenceEndEvent: self._close,
             yaml.AliasEvent: self._alias,
             yaml.DocumentStartEvent: self._start_document,
+            yaml.DocumentEndEvent: _pass,
+            yaml.StreamStartEvent: _pass,
+            yaml.StreamEndEvent: _pass,
         }
         parser = CSafeLoader(text)
+        get_event = parser.get_event
         try:
-            while (event := parser.get_event()) is not None:
-                handler = handlers.get(type(event))
-                if handler is not None:
-                    handler(event)
+            while (event := get_event()) is not None:
+                handlers[type(event)](event)
         except _StopReadingError:
             return False
         except yaml.YAMLError as error:
@@ -215,145 +133,168 @@ class _Builder:
             self._report(event, "yaml-feature", "directives (%) are not taken", "Remove the line.")
 
     def _scalar(self, event: Any) -> None:
-        frame = self._stack[-1] if self._stack else None
-        if frame is not None and frame.key is None and isinstance(frame.container, dict):
-            self._key(frame, event)
-            return
-        path = self._place(frame, event)
+        frame = self._frame
         value: Any = event.value
-        if event.style:
-            self.styles[path] = event.style
-        if self._plain_node(event, path) and event.implicit[0]:
-            value = resolve_plain(event.value)
-            if isinstance(value, Refusal):
-                self._report(event, value.rule, value.message, value.hint, path)
-                value = event.value
-        self._store(frame, value)
+        if frame is not None and frame.items is None and frame.key is None:
+            text = value not in WORDS_OF_NO_TEXT and value[0] not in SIGNS_OF_NO_TEXT
+            bare = event.anchor is None and event.tag is None and (not event.style or "\0" not in value)
+            if text and bare and value not in frame.spots:
+                frame.key = value
+                frame.key_event = event
+            else:
+                self._uncommon_key(frame, event)
+            return
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._too_many(event)
+        if event.anchor is not None or event.tag is not None:
+            self._refuse_properties(event)
+        elif event.implicit[0] and (value in WORDS_OF_NO_TEXT or value[0] in SIGNS_OF_NO_TEXT):
+            value = self._resolved(value, event)
+        if frame is None:
+            self.root, self.spot = value, (None, event, None)
+        elif frame.items is not None:
+            frame.spots[len(frame.items)] = (None, event, None)
+            frame.items.append(value)
+        else:
+            if not frame.dropping:
+                key: Any = frame.key
+                frame.container[key] = value
+                frame.spots[key] = (frame.key_event, event, None)
+            frame.key = None
+            frame.dropping = False
 
-    def _key(self, frame: _Frame, event: Any) -> None:
-        name = event.value
-        path = (*frame.path, name)
-        fault = self._key_fault(event, path)
+    def _resolved(self, value: str, event: Any) -> Any:
+        """The value of a plain scalar that may be none of text."""
+        resolved = resolve_plain(value)
+        if isinstance(resolved, Refusal):
+            self._report(event, resolved.rule, resolved.message, resolved.hint, at_value=True)
+            return value
+        return resolved
+
+    def _uncommon_key(self, frame: _Frame, event: Any) -> None:
+        fault = _key_fault(frame, event)
         if fault is None:
-            self.keys[path] = event
-            frame.key = name
+            frame.key = event.value
+            frame.key_event = event
             return
         self._report(event, *fault)
         self._drop_value(frame)
 
-    def _key_fault(self, event: Any, path: Path) -> tuple[str, str, str] | None:
-        name = event.value
-        if event.anchor or event.tag:
-            return "yaml-feature", "anchors and tags are not taken", "Write the plain key."
-        if event.implicit[0]:
-            if name == "<<":
-                return "yaml-feature", "merge keys (<<) are not taken", "Write the keys out."
-            if not isinstance(resolve_plain(name), str):
-                shown = f"the key {name!r}" if name else "an empty key"
-                return "bad-key", f"{shown} is not read as text", f'Quote it: "{name}".'
-        if "\0" in name:
-            return "bad-key", "a key cannot hold NUL", "Remove it."
-        if path in self.keys:
-            first = _span(self.keys[path])
-            return (
-                "duplicate-key",
-                f"the key {name!r} stands on line {first.line} and again on line {event.start_mark.line + 1}",
-                "Keep one of the two.",
-            )
-        return None
-
     def _drop_value(self, frame: _Frame) -> None:
         # NUL cannot stand in a real key: the places of what is read over are never asked for.
         frame.key = f"\0{self._nodes}"
+        frame.key_event = None
         frame.dropping = True
 
     def _open(self, event: Any) -> None:
-        frame = self._stack[-1] if self._stack else None
-        is_key = frame is not None and frame.key is None and isinstance(frame.container, dict)
-        if is_key and frame is not None:
+        frame = self._frame
+        is_key = frame is not None and frame.items is None and frame.key is None
+        if frame is not None and is_key:
             self._report(event, "bad-key", "a key must be text", "Write a plain key, without [ ] { } ? or -.")
             self._drop_value(frame)
-        path = self._place(frame, event)
-        self._plain_node(event, path)
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._too_many(event)
+        if event.anchor is not None or event.tag is not None:
+            self._refuse_properties(event)
         container: dict[str, Any] | list[Any] = {} if type(event) is yaml.MappingStartEvent else []
+        inner = _Frame(container, {}, frame)
+        inner.is_key = is_key
         if not is_key:
-            self._store(frame, container, keep_key=True)
-        self._stack.append(_Frame(container, path, is_key=is_key))
-        if len(self._stack) > MAX_DEPTH:
+            self._store_open(frame, container, event, inner.spots)
+        self._frame = inner
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
             self._report(
                 event, "too-deep", f"more than {MAX_DEPTH} levels are nested", "A job file needs four or five."
             )
             raise _StopReadingError
 
+    def _store_open(
+        self, frame: _Frame | None, container: Any, event: Any, spots: dict[str | int, Spot]
+    ) -> None:
+        """Put a collection that begins into the one around it, which waits for its end."""
+        if frame is None:
+            self.root, self.spot = container, (None, event, spots)
+        elif frame.items is not None:
+            frame.spots[len(frame.items)] = (None, event, spots)
+            frame.items.append(container)
+        elif not frame.dropping:
+            key: Any = frame.key
+            frame.container[key] = container
+            frame.spots[key] = (frame.key_event, event, spots)
+
     def _close(self, _event: Any) -> None:
-        closed = self._stack.pop()
-        if self._stack and not closed.is_key:
-            parent = self._stack[-1]
-            parent.key = None
-            parent.dropping = False
+        closed = self._frame
+        assert closed is not None
+        self._depth -= 1
+        self._frame = outer = closed.outer
+        if outer is not None and not closed.is_key:
+            outer.key = None
+            outer.dropping = False
 
     def _alias(self, event: Any) -> None:
-        frame = self._stack[-1] if self._stack else None
+        frame = self._frame
+        message = f"aliases (*{event.anchor}) are not taken"
         hint = f'Write the value out; text that starts with * needs quotes: "*{event.anchor}".'
-        if frame is not None and frame.key is None and isinstance(frame.container, dict):
-            self._report(event, "yaml-feature", f"aliases (*{event.anchor}) are not taken", hint)
+        if frame is not None and frame.items is None and frame.key is None:
+            self._report(event, "yaml-feature", message, hint)
             self._drop_value(frame)
             return
-        path = self._place(frame, event)
-        self._report(event, "yaml-feature", f"aliases (*{event.anchor}) are not taken", hint, path)
-        self._store(frame, None)
-
-    def _plain_node(self, event: Any, path: Path) -> bool:
-        """True when a node carries neither an anchor nor a tag."""
-        if event.anchor is None and event.tag is None:
-            return True
-        what = "anchors (&)" if event.anchor is not None else "tags (!)"
-        self._report(
-            event, "yaml-feature", f"{what} are not taken", "Write the plain value; quote it if it is text.", path
-        )
-        return False
-
-    def _place(self, frame: _Frame | None, event: Any) -> Path:
-        """Count the node, and note its place."""
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            self._report(event, "too-many-nodes", f"more than {MAX_NODES} values", "Keep data in a data file.")
-            raise _StopReadingError
+            self._too_many(event)
+        self._report(event, "yaml-feature", message, hint, at_value=True)
         if frame is None:
-            path: Path = ()
-        elif isinstance(frame.container, list):
-            path = (*frame.path, len(frame.container))
+            self.spot = (None, event, None)
+        elif frame.items is not None:
+            frame.spots[len(frame.items)] = (None, event, None)
+            frame.items.append(None)
         else:
-            path = (*frame.path, frame.key or "")
-        self.values[path] = event
-        return path
-
-    def _store(self, frame: _Frame | None, value: Any, *, keep_key: bool = False) -> None:
-        if frame is None:
-            self.root = value
-            return
-        if isinstance(frame.container, list):
-            frame.container.append(value)
-        elif not frame.dropping:
-            frame.container[frame.key or ""] = value
-        if not keep_key:
+            if not frame.dropping:
+                key: Any = frame.key
+                frame.container[key] = None
+                frame.spots[key] = (frame.key_event, event, None)
             frame.key = None
             frame.dropping = False
 
-    def _report(self, event: Any, rule: str, message: str, hint: str, path: Path | None = None) -> None:
-        if path is not None:
-            self.faulty.add(path)
+    def _refuse_properties(self, event: Any) -> None:
+        what = "anchors (&)" if event.anchor is not None else "tags (!)"
+        hint = "Write the plain value; quote it if it is text."
+        self._report(event, "yaml-feature", f"{what} are not taken", hint, at_value=True)
+
+    def _too_many(self, event: Any) -> None:
+        self._report(event, "too-many-nodes", f"more than {MAX_NODES} values", "Keep data in a data file.")
+        raise _StopReadingError
+
+    def _report(self, event: Any, rule: str, message: str, hint: str, *, at_value: bool = False) -> None:
+        if at_value:
+            self.faulty.add(self._frame.next_path() if self._frame is not None else ())
+        place = WHOLE_FILE if event is None else span_of(event)
         self.findings.append(
-            Diagnostic(
-                path=self.path,
-                **(WHOLE_FILE if event is None else _span(event))._asdict(),
-                rule=rule,
-                message=message,
-                hint=hint,
-            )
+            Diagnostic(path=self.path, **place._asdict(), rule=rule, message=message, hint=hint)
         )
 
 
-def _span(event: Any) -> Span:
-    start, end = event.start_mark, event.end_mark
-    return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+def _pass(_event: Any) -> None:
+    """Beginnings and ends that say nothing."""
+
+
+def _key_fault(frame: _Frame, event: Any) -> tuple[str, str, str] | None:
+    name = event.value
+    if event.anchor or event.tag:
+        return "yaml-feature", "anchors and tags are not taken", "Write the plain key."
+    if event.implicit[0]:
+        if name == "<<":
+            return "yaml-feature", "merge keys (<<) are not taken", "Write the keys out."
+        if not isinstance(resolve_plain(name), str):
+            shown = f"the key {name!r}" if name else "an empty key"
+            return "bad-key", f"{shown} is not read as text", f'Quote it: "{name}".'
+    if "\0" in name:
+        return "bad-key", "a key cannot hold NUL", "Remove it."
+    if name in frame.spots:
+        first = span_of(frame.spots[name][0]).line
+        message = f"the key {name!r} stands on line {first} and again on line {event.start_mark.line + 1}"
+        return "duplicate-key", message, "Keep one of the two."
+    return None

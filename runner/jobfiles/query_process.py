@@ -10,8 +10,9 @@ import time
 from dataclasses import asdict
 from typing import IO
 
-from runner.jobfiles.lint_query import find_query_fault
-from runner.jobfiles.lint_script import StepFault
+from runner.core.diagnostic import Severity
+from runner.jobfiles.lint_query import find_query_faults
+from runner.jobfiles.step_fault import StepFault
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ _PASSED_ON = ("PATH", "PYTHONPATH", "HOME", "LANG", "LC_ALL", "VIRTUAL_ENV")
 
 
 class QueryProcess:
-    """Answers as `find_query_fault` does, from a process that is started when the first query comes.
+    """Answers as `find_query_faults` does, from a process that is started when the first query comes.
 
     Not for several threads at a time. `close` after a burst: the process takes memory, and is started again when
     it is needed.
@@ -29,23 +30,24 @@ class QueryProcess:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def find_fault(self, text: str) -> StepFault | None:
+    def find_faults(self, text: str, tables: tuple[str, ...]) -> tuple[StepFault, ...]:
         """Why a query cannot work. A parser that crashes or hangs on it twice is a fault of the query."""
         try:
-            return self._ask(text)
+            return self._ask(text, tables)
         except (OSError, ValueError):
             # The process may have been ended from outside.
             self.close()
         try:
-            return self._ask(text)
+            return self._ask(text, tables)
         except (OSError, ValueError) as error:
             self.close()
             log.error("The process that checks queries failed: %s", error)
-            return StepFault(
+            fault = StepFault(
                 rule="query-syntax",
                 message=f"DuckDB's parser gave no answer on this query: {error}",
                 hint="Try it with runner validate; split it, or write it in another way.",
             )
+            return (fault,)
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -57,14 +59,14 @@ class QueryProcess:
                 if stream is not None:
                     stream.close()
 
-    def _ask(self, text: str) -> StepFault | None:
+    def _ask(self, text: str, tables: tuple[str, ...]) -> tuple[StepFault, ...]:
         process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(text).encode() + b"\n")
+        process.stdin.write(json.dumps([text, tables]).encode() + b"\n")
         process.stdin.flush()
         answer = json.loads(_read_line(process.stdout))
-        return None if answer is None else StepFault(**answer)
+        return tuple(StepFault(**{**fault, "severity": Severity(fault["severity"])}) for fault in answer)
 
     def _start(self) -> "subprocess.Popen[bytes]":
         self._process = subprocess.Popen(
@@ -100,8 +102,9 @@ def _read_line(stream: IO[bytes]) -> bytes:
 
 
 def serve() -> None:
-    """The process itself: a line of JSON in, a query; a line out, its fault or null."""
+    """The process itself: a line of JSON in, a query and the names of its tables; a line out, its faults."""
     for line in sys.stdin:
-        fault = find_query_fault(json.loads(line))
-        sys.stdout.write(json.dumps(None if fault is None else asdict(fault)) + "\n")
+        text, tables = json.loads(line)
+        faults = [asdict(fault) for fault in find_query_faults(text, tuple(tables))]
+        sys.stdout.write(json.dumps(faults) + "\n")
         sys.stdout.flush()

@@ -3,7 +3,14 @@
 import re
 from dataclasses import dataclass
 
-_INTERESTING = frozenset("0123456789+-.~nNtTfFyYoO=")
+# A plain scalar that starts with none of these, and is none of the words, is text to every YAML reader; `<<` is a
+# merge key to some.
+SIGNS_OF_NO_TEXT = frozenset("0123456789+-.~=<")
+WORDS_OF_NO_TEXT = frozenset(
+    spelling
+    for word in ("", "null", "true", "false", "y", "yes", "n", "no", "on", "off")
+    for spelling in (word, word.capitalize(), word.upper())
+)
 _CORE = re.compile(
     r"(?P<null>null|Null|NULL|~)"
     r"|(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)"
@@ -38,7 +45,7 @@ def resolve_plain(text: str) -> str | int | float | bool | Refusal | None:
     """The value of a plain scalar, or why it is refused. Numbers are finite, whole ones within 64 bits."""
     if not text:
         return None
-    if text[0] not in _INTERESTING:
+    if text not in WORDS_OF_NO_TEXT and text[0] not in SIGNS_OF_NO_TEXT:
         return text
     match = _CORE.fullmatch(text)
     if match is None:

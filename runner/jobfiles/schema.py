@@ -4,71 +4,76 @@ jsonschema is imported when the verdict is bad; that both agree is a property he
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
-
 from runner.core.diagnostic import Diagnostic
-from runner.jobfiles.parse import Document, Path
+from runner.jobfiles.document import Document, Path
 from runner.shipped import shipped_path
 
 if TYPE_CHECKING:
     from runner.jobfiles.wording import Finding
 
-JOB_SCHEMA = "schemas/job.schema.json"
+
+class SchemaCheck:
+    """One shipped schema. Nothing is read or compiled before it is needed.
+
+    Args:
+        name: the shipped file, such as `schemas/job.schema.json`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @cached_property
+    def text(self) -> str:
+        """The schema as shipped."""
+        return shipped_path(self._name).read_text(encoding="utf-8")
+
+    @cached_property
+    def data(self) -> Mapping[str, Any]:
+        """The schema as data; not to be changed."""
+        schema: Mapping[str, Any] = json.loads(self.text)
+        return schema
+
+    @cached_property
+    def fits(self) -> Callable[[Any], bool]:
+        """The verdict alone."""
+        import jsonschema_rs
+
+        return jsonschema_rs.Draft202012Validator(self.text).is_valid
+
+    @cached_property
+    def _wordy(self) -> Any:
+        from jsonschema import Draft202012Validator
+
+        return Draft202012Validator(self.data)
+
+    def findings(self, path: str, document: Document) -> tuple[Diagnostic, ...]:
+        """What the schema has against a document, at keys and values. Values refused before are left alone."""
+        if self.fits(document.data):
+            return ()
+        from runner.jobfiles.wording import describe
+
+        findings = [
+            found
+            for error in self._wordy.iter_errors(document.data)
+            for found in describe(error, self.data)
+            if not any(found.path[: len(faulty)] == faulty for faulty in document.faulty)
+        ]
+        # A misspelt required key is one mistake, not an unknown key and a missing one.
+        renamed = {found.meant for found in findings if found.meant is not None}
+        return tuple(
+            _placed(path, document, found)
+            for found in _once(findings)
+            if not (found.rule == "missing-key" and found.missing in renamed)
+        )
 
 
-@lru_cache(maxsize=1)
-def schema_text() -> str:
-    """The job schema as shipped."""
-    return shipped_path(JOB_SCHEMA).read_text(encoding="utf-8")
-
-
-@lru_cache(maxsize=1)
-def job_schema() -> Mapping[str, Any]:
-    """The job schema as data; not to be changed."""
-    schema: Mapping[str, Any] = json.loads(schema_text())
-    return schema
-
-
-@lru_cache(maxsize=1)
-def _compiled() -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(schema_text())
-
-
-@lru_cache(maxsize=1)
-def _wordy() -> Any:
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(job_schema())
-
-
-def fits_schema(data: Any) -> bool:
-    """The verdict alone."""
-    return _compiled().is_valid(data)
-
-
-def schema_findings(path: str, document: Document) -> tuple[Diagnostic, ...]:
-    """What the schema has against a document, each at its key or value. Values refused before are left alone."""
-    if fits_schema(document.data):
-        return ()
-    from runner.jobfiles.wording import describe
-
-    findings = [
-        found
-        for error in _wordy().iter_errors(document.data)
-        for found in describe(error, job_schema())
-        if not any(found.path[: len(faulty)] == faulty for faulty in document.faulty)
-    ]
-    # A misspelt required key is one mistake, not an unknown key and a missing one.
-    renamed = {found.meant for found in findings if found.meant is not None}
-    return tuple(
-        _placed(path, document, found)
-        for found in _once(findings)
-        if not (found.rule == "missing-key" and found.missing in renamed)
-    )
+JOB_SCHEMA = SchemaCheck("schemas/job.schema.json")
+DEFAULTS_SCHEMA = SchemaCheck("schemas/defaults.schema.json")
+POLICY_SCHEMA = SchemaCheck("schemas/policy.schema.json")
 
 
 def _once(findings: "list[Finding]") -> "Iterator[Finding]":

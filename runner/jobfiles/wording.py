@@ -48,7 +48,10 @@ _PATTERN_WORDS = {
     "job_name": "a job_name is 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit",
     "tags": "a tag is 1 to 63 letters, digits and . _ : / -, and starts with a letter or digit",
     "headers": "a header is one line of text",
+    "tests": "the name of a test is one line of text, and starts with no blank",
 }
+# Names that a mapping cannot hold, by what the mapping is.
+_NAME_WORDS = {"headers": "Use letters, digits and -.", "given": "Use letters, digits and _, such as data."}
 _FOR_API = frozenset({"method", "headers", "params", "body", "auth", "response_format"})
 
 
@@ -111,7 +114,8 @@ def _shown(value: Any) -> str:
 def _properties_at(path: Path, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     node: Mapping[str, Any] = schema
     for part in path:
-        node = node.get("properties", {}).get(part, {})
+        inner = node.get("items" if isinstance(part, int) else "additionalProperties")
+        node = node.get("properties", {}).get(part) or (inner if isinstance(inner, dict) else {})
     properties: Mapping[str, Any] = node.get("properties", {})
     return properties
 
@@ -126,23 +130,26 @@ def _unknown_keys(error: Any, path: Path, schema: Mapping[str, Any]) -> Iterator
             path=(*path, key),
             rule="unknown-key",
             message=f"unknown key {_shown(key)}" + (f" in {_name(path)}" if path else ""),
-            hint=f"Did you mean {meant}?" if meant else _where_else(key, path, known, schema),
+            hint=f"Did you mean {meant}?" if meant else _where_else(key, path, error.schema, schema),
             at_key=True,
             meant=(*path, meant) if meant else None,
         )
 
 
-def _where_else(key: str, path: Path, known: list[str], schema: Mapping[str, Any]) -> str:
-    """Where an unknown key would be known; else what is known here."""
+def _where_else(key: str, path: Path, here: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """Where an unknown key would be known; else what is known here. `here` is the schema at the path."""
+    known = list(here.get("properties", {}))
     there = nearest(key, known)
     if there:
         return f"{there} is there already: remove this one."
     top = schema["properties"]
     if path and key in top:
         return f"{key} stands at the top of the file, not under {_name(path)}."
-    for parent, child in top.items():
+    for parent, child in ((one, child) for node in (here, schema) for one, child in node["properties"].items()):
         if path != (parent,) and key in child.get("properties", {}):
             return f"{key} belongs under {parent}."
+        if path[:1] != (parent,) and key in child.get("items", {}).get("properties", {}):
+            return f"{key} belongs to an item of {parent}."
     return f"Known here: {', '.join(known)}."
 
 
@@ -162,29 +169,41 @@ def _missing_keys(error: Any, path: Path, schema: Mapping[str, Any]) -> Iterator
         )
 
 
+def _listed(types: str | list[str]) -> list[str]:
+    return types if isinstance(types, list) else [types]
+
+
+def _joined(words: list[str], last: str) -> str:
+    """`a, b or c`."""
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def _wrong_type(error: Any, path: Path) -> Iterator[Finding]:
-    wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-    words = [_TYPE_WORDS[name] for name in wanted]
-    expected = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-    value = error.instance
-    if not path:
-        empty = value is None
-        yield Finding(
-            path=path,
-            rule="empty-file" if empty else "wrong-type",
-            message="the file holds no job" if empty else "a job file is a mapping of keys, this is not",
-            hint="Start with job_name: and schedule_time: in the first column.",
-        )
+    if path:
+        yield _of_no_type(error.instance, path, _listed(error.validator_value))
         return
+    empty = error.instance is None
+    yield Finding(
+        path=path,
+        rule="empty-file" if empty else "wrong-type",
+        message="the file holds no job" if empty else "a job file is a mapping of keys, this is not",
+        hint="Start with job_name: and schedule_time: in the first column.",
+    )
+
+
+def _of_no_type(value: Any, path: Path, wanted: list[str]) -> Finding:
+    expected = _joined(list(dict.fromkeys(_TYPE_WORDS[name] for name in wanted)), "or")
     if value is None:
         message, hint = f"{_name(path)} has no value", f"Write {expected}, or remove the key."
     else:
         message, hint = f"{_name(path)} must be {expected}, not {_shown(value)}", _type_hint(value, wanted)
-    yield Finding(path=path, rule="wrong-type", message=message, hint=hint)
+    return Finding(path=path, rule="wrong-type", message=message, hint=hint)
 
 
 def _type_hint(value: Any, wanted: list[str]) -> str:
-    if "string" in wanted and isinstance(value, (bool, int, float)):
+    if "array" in wanted and isinstance(value, dict):
+        return "Write a list: each item starts with - on a line of its own."
+    if "string" in wanted and "array" not in wanted and isinstance(value, (bool, int, float)):
         return f'Quote it: "{json.dumps(value)}".'
     if wanted == ["array"] and isinstance(value, str):
         return f"Write a list: [{value}]."
@@ -205,8 +224,7 @@ def _bad_enum(error: Any, path: Path) -> Iterator[Finding]:
 
 
 def _bad_pattern(error: Any, path: Path) -> Iterator[Finding]:
-    keys = [part for part in path if isinstance(part, str)]
-    words = next((_PATTERN_WORDS[key] for key in reversed(keys) if key in _PATTERN_WORDS), "it has another form")
+    words = next((_PATTERN_WORDS[str(key)] for key in path if key in _PATTERN_WORDS), "it has another form")
     hint = ""
     if path == ("job_name",):
         mended = re.sub(r"[^a-z0-9_-]+", "_", error.instance.strip().lower()).strip("_-")[:63]
@@ -231,6 +249,63 @@ def _too_short(error: Any, path: Path) -> Iterator[Finding]:
         rule="too-short",
         message=f"{_name(path)} is empty" if empty else f"{_name(path)} is too short",
         hint="Give it a value." if empty else f"At least {error.validator_value} characters.",
+    )
+
+
+def _too_few_keys(error: Any, path: Path) -> Iterator[Finding]:
+    empty = len(error.instance) == 0
+    count = "one key" if error.validator_value == 1 else f"{error.validator_value} keys"
+    yield Finding(
+        path=path,
+        rule="too-short",
+        message=f"{_name(path)} is empty" if empty else f"{_name(path)} has too few keys",
+        hint=f"Give it at least {count}, or remove it.",
+    )
+
+
+def _repeated(error: Any, path: Path) -> Iterator[Finding]:
+    for place, item in enumerate(error.instance):
+        if item in error.instance[:place]:
+            yield Finding(
+                path=(*path, place),
+                rule="bad-value",
+                message=f"{_shown(item)} stands in {_name(path)} more than once",
+                hint="Name it once.",
+            )
+
+
+def _no_form(error: Any, path: Path) -> Iterator[Finding]:
+    """`anyOf` and `oneOf`: a choice of keys, of types, or of forms that have no short name."""
+    forms: list[Mapping[str, Any]] = error.validator_value
+    if all(form.keys() == {"required"} for form in forms):
+        yield _choice_of_keys(error, path, [key for form in forms for key in form["required"]])
+        return
+    types = [one.validator_value for one in error.context if one.validator == "type"]
+    if len(types) == len(forms):
+        yield _of_no_type(error.instance, path, [name for one in types for name in _listed(one)])
+        return
+    yield Finding(
+        path=path,
+        rule="bad-value",
+        message=f"{_name(path)} cannot be {_shown(error.instance)}",
+        hint="runner schema tells what it can be.",
+    )
+
+
+def _choice_of_keys(error: Any, path: Path, keys: list[str]) -> Finding:
+    present = [key for key in keys if key in error.instance]
+    if present:
+        message = f"{_joined(present, 'and')} cannot stand together"
+        return Finding(path=path, rule="misplaced-key", message=message, hint="Keep one of them.", at_key=True)
+    # A misspelt key is told of by itself.
+    meant = next((near for key in error.instance if (near := nearest(key, keys))), None)
+    return Finding(
+        path=path,
+        rule="missing-key",
+        message=f"{_name(path)} needs one of {_joined(keys, 'and')}",
+        hint=f"Add {_joined(keys, 'or')}.",
+        at_key=True,
+        missing=(*path, meant) if meant else None,
     )
 
 
@@ -261,8 +336,8 @@ def _bad_name(path: Path) -> Finding:
     return Finding(
         path=path,
         rule="bad-key",
-        message=f"{_shown(path[-1])} is no name that {path[-2]} can hold",
-        hint="Use letters, digits and -." if path[-2] == "headers" else "Use 1 to 256 characters.",
+        message=f"{_shown(path[-1])} is no name that {_name(path[:-1])} can hold",
+        hint=_NAME_WORDS.get(str(path[-2]), "Use 1 to 256 characters."),
         at_key=True,
     )
 
@@ -293,6 +368,10 @@ _DESCRIBERS: Mapping[str, Callable[[Any, Path], Iterator[Finding]]] = {
     "maxProperties": _too_long,
     "minLength": _too_short,
     "minItems": _too_short,
+    "minProperties": _too_few_keys,
+    "uniqueItems": _repeated,
+    "anyOf": _no_form,
+    "oneOf": _no_form,
     "minimum": _out_of_range,
     "maximum": _out_of_range,
 }

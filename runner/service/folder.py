@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, SyncState, advance, restore
 from runner.core.diagnostic import Severity
 from runner.core.job import Job, JobDefaults
-from runner.jobfiles.lint_query import find_query_fault
-from runner.jobfiles.lint_script import FindFault
+from runner.jobfiles.lint_query import find_query_faults
+from runner.jobfiles.step_fault import FindFault
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.query_process import QueryProcess
 from runner.jobfiles.walk import FolderGoneError
@@ -18,7 +18,7 @@ from runner.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def open_folder(settings: Settings, query_fault: FindFault = find_query_fault) -> JobFolder:
+def open_folder(settings: Settings, query_fault: FindFault = find_query_faults) -> JobFolder:
     """The job folder of these settings, with their defaults for the jobs in it."""
     return JobFolder(
         settings.jobs_dir,
@@ -40,7 +40,7 @@ class CatalogKeeper:
         self, settings: Settings, *, on_hint: Callable[[], None], monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._queries = QueryProcess()
-        self._folder = open_folder(settings, self._queries.find_fault)
+        self._folder = open_folder(settings, self._queries.find_faults)
         self._jobs_dir = settings.jobs_dir
         self._watcher = FolderWatcher(settings.jobs_dir, on_hint)
         self._rescan = RescanClock()
@@ -112,7 +112,8 @@ class CatalogKeeper:
             self._gone = None
         self.catalog, change = advance(self.catalog, files)
         self._rescan.done(started)
-        if any(entry.sync is SyncState.REMOVED_PENDING for entry in self.catalog.entries):
+        pending = any(entry.sync is SyncState.REMOVED_PENDING for entry in self.catalog.entries)
+        if pending or self._folder.unsettled:
             # A deletion must be seen twice: look again soon.
             self._rescan.hint(self._monotonic())
         if change:

@@ -9,15 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 from runner.core.delivery import DeliveryState
-from runner.core.diagnostic import Severity
-from runner.core.job import Job
 from runner.core.report import Report
 from runner.core.run import Run, Trigger
 from runner.delivery.outbox import Outbox
-from runner.errors import RunnerError, UsageError
+from runner.errors import RunnerError
 from runner.execution.results import open_result
 from runner.logs import run_context
-from runner.service.overview import read_catalog
+from runner.service.overview import find_job
 from runner.service.runs import RunDesk
 from runner.service.wiring import build_works, open_transport, utc_now
 from runner.settings import Settings
@@ -35,32 +33,6 @@ class RunRequest:
     job_name: str
     mailing: bool = True
     scheduled_time: datetime | None = None
-
-
-def find_job(settings: Settings, job_name: str) -> Job:
-    """The valid job of this name.
-
-    Raises:
-        UsageError: there is none; the hint names the nearest.
-        RunnerError: its file is not valid; the message is its first finding.
-    """
-    catalog = read_catalog(settings)
-    job = catalog.jobs.get(job_name)
-    if job is not None:
-        return job
-    for entry in catalog.entries:
-        if job_name == entry.path and entry.job is not None:
-            return entry.job
-        if job_name in (entry.job_name, entry.path):
-            found = next(one for one in entry.diagnostics if one.severity is Severity.ERROR)
-            raise RunnerError(str(found), hint=found.hint or "runner validate shows every finding.")
-    from difflib import get_close_matches
-
-    near = get_close_matches(job_name, list(catalog.jobs), n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    raise UsageError(
-        f"there is no job {job_name!r} in {settings.jobs_dir}", hint=f"{hint}runner list shows the jobs."
-    )
 
 
 def run_once(settings: Settings, environ: Mapping[str, str], request: RunRequest) -> Report:

@@ -8,9 +8,11 @@ from datetime import datetime
 
 from runner.core.catalog import Catalog, CatalogEntry, advance
 from runner.core.cron import next_fire, parse_cron
+from runner.core.diagnostic import Severity
+from runner.core.effective import EffectiveValue
 from runner.core.job import Job
 from runner.core.run import Run
-from runner.errors import UsageError
+from runner.errors import RunnerError, UsageError
 from runner.service.folder import open_folder
 from runner.settings import Settings
 from runner.status.snapshot import JobStatus, StatusSnapshot
@@ -112,6 +114,54 @@ def read_catalog(settings: Settings) -> Catalog:
     """The jobs of the folder as a service started now would load them."""
     catalog, _ = advance(Catalog(), open_folder(settings).scan())
     return catalog
+
+
+def find_job(settings: Settings, job_name: str) -> Job:
+    """The valid job of this name.
+
+    Raises:
+        UsageError: there is none; the hint names the nearest.
+        RunnerError: its file is not valid; the message is its first finding.
+    """
+    catalog = read_catalog(settings)
+    job = catalog.jobs.get(job_name)
+    if job is not None:
+        return job
+    for entry in catalog.entries:
+        if job_name == entry.path and entry.job is not None:
+            return entry.job
+        if job_name in (entry.job_name, entry.path):
+            found = next(one for one in entry.diagnostics if one.severity is Severity.ERROR)
+            raise RunnerError(str(found), hint=found.hint or "runner validate shows every finding.")
+    from difflib import get_close_matches
+
+    near = get_close_matches(job_name, list(catalog.jobs), n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise UsageError(
+        f"there is no job {job_name!r} in {settings.jobs_dir}", hint=f"{hint}runner list shows the jobs."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EffectiveJob:
+    """A valid job with every value that holds for it, and where each comes from."""
+
+    job: Job
+    values: tuple[EffectiveValue, ...]
+
+
+def effective_job(settings: Settings, job_name: str) -> EffectiveJob:
+    """The valid job of a name, or of a path, as it takes effect.
+
+    Raises:
+        RunnerError: as `find_job`, or the file changed while it was looked at.
+    """
+    job = find_job(settings, job_name)
+    folder = open_folder(settings)
+    found = folder.effective(job.path)
+    if found is None:
+        raise RunnerError(f"{job.path} changed while it was read", hint="Try again.")
+    return EffectiveJob(job=job, values=found)
 
 
 def job_next_fire(job: Job, after: datetime) -> datetime | None:

@@ -2,6 +2,9 @@
 
 A line of an `.expected` file is the beginning of one finding: place, severity, rule, message and hint. Where the words
 come from Python, DuckDB or email-validator, and change with their versions, the line ends with the rule.
+
+`jobfiles/folders` are whole projects: a folder of jobs with its `_defaults.yaml` and `_policy.yaml`. Their `expected`
+files hold all findings of the project, each with its path, then a line for every job that cannot be in force.
 """
 
 import json
@@ -9,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,13 +20,19 @@ import pytest
 from runner.core.job import JobDefaults
 from runner.jobfiles.paths import check_paths
 
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CASES = Path(__file__).with_name("jobfiles")
 GOOD = sorted((CASES / "good").glob("*.yaml"))
 BAD = sorted((CASES / "bad").glob("*.yaml"))
+FOLDERS = sorted((CASES / "folders").iterdir())
 
 
 def validate(*paths):
-    return check_paths(paths, jobs_dir=CASES / "jobs.d", folder=CASES, defaults=JobDefaults())
+    return check_paths(paths, jobs_dir=CASES / "jobs.d", folder=CASES, defaults=JobDefaults(), now=NOW)
+
+
+def validate_project(folder):
+    return check_paths((), jobs_dir=folder / "jobs.d", folder=folder, defaults=JobDefaults(), now=NOW)
 
 
 def line_of(found, path):
@@ -43,7 +53,7 @@ def call(*arguments, cwd, **environ):
 def test_good(path):
     validation = validate(path)
     assert validation.diagnostics == ()
-    assert validation.files[0].job is not None
+    assert validation.files[0].good
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
@@ -58,9 +68,46 @@ def test_bad(path):
         assert line.startswith(beginning)
 
 
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_folder(folder):
+    expected = (folder / "expected").read_text(encoding="utf-8").splitlines()
+    validation = validate_project(folder)
+    lines = [f"{found.path}:{line_of(found, found.path)}" for found in validation.diagnostics]
+    lines += [f"{verdict.path} is not good" for verdict in validation.files if not verdict.good]
+    assert len(lines) == len(expected), "\n".join(lines)
+    for line, beginning in zip(lines, expected, strict=True):
+        assert line.startswith(beginning)
+
+
+def test_paths_that_differ_only_in_case(tmp_path):
+    """Not a case of `jobfiles`: half of all file systems could not hold it."""
+    minimal = (
+        (CASES / "good" / "minimal.yaml").read_text(encoding="utf-8").replace("samples/", f"{CASES}/samples/")
+    )
+    for number, name in enumerate(
+        ("sales.yaml", "Sales.yaml", "Team/stock.yaml", "team/Stock.yaml", "team/a.yaml")
+    ):
+        path = tmp_path / "jobs.d" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(minimal.replace("job_name: sales", f"job_name: job_{number}"))
+    if len(list((tmp_path / "jobs.d").iterdir())) != 4:
+        pytest.skip("this file system takes them for one")
+    found = validate_project(tmp_path).diagnostics
+    assert {(one.path, one.rule) for one in found} == {
+        (f"jobs.d/{name}", "same-but-for-case")
+        for name in ("sales.yaml", "Sales.yaml", "Team/stock.yaml", "team/Stock.yaml")
+    }
+
+
+def test_every_bad_file_says_what_is_expected_and_nothing_else_does():
+    assert {path.with_suffix(".expected") for path in BAD} == set((CASES / "bad").glob("*.expected"))
+    assert not [path for path in (CASES / "good").iterdir() if path.suffix != ".yaml"]
+
+
 def test_there_are_enough_cases():
-    assert len(GOOD) >= 15
-    assert len(BAD) >= 50
+    assert len(GOOD) >= 60
+    assert len(BAD) >= 160
+    assert len(FOLDERS) >= 30
 
 
 def test_the_command_checks_every_file_and_none_stops_the_others():

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 
 from runner.core.job import (
     Auth,
@@ -90,12 +91,12 @@ def test_every_key_arrives_in_the_job(check):
     assert type(job.starting_deadline_seconds) is int
 
 
-def test_what_is_left_out_has_the_defaults(project, write, minimal):
+def test_what_is_left_out_has_the_defaults(context, write, minimal):
     path = write("jobs.d/sales.yaml", minimal)
     defaults = JobDefaults(timezone="Asia/Tokyo", timeout_seconds=7.0)
     job = check_file(
-        read_job_file(path, "jobs.d/sales.yaml"), project_dir=project, defaults=defaults, revision="abc"
-    ).file.job
+        read_job_file(path, "jobs.d/sales.yaml"), replace(context, defaults=defaults), revision="abc"
+    ).job
     assert (job.timezone, job.timeout_seconds, job.revision) == ("Asia/Tokyo", 7.0, "abc")
     assert (job.step, job.data_source.format, job.data_source.max_bytes) == (Step(), FileType.CSV, 1 << 30)
     assert job == Job(

@@ -6,117 +6,11 @@ from jmespath import compile as compile_path
 
 from runner.core.diagnostic import Severity
 from runner.jobfiles import lint_people, lint_source
-from runner.jobfiles.lint_query import find_query_fault
 from runner.jobfiles.lint_schedule import is_zone
-from runner.jobfiles.lint_script import find_script_fault
 
 
 def rules(checked):
     return [found.rule for found in checked.diagnostics]
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        "result = data", "result: object = data", "x = result = data", "x, (result, y) = data", "result += 1", "for result in data: pass",
-        "with open(x) as result: pass", "import pandas as result", "from pandas import DataFrame as result", "from pandas import *",
-        "def result(): pass", "class result: pass", "print(result := data)", "[result := x for x in data]", "if data.empty:\n  pass\nelse:\n  result = data",
-        "try:\n  pass\nexcept E:\n  result = data", "while x:\n  result = data", "match data:\n  case result: pass", "exec('result = data')",
-        "def f():\n  global result\n  result = data\nf()", "globals()['result'] = data", "\n".join(f"v{n} = {n}" for n in range(300)) + "\nresult = v1",
-    ],
-)  # fmt: skip
-def test_every_way_to_assign_result(script):
-    assert find_script_fault(script) is None
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        "results = data", "data.result = 1", "result.x = 1", "result[0] = 1", "print(result)", "result: int", "def f():\n  result = data",
-        "class A:\n  result = data", "f(result=data)", "lambda: (result := data)", "# result = data", "'result = data'",
-        "def f():\n  x = 1\n  def g():\n    nonlocal x\n    x = data", "",
-        "\n".join(f"v{n} = {n}" for n in range(300)) + "\nresult",
-    ],
-)  # fmt: skip
-def test_what_does_not_assign_result(script):
-    assert find_script_fault(script).rule == "script-no-result"
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        "result = (",
-        "if x\n  y",
-        "\tx = 1\n  y = 2",
-        "result = '\0'",
-        "-" * 30_000 + "1",
-        "x" + ".a" * 30_000,
-        "[" * 5000,
-        "9" * 5000,
-        "return 1",
-        "result = \ud800",
-        "f'{",
-        "await x",
-    ],
-)
-def test_scripts_that_do_not_compile(script):
-    assert find_script_fault(script).rule == "script-syntax"
-
-
-def test_a_doubtful_script_raises_no_warning(recwarn):
-    assert find_script_fault("result = data is 1\nx = '\\d'") is None
-    assert not recwarn.list
-
-
-@given(st.text(max_size=80))
-def test_any_script_gives_an_answer(script):
-    fault = find_script_fault(script)
-    assert fault is None or fault.rule in {"script-syntax", "script-no-result"}
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT 1",
-        "FROM data",
-        "WITH a AS (SELECT 1) FROM a;",
-        "VALUES (1)",
-        "PIVOT data ON x",
-        "SUMMARIZE data",
-        "SELECT ${run:scheduled_date} AS d FROM data",
-        "(SELECT 1) UNION ALL SELECT 2 -- end",
-    ],
-)
-def test_queries_that_will_do(query):
-    assert find_query_fault(query) is None
-
-
-@pytest.mark.parametrize(
-    ("query", "rule", "place"),
-    [
-        ("SELEC 1", "query-syntax", (1, 1)),
-        ("SELECT a\nFROM data\nGROUP a", "query-syntax", (3, 7)),
-        ("SELECT " + "a, " * 100 + "\nb FROM\n  x y z w", "query-syntax", (3, 7)),
-        ("SELECT " + "abc, " * 60 + "1 FROM x y z", "query-syntax", (1, 319)),
-        ("SELECT 'a", "query-syntax", (1, 8)),
-        ("-- nothing", "query-syntax", None),
-        ("SELECT 1; SELECT 2", "query-not-select", None),
-        ("DROP TABLE data", "query-not-select", None),
-        ("COPY data TO 'x'", "query-not-select", None),
-        ("SELECT\n ${env:X}", "bad-reference", (2, 2)),
-        ("SELECT ${x}", "bad-reference", (1, 8)),
-    ],
-)
-def test_queries_that_will_not(query, rule, place):
-    fault = find_query_fault(query)
-    assert fault.rule == rule
-    assert (None if fault.line is None else (fault.line, fault.column)) == place
-
-
-@given(st.text(max_size=40))
-def test_any_query_gives_an_answer(query):
-    fault = find_query_fault(query)
-    assert fault is None or fault.message
 
 
 LABEL = st.from_regex(r"[a-z0-9-]{1,8}", fullmatch=True)
@@ -217,6 +111,35 @@ def test_addresses_of_apis(check, minimal, location):
         .replace("sales.csv", f'"{location}"')
     )
     assert check(text=text).diagnostics == ()
+
+
+def test_every_fault_of_a_step_is_told_where_it_stands_in_the_job_file(check, minimal):
+    checked = check("processing_script: |\n  import socket\n\n  if dta.empty:\n      result = data\n")
+    line = minimal.count("\n") + 1
+    assert [(found.rule, found.line, found.column) for found in checked.diagnostics] == [
+        ("import-not-allowed", line + 1, 10),
+        ("script-result-not-always-assigned", line + 3, 3),
+        ("undefined-name", line + 3, 6),
+    ]
+
+
+def test_a_folded_script_is_told_of_its_fold_only_where_that_broke_it(check):
+    (broken,) = check("processing_script: >\n  x = 1\n  result = x\n").diagnostics
+    (unknown,) = check("processing_script: >\n  result = dta\n").diagnostics
+    assert ("`>` joins lines" in broken.hint, "`>` joins lines" in unknown.hint) == (True, False)
+
+
+def test_header_names_are_one_whatever_their_case(check, minimal):
+    text = minimal.replace("sales.csv", "https://api.example.com").replace("type: file", "type: api")
+    text = text.replace(
+        "  file_type: csv\n", "  headers:\n    Accept: a\n    X-Day: b\n    accept: c\n    ACCEPT: d\n"
+    )
+    checked = check(text=text)
+    assert [(found.rule, found.line) for found in checked.diagnostics] == [
+        ("same-but-for-case", 9),
+        ("same-but-for-case", 10),
+    ]
+    assert "line 7" in checked.diagnostics[1].message
 
 
 def test_a_step_file_is_checked_where_it_stands(check, write):

@@ -29,7 +29,7 @@ def test_job_files_are_found_at_any_depth(folder, write, job):
         "b.yml",
         "team/x/c.yaml",
         "_old/d.yaml",
-        "_defaults.yaml",
+        "_notes.yaml",
         ".e.yaml",
         ".hidden/f.yaml",
         "g.json",
@@ -95,9 +95,9 @@ def test_a_changed_step_file_changes_its_job(folder, write, minimal):
     write("steps/a.py", "result = data\n")
     write("jobs.d/a.yaml", minimal + "processing_script_file: steps/a.py\n")
     (first,) = folder.scan()
-    write("steps/a.py", "result = dat_\n")
+    write("steps/a.py", "result = list\n")
     (second,) = folder.scan()
-    assert (first.job.step.text, second.job.step.text) == ("result = data\n", "result = dat_\n")
+    assert (first.job.step.text, second.job.step.text) == ("result = data\n", "result = list\n")
     assert first.digest != second.digest
     write("steps/a.py", "x = data\n")
     assert folder.scan()[0].job is None

@@ -66,7 +66,8 @@ def test_every_node_has_its_place(data):
             yield from paths(value, (*path, key))
 
     expected = set(paths(data))
-    assert expected == set(document.values) - {()}
+    assert all(document.has(path) for path in expected)
+    assert not any(document.has((*path, "no such key")) for path in expected)
     for path in expected:
         assert document.span(path).line >= 1
         assert document.value(path) == document.value(path[:-1])[path[-1]]
@@ -165,3 +166,20 @@ def test_depth_and_nodes_are_bounded_exactly():
     assert rules("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)) == ["too-deep"]
     assert rules("[" + "1," * (MAX_NODES - 1) + "]") == []
     assert rules("[" + "1," * MAX_NODES + "]") == ["too-many-nodes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("a:\n  - x\n  - {b: no}\n", ("a", 1, "b")),
+        ("a:\n  - x\n  - [x, no]\n", ("a", 1, 1)),
+        ("a: {b: [[1], [2, [no]]]}\n", ("a", "b", 1, 1, 0)),
+        ("- !t {a: 1}\n", (0,)),
+        ("a: *x\n", ("a",)),
+        ("no\n", ()),
+    ],
+)
+def test_a_refused_value_is_known_by_its_path(text, path):
+    document, _ = parse("a.yaml", text)
+    assert document.faulty == {path}
+    assert document.has(path)

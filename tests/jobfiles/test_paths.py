@@ -1,4 +1,5 @@
 import os
+from datetime import UTC, datetime
 
 import pytest
 
@@ -7,12 +8,14 @@ from runner.errors import UsageError
 from runner.jobfiles.paths import check_paths
 from runner.jobfiles.walk import FolderGoneError
 
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
 
 @pytest.fixture
 def run(project):
     def call(*paths, folder=project):
         return check_paths(
-            [folder / path for path in paths], jobs_dir=project / "jobs.d", folder=folder, defaults=JobDefaults()
+            [folder / path for path in paths], jobs_dir=project / "jobs.d", folder=folder, defaults=JobDefaults(), now=NOW
         )
 
     return call

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.jobfiles.parse import parse
-from runner.jobfiles.schema import fits_schema, job_schema, schema_findings, schema_text
+from runner.jobfiles.schema import JOB_SCHEMA
 
 JOB = {
     "job_name": "sales",
@@ -78,16 +78,16 @@ def mutated_jobs(draw):
 
 @given(mutated_jobs())
 def test_both_validators_agree_and_every_fault_has_its_words(job):
-    verdict = jsonschema.Draft202012Validator(job_schema()).is_valid(job)
-    assert fits_schema(job) == verdict
+    verdict = jsonschema.Draft202012Validator(JOB_SCHEMA.data).is_valid(job)
+    assert JOB_SCHEMA.fits(job) == verdict
     document, findings = parse("a.yaml", json.dumps(job))
     if not findings and document.data == job:
-        assert (schema_findings("a.yaml", document) == ()) == verdict
+        assert (JOB_SCHEMA.findings("a.yaml", document) == ()) == verdict
 
 
 def test_the_schema_is_a_good_schema():
-    jsonschema.Draft202012Validator.check_schema(job_schema())
-    assert jsonschema_rs.meta.is_valid(job_schema())
+    jsonschema.Draft202012Validator.check_schema(JOB_SCHEMA.data)
+    assert jsonschema_rs.meta.is_valid(JOB_SCHEMA.data)
 
 
 def properties(node, path=()):
@@ -101,7 +101,7 @@ def properties(node, path=()):
 
 
 def test_every_key_is_explained_bounded_and_closed():
-    seen = dict(properties(job_schema()))
+    seen = dict(properties(JOB_SCHEMA.data))
     assert len(seen) > 40
     for path, child in seen.items():
         assert {"title", "description", "examples"} <= child.keys(), path
@@ -126,19 +126,19 @@ def test_every_pattern_ends_portably():
             for child in node:
                 yield from patterns(child)
 
-    found = list(patterns(job_schema()))
+    found = list(patterns(JOB_SCHEMA.data))
     assert len(found) >= 4
     assert all(pattern.startswith("^") and pattern.endswith(r"(?![\s\S])") for pattern in found)
 
 
 def test_the_examples_of_the_schema_fit_it():
-    assert all(fits_schema(example) for example in job_schema()["examples"])
-    assert json.loads(schema_text()) == job_schema()
+    assert all(JOB_SCHEMA.fits(example) for example in JOB_SCHEMA.data["examples"])
+    assert json.loads(JOB_SCHEMA.text) == JOB_SCHEMA.data
 
 
 def findings_of(text):
     document, _ = parse("a.yaml", text)
-    return schema_findings("a.yaml", document)
+    return JOB_SCHEMA.findings("a.yaml", document)
 
 
 def test_a_misspelt_required_key_is_told_once():

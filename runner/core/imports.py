@@ -1,0 +1,78 @@
+"""Which modules a script may import: one table for the checker and for the child that runs the script.
+
+A script turns `data` into `result` in a sandbox: no network, no other process, no code outside Python. What cannot
+work there is refused by name, so that it is told in review and not in the middle of a run:
+
+- *process*: starts another program or process, or needs a screen. seccomp refuses exec and fork.
+- *network*: opens sockets. seccomp refuses every socket; asyncio cannot even make its event loop without one.
+- *native*: calls into C past everything that Python checks.
+- *private*: modules of the standard library whose names start with `_` are doors to all of these.
+
+Harmless parts of such packages stay: `urllib.parse`, `http.HTTPStatus`, the threads of `concurrent.futures`. The
+table is about what the script itself names: what pandas imports for its own use is no matter of it.
+"""
+
+import sys
+from enum import StrEnum
+from functools import lru_cache
+
+
+class ImportRefusal(StrEnum):
+    """Why a module may not be imported."""
+
+    PROCESS = "process"
+    NETWORK = "network"
+    NATIVE = "native"
+    PRIVATE = "private"
+    UNKNOWN = "unknown"
+
+
+# Beside the standard library: what the runner brings, and what comes with pandas.
+LIBRARIES = frozenset({"numpy", "pandas", "pyarrow", "duckdb", "dateutil", "pytz", "tzdata"})
+_REFUSED = {
+    ImportRefusal.PROCESS: (
+        "subprocess", "multiprocessing", "concurrent.futures.process", "concurrent.futures.ProcessPoolExecutor",
+        "concurrent.futures.interpreter", "concurrent.futures.InterpreterPoolExecutor", "concurrent.interpreters",
+        "pty", "posix", "webbrowser", "antigravity", "venv", "ensurepip", "distutils",
+        "tkinter", "turtle", "turtledemo", "idlelib", "curses",
+    ),
+    ImportRefusal.NETWORK: (
+        "socket", "socketserver", "ssl", "asyncio", "asyncore", "asynchat", "http.client", "http.server",
+        "http.cookiejar", "urllib.request", "urllib.robotparser", "ftplib", "smtplib", "smtpd", "poplib",
+        "imaplib", "nntplib", "telnetlib", "xmlrpc", "wsgiref",
+    ),
+    ImportRefusal.NATIVE: ("ctypes",),
+}  # fmt: skip
+_REASONS = {module: reason for reason, modules in _REFUSED.items() for module in modules}
+# Packages of which a part is refused: for these the names that are imported from them count as well.
+MIXED_PACKAGES = frozenset(module.partition(".")[0] for module in _REASONS if "." in module)
+
+
+@lru_cache(maxsize=4096)
+def import_refusal(module: str, extra: tuple[str, ...] = ()) -> ImportRefusal | None:
+    """Why a script may not import a module; None when it may.
+
+    Args:
+        module: a dotted name; for `from a import b` ask for both `a` and `a.b`.
+        extra: modules that a policy adds; each stands for what is in it too.
+    """
+    if any(module == added or module.startswith(f"{added}.") for added in extra):
+        return None
+    top = module.partition(".")[0]
+    if top in LIBRARIES or top == "__future__":
+        return None
+    if top not in sys.stdlib_module_names:
+        return ImportRefusal.UNKNOWN
+    if top.startswith("_"):
+        return ImportRefusal.PRIVATE
+    prefix = module
+    while prefix:
+        if prefix in _REASONS:
+            return _REASONS[prefix]
+        prefix = prefix.rpartition(".")[0]
+    return None
+
+
+def import_allowed(module: str, extra: tuple[str, ...] = ()) -> bool:
+    """Whether a script may import a module; arguments as for `import_refusal`."""
+    return import_refusal(module, extra) is None

@@ -1,0 +1,133 @@
+"""A Document: the plain data of a YAML file, and the place of every node."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+Path = tuple[str | int, ...]
+# The parser's events of a node's key (None of an item of a list, and of the root) and of its value, and the spots
+# inside it, by key or number. A plain tuple: it is made for every node of every file.
+Spot = tuple[Any, Any, "dict[str | int, Spot] | None"]
+
+_BLOCK_STYLES = frozenset({"|", ">"})
+
+
+class Span(NamedTuple):
+    """A range in the file; lines and columns count from 1, the end column is the first one after it."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+WHOLE_FILE = Span(1, 1, 1, 2)
+
+
+def span_of(event: Any) -> Span:
+    """The range of a parser's event."""
+    start, end = event.start_mark, event.end_mark
+    return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """A parsed file. `data` is plain data, by the YAML 1.2 core schema; paths are such as
+    `("data_source", "location")`.
+
+    `root` has the places of all nodes: they are asked for through the methods, and made only then. `faulty` are
+    paths whose value was refused by the parser, so that nobody complains of it again. `complete` is False when the
+    text ended in a fault.
+    """
+
+    text: str
+    data: Any = None
+    complete: bool = True
+    root: Spot | None = None
+    faulty: frozenset[Path] = frozenset()
+
+    def has(self, path: Path) -> bool:
+        """Whether there is a node at a path."""
+        return self._spot(path) is not None
+
+    def style(self, path: Path) -> str | None:
+        """How the scalar at a path is written: `|`, `>`, `'` or `"`; None of a plain one, and of none."""
+        spot = self._spot(path)
+        return getattr(spot[1], "style", None) or None if spot is not None else None
+
+    def key_span(self, path: Path) -> Span:
+        """The place of a key; of an item of a list, or where there is none, of the nearest node around it."""
+        while path:
+            spot = self._spot(path)
+            if spot is not None:
+                return span_of(spot[0] or spot[1])
+            path = path[:-1]
+        return WHOLE_FILE
+
+    def span(self, path: Path) -> Span:
+        """The place to point at for a value: the scalar itself; for a mapping, a list or a block text its key."""
+        spot = self._spot(path)
+        if not path or spot is None or spot[2] is not None or self.style(path) in _BLOCK_STYLES:
+            return self.key_span(path)
+        return span_of(spot[1])
+
+    def first_line(self, path: Path) -> int:
+        """The line on which the text of a scalar starts."""
+        spot = self._spot(path)
+        line: int = spot[1].start_mark.line + 1 if spot is not None else 1
+        return line + 1 if self.style(path) in _BLOCK_STYLES else line
+
+    def inside(self, path: Path, start: int, end: int) -> Span:
+        """The place of a part of a one-line scalar, by offsets into its value; else that of the whole."""
+        spot = self._spot(path)
+        whole = WHOLE_FILE if spot is None else span_of(spot[1])
+        if spot is None or whole.line != whole.end_line:
+            return self.span(path)
+        source = self.text.split("\n")[whole.line - 1][whole.column - 1 : whole.end_column - 1]
+        value = self.value(path)
+        if source == value:
+            base = whole.column
+        elif source[1:-1] == value:
+            base = whole.column + 1
+        else:
+            return whole
+        return Span(whole.line, base + start, whole.line, base + max(end, start + 1))
+
+    def at_line(self, path: Path, line: int, column: int, end_line: int, end_column: int) -> Span:
+        """The place of a range inside a scalar's text, given by its own lines and columns, both from 1.
+
+        Exact for literal blocks (`|`) and for texts of one line; otherwise the place of the whole.
+        """
+        if self.style(path) != "|":
+            if line == end_line == 1:
+                return self.inside(path, column - 1, end_column - 1)
+            return self.span(path)
+        first = self.first_line(path)
+        indent = self._indent(path, first)
+        return Span(first + line - 1, indent + column, first + end_line - 1, indent + end_column)
+
+    def value(self, path: Path) -> Any:
+        """The value at a path, None where there is none."""
+        node = self.data
+        for part in path:
+            if isinstance(node, dict):
+                node = node.get(part)
+            elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+                node = node[part]
+            else:
+                return None
+        return node
+
+    def _spot(self, path: Path) -> Spot | None:
+        spot = self.root
+        for part in path:
+            if spot is None or spot[2] is None:
+                return None
+            spot = spot[2].get(part)
+        return spot
+
+    def _indent(self, path: Path, first: int) -> int:
+        source = self.text.split("\n")
+        for number, line in enumerate(str(self.value(path)).split("\n")):
+            if line.strip():
+                return len(source[first - 1 + number].rstrip("\r")) - len(line)
+        return 0

@@ -1,0 +1,76 @@
+"""Rules on where the data comes from."""
+
+from runner.jobfiles.rules.rule import API_SOURCE, FILE_SOURCE, Rule, files, job
+
+_POLICY = "jobs.d/_policy.yaml"
+_JOB = "jobs.d/daily_sales.yaml"
+_OTHER_HOST = API_SOURCE.replace("api.example.com", "files.example.org")
+
+SOURCE_RULES = (
+    Rule(
+        name="bad-location",
+        summary="The location is no address, or no path, as its source_type needs one.",
+        reason=(
+            "An API is fetched by http or https from a host that the address names; a file is read from a"
+            " path. What is neither would fail at the first run."
+        ),
+        bad=job(source=API_SOURCE.replace("https:", "ftp:")),
+        good=job(source=API_SOURCE),
+    ),
+    Rule(
+        name="bad-records-path",
+        summary="records_path is not JMESPath.",
+        reason="It names where the rows stand in a JSON answer, and is compiled here as it will be in the run.",
+        bad=job(source=API_SOURCE + '  records_path: "data.[items"\n'),
+        good=job(source=API_SOURCE + "  records_path: data.items\n"),
+    ),
+    Rule(
+        name="bad-reference",
+        summary="A ${…} is not a reference that can stand here.",
+        reason=(
+            "References are filled in when a run starts. One that is misspelt, never closed or not possible"
+            " in its place would be sent as plain text, or fail the run."
+        ),
+        bad=job(source=API_SOURCE + '  params:\n    key: "${enw:SALES_API_KEY}"\n'),
+        good=job(source=API_SOURCE + '  params:\n    key: "${env:SALES_API_KEY}"\n'),
+    ),
+    Rule(
+        name="host-not-allowed",
+        summary="The policy does not allow this host.",
+        reason=(
+            "allowed_hosts of _policy.yaml lists where data may be fetched from. A new host is a change of"
+            " policy, and is reviewed as one."
+        ),
+        bad=files({_POLICY: "allowed_hosts: [api.example.com]\n", _JOB: job(source=_OTHER_HOST)}),
+        good=files({_POLICY: "allowed_hosts: [api.example.com]\n", _JOB: job(source=API_SOURCE)}),
+    ),
+    Rule(
+        name="literal-credential",
+        summary="A password, token or key stands in the file.",
+        reason=(
+            "What is in git is read by everyone who can clone it, and stays in its history after it is"
+            " removed. ${env:NAME} and ${file:/path} are filled in when the run starts, never stored, and"
+            " masked in every text. Change a credential that has been committed."
+        ),
+        bad=job(source=API_SOURCE.replace("https://", "https://reports:Winter-2025-sales@")),
+        good=job(
+            source=API_SOURCE
+            + '  auth:\n    type: basic\n    username: reports\n    password: "${env:SALES_API_PASSWORD}"\n'
+        ),
+    ),
+    Rule(
+        name="outside-data-roots",
+        summary="The data file is not in a folder that the policy allows.",
+        reason=(
+            "data_roots of _policy.yaml lists the folders that jobs may read from, so that no job mails a"
+            " file that only happens to lie on the machine. Links are followed before the comparison."
+        ),
+        bad=files(
+            {
+                _POLICY: "data_roots: [data]\n",
+                _JOB: job(source=FILE_SOURCE.replace("data/sales.csv", "private/sales.csv")),
+            }
+        ),
+        good=files({_POLICY: "data_roots: [data]\n", _JOB: job()}),
+    ),
+)

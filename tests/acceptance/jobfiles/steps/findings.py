@@ -1,0 +1,4 @@
+import socket
+
+for row in dta:
+    result = row

@@ -1,0 +1,158 @@
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.jobfiles.credentials import find_credentials, named_credential
+
+# Put together here, so that no tool that looks for keys takes this file for a leak.
+KEYS = {
+    "an AWS access key": "AKIA" + "IOSFODNN7EXAMPLE",
+    "a GitHub token": "ghp_" + "a1B2" * 9,
+    "a GitLab token": "glpat-" + "a_b-C" * 4,
+    "a Slack token": "xoxb-" + "123456789012-" * 2 + "a1" * 12,
+    "a Slack webhook": "hooks.slack.com/" + "services/" + "T00000000/B00000000/" + "x" * 24,
+    "a Stripe key": "sk_live_" + "a1" * 12,
+    "a Google API key": "AIza" + "a-B_c" * 7,
+    "a SendGrid key": "SG." + "a1" * 11 + "." + "b_-" * 14 + "b",
+    "an npm token": "npm_" + "a1B2" * 9,
+    "a Databricks token": "dapi" + "a1" * 16,
+    "an OpenAI or Anthropic key": "sk-" + "proj-" + "aB1" * 16,
+    "a JSON Web Token": "eyJ" + "hbGciOiJIUzI1NiJ9" + ".eyJ" + "zdWIiOiIxMjM0NTY3" + "." + "a_b-" * 8,
+    "a private key": "-----BEGIN RSA " + "PRIVATE KEY-----",
+    "the password of an address": "postgres://report:" + "hunter2" + "@db.example.com/sales",
+}
+
+
+@pytest.mark.parametrize(("kind", "key"), KEYS.items())
+def test_a_key_of_a_known_shape_is_found_where_it_stands(kind, key):
+    text = f"x: '{key}'  # and more\n"
+    (found,) = find_credentials(text)
+    assert found.kind == kind
+    assert text[found.start : found.end] == ("hunter2" if "address" in kind else key)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://user:${env:PASSWORD}@example.com", "https://${env:USER}:${file:/run/p}@example.com", "https://example.com:8080/a@b",
+        "f'postgres://{user}:{password}@host'", "re.match(r'://[^:]+:[^@]+@', x)", "https://user:***@host", "'https://%s:%s@host'",
+        "mailto:analyst@example.com", "d41d8cd98f00b204e9800998ecf8427e", "550e8400-e29b-41d4-a716-446655440000", "a" * 64,
+        "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "risk-abcdefghijklmnopqrstuvwxyz", "task-sk-learn",
+        "-----BEGIN CERTIFICATE-----", "eyJ", "AIza", "SG.1", "myAKIAIOSFODNN7EXAMPLE", "sk-learn-and-other-names-of-projects",
+    ],
+)  # fmt: skip
+def test_what_is_no_credential(text):
+    assert find_credentials(text) == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Api-Key", "apikey", "api_key", "accessToken", "X-Auth-Token", "token", "client_secret", "Password", "sig"],
+)
+def test_names_of_credentials(name):
+    assert named_credential(name, "changeme")
+    assert named_credential(name, "${env:KEY}") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Accept",
+        "nextPageToken",
+        "page_token",
+        "token_type",
+        "max_tokens",
+        "primary_key",
+        "sort_key",
+        "X-CSRF-Token",
+        "secretary",
+        "key",
+    ],
+)
+def test_names_of_other_things(name):
+    assert named_credential(name, "changeme") is None
+
+
+def test_the_scheme_of_a_header_is_no_part_of_the_secret():
+    assert named_credential("Authorization", "Bearer abc")[1:] == (7, 10)
+    assert named_credential("authorization", "abc")[1:] == (0, 3)
+    assert named_credential("Authorization", "Bearer ${env:T}") is None
+
+
+@pytest.mark.parametrize(
+    "part", ["-eyJ", "eyJ", "xoxb-a-", "://a:", "SG.", "AKIA", "sk-a_", "-----BEGIN A ", "AIza"]
+)
+def test_a_long_text_is_read_once(part):
+    text = part * (250_000 // len(part))
+    started = time.perf_counter()
+    find_credentials(text)
+    assert time.perf_counter() - started < 1
+
+
+@given(st.text(max_size=60))
+def test_any_text_gives_places_in_it(text):
+    assert all(0 <= found.start < found.end <= len(text) for found in find_credentials(text))
+
+
+API = """\
+job_name: daily_sales
+schedule_time: "0 9 * * 1-5"
+data_source:
+  source_type: api
+  location: {location}
+  headers: {{Authorization: "{header}", Accept: text/csv}}
+  params: {{api_key: "{param}", page_token: abc}}
+  auth: {{type: bearer, token: "{token}"}}
+consumer_emails: [analyst@example.com]
+"""
+SECRETS = {
+    "location": "https://example.com/x?a=1&token=swordfish1",
+    "header": "Bearer swordfish2",
+    "param": "swordfish3",
+    "token": "swordfish4",
+}
+REFERENCES = {
+    "location": "https://${env:U}:${env:P}@example.com/x?token=${env:T}",
+    "header": "Bearer ${env:T}",
+    "param": "${file:/run/key}",
+    "token": "${env:T}",
+}
+
+
+def test_credentials_in_a_source_are_errors_that_do_not_show_them(check):
+    text = API.format(**SECRETS)
+    checked = check(text=text)
+    lines = text.split("\n")
+    assert [
+        (one.rule, lines[one.line - 1][one.column - 1 : one.end_column - 1]) for one in checked.diagnostics
+    ] == [("literal-credential", f"swordfish{number}") for number in (1, 2, 3, 4)]
+    assert not any("swordfish" in one.message + one.hint for one in checked.diagnostics)
+    variables = [one.hint.partition("${env:")[2].partition("}")[0] for one in checked.diagnostics]
+    assert variables == ["DAILY_SALES_TOKEN", "DAILY_SALES_TOKEN", "DAILY_SALES_API_KEY", "DAILY_SALES_TOKEN"]
+    assert checked.job is None
+
+
+def test_references_are_what_is_asked_for(check):
+    assert check(text=API.format(**REFERENCES)).diagnostics == ()
+
+
+def test_a_key_is_told_once_and_anywhere(check, write):
+    key = KEYS["a GitHub token"]
+    checked = check(
+        text=API.format(**{**REFERENCES, "header": f"Bearer {key}"}) + f"# {key}\ndescription: uses {key}\n"
+    )
+    assert [one.line for one in checked.diagnostics] == [6, 10, 11]
+    step = check(f"processing_script: |\n  key = '{key}'\n  result = data\n").diagnostics
+    assert [(one.line, "never given secrets" in one.hint) for one in step] == [(10, True)]
+    write("steps/a.py", f"result = data\nx = '{key}'\n")
+    (in_file,) = check("processing_script_file: steps/a.py\n").diagnostics
+    assert (in_file.path, in_file.line, in_file.column) == ("steps/a.py", 2, 6)
+
+
+def test_other_findings_do_not_show_the_credential_either(check, minimal):
+    location = "ftp://report:" + "hunter2-secret" + "@example.com"
+    checked = check(text=minimal.replace("sales.csv", location).replace("type: file", "type: api"))
+    assert {"bad-location", "literal-credential"} <= {one.rule for one in checked.diagnostics}
+    assert not any("hunter2-secret" in one.message + one.hint for one in checked.diagnostics)

@@ -1,0 +1,199 @@
+import os
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from runner.core.job import JobDefaults
+from runner.jobfiles import look as look_module
+from runner.jobfiles import paths
+from runner.jobfiles.paths import check_paths
+from runner.jobfiles.verdict_cache import VerdictCache, open_cache
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LONG_AGO = 1_700_000_000
+
+
+@pytest.fixture(autouse=True)
+def small_folders_count(monkeypatch):
+    monkeypatch.setattr(paths, "_WORTH_A_CACHE", 1)
+
+
+@pytest.fixture
+def checked(monkeypatch):
+    """The paths that were really checked."""
+    seen = []
+    real = look_module.look
+
+    def noticed(target):
+        seen.append(target.shown)
+        return real(target)
+
+    monkeypatch.setattr(paths, "look", noticed)
+    return seen
+
+
+@pytest.fixture
+def validate(project, tmp_path_factory, checked):
+    home = tmp_path_factory.mktemp("home")
+
+    def call(*, now=NOW, defaults=None, home=home):
+        checked.clear()
+        defaults = defaults or JobDefaults()
+        return check_paths(
+            (),
+            jobs_dir=project / "jobs.d",
+            folder=project,
+            defaults=defaults,
+            now=now,
+            open_cache=lambda: open_cache(
+                {"XDG_CACHE_HOME": str(home)},
+                folder=project,
+                jobs_dir=project / "jobs.d",
+                defaults=defaults,
+                now=now,
+            ),
+        )
+
+    call.home = home
+    return call
+
+
+@pytest.fixture
+def old(project):
+    """Let files look as if they had been written long ago, as far as a program can: their change time stays."""
+
+    def call():
+        for file in project.rglob("*"):
+            os.utime(file, (LONG_AGO, LONG_AGO))
+
+    return call
+
+
+def rules(validation):
+    return [(found.path, found.rule) for found in validation.diagnostics]
+
+
+def test_what_has_not_changed_is_not_checked_again(validate, write, minimal, checked):
+    write("jobs.d/good.yaml", minimal)
+    write("jobs.d/bad.yaml", minimal.replace("sales.csv", "missing.csv").replace("job_name: sales", "job_name: x"))
+    first = validate()
+    assert checked == ["jobs.d/bad.yaml", "jobs.d/good.yaml"]
+    second = validate()
+    assert checked == []
+    assert (second.diagnostics, second.texts) == (first.diagnostics, first.texts)
+    assert rules(second) == [("jobs.d/bad.yaml", "missing-file")]
+
+
+def test_a_change_of_content_is_seen_even_with_the_same_times(validate, write, minimal, checked, old):
+    write("jobs.d/a.yaml", minimal)
+    old()
+    assert rules(validate()) == []
+    write("jobs.d/a.yaml", minimal.replace("9 * * 1-5", "9 * * 1-9"))
+    old()
+    assert rules(validate()) == [("jobs.d/a.yaml", "cron-syntax")]
+    assert checked == ["jobs.d/a.yaml"]
+
+
+def test_a_fresh_checkout_of_the_same_content_is_not_checked(validate, write, minimal, checked, project):
+    path = write("jobs.d/a.yaml", minimal)
+    validate()
+    path.unlink()
+    time.sleep(0.01)
+    write("jobs.d/a.yaml", minimal)
+    validate()
+    assert checked == []
+
+
+def test_a_data_file_that_comes_or_goes_is_seen(validate, write, minimal, checked, project):
+    write("jobs.d/a.yaml", minimal)
+    assert rules(validate()) == []
+    (project / "sales.csv").unlink()
+    assert rules(validate()) == [("jobs.d/a.yaml", "missing-file")]
+
+
+def test_a_step_file_is_known_by_its_content(validate, write, minimal, checked):
+    write("jobs.d/a.yaml", minimal + "processing_script_file: a.py\n")
+    write("a.py", "result = data\n")
+    assert rules(validate()) == []
+    write("a.py", "result = data\n")
+    validate()
+    assert checked == []
+    write("a.py", "result = data +\n")
+    assert rules(validate()) == [("a.py", "script-syntax")]
+
+
+def test_layers_settings_and_the_day_count(validate, write, minimal, checked):
+    write("jobs.d/a.yaml", minimal)
+    validate()
+    write("jobs.d/_policy.yaml", "recipient_domains: [example.org]\n")
+    assert rules(validate()) == [("jobs.d/a.yaml", "recipient-not-allowed")]
+    validate(now=NOW + timedelta(days=1))
+    assert checked == ["jobs.d/a.yaml"]
+    validate(now=NOW + timedelta(days=1), defaults=replace(JobDefaults(), timezone="Asia/Tokyo"))
+    assert checked == ["jobs.d/a.yaml"]
+
+
+def test_duplicate_names_are_found_between_known_files(validate, write, minimal, checked):
+    write("jobs.d/a.yaml", minimal)
+    validate()
+    write("jobs.d/b.yaml", minimal)
+    assert rules(validate()) == [("jobs.d/a.yaml", "duplicate-job-name"), ("jobs.d/b.yaml", "duplicate-job-name")]
+    assert checked == ["jobs.d/b.yaml"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xff", b"\x92\xa1x\x80", b"\x91" * 5000])
+def test_a_damaged_cache_is_none(validate, write, minimal, checked, content):
+    write("jobs.d/a.yaml", minimal)
+    validate()
+    (file,) = (validate.home / "gitops-runner/verdicts").iterdir()
+    file.write_bytes(content)
+    assert rules(validate()) == []
+    assert checked == ["jobs.d/a.yaml"]
+    validate()
+    assert checked == []
+
+
+def test_a_cache_that_cannot_be_written_is_no_fault(validate, write, minimal, tmp_path):
+    write("jobs.d/a.yaml", minimal)
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where a folder should be")
+    assert rules(validate(home=blocked)) == []
+    assert blocked.read_text() == "a file where a folder should be"
+
+
+def test_only_the_user_can_read_it(validate, write, minimal):
+    write("jobs.d/a.yaml", minimal)
+    validate()
+    folder = validate.home / "gitops-runner/verdicts"
+    (file,) = folder.iterdir()
+    assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_without_a_home_there_is_no_cache(project):
+    facts = {"folder": project, "jobs_dir": project / "jobs.d", "defaults": JobDefaults(), "now": NOW}
+    assert open_cache({}, **facts) is None
+    assert open_cache({"XDG_CACHE_HOME": "relative"}, **facts) is None
+
+
+def test_two_writers_leave_a_whole_file(project, context, write, minimal, tmp_path):
+    write("jobs.d/a.yaml", minimal)
+    target = look_module.Target(str(project / "jobs.d/a.yaml"), "jobs.d/a.yaml", context)
+    looked = look_module.look(target)
+    file = tmp_path / "cache" / "verdicts"
+
+    def write_often():
+        for _ in range(50):
+            cache = VerdictCache(file, "stamp")
+            cache.keep(target, looked)
+            cache.save()
+
+    threads = [threading.Thread(target=write_often) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        if file.exists():
+            assert VerdictCache(file, "stamp").find(target) == looked.verdict
+    assert [one.name for one in file.parent.iterdir()] == ["verdicts"]
