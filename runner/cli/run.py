@@ -19,12 +19,32 @@ if TYPE_CHECKING:
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result CSV here as well."
 )
+@click.option(
+    "--sample",
+    metavar="N",
+    type=click.IntRange(1, 1_000_000),
+    help="Only try the step on the first N rows that the job's first test gives: nothing is fetched, mailed or "
+    "recorded.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
 @click.pass_context
 def command(
-    ctx: click.Context, *, job: str, no_mail: bool, at: str | None, output: Path | None, as_json: bool
+    ctx: click.Context,
+    *,
+    job: str,
+    no_mail: bool,
+    at: str | None,
+    output: Path | None,
+    sample: int | None,
+    as_json: bool,
 ) -> None:
     """Run JOB now, once, and show its result. Exit code 1 when the run fails or a mail of it could not be sent."""
+    if sample is not None:
+        if output is not None:
+            raise click.UsageError(
+                "--output is for a whole result: a sample is only shown. Leave one of the two out."
+            )
+        ctx.exit(_try_sample(job, sample, at, as_json=as_json))
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.cli.next_fires import parse_time
     from runner.core.delivery import DeliveryState
@@ -67,6 +87,28 @@ def command(
             err=True,
         )
     ctx.exit(0 if succeeded and not unsent else 1)
+
+
+def _try_sample(job: str, rows: int, at: str | None, *, as_json: bool) -> int:
+    """Run the step on a sample and show what came out; the exit code."""
+    from datetime import UTC, datetime
+
+    from runner.cli.environment import open_console, open_settings, print_json, working_folder
+    from runner.cli.next_fires import parse_time
+    from runner.core.documents import run_document
+    from runner.core.run import RunState
+    from runner.jobtests.samples import SampleRequest, run_sample
+
+    settings, _ = open_settings()
+    request = SampleRequest(job_name=job, rows=rows, scheduled_time=parse_time(at) if at else None)
+    report = run_sample(settings, request, folder=working_folder(), clock=lambda: datetime.now(UTC))
+    if as_json:
+        print_json(run_document(report.run, details=True))
+    else:
+        from runner.cli.render import report_panel
+
+        open_console().print(report_panel(report))
+    return 0 if report.run.state is RunState.SUCCEEDED else 1
 
 
 class _ShowProgress(logging.Handler):

@@ -1,0 +1,170 @@
+"""Runs the step of a job on what a test gives: the real step, sandboxed, in a folder that is gone afterwards."""
+
+import logging
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from runner.core.job import Job
+from runner.core.references import run_facts
+from runner.core.run import FailureKind, RunFailure
+from runner.errors import ExecutionError
+from runner.execution.orders import StepOrder, StepOutcome
+from runner.execution.results import read_result
+from runner.execution.trees import remove_tree
+from runner.execution.zygote import Zygote
+from runner.jobfiles.lint_tests import ONE_SOURCE
+from runner.jobtests.inputs import LARGEST_TABLE, InputError, step_input
+from runner.jobtests.values import Given, JobTest
+from runner.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+# Nothing is recorded, so that there is no run to name: the same in every test, for what is made of it.
+_RUN_ID = "0" * 26
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepRun:
+    """What a step did: its outcome, and the CSV it wrote, None where it failed."""
+
+    outcome: StepOutcome
+    result: bytes | None = None
+
+
+class Bench:
+    """Runs steps, several at a time. Thread-safe.
+
+    Args:
+        zygote: started; gives the sandboxed children.
+        project_dir: what the locations of files are relative to.
+        folder: where each run gets a folder for its time.
+    """
+
+    def __init__(self, *, zygote: Zygote, project_dir: Path, folder: Path) -> None:
+        self._zygote = zygote
+        self._project_dir = project_dir
+        self._folder = folder
+        self.cancelled = threading.Event()
+
+    def run(
+        self, job: Job, test: JobTest, *, first_rows: int | None = None, project_dir: Path | None = None
+    ) -> StepRun:
+        """Run the step of a job on what a test gives. What the step does wrong is in the outcome.
+
+        Args:
+            first_rows: give the step no more rows than this.
+            project_dir: where this job's files are, when not where the others are.
+
+        Raises:
+            InputError: what the test gives cannot be read.
+        """
+        given = given_data(test)
+        try:
+            run_dir = Path(tempfile.mkdtemp(dir=self._folder))
+        except OSError as error:
+            raise InputError(f"{self._folder} cannot be written: {error.strerror}") from error
+        try:
+            source = step_input(
+                given,
+                job,
+                project_dir=project_dir or self._project_dir,
+                run_dir=run_dir,
+                first_rows=first_rows,
+            )
+            facts = run_facts(
+                job_name=job.job_name,
+                run_id=_RUN_ID,
+                attempt=1,
+                scheduled_time=test.scheduled_time,
+                timezone=job.timezone,
+            )
+            order = StepOrder(
+                run_id=_RUN_ID,
+                step=job.step,
+                input_path=str(source.path),
+                format=source.format,
+                records_path=source.records_path,
+                facts=tuple(facts.items()),
+                timezone=job.timezone,
+                run_dir=str(run_dir),
+                preview_rows=job.delivery.preview_rows,
+                memory_mb=job.resources.memory_mb,
+                cpu_seconds=job.resources.cpu_seconds,
+                timeout_seconds=job.timeout_seconds,
+            )
+            return _with_result(run_dir, self._zygote.run_step(order, cancelled=self.cancelled))
+        finally:
+            _remove(run_dir)
+
+    def in_parallel(self, tasks: Sequence[Callable[[], Answer]], *, workers: int) -> list[Answer]:
+        """What each task answers, in their order. Where one raises, or Ctrl-C is pressed, the others are ended."""
+        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="test") as pool:
+            waiting = [pool.submit(task) for task in tasks]
+            try:
+                for future in as_completed(waiting):
+                    future.result()
+            except BaseException:
+                self.cancelled.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            return [future.result() for future in waiting]
+
+
+@contextmanager
+def open_bench(settings: Settings, *, workers: int) -> Iterator[Bench]:
+    """A bench with a zygote of its own, ended afterwards with all that ran on it.
+
+    Raises:
+        RunnerError: the zygote cannot be started, or has not the sandbox that is asked for.
+    """
+    zygote = Zygote(sandbox_mode=settings.sandbox, waiting=min(2, workers))
+    folder = Path(tempfile.mkdtemp(prefix="runner-test-"))
+    bench = Bench(zygote=zygote, project_dir=settings.project_dir, folder=folder)
+    try:
+        zygote.start()
+        yield bench
+    finally:
+        bench.cancelled.set()
+        zygote.close()
+        _remove(folder)
+
+
+def given_data(test: JobTest) -> Given:
+    """What a test gives as `data`.
+
+    Raises:
+        InputError: nothing.
+    """
+    for given in test.given:
+        if given.source == ONE_SOURCE:
+            return given
+    raise InputError(f"the test gives nothing for {ONE_SOURCE}", hint=f"Add {ONE_SOURCE} under given.")
+
+
+def _remove(folder: Path) -> None:
+    try:
+        remove_tree(folder)
+    except OSError as error:
+        log.warning("%s cannot be removed: %s", folder, error)
+
+
+def _with_result(run_dir: Path, outcome: StepOutcome) -> StepRun:
+    if outcome.failure is not None:
+        return StepRun(outcome=outcome)
+    try:
+        return StepRun(outcome=outcome, result=read_result(run_dir, max_bytes=LARGEST_TABLE))
+    except ExecutionError as error:
+        failure = RunFailure(kind=FailureKind.RESULT, message=error.message, hint=error.hint)
+        return StepRun(
+            outcome=StepOutcome(
+                rows_in=outcome.rows_in, output=outcome.output, sandbox=outcome.sandbox, failure=failure
+            )
+        )

@@ -1,0 +1,84 @@
+"""The first rows of a data file, as a file of its own."""
+
+import csv
+import json
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from runner.core.job import FileType
+from runner.jobtests.inputs import StepInput
+
+
+def write_head(whole: StepInput, path: Path, count: int) -> StepInput | None:
+    """Write the first `count` rows to `path`. None where the file is not what it should be: the step says why."""
+    writers = {
+        FileType.CSV: _write_csv,
+        FileType.NDJSON: _write_ndjson,
+        FileType.JSON: _write_json,
+        FileType.PARQUET: _write_parquet,
+    }
+    try:
+        return writers[whole.format](whole, path, count)
+    except (OSError, ValueError, TypeError, RecursionError, csv.Error):
+        return None
+
+
+def _write_csv(whole: StepInput, path: Path, count: int) -> StepInput:
+    csv.field_size_limit(1 << 30)
+    with (
+        whole.path.open(encoding="utf-8", newline="") as source,
+        path.open("w", encoding="utf-8", newline="") as head,
+    ):
+        taken: list[str] = []
+
+        def lines() -> Any:
+            for line in source:
+                taken.append(line)
+                yield line
+
+        # Lines are copied as they stand; the reader tells where a row ends. The line of names is one more.
+        for _ in islice(csv.reader(lines()), count + 1):
+            pass
+        head.writelines(taken)
+    return replace(whole, path=path)
+
+
+def _write_ndjson(whole: StepInput, path: Path, count: int) -> StepInput:
+    with whole.path.open(encoding="utf-8") as source, path.open("w", encoding="utf-8") as head:
+        head.writelines(islice((line for line in source if line.strip()), count))
+    return replace(whole, path=path)
+
+
+def _write_json(whole: StepInput, path: Path, count: int) -> StepInput | None:
+    with whole.path.open(encoding="utf-8-sig") as source:
+        document = json.load(source)
+    if whole.records_path is not None:
+        import jmespath
+
+        document = jmespath.search(whole.records_path, document)
+    if isinstance(document, list):
+        document = document[:count]
+    elif isinstance(document, dict) and all(isinstance(column, list | dict) for column in document.values()):
+        # Written by columns: a list of cells each, or cells by the number of their row.
+        document = {
+            name: column[:count] if isinstance(column, list) else dict(islice(column.items(), count))
+            for name, column in document.items()
+        }
+    else:
+        return None
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return StepInput(path=path, format=FileType.JSON)
+
+
+def _write_parquet(whole: StepInput, path: Path, count: int) -> StepInput:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(whole.path) as source:
+        batches = source.iter_batches(batch_size=count)
+        first = next(batches, None)
+        with parquet.ParquetWriter(path, source.schema_arrow) as head:
+            if first is not None:
+                head.write_batch(first)
+    return replace(whole, path=path)

@@ -1,0 +1,125 @@
+"""What a test reads and writes: the files of the project, and the input of its step."""
+
+import json
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.core.job import FileType, Job, StepKind
+from runner.errors import RunnerError
+from runner.jobfiles.lint_tests import is_inside_project
+from runner.jobtests.values import Given
+
+# Neither a file that is expected nor a result is read into memory beyond this.
+LARGEST_TABLE = 64 << 20
+_INPUT = "input"
+# JMESPath for the whole document: said aloud, a few rows are read without the start of a DuckDB connection.
+_WHOLE = "@"
+
+
+class InputError(RunnerError):
+    """What a test names cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepInput:
+    """The input of a step: an absolute path, and how it is read."""
+
+    path: Path
+    format: FileType
+    records_path: str | None = None
+
+
+def project_file(project_dir: Path, location: str) -> Path:
+    """The one way to a file that a test names: a regular file below the project folder that can be read.
+
+    Raises:
+        InputError: it is none.
+    """
+    _require_inside(location)
+    path = project_dir / location
+    try:
+        # Opened rather than looked at: only this proves that it may be read. Non-blocking: a FIFO cannot hold it.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            regular = stat.S_ISREG(os.fstat(handle).st_mode)
+        finally:
+            os.close(handle)
+    except FileNotFoundError:
+        raise InputError(f"there is no file {location!r} in {project_dir}") from None
+    except OSError as error:
+        raise InputError(f"{location} cannot be read: {error.strerror}") from None
+    if not regular:
+        raise InputError(f"{location} is no regular file", hint="Name a file.")
+    return path
+
+
+def read_expected(project_dir: Path, location: str) -> bytes:
+    """The bytes of an expected file.
+
+    Raises:
+        InputError: it cannot be read, or is too large to be compared.
+    """
+    path = project_file(project_dir, location)
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_TABLE + 1)
+    except OSError as error:
+        raise InputError(f"{location} cannot be read: {error.strerror}") from None
+    if len(content) > LARGEST_TABLE:
+        raise InputError(
+            f"{location} is larger than {LARGEST_TABLE >> 20} MiB", hint="Let the test give less to the step."
+        )
+    return content
+
+
+def write_expected(project_dir: Path, location: str, content: bytes) -> None:
+    """Write an expected file whole or not at all: aside, then in its place. Folders above it are made.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    _require_inside(location)
+    path = project_dir / location
+    aside = path.with_name(f".{path.name[:200]}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise InputError(f"{location} cannot be written: {error.strerror}") from None
+
+
+def _require_inside(location: str) -> None:
+    if not is_inside_project(location):
+        raise InputError(f"{location!r} is not inside the project", hint="Name a file below the project folder.")
+
+
+def step_input(
+    given: Given, job: Job, *, project_dir: Path, run_dir: Path, first_rows: int | None = None
+) -> StepInput:
+    """The input that a test gives its step: the file in place, or its rows as a JSON file in the run's folder.
+
+    Args:
+        first_rows: give no more rows than this.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if given.file is None:
+        path = run_dir / f"{_INPUT}.json"
+        path.write_text(json.dumps([dict(row) for row in given.rows[:first_rows]]), encoding="utf-8")
+        is_query = job.step.kind is StepKind.QUERY
+        return StepInput(path=path, format=FileType.JSON, records_path=None if is_query else _WHOLE)
+    path = project_file(project_dir, given.file)
+    whole = StepInput(path=path, format=job.data_source.format, records_path=job.data_source.records_path)
+    if first_rows is None:
+        return whole
+    from runner.jobtests.heads import write_head
+
+    head = write_head(whole, run_dir / _INPUT, first_rows)
+    return head or whole

@@ -1,0 +1,79 @@
+"""The first rows of a file, and that the step reads them as it would read the file."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from runner.core.job import FileType
+from runner.jobtests.heads import write_head
+from runner.jobtests.inputs import StepInput
+
+COUNT = 2
+FRAME = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y\nz", ""]})
+RECORDS = FRAME.to_dict("records")
+
+
+@pytest.fixture
+def head(tmp_path):
+    def write(kind, content, records_path=None):
+        path = tmp_path / "whole"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        whole = StepInput(path=path, format=kind, records_path=records_path)
+        return write_head(whole, tmp_path / "head", COUNT)
+
+    return write
+
+
+def test_csv_lines_are_copied_as_they_stand(head):
+    found = head(FileType.CSV, 'a,b\r\n1,x\r\n2,"y\nz"\r\n3,\r\n')
+    assert found.path.read_bytes() == b'a,b\r\n1,x\r\n2,"y\nz"\r\n'
+    assert found.format is FileType.CSV
+
+
+def test_ndjson(head):
+    found = head(FileType.NDJSON, '{"a": 1}\n\n{"a": 2}\n{"a": 3}\n')
+    assert found.path.read_text() == '{"a": 1}\n{"a": 2}\n'
+
+
+@pytest.mark.parametrize(
+    ("document", "records_path"),
+    [(RECORDS, None), ({"data": {"items": RECORDS}}, "data.items"), ({"data": RECORDS}, "data")],
+)
+def test_json_records(head, document, records_path):
+    found = head(FileType.JSON, json.dumps(document), records_path)
+    assert (json.loads(found.path.read_text()), found.records_path) == (RECORDS[:2], None)
+
+
+@pytest.mark.parametrize("orient", ["list", "columns"])
+def test_json_by_columns(head, orient):
+    document = FRAME.to_dict("list") if orient == "list" else json.loads(FRAME.to_json())
+    found = json.loads(head(FileType.JSON, json.dumps(document)).path.read_text())
+    assert pd.DataFrame(found)["a"].tolist() == [1, 2]
+
+
+def test_parquet(head, tmp_path):
+    FRAME.to_parquet(tmp_path / "frame")
+    found = head(FileType.PARQUET, (tmp_path / "frame").read_bytes())
+    pd.testing.assert_frame_equal(pd.read_parquet(found.path), FRAME.head(2))
+
+
+def test_a_file_with_fewer_rows_is_whole(head):
+    assert head(FileType.CSV, "a\n1\n").path.read_text() == "a\n1\n"
+    assert json.loads(head(FileType.JSON, "[]").path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "records_path"),
+    [
+        (FileType.CSV, b"\xff\xfe", None),
+        (FileType.NDJSON, b"\xff", None),
+        (FileType.JSON, b"{", None),
+        (FileType.JSON, b'{"a": 1}', None),
+        (FileType.JSON, b'{"a": 1}', "a"),
+        (FileType.JSON, b"[" * 100_000, None),
+        (FileType.PARQUET, b"PAR1", None),
+    ],
+)
+def test_what_is_no_such_file_is_left_to_the_step(head, kind, content, records_path):
+    assert head(kind, content, records_path) is None

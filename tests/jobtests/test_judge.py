@@ -1,0 +1,62 @@
+import pytest
+
+from runner.core.run import FailureKind, RunFailure
+from runner.jobtests.judge import fits_file, judge_failure, judge_result
+from runner.jobtests.values import Expectation, Rows
+
+RESULT = b"region,amount\nnorth,120\n"
+
+
+def failure(
+    kind=FailureKind.SCRIPT, message="KeyError: 'amount' (jobs.d/a.yaml, line 3)", traceback="in load_rates"
+):
+    return RunFailure(kind=kind, message=message, hint="Look.", traceback=traceback)
+
+
+@pytest.mark.parametrize(
+    ("expected", "outcome"),
+    [("KeyError", "passed"), ("load_rates", "passed"), ("ValueError", "failed"), (None, "failed")],
+)
+def test_an_error_is_looked_for_in_message_and_traceback(expected, outcome):
+    assert str(judge_failure(Expectation(error=expected), failure()).outcome) == outcome
+
+
+@pytest.mark.parametrize("kind", [FailureKind.INTERNAL, FailureKind.CANCELLED])
+def test_what_is_not_the_jobs_doing_is_not_judged(kind):
+    found = judge_failure(Expectation(error="KeyError"), failure(kind))
+    assert (str(found.outcome), found.hint) == ("error", "Look.")
+
+
+def test_every_expectation_must_hold():
+    rows = Rows(columns=("region", "amount"), cells=(("north", 120),))
+    good = Expectation(rows=rows, columns=("region", "amount"), row_count=1)
+    assert str(judge_result(good, RESULT, b"amount,region\n120.0,north\n").outcome) == "passed"
+    wrong = Expectation(rows=rows, columns=("amount", "region"), row_count=2)
+    found = judge_result(wrong, RESULT, b"region,amount\nnorth,121\n")
+    assert found.message == "the number of rows differs, 2 columns stand in other places, 1 cell differs"
+
+
+def test_a_defused_text_is_explained():
+    rows = Rows(columns=("phone",), cells=(("+49 30 1",),))
+    found = judge_result(Expectation(rows=rows), b"phone\n'+49 30 1\n", None)
+    assert (str(found.outcome), "gets ' before it" in found.hint) == ("failed", True)
+
+
+def test_results_and_files_that_are_no_tables():
+    assert str(judge_result(Expectation(row_count=0), b"\xff", None).outcome) == "failed"
+    found = judge_result(Expectation(file="e.csv"), RESULT, b"\xff")
+    assert (str(found.outcome), found.message) == ("error", "e.csv cannot be read as CSV: line 1 is not UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "fits"),
+    [
+        (RESULT, True),
+        (b"amount,region\n120.0,north\n", True),
+        (b"region,amount\nnorth,121\n", False),
+        (b"\xff", False),
+        (b"", False),
+    ],
+)
+def test_whether_a_result_fits_a_file(content, fits):
+    assert fits_file(Expectation(file="e.csv"), RESULT, content) is fits

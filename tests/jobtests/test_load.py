@@ -1,0 +1,84 @@
+import pytest
+
+from runner.errors import RunnerError, UsageError
+from runner.jobfiles.walk import FolderGoneError
+from runner.jobtests.load import check_folder, find_job, load_tests
+
+TESTS = "tests:\n  - {name: one, given: {data: []}, expect: {row_count: 0}}\n"
+
+
+@pytest.fixture
+def jobs(project):
+    project.write(TESTS, name="orders")
+    project.write(name="plain")
+    project.write(TESTS, name="deep", file="sales/deep.yaml")
+    project.write("nonsense: 1\n", name="broken")
+    return project
+
+
+def names(selection):
+    return [job.job.job_name for job in selection.jobs], [result.job_name for result in selection.broken]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ((), (["orders", "plain", "deep"], ["broken"])),
+        (("orders",), (["orders"], [])),
+        (("jobs.d/plain.yaml", "orders", "orders"), (["orders", "plain"], [])),
+        (("jobs.d/sales",), (["deep"], [])),
+        (("broken",), ([], ["broken"])),
+    ],
+)
+def test_jobs_by_name_file_and_folder(jobs, asked, found):
+    assert names(jobs.select(*asked)) == found
+
+
+def test_paths_may_start_at_the_working_folder(jobs):
+    assert names(jobs.select("deep.yaml", folder=jobs.jobs / "sales")) == (["deep"], [])
+    assert names(jobs.select(str(jobs.jobs / "plain.yaml"))) == (["plain"], [])
+
+
+def test_an_unknown_name_is_told_with_the_nearest(jobs):
+    with pytest.raises(UsageError, match="no job 'ordrs'") as caught:
+        jobs.select("ordrs")
+    assert "Did you mean 'orders'?" in caught.value.hint
+
+
+def test_a_file_that_is_not_valid_is_told_at_its_place(jobs):
+    (result,) = jobs.select("broken").broken
+    assert (result.path, result.outcome, result.name) == ("jobs.d/broken.yaml", "error", "")
+    assert result.line == (jobs.jobs / "broken.yaml").read_text().split("\n").index("nonsense: 1") + 1
+    assert "unknown key 'nonsense'" in result.message
+
+
+def test_two_jobs_of_one_name_are_both_in_the_way(project):
+    project.write(TESTS, name="orders")
+    project.write(TESTS, name="orders", file="copy.yaml")
+    assert names(project.select()) == ([], ["orders", "orders"])
+
+
+def test_one_job_by_name(jobs):
+    assert len(find_job(jobs.settings, "orders", folder=jobs.folder).tests) == 1
+    with pytest.raises(UsageError, match="more than one job"):
+        find_job(jobs.settings, "jobs.d", folder=jobs.folder)
+    with pytest.raises(RunnerError, match=r"jobs\.d/broken\.yaml:\d+: the job file is not valid"):
+        find_job(jobs.settings, "broken", folder=jobs.folder)
+
+
+def test_no_folder_of_jobs(project):
+    project.jobs.rmdir()
+    with pytest.raises(FolderGoneError):
+        project.select()
+
+
+def test_a_key_in_escapes_is_a_key(project):
+    project.write(TESTS.replace("tests:", '"\\x74ests":'))
+    (job,) = project.select().jobs
+    assert len(job.tests) == 1
+
+
+def test_a_file_that_cannot_be_found_again_is_in_the_way(jobs):
+    (file,) = [file for file in check_folder(jobs.jobs, jobs.folder, jobs.settings) if file.job_name == "orders"]
+    (jobs.jobs / "orders.yaml").unlink()
+    assert load_tests(file, jobs.folder).rule == "missing-file"

@@ -1,0 +1,215 @@
+"""Tests of jobs as they are written, run in real children."""
+
+import time
+from functools import partial
+
+import pytest
+
+from runner.jobtests.bench import open_bench
+
+ROWS = """\
+tests:
+  - name: keeps large orders
+    given:
+      data:
+        - {region: north, amount: 120}
+        - {region: south, amount: 80}
+    expect:
+      rows: [{region: north, amount: %s}]
+"""
+FILE = """\
+tests:
+  - name: from a file
+    given: {data: tests/orders.csv}
+    expect: {file: tests/expected.csv}
+"""
+ORDERS = "region,amount\nnorth,120\nsouth,80\n"
+
+
+def results(report):
+    return [(result.name, str(result.outcome)) for result in report.results]
+
+
+def only(report):
+    (result,) = report.results
+    return result
+
+
+def test_a_test_that_passes_and_one_that_fails(project):
+    project.write(ROWS % 120, name="good")
+    project.write(ROWS % 121, name="wrong")
+    project.write(name="plain")
+    report = project.run()
+    assert results(report) == [("keeps large orders", "passed"), ("keeps large orders", "failed")]
+    assert report.untested == ("plain",)
+    wrong = report.results[1]
+    assert (wrong.job_name, wrong.path, wrong.message) == ("wrong", "jobs.d/wrong.yaml", "1 cell differs")
+    line = (project.jobs / "wrong.yaml").read_text().split("\n").index("  - name: keeps large orders") + 1
+    assert wrong.line == line
+    (cell,) = wrong.differences
+    assert (cell.row, cell.column, cell.expected, cell.got) == (1, "amount", "121", "120")
+    assert wrong.output == "rows: 2\n"
+    assert not (project.folder / "data").exists(), "nothing is recorded"
+
+
+def test_a_script_that_fails_is_told_with_its_line_in_the_job_file(project):
+    path = project.write("tests:\n  - {name: none, given: {data: [{region: north}]}, expect: {row_count: 1}}\n")
+    result = only(project.run())
+    line = path.read_text().split("\n").index('  result = data[data["amount"] > 100]') + 1
+    assert result.message == f"KeyError: 'amount' (jobs.d/orders.yaml, line {line})"
+    assert f'File "jobs.d/orders.yaml", line {line}' in result.traceback
+    assert "`data` has the columns region" in result.hint
+
+
+ERRORS = """\
+tests:
+  - {name: as expected, given: {data: [{region: north}]}, expect: {error: KeyError}}
+  - {name: another, given: {data: [{region: north}]}, expect: {error: ValueError}}
+  - {name: no error, given: {data: [{amount: 101}]}, expect: {error: KeyError}}
+"""
+
+
+def test_errors_can_be_expected(project):
+    project.write(ERRORS)
+    report = project.run()
+    assert [str(one.outcome) for one in report.results] == ["passed", "failed", "failed"]
+    assert "but not with 'ValueError'" in report.results[1].message
+    assert report.results[2].message == "the step gave 1 row, but must fail with 'KeyError'"
+
+
+def test_a_file_is_read_as_the_source_declares(project):
+    step = "processing_script: result = data\n"
+    source = "  records_path: data.items\n"
+    path = project.write(FILE.replace("orders.csv", "orders.json"), step=step, kind="json")
+    path.write_text(path.read_text().replace("consumer_emails", f"{source}consumer_emails"))
+    project.put("tests/orders.json", '{"data": {"items": [{"a": 1}, {"a": null}]}}')
+    project.put("tests/expected.csv", 'a\n""\n1\n')
+    assert results(project.run()) == [("from a file", "passed")]
+
+
+def test_rows_reach_the_step_with_their_types(project):
+    step = 'processing_script: |\n  result = pd.DataFrame({"kinds": [str(kind) for kind in data.dtypes]})\n'
+    tests = """\
+tests:
+  - name: types
+    given: {data: [{a: "00123", b: 5, c: 1.5, d: true, e: "2026-01-31", f: 5}, {a: x, b: 6, c: 2, d: false, e: x}]}
+    expect:
+      rows: [{kinds: str}, {kinds: int64}, {kinds: float64}, {kinds: bool}, {kinds: str}, {kinds: float64}]
+      row_order: true
+"""
+    project.write(tests, step=step)
+    assert results(project.run()) == [("types", "passed")]
+
+
+def test_rows_for_a_query_and_for_no_step(project):
+    query = "processing_query: SELECT region, sum(amount) AS total FROM data GROUP BY region\n"
+    given = "    given: {data: [{region: north, amount: 0.1}, {region: north, amount: 0.2}, {region: null, amount: 1}]}\n"
+    sums = "tests:\n  - name: sums\n" + given
+    sums += (
+        "    expect: {rows: [{region: null, total: 1}, {region: north, total: 0.3}], columns: [region, total]}\n"
+    )
+    project.write(sums, name="query", step=query)
+    project.write("tests:\n  - name: all\n" + given + "    expect: {row_count: 3}\n", name="through", step="")
+    assert results(project.run()) == [("sums", "passed"), ("all", "passed")]
+
+
+def test_the_time_of_a_test_is_fixed_unless_it_says_another(project):
+    step = 'processing_script: |\n  result = pd.DataFrame({"day": [str(run.scheduled_date)]})\n'
+    tests = """\
+tests:
+  - {name: fixed, given: {data: []}, expect: {rows: [{day: "2026-01-01"}]}}
+  - name: said
+    scheduled_time: "2026-01-31T23:30:00+00:00"
+    given: {data: []}
+    expect: {rows: [{day: "2026-02-01"}]}
+"""
+    project.write("timezone: Europe/Berlin\n" + tests, step=step)
+    assert results(project.run()) == [("fixed", "passed"), ("said", "passed")]
+
+
+def test_bounds_of_the_job_hold(project):
+    step = "timeout_seconds: 1\nprocessing_script: |\n  while len(data) >= 0: pass\n  result = data\n"
+    project.write("tests:\n  - {name: slow, given: {data: []}, expect: {row_count: 0}}\n", step=step)
+    result = only(project.run())
+    assert (str(result.outcome), result.message) == ("failed", "the step took longer than 1 s and was ended")
+
+
+@pytest.mark.parametrize(
+    ("tests", "content", "message"),
+    [
+        (FILE, ORDERS, "there is no file 'tests/expected.csv'"),
+        (FILE.replace("expected.csv", "folder"), ORDERS, "tests/folder is no regular file"),
+        (FILE.replace("expected.csv", "ragged.csv"), ORDERS, "tests/ragged.csv cannot be read as CSV: line 2"),
+        (FILE.replace("expected.csv", "text.csv"), "", "the data cannot be read as CSV: it is empty"),
+    ],
+)
+def test_files_that_are_not_what_they_should_be(project, tests, content, message):
+    project.write(tests)
+    project.put("tests/orders.csv", content)
+    project.put("tests/ragged.csv", "a,b\n1\n")
+    (project.folder / "tests" / "folder").mkdir()
+    result = only(project.run())
+    assert str(result.outcome) == ("failed" if not content else "error")
+    assert message in result.message
+
+
+def test_expected_files_are_written_when_that_is_asked_for(project):
+    project.write(FILE)
+    project.put("tests/orders.csv", ORDERS)
+    assert str(only(project.run()).outcome) == "error"
+    written = only(project.run(update=True))
+    assert (str(written.outcome), written.updated) == ("passed", "tests/expected.csv")
+    expected = project.folder / "tests" / "expected.csv"
+    assert expected.read_text() == "region,amount\nnorth,120\n"
+    expected.write_text("amount,region\n120.0,north\n")
+    same = only(project.run(update=True))
+    assert (str(same.outcome), same.updated) == ("passed", ""), "what fits is left as it is"
+    expected.write_text("region,amount\nnorth,121\n")
+    assert str(only(project.run()).outcome) == "failed"
+    assert only(project.run(update=True)).updated == "tests/expected.csv"
+    assert sorted(path.name for path in expected.parent.iterdir()) == ["expected.csv", "orders.csv"]
+
+
+def test_two_results_cannot_be_written_to_one_file(project):
+    tests = FILE + FILE.removeprefix("tests:\n").replace("from a file", "other").replace(
+        "tests/orders.csv", "[{region: x, amount: 500}]"
+    )
+    project.write(tests)
+    project.put("tests/orders.csv", ORDERS)
+    report = project.run(update=True)
+    assert sorted(str(one.outcome) for one in report.results) == ["error", "passed"]
+    assert "just written from another test" in next(one.message for one in report.results if one.message)
+
+
+def test_a_failed_step_writes_nothing(project):
+    project.write(FILE)
+    project.put("tests/orders.csv", "region\nnorth\n")
+    assert str(only(project.run(update=True)).outcome) == "failed"
+    assert not (project.folder / "tests" / "expected.csv").exists()
+
+
+def test_steps_have_no_way_out(project):
+    secret = project.put("secret.txt", "s3cret")
+    step = f"processing_script: |\n  open({str(secret)!r}).read()\n  result = data\n"
+    project.write("tests:\n  - {name: out, given: {data: []}, expect: {error: PermissionError}}\n", step=step)
+    assert results(project.run()) == [("out", "passed")]
+
+
+def test_ctrl_c_ends_the_tests_that_run(project):
+    step = "processing_script: |\n  while len(data) >= 0: pass\n"
+    project.write(
+        "tests:\n  - {name: slow, given: {data: []}, expect: {error: x}}\n", step=step + "  result = data\n"
+    )
+    (job,) = project.select().jobs
+    with open_bench(project.settings, workers=2) as bench:
+
+        def interrupt():
+            time.sleep(0.2)
+            raise KeyboardInterrupt
+
+        slow = partial(bench.run, job.job, job.tests[0])
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            bench.in_parallel([slow, interrupt, slow, slow], workers=2)
+        assert time.monotonic() - started < 10
+        assert bench.run(job.job, job.tests[0]).outcome.failure.kind == "cancelled"
