@@ -1,14 +1,22 @@
-"""The git revision of job files: the only place that runs git. Without git, or outside a repository: none."""
+"""The only place that runs git; and the revision of job files. Without git, or outside a repository: none."""
 
 import logging
 import os
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+from runner.errors import RunnerError
 
 _log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 10.0
+# Listing a large tree, or looking for the common ancestor of two long histories.
+LONG_TIMEOUT_SECONDS = 120.0
+# A repository can name programs that git runs: job files may come from anyone.
+_NOTHING_FOREIGN = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
 DIRTY = "+dirty"
 _STATUS = (
     "status",
@@ -46,6 +54,10 @@ class Revisions:
         return any("/".join(parts[:count]) + "/" in self.dirty for count in range(1, len(parts)))
 
 
+class GitError(RunnerError):
+    """Git is missing, there is no repository, or git refuses."""
+
+
 class Repository:
     """The repository that holds a project folder; asked again only when it or the files have changed."""
 
@@ -76,15 +88,78 @@ def find_root(folder: Path) -> Path | None:
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which git asks nobody, takes no lock and looks at no other repository."""
+    """An environment in which git asks nobody, takes no lock, looks at no other repository, fetches nothing, and
+    reads objects as they are."""
     kept = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
-    return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    return {
+        **kept,
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        # A partial clone fetches what it lacks, by programs that its configuration names: no transport is allowed.
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "none",
+        "LC_ALL": "C",
+    }
+
+
+def run_git(folder: str, *arguments: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+    """Run git in a folder to its end, whatever it answers. `environ` is one of `clean_environment`.
+
+    Raises:
+        GitError: git is not installed, or does not end in time.
+    """
+    try:
+        return subprocess.run(
+            ("git", *_NOTHING_FOREIGN, "-C", folder, *arguments),
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=LONG_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (OSError, ValueError) as error:
+        raise _cannot_run(error) from error
+    except subprocess.TimeoutExpired as error:
+        raise GitError(
+            f"git {arguments[0]} takes longer than {LONG_TIMEOUT_SECONDS:.0f} s", hint="Run git gc, and try again."
+        ) from error
+
+
+def start_git(
+    folder: str, *arguments: str, environ: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """Start a git that answers what it is asked on its standard input; and the file of its complaints.
+
+    Raises:
+        GitError: git is not installed.
+    """
+    # A file, not a pipe: nobody reads it while answers are waited for.
+    complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who closes the process
+    try:
+        process = subprocess.Popen(
+            ("git", *_NOTHING_FOREIGN, "-C", folder, *arguments),
+            env=dict(environ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+        )
+    except OSError as error:
+        complaints.close()
+        raise _cannot_run(error) from error
+    return process, complaints
+
+
+def _cannot_run(error: Exception) -> GitError:
+    """The error for a git that does not start."""
+    if isinstance(error, FileNotFoundError):
+        return GitError("git is not installed", hint="Install git: this command reads commits.")
+    return GitError(f"git cannot be run: {error}", hint="Try git status in the same folder.")
 
 
 def read_revisions(root: Path, project: Path, environ: Mapping[str, str]) -> Revisions:
     """Commit and changed files by one `git status`; none, and a warning, where git fails or hangs."""
-    # A repository can name a program that git runs at every status: job files may come from anyone.
-    command = ("git", "-c", "core.fsmonitor=false", "-C", os.fspath(root), *_STATUS)
+    command = ("git", *_NOTHING_FOREIGN, "-C", os.fspath(root), *_STATUS)
     try:
         done = subprocess.run(
             command,

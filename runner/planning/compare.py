@@ -1,0 +1,114 @@
+"""Two names of commits, or one and the files on disk → a Comparison."""
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from runner.core.job import JobDefaults
+from runner.core.plan import Comparison, Side
+from runner.core.plan_diff import make_plan
+from runner.errors import RunnerError
+from runner.jobfiles.git import clean_environment, read_revisions
+from runner.jobfiles.git_objects import Commit, ObjectStore
+from runner.planning.load import load_sides
+from runner.planning.sides import SideFiles, commit_side, working_side
+from runner.settings import Settings
+
+
+def compare_commits(
+    settings: Settings,
+    *,
+    base: str,
+    head: str = "HEAD",
+    working_tree: bool = False,
+    now: datetime,
+    environ: Mapping[str, str],
+) -> Comparison:
+    """What becomes of the jobs when `head` is merged into `base`: from where the two parted, as a pull request
+    shows it, to `head`, or with `working_tree` to the files on disk.
+
+    Both sides get the defaults of these settings. Nothing is checked out, nothing is fetched.
+
+    Raises:
+        GitError: no git, no repository, or no such commit in it.
+        RunnerError: the folder of jobs is not in the repository, or on neither side.
+        FolderGoneError: a folder on disk that cannot be listed.
+    """
+    # The folder may be a link: then it is the link that is in the repository.
+    project = Path(os.path.realpath(settings.project_dir))
+    jobs_dir = project / settings.jobs_dir.name
+    with ObjectStore(project if jobs_dir.is_symlink() else jobs_dir, environ) as store:
+        _require_inside(jobs_dir, store)
+        asked, wanted = store.find_commit(base), store.find_commit(head)
+        start = store.merge_base(asked.object_id, wanted.object_id)
+        old = commit_side(store, start or asked.object_id, jobs_dir, project)
+        new: SideFiles
+        if working_tree:
+            new = working_side(jobs_dir, project)
+        else:
+            new = commit_side(store, wanted.object_id, jobs_dir, project)
+        defaults = JobDefaults(timezone=settings.timezone, timeout_seconds=settings.script_timeout)
+        sides = load_sides(old, new, jobs_dir=jobs_dir.name, defaults=defaults, now=now)
+        notes = [*_ref_notes(base, asked), *_ref_notes(head, wanted)]
+        if start is None:
+            notes.append(_no_merge_base(asked, wanted, shallow=store.is_shallow()))
+        if not working_tree and not store.bare:
+            notes.extend(_dirty_notes(store, wanted, jobs_dir, environ))
+    if not (sides.base_exists or sides.head_exists):
+        raise RunnerError(
+            f"there is no folder {jobs_dir.name} on either side",
+            hint="Commit it, set JOBS_DIR, or start in the folder that holds jobs.d.",
+        )
+    return Comparison(
+        base=Side(
+            name=asked.name, commit=start or asked.object_id, merge_base=start not in {None, asked.object_id}
+        ),
+        head=Side(name=wanted.name, commit=wanted.object_id, working_tree=working_tree),
+        plan=make_plan(sides.base, sides.head, now=now),
+        notes=tuple(notes),
+    )
+
+
+def _require_inside(jobs_dir: Path, store: ObjectStore) -> None:
+    if not jobs_dir.is_relative_to(store.root):
+        raise RunnerError(
+            f"the folder of jobs {jobs_dir} is not in the repository {store.root}",
+            hint="Set JOBS_DIR to a folder of the repository.",
+        )
+
+
+def _ref_notes(asked: str, found: Commit) -> tuple[str, ...]:
+    if asked == found.name:
+        return ()
+    return (f"There is no {asked} here: {found.name} is taken.",)
+
+
+def _no_merge_base(base: Commit, head: Commit, *, shallow: bool) -> str:
+    remedy = (
+        " This clone is shallow: git fetch --unshallow, or with actions/checkout fetch-depth: 0, mends it."
+        if shallow
+        else ""
+    )
+    return (
+        f"{base.name} and {head.name} have no common commit here, so {base.name} itself is compared:"
+        f" what has been done there since shows as undone.{remedy}"
+    )
+
+
+def _dirty_notes(store: ObjectStore, head: Commit, jobs_dir: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """A note where the files on disk are those of the head but for changes that are not committed."""
+    root = Path(store.root)
+    revisions = read_revisions(root, root, clean_environment(environ))
+    prefix = "" if jobs_dir == root else f"{jobs_dir.relative_to(root).as_posix()}/"
+    dirty = [path for path in revisions.dirty if path.startswith(prefix) or _holds(path, prefix)]
+    if revisions.commit != head.object_id or not dirty:
+        return ()
+    return (
+        f"{jobs_dir.name} has changes that are not committed; they are not in here. --working-tree takes them in.",
+    )
+
+
+def _holds(path: str, folder: str) -> bool:
+    """Whether a path of `git status` is that of an untracked folder that holds `folder`."""
+    return not path or (path.endswith("/") and folder.startswith(path))
