@@ -10,8 +10,9 @@ import click
 def command(*, folder: Path) -> None:
     """Start a new repository of jobs in FOLDER (the working folder without one).
 
-    Writes jobs.d with one commented example, the schema that editors complete from, .env.example, .gitignore and
-    a workflow that runs validate. Files that exist are left alone.
+    Writes jobs.d with one commented and tested example, the schemas that editors complete from, .env.example,
+    .gitignore, hooks for pre-commit, and a workflow that checks and tests each pull request and tells what it
+    changes. Files that exist are left alone.
     """
     from runner.cli.environment import working_folder
     from runner.scaffold import create_repository
@@ -24,4 +25,4 @@ def command(*, folder: Path) -> None:
     for name in scaffold.kept:
         click.echo(f"kept   {folder / name} (it was there already)")
     enter = "" if folder == Path() else f"cd {folder} && "
-    click.echo(f"\nNext:  {enter}runner validate && runner run example --no-mail")
+    click.echo(f"\nNext:  {enter}runner validate && runner test && runner run example --no-mail")

@@ -7,6 +7,7 @@ from runner.errors import RunnerError
 from runner.shipped import shipped_path
 
 _FILES = Path(__file__).resolve().parent / "files"
+_SCHEMAS = ("schemas/job.schema.json", "schemas/defaults.schema.json", "schemas/policy.schema.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,10 +22,12 @@ def _contents() -> tuple[tuple[str, Path], ...]:
     return (
         ("jobs.d/example.yaml", _FILES / "example.yaml"),
         ("jobs.d/samples/example.csv", _FILES / "example.csv"),
-        ("schemas/job.schema.json", shipped_path("schemas/job.schema.json")),
+        *((name, shipped_path(name)) for name in _SCHEMAS),
         (".env.example", shipped_path(".env.example")),
         (".gitignore", _FILES / "gitignore"),
+        (".pre-commit-config.yaml", _FILES / "pre-commit-config.yaml"),
         (".github/workflows/jobs.yaml", _FILES / "workflow.yaml"),
+        (".github/runner-problem-matcher.json", _FILES / "problem-matcher.json"),
     )
 
 

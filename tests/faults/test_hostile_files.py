@@ -1,0 +1,385 @@
+"""No job file, however hostile, crashes the check, holds it up for more than 50 ms, or takes more than 100 MiB."""
+
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runner.core.diagnostic import MESSAGE_LIMIT
+from runner.core.job import JobDefaults
+from runner.jobfiles.check import inspect_file
+from runner.jobfiles.files import WorkingFiles
+from runner.jobfiles.inspection import CheckContext
+from runner.jobfiles.read import JobFile, read_job_file
+
+ACCEPTANCE = Path(__file__).parents[1] / "acceptance" / "jobfiles"
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LARGEST = 256 * 1024
+# Of one file, on a machine with nothing else to do; a machine of CI may be four times as slow.
+MILLISECONDS = 50
+SLOWER = 4
+MEMORY_MB = 100
+
+FILE = "data_source:\n  source_type: file\n  location: samples/sales.csv\n  file_type: csv\n"
+API = "data_source:\n  source_type: api\n  location: https://api.example.com/sales\n"
+
+
+def job(extra="", *, source=FILE, time="'0 9 * * 1-5'", mail="[analyst@example.com]"):
+    return f"job_name: sales\nschedule_time: {time}\n{source}{extra}consumer_emails: {mail}\n"
+
+
+def api(extra):
+    return job(source=API + extra)
+
+
+def at(location, source_type="api"):
+    return job(source=f"data_source:\n  source_type: {source_type}\n  location: '{location}'\n")
+
+
+def script(text):
+    return job("processing_script: |\n" + "".join(f"  {line}\n" for line in text.split("\n")))
+
+
+def query(text):
+    return job(f"processing_query: {json.dumps(text)}\n")
+
+
+def filled(unit):
+    return unit * (LARGEST // len(unit.encode()))
+
+
+def stairs(word, last):
+    """Blocks of Python, each inside the one before."""
+    lines = [" " * depth + word for depth in range(19)]
+    return "\n".join([*lines, " " * len(lines) + last])
+
+
+# Each of these once took long, or is built to: what a scanner, a regular expression, a recursion or a list of
+# findings could stumble over.
+WORST = {
+    # the scanner of YAML
+    **{f"only {unit!r}": filled(unit) for unit in "[{]}'\"|*&!@%-?:#\t\r\n \0a\\"},
+    **{f"only {unit!r}": filled(unit) for unit in ("- ", "-\n", "? ", ": ", "a: ", "[]", "{}", "\r\n", "#\n")},
+    **{f"only {unit!r}": filled(unit) for unit in ("---\n", "...\n", "%A b\n", "${", "é", "𝔘", "a\u0301")},
+    "an open quote": '"' + "a" * (LARGEST - 1),
+    "a quoted text of line ends": '"' + "\n" * (LARGEST - 2) + '"',
+    "a quoted text of escapes": '"' + "\\x41" * (LARGEST // 4 - 1) + '"',
+    "a plain text of lines": "a" + "\na" * (LARGEST // 2 - 1),
+    "a block text of lines": "a: |\n" + " b\n" * (LARGEST // 3 - 2),
+    "a block text far to the right": "a: |\n" + " " * (LARGEST - 6) + "b",
+    "stairs": "\n".join(" " * depth + "a:" for depth in range(700)),
+    "a long key": "'" + "k" * (LARGEST - 8) + "': 1\n",
+    "brackets that close": "[" * (LARGEST // 2) + "]" * (LARGEST // 2),
+    "commas": "[" + "," * (LARGEST - 1),
+    "a merge bomb": "a0: &a0 {k: v}\n"
+    + "".join(f"a{n}: &a{n} {{<<: [{f'*a{n - 1}, ' * 9}]}}\n" for n in range(1, 50)),
+    # numbers and words
+    "a huge integer": job("timeout_seconds: " + "9" * 250_000 + "\n"),
+    "a huge fraction": job("timeout_seconds: 0." + "9" * 250_000 + "\n"),
+    "a huge hexadecimal number": job("timeout_seconds: 0x" + "f" * 250_000 + "\n"),
+    "a huge sexagesimal number": job("timeout_seconds: 1" + ":1" * 120_000 + "\n"),
+    "a huge number with underscores": job("timeout_seconds: 1" + "_" * 250_000 + "\n"),
+    "a huge date": job("description: 2025-11-09 " + "1" * 250_000 + "\n"),
+    # many values
+    "20,000 values": "[" + "1," * 19_999 + "]",
+    "20,000 values in a body": api("  method: POST\n  body: [" + "1," * 19_970 + "]\n"),
+    "10,000 keys in a body": api("  method: POST\n  body: {" + ",".join(f"k{n}: v" for n in range(9_970)) + "}\n"),
+    "many values at the greatest depth": api(
+        "  method: POST\n  body: [" + ("[" * 29 + "]" * 29 + ",") * 600 + "]\n"
+    ),
+    # names and addresses
+    "a long name": job().replace("sales", "A!" * 120_000, 1),
+    "a long wrong value": job("on_missed: " + "run_once" * 6_000 + "\n"),
+    "a long unknown key": job("'" + "schedule_time" * 75 + "': 1\n"),
+    "a long address": job(mail="['" + "a" * 100_000 + "@example.com']"),
+    "an address of ats": job(f"owner: '{'@' * 200_000}'\n"),
+    "an address of labels": job(mail="['a@" + "a." * 100_000 + "com']"),
+    "an address of hyphens": job(mail="['a@" + "a-" * 120 + "']"),
+    "an address of digits": job(mail="['a@" + "\u0660" * 63 + ".com']"),
+    "100 bad addresses": job(mail="[" + ",".join(f"a{n}@exa_mple.com" for n in range(100)) + "]"),
+    "100 international addresses": job(mail="[" + ",".join(f"é{n}@exämple{n}.com" for n in range(100)) + "]"),
+    # schedules
+    "a schedule of lists": job(time="'" + "*/1," * 50_000 + " * * * *'"),
+    "a schedule of blanks": job(time="'" + " " * 200_000 + "'"),
+    "a schedule of every number": job(time="'" + ",".join(map(str, range(33))) + " * * * *'"),
+    "a schedule that never fires": job(time="'0 0 31 2,4,6,9,11 *'"),
+    "a schedule that seldom fires": job("timezone: Europe/Berlin\n", time="'0 0 29 2 1'"),
+    "a schedule that often fires": job("timezone: Antarctica/Troll\n", time="'1-59/2 1-23 * * *'"),
+    "a long time zone": job("timezone: " + "Europe/Berli" * 5 + "\n"),
+    # locations, references, paths
+    **{
+        f"an address of {unit!r}": at("https://" + unit * (250_000 // len(unit.encode())))
+        for unit in ("[", "%", "é", ":")
+    },
+    "a path of folders": at("a/" * 120_000, "file"),
+    "a path upwards": at("../" * 80_000, "file"),
+    "a path like a scheme": at("a+" * 120_000, "file"),
+    "100,000 open references": at("https://a/" + "${" * 100_000),
+    "30,000 unknown facts": api("  params: {a: '" + "${run:x}" * 30_000 + "'}\n"),
+    "80,000 open references in a body": api("  method: POST\n  body: ['" + "${a" * 80_000 + "']\n"),
+    "dollars": api("  headers: {a: '" + "$" * 250_000 + "'}\n"),
+    **{
+        f"a path to rows of {unit!r}": api(f"  records_path: {json.dumps((unit * 512)[:511] + 'a')}\n")
+        for unit in ("[", "(", "!", "a|", '"', "{a:", "[a,", "`", "a.")
+    },
+    # scripts
+    "parentheses in a script": script("(" * 60_000),
+    "99 parentheses in a script": script("result = " + "(" * 99 + "1" + ")" * 99),
+    "signs in a script": script("result = " + "-" * 60_000 + "1"),
+    "attributes in a script": script("result = data" + ".a" * 30_000),
+    "sums in a script": script("result = 1" + "+1" * 30_000),
+    "powers in a script": script("result = 9**9**9**9"),
+    "shifts in a script": script("result = 1 << 100000"),
+    "tuples in a script": script("result = (1,)*1000" + " + (1,)*1000" * 5_000),
+    "lambdas in a script": script("result = " + "lambda:" * 8_000 + "1"),
+    "digits in a script": script("result = " + "9" * 60_000),
+    "comprehensions in a script": script("result = " + "[a for a in " * 90 + "data" + "]" * 90),
+    "branches in a script": script(
+        "\n".join(" " * n + "if data:" for n in range(99)) + "\n" + " " * 99 + "result = 1"
+    ),
+    "loops in a script": script(stairs("while data:", "result = 1")),
+    "continued lines in a script": script("result = 1 + \\\n" * 4_000 + "1"),
+    "a wide line in a script": script("result = 1; x = " + " " * 60_000 + "("),
+    "letters of mathematics in a script": script("result = '" + "𝔘" * 16_000 + "'"),
+    # queries
+    "90 parentheses in a query": query("SELECT " + "(" * 90 + "1" + ")" * 90),
+    "semicolons in a query": query("SELECT 1" + ";" * 60_000),
+    "comments in a query": query("SELECT 1 " + "/*" * 30_000),
+    "a quote in a query": query("SELECT '" + "a" * 60_000),
+    "digits in a query": query("SELECT " + "9" * 60_000),
+    "casts in a query": query("SELECT 1" + "::INT" * 10_000),
+    "lists in a query": query("SELECT " + "[" * 500 + "]" * 500),
+    "a late fault in a query": query("-- x\n" * 12_000 + "SELEC"),
+}
+
+
+@pytest.fixture(scope="module")
+def context():
+    return CheckContext(files=WorkingFiles(ACCEPTANCE), defaults=JobDefaults(), now=NOW)
+
+
+@pytest.fixture(scope="module")
+def look(context, tmp_path_factory):
+    """`look(content)` → the findings in a file of that content, which must be told as they should be."""
+    path = tmp_path_factory.mktemp("hostile") / "job.yaml"
+
+    def call(content):
+        path.write_bytes(content)
+        elapsed, findings = timed(path, context)
+        if elapsed > MILLISECONDS:
+            elapsed = min(elapsed, timed(path, context)[0])
+        assert elapsed < MILLISECONDS * SLOWER, f"{elapsed:.0f} ms"
+        lines = content.decode("utf-8", "replace").split("\n")
+        for found in findings:
+            check_finding(found, lines)
+        return findings
+
+    # What is imported at the first use is nothing that a file can do anything about.
+    for name in ("many_findings", "query_syntax", "cron_never", "records_path", "timezone_city"):
+        findings_of(read_job_file(ACCEPTANCE / "bad" / f"{name}.yaml", "jobs.d/job.yaml"), context)
+    return call
+
+
+def findings_of(job_file, context):
+    if isinstance(job_file, JobFile):
+        return inspect_file(job_file, context).verdict.diagnostics
+    return (job_file.finding,)
+
+
+def timed(path, context):
+    """The CPU time of one file in milliseconds, and its findings."""
+    started = time.process_time()
+    findings = findings_of(read_job_file(path, "jobs.d/job.yaml"), context)
+    return (time.process_time() - started) * 1000, findings
+
+
+def check_finding(found, lines):
+    assert found.rule != "internal-error", found.message
+    assert len(found.message) <= MESSAGE_LIMIT
+    assert found.message.isprintable() or "\n" not in found.message
+    if found.path == "jobs.d/job.yaml":
+        assert 1 <= found.line <= found.end_line <= len(lines) + 1
+        assert 1 <= found.column <= len(lines[min(found.line, len(lines)) - 1]) + 2
+        assert (found.line, found.column) < (found.end_line, found.end_column)
+
+
+def hostile(strategy, examples):
+    """Each example is a file of its own; nothing of it is remembered by the next."""
+    quick = settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    return lambda function: quick(given(content=strategy)(function))
+
+
+WORDS = st.sampled_from(
+    [
+        "job_name",
+        "schedule_time",
+        "data_source",
+        "source_type",
+        "file",
+        "location",
+        "consumer_emails",
+        "tests",
+        "given",
+        "expect",
+        "rows",
+        "tags",
+        "null",
+        "true",
+        "no",
+        "1:30",
+        "0777",
+        "1e3",
+        ".nan",
+        "~",
+        "=",
+        "<<",
+        "2025-11-09",
+        "${env:A}",
+        "${run:x}",
+        "${",
+        "-",
+        "?",
+        ":",
+        ",",
+        "[",
+        "]",
+        "{",
+        "}",
+        "|",
+        ">",
+        "&",
+        "*",
+        "!",
+        "%",
+        "@",
+        "`",
+        "#",
+        "'",
+        '"',
+        "\\",
+        "|2-",
+        ">+",
+        "&a",
+        "*a",
+        "!!str",
+        "---",
+        "...",
+        "%YAML",
+        "0x1F",
+        "analyst@example.com",
+        "@daily",
+        "é",
+        "𝔘",
+        "́",
+        "\u202e",
+        "\ufeff",
+        "\u2028",
+        "\x00",
+        "\x85",
+    ]
+)
+SPACE = st.sampled_from(["", " ", "  ", "\n", "\n  ", "\n- ", ": ", "\t", "\r\n", "\n\n", ", "])
+YAMLISH = st.lists(st.tuples(WORDS, SPACE), max_size=60).map(
+    lambda parts: "".join(a + b for a, b in parts).encode()
+)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=12) | WORDS, inner, max_size=5),
+    max_leaves=30,
+)
+KEYS = tuple(
+    json.loads((Path(__file__).parents[2] / "schemas" / "job.schema.json").read_text("utf-8"))["properties"]
+)
+JOBISH = st.dictionaries(st.sampled_from(KEYS), PLAIN, max_size=len(KEYS)).map(
+    lambda data: json.dumps(data).encode()
+)
+GOOD = tuple(
+    path.read_bytes() for path in sorted((ACCEPTANCE / "good").glob("*.yaml")) if path.stat().st_size < 4096
+)
+
+
+@st.composite
+def mutated(draw):
+    """A good file with a few bytes taken out, put in, or moved."""
+    content = bytearray(draw(st.sampled_from(GOOD)))
+    for _ in range(draw(st.integers(1, 5))):
+        start = draw(st.integers(0, len(content)))
+        end = min(start + draw(st.integers(0, 20)), len(content))
+        piece = draw(st.binary(max_size=4) | WORDS.map(str.encode) | st.just(bytes(content[start:end]) * 3))
+        content[start:end] = piece
+    return bytes(content)
+
+
+@hostile(st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")), 120)
+def test_any_text(look, content):
+    look(content)
+
+
+@hostile(st.binary(max_size=200), 80)
+def test_any_bytes(look, content):
+    look(content)
+
+
+@hostile(YAMLISH, 250)
+def test_what_looks_like_yaml(look, content):
+    look(content)
+
+
+@hostile(JOBISH, 250)
+def test_what_looks_like_a_job(look, content):
+    look(content)
+
+
+@hostile(mutated(), 300)
+def test_a_good_file_with_faults(look, content):
+    look(content)
+
+
+def test_the_worst_files_take_no_time_and_no_memory(tmp_path):
+    for number, text in enumerate(WORST.values()):
+        (tmp_path / f"{number}.yaml").write_bytes(text.encode("utf-8"))
+        assert len(text.encode("utf-8")) <= LARGEST
+    measured = subprocess.run(
+        [sys.executable, __file__, str(tmp_path), str(len(WORST))],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert measured.returncode == 0, measured.stderr[-2000:]
+    report = json.loads(measured.stdout)
+    slowest = sorted(zip(report["milliseconds"], WORST, strict=True), reverse=True)
+    print("\n".join(f"{spent:7.1f} ms  {name}" for spent, name in slowest[:10]))
+    print(f"{report['memory_mb']:7.1f} MiB above what the checker takes without any file")
+    assert not report["faults"]
+    assert [(name, spent) for spent, name in slowest if spent > MILLISECONDS * SLOWER] == []
+    assert report["memory_mb"] < MEMORY_MB
+
+
+def measure(folder, count):
+    """In a process of its own, for the memory: CPU time of each file, and the most memory of all of them."""
+    import resource
+
+    context = CheckContext(files=WorkingFiles(ACCEPTANCE), defaults=JobDefaults(), now=NOW)
+    for path in sorted((ACCEPTANCE / "bad").glob("*.yaml")):
+        findings_of(read_job_file(path, path.name), context)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    spent, faults = [], []
+    for number in range(count):
+        path = folder / f"{number}.yaml"
+        elapsed, findings = timed(path, context)
+        # Once more: what else the machine does is no fault of the file.
+        spent.append(elapsed if elapsed < MILLISECONDS else min(elapsed, timed(path, context)[0]))
+        faults += [found.message for found in findings if found.rule == "internal-error"]
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"milliseconds": spent, "memory_mb": (after - before) / 1024, "faults": faults}))
+
+
+if __name__ == "__main__":
+    measure(Path(sys.argv[1]), int(sys.argv[2]))
