@@ -14,13 +14,19 @@ from runner.errors import RunnerError
 # verb → (module, one line of help). Here, so that `runner --help` imports none of them.
 VERBS: Mapping[str, tuple[str, str]] = {
     "demo": ("demo", "See it work: a temporary project, its jobs run, their mails shown."),
+    "fmt": ("fmt", "Bring job files into canonical form."),
     "history": ("history", "List past runs."),
+    "import": ("import_jobs", "Turn the REST service's stored jobs into job files."),
     "init": ("init", "Start a new repository of jobs."),
     "list": ("list_jobs", "List the jobs of the folder, with next fire and last run."),
     "next": ("next_fires", "Show when jobs fire next."),
+    "plan": ("plan", "Show what a change of job files changes, as a pull request would."),
+    "rules": ("rules", "List the rules of validate."),
     "run": ("run", "Run one job now, once."),
-    "schema": ("schema", "Print the JSON Schema of a job file."),
+    "schema": ("schema", "Print the JSON Schema of a job file, of defaults or of a policy."),
+    "show": ("show", "Show a job as it takes effect, and where each value comes from."),
     "start": ("start", "Run the service."),
+    "test": ("test_jobs", "Run the tests that jobs have of their own."),
     "validate": ("validate", "Check job files: file, line and remedy."),
 }
 

@@ -1,10 +1,12 @@
 """Measure `runner` beside its peers in one run and print the table of README.md. Run by hand:
 
+npm install --prefix /tmp/ajv ajv-cli && export AJV_BIN=/tmp/ajv/node_modules/.bin
 .venv/bin/pip install '.[bench]' && .venv/bin/python tests/benchmarks/measure.py
 """
 
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from urllib.request import urlopen
 BIN = Path(sys.executable).parent
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOBS = 1000
+MANY = 10_000
 ROUNDS = 5
 
 GOOD_JOB = """\
@@ -50,11 +53,7 @@ def main() -> None:
 
 
 def make_project(folder: Path) -> None:
-    (folder / "jobs.d").mkdir()
-    (folder / "input.csv").write_text("category,amount\na,1\n")
-    for number in range(JOBS):
-        text = GOOD_JOB.format(number=number, minute=number % 60, hour=number % 24)
-        (folder / "jobs.d" / f"report_{number:05d}.yaml").write_text(text)
+    make_jobs(folder, JOBS)
     (folder / "one.yaml").write_text(GOOD_JOB.format(number=0, minute=0, hour=0))
     jobs = "\n".join(
         f'  - name: report_{number:05d}\n    command: "true"\n    schedule: "{number % 60} {number % 24} * * 1-5"'
@@ -64,21 +63,50 @@ def make_project(folder: Path) -> None:
     (folder / "cronstable.yaml").write_text(web.replace("{port}", "18411") + f"jobs:\n{jobs}\n")
 
 
+def make_jobs(folder: Path, count: int) -> None:
+    (folder / "jobs.d").mkdir()
+    (folder / "input.csv").write_text("category,amount\na,1\n")
+    for number in range(count):
+        text = GOOD_JOB.format(number=number, minute=number % 60, hour=number % 24)
+        (folder / "jobs.d" / f"report_{number:05d}.yaml").write_text(text)
+
+
 def validate_rows(folder: Path):
+    """10,000 good files. The rival in speed is ajv-cli, which checks the schema alone, in Node.js."""
+    large = folder / "large"
+    large.mkdir()
+    make_jobs(large, MANY)
     schema = REPOSITORY / "schemas" / "job.schema.json"
-    files = [str(path) for path in sorted((folder / "jobs.d").iterdir())]
-    timings = interleaved(
+    files = [str(path) for path in sorted((large / "jobs.d").iterdir())]
+    time.sleep(2.5)  # files younger than that are read again, as git does it
+    candidates = {
+        "runner validate --no-cache (schema and meaning)": lambda: command(
+            large, BIN / "runner", "validate", "--no-cache"
+        ),
+        "runner validate, nothing changed since": lambda: command(large, BIN / "runner", "validate"),
+        "check-jsonschema (schema alone)": lambda: command(
+            large, BIN / "check-jsonschema", "--schemafile", str(schema), *files
+        ),
+    }
+    ajv = shutil.which("ajv", path=f"{os.environ.get('AJV_BIN', '')}:{os.environ['PATH']}")
+    if ajv:
+        candidates["ajv-cli (schema alone)"] = lambda: command(
+            large, ajv, "validate", "--spec=draft2020", "--strict=false", "-s", str(schema), "-d", "jobs.d/*.yaml"
+        )
+    else:
+        print("ajv-cli is not installed: no row for it", file=sys.stderr)
+    rows = table(f"check {MANY:,} good files", interleaved(candidates, rounds=3))
+    smaller = interleaved(
         {
-            "runner validate (schema and meaning)": lambda: command(folder, BIN / "runner", "validate"),
-            "check-jsonschema (schema alone)": lambda: command(
-                folder, BIN / "check-jsonschema", "--schemafile", str(schema), *files
+            "runner validate --no-cache (schema and meaning)": lambda: command(
+                folder, BIN / "runner", "validate", "--no-cache"
             ),
             "cronstable -v (its own format)": lambda: command(
                 folder, BIN / "cronstable", "-v", "-c", "cronstable.yaml"
             ),
         }
     )
-    return table(f"check {JOBS:,} good files", timings)
+    return [*rows, *table(f"check {JOBS:,} jobs", smaller)]
 
 
 def start_rows(folder: Path):
