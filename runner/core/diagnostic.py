@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MESSAGE_LIMIT = 200
+# Whoever shows the lines of a file shows none of what findings of this rule point at.
+SECRET_RULE = "literal-credential"  # noqa: S105 - no secret
+# Of one file: what is shown, and what a single check collects at most. Thousands help nobody, and take seconds.
+MOST_SHOWN = 100
+MOST_COLLECTED = 200
 
 
 class Severity(StrEnum):
@@ -47,6 +52,32 @@ class Diagnostic:
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
     """True when one of the findings is an error."""
     return any(found.severity is Severity.ERROR for found in diagnostics)
+
+
+def cut_diagnostics(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    """The first findings of one file, errors before warnings, and where there are more, a last one that says so.
+
+    Findings of `SECRET_RULE` are all kept.
+    """
+    if len(diagnostics) <= MOST_SHOWN:
+        return diagnostics
+    by_weight = sorted(
+        diagnostics, key=lambda found: (found.rule != SECRET_RULE, found.severity is not Severity.ERROR)
+    )
+    shown, left = by_weight[:MOST_SHOWN], by_weight[MOST_SHOWN:]
+    last = max(shown)
+    more = Diagnostic(
+        path=last.path,
+        line=last.line,
+        column=last.column,
+        end_line=last.end_line,
+        end_column=last.end_column,
+        severity=left[0].severity,
+        rule="more-findings",
+        message=f"this file has more findings than these {MOST_SHOWN}",
+        hint="Mend these first.",
+    )
+    return sort_diagnostics((*shown, more))
 
 
 def sort_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runner.core.catalog import CheckedFile
-from runner.core.diagnostic import Diagnostic, sort_diagnostics
+from runner.core.diagnostic import Diagnostic, cut_diagnostics, sort_diagnostics
 from runner.core.job import Job
 from runner.jobfiles.build import build_job
 from runner.jobfiles.common_form import place_of_value, read_common_form
@@ -118,7 +118,8 @@ def _inspect(job_file: JobFile, context: CheckContext) -> Inspected:
         inspection.findings.extend(JOB_SCHEMA.findings(job_file.path, document))
         lint(inspection)
     # What is wrong with the files around it is wrong with the job: it has no known form without them.
-    diagnostics = sort_diagnostics((*findings, *inspection.findings, *context.layers.diagnostics))
+    found = sort_diagnostics((*findings, *inspection.findings, *context.layers.diagnostics))
+    diagnostics = cut_diagnostics(found)
     step_file = inspection.step_file
     name = document.value(JOB_NAME)
     span = document.span(JOB_NAME)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from yaml import CSafeLoader
 
-from runner.core.diagnostic import Diagnostic
+from runner.core.diagnostic import MOST_COLLECTED, Diagnostic
 from runner.jobfiles.document import WHOLE_FILE, Document, Path, Span, Spot, span_of
 from runner.jobfiles.read import find_bad_character
 from runner.jobfiles.scalars import SIGNS_OF_NO_TEXT, WORDS_OF_NO_TEXT, Refusal, resolve_plain
@@ -133,6 +133,9 @@ class _Builder:
             self._report(event, "yaml-feature", "directives (%) are not taken", "Remove the line.")
 
     def _scalar(self, event: Any) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._too_many(event)
         frame = self._frame
         value: Any = event.value
         if frame is not None and frame.items is None and frame.key is None:
@@ -144,9 +147,6 @@ class _Builder:
             else:
                 self._uncommon_key(frame, event)
             return
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            self._too_many(event)
         if event.anchor is not None or event.tag is not None:
             self._refuse_properties(event)
         elif event.implicit[0] and (value in WORDS_OF_NO_TEXT or value[0] in SIGNS_OF_NO_TEXT):
@@ -188,14 +188,14 @@ class _Builder:
         frame.dropping = True
 
     def _open(self, event: Any) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._too_many(event)
         frame = self._frame
         is_key = frame is not None and frame.items is None and frame.key is None
         if frame is not None and is_key:
             self._report(event, "bad-key", "a key must be text", "Write a plain key, without [ ] { } ? or -.")
             self._drop_value(frame)
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            self._too_many(event)
         if event.anchor is not None or event.tag is not None:
             self._refuse_properties(event)
         container: dict[str, Any] | list[Any] = {} if type(event) is yaml.MappingStartEvent else []
@@ -235,6 +235,9 @@ class _Builder:
             outer.dropping = False
 
     def _alias(self, event: Any) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._too_many(event)
         frame = self._frame
         message = f"aliases (*{event.anchor}) are not taken"
         hint = f'Write the value out; text that starts with * needs quotes: "*{event.anchor}".'
@@ -242,9 +245,6 @@ class _Builder:
             self._report(event, "yaml-feature", message, hint)
             self._drop_value(frame)
             return
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            self._too_many(event)
         self._report(event, "yaml-feature", message, hint, at_value=True)
         if frame is None:
             self.spot = (None, event, None)
@@ -265,10 +265,12 @@ class _Builder:
         self._report(event, "yaml-feature", f"{what} are not taken", hint, at_value=True)
 
     def _too_many(self, event: Any) -> None:
-        self._report(event, "too-many-nodes", f"more than {MAX_NODES} values", "Keep data in a data file.")
+        self._report(event, "too-many-nodes", f"more than {MAX_NODES} keys and values", "Keep data in a data file.")
         raise _StopReadingError
 
     def _report(self, event: Any, rule: str, message: str, hint: str, *, at_value: bool = False) -> None:
+        if len(self.findings) >= MOST_COLLECTED:
+            return
         if at_value:
             self.faulty.add(self._frame.next_path() if self._frame is not None else ())
         place = WHOLE_FILE if event is None else span_of(event)

@@ -6,9 +6,10 @@ jsonschema is imported when the verdict is bad; that both agree is a property he
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from runner.core.diagnostic import Diagnostic
+from runner.core.diagnostic import MOST_COLLECTED, Diagnostic
 from runner.jobfiles.document import Document, Path
 from runner.shipped import shipped_path
 
@@ -56,12 +57,13 @@ class SchemaCheck:
             return ()
         from runner.jobfiles.wording import describe
 
-        findings = [
+        described = (
             found
             for error in self._wordy.iter_errors(document.data)
             for found in describe(error, self.data)
-            if not any(found.path[: len(faulty)] == faulty for faulty in document.faulty)
-        ]
+            if document.faulty.isdisjoint(found.path[:depth] for depth in range(len(found.path) + 1))
+        )
+        findings = list(islice(described, MOST_COLLECTED))
         # A misspelt required key is one mistake, not an unknown key and a missing one.
         renamed = {found.meant for found in findings if found.meant is not None}
         return tuple(

@@ -1,4 +1,13 @@
-from runner.core.diagnostic import MESSAGE_LIMIT, Diagnostic, Severity, has_errors, sort_diagnostics
+from runner.core.diagnostic import (
+    MESSAGE_LIMIT,
+    MOST_SHOWN,
+    SECRET_RULE,
+    Diagnostic,
+    Severity,
+    cut_diagnostics,
+    has_errors,
+    sort_diagnostics,
+)
 
 
 def diagnostic(**changes):
@@ -38,3 +47,16 @@ def test_sorted_by_place_and_each_once():
     later, earlier = diagnostic(line=10), diagnostic(line=9)
     other = diagnostic(path="jobs.d/B.yaml")
     assert sort_diagnostics([later, earlier, other, diagnostic(line=10)]) == (other, earlier, later)
+
+
+def test_of_too_many_the_errors_are_kept_and_the_rest_is_told():
+    few = tuple(diagnostic(line=line) for line in range(1, MOST_SHOWN + 1))
+    assert cut_diagnostics(few) == few
+    warnings = tuple(diagnostic(line=line, severity=Severity.WARNING) for line in range(1, 50))
+    errors = tuple(diagnostic(line=line) for line in range(50, 50 + MOST_SHOWN))
+    shown = cut_diagnostics((*warnings, *errors))
+    assert shown[:-1] == errors
+    assert (shown[-1].rule, shown[-1].severity, shown[-1].line) == ("more-findings", Severity.WARNING, 149)
+    assert cut_diagnostics((*errors, diagnostic(line=999)))[-1].severity is Severity.ERROR
+    secret = diagnostic(line=999, rule=SECRET_RULE)
+    assert secret in cut_diagnostics((*errors, secret))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 
 from runner import __version__
-from runner.core.diagnostic import Diagnostic, Severity
+from runner.core.diagnostic import SECRET_RULE, Diagnostic, Severity
 from runner.errors import RunnerError
 from runner.jobfiles.formats import FORMATS, Findings, choose_format, render, summary, wants_colour
 from runner.jobfiles.formats.output import write_output
@@ -489,3 +489,21 @@ def test_output_that_cannot_be_written_is_said(tmp_path, name):
     assert "cannot be written" in caught.value.message
     assert caught.value.hint
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "auto"])
+def test_no_format_shows_a_credential(name):
+    text = "a: https://u:hunter2hunter2@h\nb: |\n  secret-one\n  secret-two\n"
+    findings = Findings(
+        files=("a.yaml",),
+        diagnostics=(
+            Diagnostic(path="a.yaml", line=1, column=14, end_line=1, end_column=28, rule=SECRET_RULE, message="x"),
+            Diagnostic(path="a.yaml", line=1, column=1, end_line=1, end_column=2, rule="unknown-key", message="y"),
+            Diagnostic(path="a.yaml", line=3, column=3, end_line=4, end_column=13, rule=SECRET_RULE, message="z"),
+        ),
+        texts={"a.yaml": text},
+        seconds=0.1,
+    )
+    shown = render(findings, name)
+    assert "hunter2" not in shown
+    assert "secret-" not in shown

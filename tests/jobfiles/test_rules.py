@@ -129,6 +129,13 @@ def test_what_no_text_can_show_gives_its_rule(project, name, make):
     assert [found.rule for found in validate(project)] == [name]
 
 
+def test_what_is_too_much_to_show_gives_its_rule(project):
+    (project / "jobs.d" / "a.yaml").write_text("".join(f"key_{number}: 1\n" for number in range(300)))
+    found = validate(project)
+    assert len(found) == 101
+    assert [one.rule for one in found if one.rule == "more-findings"] == ["more-findings"]
+
+
 def test_a_fault_of_the_checker_gives_its_rule(project, write, context):
     def fail(text):
         raise ZeroDivisionError
@@ -139,7 +146,7 @@ def test_a_fault_of_the_checker_gives_its_rule(project, write, context):
 
 
 def test_only_what_no_text_can_show_has_no_example():
-    assert {rule.name for rule in WITHOUT} == {*MADE, *BY_WRITING, *FAULTS}
+    assert {rule.name for rule in WITHOUT} == {*MADE, *BY_WRITING, *FAULTS, "more-findings"}
     assert all(rule.no_example.endswith(".") for rule in WITHOUT)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runner.core.diagnostic import Diagnostic, Severity, sort_diagnostics
+from runner.core.diagnostic import SECRET_RULE, Diagnostic, Severity, sort_diagnostics
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,13 +44,26 @@ class Findings:
         return self.strict or found.severity is Severity.ERROR
 
     def lines(self) -> dict[str, list[str]]:
-        """The lines of the files that findings point into, by path, without their line ends."""
+        """The lines of the files that findings point into, by path, without their line ends; credentials are masked,
+        of the same length: a log of CI is read by more people than the file."""
         wanted = {found.path for found in self.diagnostics}
-        return {
+        lines = {
             path: [line.removesuffix("\r") for line in text.split("\n")]
             for path, text in self.texts.items()
             if path in wanted
         }
+        for found in self.diagnostics:
+            if found.rule == SECRET_RULE and found.path in lines:
+                _hide(lines[found.path], found)
+        return lines
+
+
+def _hide(lines: list[str], found: Diagnostic) -> None:
+    for number in range(found.line, min(found.end_line, len(lines)) + 1):
+        line = lines[number - 1]
+        start = found.column - 1 if number == found.line else 0
+        end = min(found.end_column - 1, len(line)) if number == found.end_line else len(line)
+        lines[number - 1] = line[:start] + "*" * (end - start) + line[end:]
 
 
 def line_at(lines: Mapping[str, list[str]], path: str, number: int) -> str:

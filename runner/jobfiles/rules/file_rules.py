@@ -24,6 +24,15 @@ FILE_RULES = (
         no_example="No file should ever give it.",
     ),
     Rule(
+        name="more-findings",
+        summary="A file has more findings than are shown.",
+        reason=(
+            "The first hundred findings of a file are shown, errors before warnings: most likely they have few"
+            " causes. What is left is shown once these are mended."
+        ),
+        no_example="A file with a hundred faults is too long to be read here.",
+    ),
+    Rule(
         name="missing-file",
         summary="A file that the job names is not there.",
         reason=(
