@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from runner.core.run import Run
 from runner.errors import RunnerError, StatusError
-from runner.jobfiles.git import clean_environment
+from runner.jobfiles.git.repository import clean_environment
 from runner.service.loop import Service
 from runner.settings import Settings, SmtpSettings, load_settings
 from runner.shipped import shipped_path

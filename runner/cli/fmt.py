@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from runner.jobfiles.formatting import Formatting
+    from runner.jobfiles.canonical.formatting import Formatting
 
 
 @click.command("fmt")
@@ -34,7 +34,7 @@ def command(
     """
     from runner.cli.environment import open_settings, working_folder
     from runner.errors import UsageError
-    from runner.jobfiles.formatting import format_paths
+    from runner.jobfiles.canonical.formatting import format_paths
 
     dry = check or diff
     if Path("-") in paths:
@@ -53,7 +53,7 @@ def command(
 
 def _read_stdin(name: str) -> "Formatting":
     """The canonical form of what stands on standard input."""
-    from runner.jobfiles.formatting import format_bytes
+    from runner.jobfiles.canonical.formatting import format_bytes
     from runner.jobfiles.read import MAX_BYTES
 
     return format_bytes(sys.stdin.buffer.read(MAX_BYTES + 1), name)

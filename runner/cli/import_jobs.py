@@ -9,7 +9,7 @@ import click
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from runner.jobfiles.importing import ImportedJob
+    from runner.jobfiles.predecessor.importing import ImportedJob
 
 _REMARKS = (
     "Schedules are read in TIMEZONE, UTC unless set; the REST service read them in the zone of its machine.",
@@ -40,8 +40,8 @@ def command(ctx: click.Context, *, file: Path, output_dir: Path | None, as_json:
     from datetime import UTC, datetime
 
     from runner.cli.environment import open_settings, print_json, working_folder
-    from runner.core.job import JobDefaults
-    from runner.jobfiles.importing import import_jobs
+    from runner.core.job_defaults import JobDefaults
+    from runner.jobfiles.predecessor.importing import import_jobs
 
     settings, _ = open_settings()
     folder = working_folder()

@@ -81,7 +81,7 @@ def command(
     from datetime import UTC, datetime
 
     from runner.cli.environment import open_settings, working_folder
-    from runner.core.job import JobDefaults
+    from runner.core.job_defaults import JobDefaults
     from runner.jobfiles.formats import Findings, choose_format
     from runner.jobfiles.paths import check_paths
 

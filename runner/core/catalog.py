@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from runner.core.diagnostic import Diagnostic, sort_diagnostics
 from runner.core.job import Job
+from runner.core.names import NamePlace, name_clash
 
 
 class SyncState(StrEnum):
@@ -34,7 +35,7 @@ class CheckedFile:
     job_name_column: int = 1
     diagnostics: tuple[Diagnostic, ...] = ()
 
-    def name_place(self, job_name: str) -> "NamePlace":
+    def name_place(self, job_name: str) -> NamePlace:
         """Where the name stands."""
         return NamePlace(job_name, self.path, self.job_name_line, self.job_name_column)
 
@@ -76,30 +77,6 @@ class CatalogChange:
         return any(
             (self.added, self.changed, self.removed, self.suspended, self.resumed, self.broken, self.mended)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class NamePlace:
-    """Where a job's name stands: the file, line and column from 1."""
-
-    job_name: str
-    path: str
-    line: int = 1
-    column: int = 1
-
-
-def name_clash(place: NamePlace, other: NamePlace) -> Diagnostic:
-    """The finding for a name that another file has as well."""
-    return Diagnostic(
-        path=place.path,
-        line=place.line,
-        column=place.column,
-        end_line=place.line,
-        end_column=place.column + len(place.job_name),
-        rule="duplicate-job-name",
-        message=f"job_name {place.job_name!r} is taken by {other.path}:{other.line}",
-        hint="Give one of the two jobs another name: run history and mails are told apart by it.",
-    )
 
 
 def find_duplicates(

@@ -1,6 +1,7 @@
 """The grammar of cron expressions: strict, so that nothing is read in another way than it was meant."""
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -69,6 +70,11 @@ _FIELDS = (
     _Field(label="day-of-week", low=0, high=7, names=_WEEKDAYS),
 )
 _WORD = re.compile(r"[^ \t]+")
+_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+# What word processors make of - and of quotes.
+_DASHES_AND_QUOTES = str.maketrans(
+    "\u2010\u2011\u2012\u2013\u2014\u2212", "------", "\u2018\u2019\u201c\u201d\xab\xbb"
+)
 _STRAY = re.compile(r"[^0-9A-Za-z*,/@?# \t-]")
 _ELEMENT = re.compile(r"(?P<first>\*|[0-9A-Za-z]+)(?:-(?P<last>[0-9A-Za-z]+))?(?:/(?P<step>[0-9]+))?")
 _FOREIGN = (
@@ -135,18 +141,41 @@ def _check_text(expression: str) -> None:
         )
     stray = _STRAY.search(expression)
     if stray is not None:
-        blank = stray[0].isspace() or not stray[0].isprintable()
-        raise CronSyntaxError(
-            f"{stray[0]!r} is no blank between fields" if blank else f"{stray[0]!r} has no meaning in cron",
-            hint="Put one blank between two fields, and none after the last." if blank else _FIELDS_HINT,
-            start=stray.start(),
-            end=stray.end(),
-        )
+        message, hint = _on_stray(stray[0], expression)
+        raise CronSyntaxError(message, hint=hint, start=stray.start(), end=stray.end())
     if expression != expression.strip(" \t"):
         at = 0 if expression[0] in " \t" else len(expression.rstrip(" \t"))
         raise CronSyntaxError(
             "the schedule has blanks around it", hint=f"Write {expression.strip()!r}.", start=at, end=at + 1
         )
+
+
+def _on_stray(character: str, expression: str) -> tuple[str, str]:
+    """Message and hint on a character that no expression holds."""
+    if character.isspace():
+        return (
+            f"{character!r} is no blank between fields",
+            "Put one blank between two fields, and none after the last.",
+        )
+    if not character.isprintable():
+        return f"the character U+{ord(character):04X} has no meaning in cron", "Remove it."
+    if not character.isascii():
+        plain = _plain(expression)
+        message = f"{character!r} (U+{ord(character):04X}) has no meaning in cron"
+        return message, f"Write {plain}." if not _STRAY.search(plain) else _FIELDS_HINT
+    message = f"{character!r} has no meaning in cron"
+    time = _TIME.fullmatch(expression)
+    if time is not None:
+        return message, f"For {expression} every day write {int(time[2])} {int(time[1])} * * *."
+    if character == "$":
+        return message, "A schedule holds no references: write the fields out."
+    return message, _FIELDS_HINT
+
+
+def _plain(text: str) -> str:
+    """The text in ASCII, where its digits, dashes and quotes have a form there."""
+    plain = unicodedata.normalize("NFKC", text.translate(_DASHES_AND_QUOTES)).strip()
+    return "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in plain)
 
 
 def _expand_macro(expression: str) -> str:
@@ -156,6 +185,11 @@ def _expand_macro(expression: str) -> str:
         return MACROS[expression]
     known = expression.lower()
     hint = f"Write {known}." if known in MACROS else _MACRO_HINTS.get(known.split()[0])
+    if hint is None:
+        import difflib  # of use where something is wrong alone
+
+        close = difflib.get_close_matches(known, MACROS, n=1, cutoff=0.75)
+        hint = f"Write {close[0]}." if close else None
     raise CronSyntaxError(
         f"{expression!r} is no known macro",
         hint=hint or f"Use one of {' '.join(MACROS)}, or five fields.",
@@ -165,7 +199,11 @@ def _expand_macro(expression: str) -> str:
 
 
 def _refuse_field_count(expression: str, count: int) -> None:
-    extra = " There are no seconds and no years." if count > len(_FIELDS) else ""
+    extra = ""
+    if count == len(_FIELDS) + 1 and expression[0].isdigit():
+        extra = f" There are no seconds: without the first field this is {expression.split(maxsplit=1)[1]}."
+    elif count > len(_FIELDS):
+        extra = " There are no seconds and no years."
     raise CronSyntaxError(
         f"the schedule has {count} field{'s' if count != 1 else ''}, not 5",
         hint=_FIELDS_HINT + extra,
@@ -261,6 +299,8 @@ def _unreadable(text: str, spec: _Field, start: int) -> CronSyntaxError:
     for pattern, message, hint in _FOREIGN:
         if pattern.fullmatch(text):
             return _refusal(f"{message}, as in the {spec.label} {text!r}", hint, start, text)
+    if text.isalpha() and text[:3].upper() in spec.names:
+        return _refusal(f"the {spec.label} {text!r} cannot be read", f"Write {text[:3].upper()}.", start, text)
     names = f", or {spec.names[0]} to {spec.names[-1]}" if spec.names else ""
     return _refusal(
         f"the {spec.label} {text!r} cannot be read"

@@ -44,11 +44,12 @@ _REFUSED = {
     ImportRefusal.NATIVE: ("ctypes",),
 }  # fmt: skip
 _REASONS = {module: reason for reason, modules in _REFUSED.items() for module in modules}
+_LONGEST_NAME = 500
+_MOST_PARTS = max(module.count(".") for module in _REASONS) + 1
 # Packages of which a part is refused: for these the names that are imported from them count as well.
 MIXED_PACKAGES = frozenset(module.partition(".")[0] for module in _REASONS if "." in module)
 
 
-@lru_cache(maxsize=4096)
 def import_refusal(module: str, extra: tuple[str, ...] = ()) -> ImportRefusal | None:
     """Why a script may not import a module; None when it may.
 
@@ -56,6 +57,12 @@ def import_refusal(module: str, extra: tuple[str, ...] = ()) -> ImportRefusal | 
         module: a dotted name; for `from a import b` ask for both `a` and `a.b`.
         extra: modules that a policy adds; each stands for what is in it too.
     """
+    # What is behind so many characters makes no difference, and is not remembered.
+    return _refusal(module[:_LONGEST_NAME], extra)
+
+
+@lru_cache(maxsize=4096)
+def _refusal(module: str, extra: tuple[str, ...]) -> ImportRefusal | None:
     if any(module == added or module.startswith(f"{added}.") for added in extra):
         return None
     top = module.partition(".")[0]
@@ -65,11 +72,11 @@ def import_refusal(module: str, extra: tuple[str, ...] = ()) -> ImportRefusal | 
         return ImportRefusal.UNKNOWN
     if top.startswith("_"):
         return ImportRefusal.PRIVATE
-    prefix = module
-    while prefix:
-        if prefix in _REASONS:
-            return _REASONS[prefix]
-        prefix = prefix.rpartition(".")[0]
+    parts = module.split(".", _MOST_PARTS)
+    for count in range(min(len(parts), _MOST_PARTS), 0, -1):
+        reason = _REASONS.get(".".join(parts[:count]))
+        if reason is not None:
+            return reason
     return None
 
 

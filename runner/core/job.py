@@ -128,14 +128,6 @@ class DeliveryOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JobDefaults:
-    """What a job gets for keys it leaves out: from the settings of the service."""
-
-    timezone: str = "UTC"
-    timeout_seconds: float = 300.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """One validated job file with its defaults applied.
 

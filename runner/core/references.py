@@ -24,6 +24,23 @@ MASK = "***"
 _OPENED = re.compile(r"\$\{(?P<body>[^{}]*)(?P<closed>\}?)")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SHORTEST_SECRET = 4
+_KINDS = frozenset({"env", "file", "run"})
+# A reference as `_parse` takes it.
+_GOOD = re.compile(rf"\$\{{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:/[^{{}}]*|run:(?:{'|'.join(RUN_FACTS)}))\}}")
+_LONGEST_SHOWN = 60
+# What other tools write: `{ env.NAME }}` behind a `$`, `NAME:-default`, `vault.NAME`.
+_TEMPLATE = re.compile(r"\{(?P<body>[^{}]*)\}\}")
+_DEFAULT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*:[-=?+]")
+_WORD_BEFORE = re.compile(r"(?:(?P<kind>[A-Za-z]+)\s*[:.]\s*)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:\s*:[-=?+].*)?")
+_FORMS = "Write ${env:NAME}, ${file:/path} or ${run:scheduled_date}."
+_VARIABLE = "A variable has a name of letters, digits and _, such as ${env:API_TOKEN}."
+_OTHER_NAMES = {
+    "today": "scheduled_date",
+    "now": "scheduled_time",
+    "job": "job_name",
+    "name": "job_name",
+    "id": "run_id",
+}
 
 
 class ReferenceKind(StrEnum):
@@ -45,12 +62,14 @@ class Reference:
 
 
 class ReferenceSyntaxError(ValueError):
-    """A `${…}` that is none of the three kinds. `start` and `end` are its offsets in the text."""
+    """A `${…}` that is none of the three kinds. `start` and `end` are its offsets in the text, `hint` says what to
+    write instead."""
 
-    def __init__(self, message: str, start: int, end: int) -> None:
+    def __init__(self, message: str, start: int, end: int, hint: str = "") -> None:
         super().__init__(message)
         self.start = start
         self.end = end
+        self.hint = hint
 
 
 def find_references(text: str) -> tuple[Reference, ...]:
@@ -60,6 +79,11 @@ def find_references(text: str) -> tuple[Reference, ...]:
         ReferenceSyntaxError: a `${…}` of no known kind, with a name that kind does not take, or never closed.
     """
     return tuple(_parse(match) for match in _OPENED.finditer(text)) if "${" in text else ()
+
+
+def references_are_good(text: str) -> bool:
+    """Whether `find_references` finds no fault in a text; quick also where there are thousands."""
+    return "${" not in text or len(_GOOD.findall(text)) == text.count("${")
 
 
 def substitute(text: str, resolve: Callable[[Reference], str]) -> str:
@@ -94,9 +118,19 @@ def mask(text: str, secrets: Iterable[str]) -> str:
 
     Values shorter than four characters are left: masking them would tear words apart and hide nothing.
     """
-    for secret in sorted({value for value in secrets if len(value) >= _SHORTEST_SECRET}, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return text
+    return masker(secrets)(text)
+
+
+def masker(secrets: Iterable[str]) -> Callable[[str], str]:
+    """What masks one text after the other, as `mask` does."""
+    known = sorted({value for value in secrets if len(value) >= _SHORTEST_SECRET}, key=len, reverse=True)
+
+    def mask_text(text: str) -> str:
+        for secret in known:
+            text = text.replace(secret, MASK)
+        return text
+
+    return mask_text
 
 
 def _parse(match: re.Match[str]) -> Reference:
@@ -104,18 +138,62 @@ def _parse(match: re.Match[str]) -> Reference:
     prefix, colon, name = body.partition(":")
     start, end = match.span()
     if not match["closed"]:
-        raise ReferenceSyntaxError("this ${ is never closed: write ${env:NAME}", start, end)
-    if not colon or prefix not in set(ReferenceKind):
-        raise ReferenceSyntaxError(
-            f"${{{body}}} is no reference: write ${{env:NAME}}, ${{file:/path}} or ${{run:scheduled_date}}",
-            start,
-            end,
-        )
+        raise _unclosed(match)
+    if not colon or prefix not in _KINDS:
+        raise ReferenceSyntaxError(f"${{{_cut(body)}}} is no reference", start, end, _likely(body))
     kind = ReferenceKind(prefix)
     if kind is ReferenceKind.ENV and not _ENV_NAME.match(name):
-        raise ReferenceSyntaxError(f"{name!r} is no name of an environment variable", start, end)
+        default = _DEFAULT.match(name)
+        message = "a reference has no default value" if default else f"'{_cut(name)}' is no name of a variable"
+        raise ReferenceSyntaxError(message, start, end, _likely(body, _VARIABLE))
     if kind is ReferenceKind.FILE and not name.startswith("/"):
-        raise ReferenceSyntaxError(f"${{file:{name}}} needs an absolute path", start, end)
+        message = f"${{file:{_cut(name)}}} needs an absolute path"
+        raise ReferenceSyntaxError(message, start, end, "Write the path from /, such as ${file:/run/secrets/key}.")
     if kind is ReferenceKind.RUN and name not in RUN_FACTS:
-        raise ReferenceSyntaxError(f"a run has no {name!r}; it has {', '.join(RUN_FACTS)}", start, end)
+        raise ReferenceSyntaxError(f"a run has no '{_cut(name)}'", start, end, _likely_fact(name))
     return Reference(kind=kind, name=name, start=start, end=end)
+
+
+def _unclosed(match: re.Match[str]) -> ReferenceSyntaxError:
+    """A `${` whose text goes on with another brace, or not at all."""
+    start, end = match.span()
+    body, behind = match["body"], match.string[end : end + _LONGEST_SHOWN]
+    template = _TEMPLATE.match(behind) if not body else None
+    if template is not None:
+        return ReferenceSyntaxError(
+            "${{ … }} is no reference", start, end + template.end(), _likely(template["body"].strip())
+        )
+    if behind.startswith("{") and body.endswith("$") and not body[:-1].endswith(" "):
+        inner = _OPENED.match(match.string, end - 1)
+        hint = _likely(inner["body"] if inner else "")
+        return ReferenceSyntaxError("a reference cannot stand in another", start, end, hint)
+    return ReferenceSyntaxError("this ${ is never closed", start, end, _likely(body.rstrip("$")))
+
+
+def _likely(body: str, otherwise: str = _FORMS) -> str:
+    """What to write for a text in braces that is no reference."""
+    parts = _WORD_BEFORE.fullmatch(body.strip()[:_LONGEST_SHOWN])
+    kind, name = (parts["kind"] or "", parts["name"]) if parts else ("", "")
+    if kind.lower() == ReferenceKind.RUN:
+        return _likely_fact(name)
+    # A fact is never the name of a variable: those of a run are in small letters.
+    if name in RUN_FACTS and not kind:
+        return f"Write ${{run:{name}}}."
+    return f"Write ${{env:{name}}}." if name else otherwise
+
+
+def _likely_fact(name: str) -> str:
+    """What to write for a fact that a run does not have."""
+    import difflib  # of use where something is wrong alone
+
+    wanted = name.strip().lower()[:_LONGEST_SHOWN]
+    ends = [fact for fact in RUN_FACTS if fact.endswith(f"_{wanted}")]
+    close = difflib.get_close_matches(wanted, RUN_FACTS, n=1)
+    fact = _OTHER_NAMES.get(wanted) or next(iter(close or ends), None)
+    return f"Write ${{run:{fact}}}." if fact else f"A run has {', '.join(RUN_FACTS)}."
+
+
+def _cut(text: str) -> str:
+    """A text for a message: on one line, and not long."""
+    short = text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+    return short if short.isprintable() else repr(short)[1:-1]

@@ -12,7 +12,6 @@ from runner.core.job import (
     DeliveryOptions,
     FileType,
     Job,
-    JobDefaults,
     NotifyFailures,
     OnEmpty,
     OnMissed,
@@ -21,6 +20,7 @@ from runner.core.job import (
     Step,
     StepKind,
 )
+from runner.core.job_defaults import JobDefaults
 from runner.core.job_policy import JobPolicy
 from runner.jobfiles.document import Document
 from runner.jobfiles.layers import Layers

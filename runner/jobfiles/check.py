@@ -3,19 +3,18 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from runner.core.catalog import CheckedFile
 from runner.core.diagnostic import Diagnostic, cut_diagnostics, sort_diagnostics
-from runner.core.job import Job
-from runner.jobfiles.build import build_job
-from runner.jobfiles.common_form import place_of_value, read_common_form
 from runner.jobfiles.document import Document
 from runner.jobfiles.inspection import CheckContext, Inspection
-from runner.jobfiles.lint import lint
-from runner.jobfiles.parse import parse
+from runner.jobfiles.lint.checks import lint
 from runner.jobfiles.read import JobFile
 from runner.jobfiles.schema import JOB_SCHEMA
 from runner.jobfiles.verdict import Verdict
+
+if TYPE_CHECKING:
+    from runner.core.catalog import CheckedFile
 
 JOB_NAME = ("job_name",)
 
@@ -37,19 +36,14 @@ def inspect_file(job_file: JobFile, context: CheckContext) -> Inspected:
         return Inspected(verdict=_internal_error(job_file, error))
 
 
-def judge_file(job_file: JobFile, context: CheckContext) -> Verdict:
-    """The verdict alone, as `inspect_file` reaches it; sooner of a good file in the common form, for nobody asks for
-    its places. Never raises."""
-    try:
-        return _good_verdict(job_file, context) or _inspect(job_file, context).verdict
-    except Exception as error:  # noqa: BLE001 - as above
-        return _internal_error(job_file, error)
-
-
-def build_checked(inspected: Inspected, context: CheckContext, *, revision: str = "") -> CheckedFile:
+def build_checked(inspected: Inspected, context: CheckContext, *, revision: str = "") -> "CheckedFile":
     """The checked file of a verdict: with its job, where the verdict is good."""
+    # Brought in here: a check that makes no job is spared them.
+    from runner.core.catalog import CheckedFile
+    from runner.jobfiles.build import build_job
+
     verdict, document = inspected.verdict, inspected.document
-    job: Job | None = None
+    job = None
     if document is not None and verdict.good:
         job = build_job(
             document,
@@ -71,29 +65,9 @@ def build_checked(inspected: Inspected, context: CheckContext, *, revision: str 
     )
 
 
-def check_file(job_file: JobFile, context: CheckContext, *, revision: str = "") -> CheckedFile:
+def check_file(job_file: JobFile, context: CheckContext, *, revision: str = "") -> "CheckedFile":
     """Check one file and make its job. Never raises."""
     return build_checked(inspect_file(job_file, context), context, revision=revision)
-
-
-def _good_verdict(job_file: JobFile, context: CheckContext) -> Verdict | None:
-    """The verdict on a file in the common form with nothing to say about it; None of any other."""
-    data = read_common_form(job_file.text)
-    if data is None or context.layers.diagnostics or not JOB_SCHEMA.fits(data):
-        return None
-    inspection = Inspection(path=job_file.path, document=Document(text=job_file.text, data=data), context=context)
-    lint(inspection)
-    if inspection.findings:
-        return None
-    line, column = place_of_value(job_file.text, JOB_NAME[0])
-    return Verdict(
-        path=job_file.path,
-        digest=_digest(job_file, inspection.step_file),
-        job_name=data[JOB_NAME[0]],
-        line=line,
-        column=column,
-        dependencies=tuple(inspection.dependencies),
-    )
 
 
 def _internal_error(job_file: JobFile, error: Exception) -> Verdict:
@@ -112,10 +86,13 @@ def _internal_error(job_file: JobFile, error: Exception) -> Verdict:
 
 
 def _inspect(job_file: JobFile, context: CheckContext) -> Inspected:
+    from runner.jobfiles.parse import parse  # a folder of good files in the common form needs no parser
+
     document, findings = parse(job_file.path, job_file.text)
     inspection = Inspection(path=job_file.path, document=document, context=context)
     if document.complete:
-        inspection.findings.extend(JOB_SCHEMA.findings(job_file.path, document))
+        found_by_schema, inspection.refused = JOB_SCHEMA.look(job_file.path, document)
+        inspection.findings.extend(found_by_schema)
         lint(inspection)
     # What is wrong with the files around it is wrong with the job: it has no known form without them.
     found = sort_diagnostics((*findings, *inspection.findings, *context.layers.diagnostics))
@@ -125,7 +102,7 @@ def _inspect(job_file: JobFile, context: CheckContext) -> Inspected:
     span = document.span(JOB_NAME)
     verdict = Verdict(
         path=job_file.path,
-        digest=_digest(job_file, step_file),
+        digest=digest_of(job_file, step_file),
         diagnostics=diagnostics,
         job_name=name if isinstance(name, str) else None,
         line=span.line,
@@ -140,7 +117,8 @@ def _texts(*files: JobFile | None) -> Mapping[str, str]:
     return {file.path: file.text for file in files if file is not None}
 
 
-def _digest(job_file: JobFile, step_file: JobFile | None) -> str:
+def digest_of(job_file: JobFile, step_file: JobFile | None) -> str:
+    """The digest of a job: that of its file; where that names a script or query file, of both."""
     if step_file is None:
         return job_file.digest
     return hashlib.sha256(f"{job_file.digest}{step_file.digest}".encode()).hexdigest()

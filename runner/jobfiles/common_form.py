@@ -11,20 +11,25 @@ from typing import Any
 
 from runner.jobfiles.scalars import WORDS_OF_NO_TEXT
 
-# Far below the bound on values of `parse`.
+# Far below the bound on keys and values of `parse`.
 _MOST_LINES = 5000
-# One line: a key, or the mark of an item, and a value. Values are plain texts of harmless characters, whole
-# numbers, quoted texts without escapes, or the mark of a block.
+_END = r"(?: +(?:#[^\n]*)?)?\n"
+# One line, and the block that follows it. Values are plain texts of harmless characters, whole numbers, quoted
+# texts without escapes, and blocks of lines deeper than their key. Of a comment alone no group matches.
 _LINE = re.compile(
-    r"(?P<indent>(?:  )?)(?:(?P<key>[a-z_][a-z0-9_]*):|(?P<item>-)(?= ))"
+    r"(  )?(?:([a-z_][a-z0-9_]*):|(-)(?= ))"  # 1: the margin, 2: a key, 3: the mark of an item
     r"(?: +(?:"
-    r"(?P<plain>(?:[A-Za-z/]|\./)[A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+-]+)*)"
-    r"|(?P<number>0|[1-9][0-9]{0,15})"
-    r"|\"(?P<double>[^\"\\]*)\"|'(?P<single>[^']*)'"
-    r"|(?P<block>\|)"
-    r"))?(?: +(?:#.*)?)?"
+    r"((?:[A-Za-z/]|\./)[A-Za-z0-9_./@+ -]*)"  # 4: a plain text, with the blanks behind it
+    r"|(\"[^\"\\\n]*\"|'[^'\n]*')"  # 5: a quoted text
+    r"|(0|[1-9][0-9]{0,15})"  # 6: a number
+    r")?)?"
+    + _END
+    + r"|(  )?([a-z_][a-z0-9_]*): +\|"
+    + _END  # 7: the margin, 8: a key
+    + r"((?:(?:(?(7)  ) +[^\n]*)?\n)*)"  # 9: its block
+    r"| *(?:#[^\n]*)?\n"
+    r"|([^\n]*\n)"  # 10: any other line
 )
-_NOTHING = re.compile(r" *(?:#.*)?")
 
 
 class _OtherFormError(Exception):
@@ -33,81 +38,84 @@ class _OtherFormError(Exception):
 
 def read_common_form(text: str) -> Mapping[str, Any] | None:
     """The data of a text in the common form; None where it is not, which says nothing against it."""
-    lines = text.split("\n")
     # A last line without an end may be one of a block: whether that counts as ended is the parser's matter.
-    if lines[-1] or len(lines) > _MOST_LINES or not "".join(lines).isprintable():
+    if not text.endswith("\n") or text.count("\n") > _MOST_LINES or not text.replace("\n", "").isprintable():
         return None
-    reader = _Reader(lines)
+    reader = _Reader()
     try:
-        return reader.read()
+        for margin, key, item, plain, quoted, number, block_margin, block_key, block, other in _LINE.findall(text):
+            if plain:
+                reader.take(margin, key, _plain_value(plain))
+            elif key or item:
+                reader.take(margin, key, quoted[1:-1] if quoted else int(number) if number else None)
+            elif block_key:
+                reader.take(block_margin, block_key, _dedented(block))
+            elif other:
+                return None
+        return reader.finish()
     except _OtherFormError:
         return None
+
+
+def _plain_value(plain: str) -> str | bool:
+    plain = plain.rstrip(" ")
+    if plain not in WORDS_OF_NO_TEXT:
+        return plain
+    if plain in {"true", "false"}:
+        return plain == "true"
+    raise _OtherFormError
+
+
+def _dedented(block: str) -> str:
+    """The text of a block."""
+    margin = block[: len(block) - len(block.lstrip(" "))]
+    lines = block.split("\n")
+    # Lines that are neither blank nor as deep as the first one: the parser knows what they are.
+    if not margin or any(line and not line.startswith(margin) for line in lines):
+        raise _OtherFormError
+    width = len(margin)
+    return "\n".join([line[width:] for line in lines]).rstrip("\n") + "\n"
 
 
 def place_of_value(text: str, key: str) -> tuple[int, int]:
     """Line and column, both from 1, of the value of a key at the top of a text in the common form."""
     start = 0 if text.startswith(f"{key}:") else text.index(f"\n{key}:") + 1
     behind = text[start + len(key) + 1 : text.find("\n", start)]
-    return text.count("\n", 0, start) + 1, len(key) + 2 + _indent(behind)
+    return text.count("\n", 0, start) + 1, len(key) + 2 + len(behind) - len(behind.lstrip(" "))
 
 
 class _Reader:
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
-        self._at = 0  # the line that comes next
+    """Puts lines together."""
+
+    __slots__ = ("_margin", "_open", "_top")
+
+    def __init__(self) -> None:
         self._top: dict[str, Any] = {}
-        self._open: str | None = None  # the key of the top whose values stand on lines of their own
+        self._open = ""  # the key of the top whose values stand on lines of their own
         self._margin = ""  # of the items of the open key
 
-    def read(self) -> Mapping[str, Any]:
-        lines = self._lines
-        while self._at < len(lines):
-            line = lines[self._at]
-            self._at += 1
-            match = _LINE.fullmatch(line)
-            if match is not None:
-                self._take(match)
-            elif not _NOTHING.fullmatch(line):
-                raise _OtherFormError
-        self._close()
-        if not self._top:
-            raise _OtherFormError
-        return self._top
-
-    def _take(self, match: re.Match[str]) -> None:
-        indent, key = match["indent"], match["key"]
-        value = self._value(match, indent)
-        if key is None:
-            self._take_item(indent, value)
+    def take(self, margin: str, key: str, value: Any) -> None:
+        """A line: the key is empty for an item, the value None where there is none."""
+        if not key:
+            self._take_item(margin, value)
         elif key in WORDS_OF_NO_TEXT:
             raise _OtherFormError
-        elif indent:
-            self._take_below(key, value)
+        elif margin:
+            below = self._opened(dict)
+            if value is None or key in below:
+                raise _OtherFormError
+            below[key] = value
         else:
-            self._close()
-            if key in self._top:
+            if key in self._top or (self._open and self._top[self._open] is None):
                 raise _OtherFormError
             self._top[key] = value
-            self._open = key if value is None else None
+            self._open = key if value is None else ""
 
-    def _value(self, match: re.Match[str], indent: str) -> Any:
-        """The value on a line, None where there is none."""
-        kind: Any = match.lastgroup
-        text = match[kind]
-        match kind:
-            case "plain":
-                if text not in WORDS_OF_NO_TEXT:
-                    return text
-                if text in {"true", "false"}:
-                    return text == "true"
-                raise _OtherFormError
-            case "double" | "single":
-                return text
-            case "number":
-                return int(text)
-            case "block":
-                return self._block(len(indent))
-        return None
+    def finish(self) -> Mapping[str, Any]:
+        """The data. A key without any value is the parser's matter."""
+        if not self._top or (self._open and self._top[self._open] is None):
+            raise _OtherFormError
+        return self._top
 
     def _take_item(self, margin: str, value: Any) -> None:
         items = self._opened(list)
@@ -117,15 +125,9 @@ class _Reader:
             raise _OtherFormError
         items.append(value)
 
-    def _take_below(self, key: str, value: Any) -> None:
-        below = self._opened(dict)
-        if value is None or key in below:
-            raise _OtherFormError
-        below[key] = value
-
     def _opened(self, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
         """The list or mapping of the open key."""
-        if self._open is None:
+        if not self._open:
             raise _OtherFormError
         opened = self._top[self._open]
         if opened is None:
@@ -133,28 +135,3 @@ class _Reader:
         if type(opened) is not kind:
             raise _OtherFormError
         return opened
-
-    def _close(self) -> None:
-        """A key without any value is the parser's matter."""
-        if self._open is not None and self._top[self._open] is None:
-            raise _OtherFormError
-
-    def _block(self, indent: int) -> str:
-        """The text of a block that starts on the next line and belongs to a key of that indent."""
-        lines, start = self._lines, self._at
-        width = _indent(lines[start]) if start < len(lines) else 0
-        if width <= indent:
-            raise _OtherFormError
-        margin = lines[start][:width]
-        at = start
-        while at < len(lines) and (not lines[at] or lines[at].startswith(margin)):
-            at += 1
-        # Neither of the block nor of the key's own depth: the parser knows what it is.
-        if at < len(lines) and _indent(lines[at]) > indent:
-            raise _OtherFormError
-        self._at = at
-        return "\n".join([line[width:] for line in lines[start:at]]).rstrip("\n") + "\n"
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" "))

@@ -1,7 +1,9 @@
 """A Document: the plain data of a YAML file, and the place of every node."""
 
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+import msgspec
 
 Path = tuple[str | int, ...]
 # The parser's events of a node's key (None of an item of a list, and of the root) and of its value, and the spots
@@ -24,13 +26,15 @@ WHOLE_FILE = Span(1, 1, 1, 2)
 
 
 def span_of(event: Any) -> Span:
-    """The range of a parser's event."""
+    """The range of a parser's event; of a mapping, list or document that begins, on one line alone."""
     start, end = event.start_mark, event.end_mark
+    # Of all events a scalar alone has a style, and goes on to its end.
+    if end.line != start.line and not hasattr(event, "style"):
+        end = start
     return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed file. `data` is plain data, by the YAML 1.2 core schema; paths are such as
     `("data_source", "location")`.
 
@@ -82,7 +86,7 @@ class Document:
         whole = WHOLE_FILE if spot is None else span_of(spot[1])
         if spot is None or whole.line != whole.end_line:
             return self.span(path)
-        source = self.text.split("\n")[whole.line - 1][whole.column - 1 : whole.end_column - 1]
+        source = _lines(self.text)[whole.line - 1][whole.column - 1 : whole.end_column - 1]
         value = self.value(path)
         if source == value:
             base = whole.column
@@ -126,8 +130,17 @@ class Document:
         return spot
 
     def _indent(self, path: Path, first: int) -> int:
-        source = self.text.split("\n")
-        for number, line in enumerate(str(self.value(path)).split("\n")):
-            if line.strip():
-                return len(source[first - 1 + number].rstrip("\r")) - len(line)
-        return 0
+        value = str(self.value(path))
+        blank = value[: len(value) - len(value.lstrip())]
+        if len(blank) == len(value):
+            return 0
+        start = blank.rfind("\n") + 1
+        end = value.find("\n", start)
+        length = (len(value) if end < 0 else end) - start
+        return len(_lines(self.text)[first - 1 + blank.count("\n")].rstrip("\r")) - length
+
+
+@lru_cache(maxsize=1)
+def _lines(text: str) -> list[str]:
+    """The lines of the text that is looked at: there may be many findings in one."""
+    return text.split("\n")

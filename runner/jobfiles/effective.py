@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.core.effective import EffectiveValue, Origin
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.document import Document, Path
 from runner.jobfiles.layers import Layers
 from runner.jobfiles.schema import JOB_SCHEMA

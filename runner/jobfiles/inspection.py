@@ -5,14 +5,20 @@ from datetime import datetime
 from typing import Any
 
 from runner.core.diagnostic import Diagnostic, Severity
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.document import Document, Path, Span
-from runner.jobfiles.files import FileSource
+from runner.jobfiles.files import NO_FILE, FileSource
 from runner.jobfiles.layers import NO_LAYERS, Layers
-from runner.jobfiles.lint_query import find_query_faults
+from runner.jobfiles.lint.query import find_query_faults
+from runner.jobfiles.lint.step_fault import FindFault
 from runner.jobfiles.read import JobFile, ReadFault
-from runner.jobfiles.step_fault import FindFault
+from runner.jobfiles.schema import JOB_SCHEMA
 from runner.jobfiles.verdict import Dependency
+
+# Of one rule at the many values or places where it can be broken: more would help nobody, and take seconds.
+MOST_TOLD = 20
+# No text of a job file has a shorter bound.
+_SHORT = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +40,10 @@ class CheckContext:
 
 @dataclass(kw_only=True, slots=True)
 class Inspection:
-    """One job file under inspection. Checks read from it and report into `findings`."""
+    """One job file under inspection. Checks read from it and report into `findings`.
+
+    `refused` are the paths that the schema has something against.
+    """
 
     path: str
     document: Document
@@ -42,11 +51,19 @@ class Inspection:
     findings: list[Diagnostic] = field(default_factory=list)
     dependencies: list[Dependency] = field(default_factory=list)
     step_file: JobFile | None = None
+    refused: frozenset[Path] = frozenset()
+    _told: dict[str, int] = field(default_factory=dict)
 
     def text(self, *path: str | int) -> str | None:
-        """The text at a path; None where there is none, or one that has been refused already."""
+        """The text at a path; None where there is none, or one that has been refused already.
+
+        So every text is within the length that the schema takes: no check needs a bound of its own.
+        """
         value = self.document.value(path)
-        return value if isinstance(value, str) and path not in self.document.faulty else None
+        if not isinstance(value, str) or path in self.document.faulty or path in self.refused:
+            return None
+        # The schema tells the first of its findings: one more may be of a text that is too long.
+        return value if len(value) < _SHORT or len(value) <= JOB_SCHEMA.longest(path) else None
 
     def effective(self, *path: str | int) -> Any:
         """The value at a path with the defaults of the folders below it; None where nothing gives one."""
@@ -66,10 +83,13 @@ class Inspection:
         span: Span | None = None,
         severity: Severity = Severity.ERROR,
     ) -> None:
-        """A finding at the value of a path, or at a more precise place.
+        """A finding at the value of a path, or at a more precise place; 20 of one rule at most.
 
         Where the file leaves the path to a `_defaults.yaml`, the finding is there.
         """
+        told = self._told[rule] = self._told.get(rule, 0) + 1
+        if told > MOST_TOLD:
+            return
         shown, document = self.path, self.document
         given = None if document.value(path) is not None else self.context.layers.default(path)
         if given is not None:
@@ -79,11 +99,14 @@ class Inspection:
             Diagnostic(path=shown, **place._asdict(), severity=severity, rule=rule, message=message, hint=hint)
         )
 
-    def exists(self, location: str) -> bool:
-        """Whether a data file is there; remembered, so that its coming or going is noticed."""
+    def file_fault(self, location: str) -> tuple[str, str] | None:
+        """What is wrong with a data file, not there or no file, and a hint where one is sure; remembered, so that
+        its coming or going is noticed."""
         key = self.context.files.probe(location, by_content=False)
         self.dependencies.append(Dependency(location=location, key=key, by_content=False))
-        return key is not None
+        if key is None:
+            return f"there is no file {location!r}", ""
+        return (f"{location!r} is a folder or a device, not a file", "Name a file.") if key == NO_FILE else None
 
     def read(self, location: str) -> JobFile | ReadFault:
         """A step's file; remembered, so that a change of it is noticed."""

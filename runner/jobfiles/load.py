@@ -10,18 +10,18 @@ from pathlib import Path
 from runner.core.catalog import CheckedFile
 from runner.core.diagnostic import Diagnostic
 from runner.core.effective import EffectiveValue
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.check import build_checked, inspect_file
 from runner.jobfiles.effective import effective_values
 from runner.jobfiles.files import FileSource, WorkingFiles
-from runner.jobfiles.git import Repository
+from runner.jobfiles.git.repository import Repository
 from runner.jobfiles.inspection import CheckContext
 from runner.jobfiles.layers import NO_LAYERS, LayerReader, Layers
-from runner.jobfiles.lint import checker_of_defaults
-from runner.jobfiles.lint_query import find_query_faults
+from runner.jobfiles.lint.checks import checker_of_defaults
+from runner.jobfiles.lint.query import find_query_faults
+from runner.jobfiles.lint.step_fault import FindFault
 from runner.jobfiles.parse import parse
 from runner.jobfiles.read import FileKey, ReadFault, ReadProblem, file_key, read_job_file
-from runner.jobfiles.step_fault import FindFault
 from runner.jobfiles.verdict import Dependency, is_settled
 from runner.jobfiles.walk import Listing, list_job_files, shown_path
 

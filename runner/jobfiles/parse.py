@@ -15,6 +15,7 @@ from runner.jobfiles.document import WHOLE_FILE, Document, Path, Span, Spot, spa
 from runner.jobfiles.read import find_bad_character
 from runner.jobfiles.scalars import SIGNS_OF_NO_TEXT, WORDS_OF_NO_TEXT, Refusal, resolve_plain
 from runner.jobfiles.syntax import describe_syntax_error
+from runner.jobfiles.wording.finding import SECRET_KEYS
 
 __all__ = ["MAX_DEPTH", "MAX_NODES", "Document", "Path", "Span", "parse"]
 
@@ -118,16 +119,16 @@ class _Builder:
         finally:
             parser.dispose()
         if self._documents == 0:
-            self._report(None, "empty-file", "the file holds no job", "Write a job in it, or remove the file.")
+            hint = "Write its keys in the first column, or remove the file."
+            self._report(None, "empty-file", "the file holds no keys", hint)
             return False
         return True
 
     def _start_document(self, event: Any) -> None:
         self._documents += 1
         if self._documents > 1:
-            self._report(
-                event, "many-documents", "a second document starts here", "One job a file: remove the `---`."
-            )
+            hint = "Remove the `---`; a second job needs a file of its own."
+            self._report(event, "many-documents", "a second document starts here", hint)
             raise _StopReadingError
         if event.version or event.tags:
             self._report(event, "yaml-feature", "directives (%) are not taken", "Remove the line.")
@@ -151,16 +152,8 @@ class _Builder:
             self._refuse_properties(event)
         elif event.implicit[0] and (value in WORDS_OF_NO_TEXT or value[0] in SIGNS_OF_NO_TEXT):
             value = self._resolved(value, event)
-        if frame is None:
-            self.root, self.spot = value, (None, event, None)
-        elif frame.items is not None:
-            frame.spots[len(frame.items)] = (None, event, None)
-            frame.items.append(value)
-        else:
-            if not frame.dropping:
-                key: Any = frame.key
-                frame.container[key] = value
-                frame.spots[key] = (frame.key_event, event, None)
+        self._store(frame, value, event, None)
+        if frame is not None:
             frame.key = None
             frame.dropping = False
 
@@ -168,6 +161,8 @@ class _Builder:
         """The value of a plain scalar that may be none of text."""
         resolved = resolve_plain(value)
         if isinstance(resolved, Refusal):
+            if self._frame is not None and self._frame.key in SECRET_KEYS:
+                resolved = Refusal(resolved.rule, "this is no text to every YAML reader", "Quote it.")
             self._report(event, resolved.rule, resolved.message, resolved.hint, at_value=True)
             return value
         return resolved
@@ -194,7 +189,12 @@ class _Builder:
         frame = self._frame
         is_key = frame is not None and frame.items is None and frame.key is None
         if frame is not None and is_key:
-            self._report(event, "bad-key", "a key must be text", "Write a plain key, without [ ] { } ? or -.")
+            self._report(
+                event,
+                "bad-key",
+                "a key must be text",
+                "Write a plain key; put text that starts with { or [ in quotes.",
+            )
             self._drop_value(frame)
         if event.anchor is not None or event.tag is not None:
             self._refuse_properties(event)
@@ -202,27 +202,23 @@ class _Builder:
         inner = _Frame(container, {}, frame)
         inner.is_key = is_key
         if not is_key:
-            self._store_open(frame, container, event, inner.spots)
+            self._store(frame, container, event, inner.spots)
         self._frame = inner
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            self._report(
-                event, "too-deep", f"more than {MAX_DEPTH} levels are nested", "A job file needs four or five."
-            )
+            self._report(event, "too-deep", f"more than {MAX_DEPTH} levels are nested", "Four or five are enough.")
             raise _StopReadingError
 
-    def _store_open(
-        self, frame: _Frame | None, container: Any, event: Any, spots: dict[str | int, Spot]
-    ) -> None:
-        """Put a collection that begins into the one around it, which waits for its end."""
+    def _store(self, frame: _Frame | None, value: Any, event: Any, spots: dict[str | int, Spot] | None) -> None:
+        """Put a value, or a collection that begins, into the collection around it."""
         if frame is None:
-            self.root, self.spot = container, (None, event, spots)
+            self.root, self.spot = value, (None, event, spots)
         elif frame.items is not None:
             frame.spots[len(frame.items)] = (None, event, spots)
-            frame.items.append(container)
+            frame.items.append(value)
         elif not frame.dropping:
             key: Any = frame.key
-            frame.container[key] = container
+            frame.container[key] = value
             frame.spots[key] = (frame.key_event, event, spots)
 
     def _close(self, _event: Any) -> None:
@@ -239,23 +235,17 @@ class _Builder:
         if self._nodes > MAX_NODES:
             self._too_many(event)
         frame = self._frame
-        message = f"aliases (*{event.anchor}) are not taken"
-        hint = f'Write the value out; text that starts with * needs quotes: "*{event.anchor}".'
+        hidden = frame is not None and frame.key in SECRET_KEYS
+        name = "…" if hidden else event.anchor[:40]
+        message = f"aliases (*{name}) are not taken"
+        hint = f'Write the value out; text that starts with * needs quotes: "*{name}".'
         if frame is not None and frame.items is None and frame.key is None:
             self._report(event, "yaml-feature", message, hint)
             self._drop_value(frame)
             return
         self._report(event, "yaml-feature", message, hint, at_value=True)
-        if frame is None:
-            self.spot = (None, event, None)
-        elif frame.items is not None:
-            frame.spots[len(frame.items)] = (None, event, None)
-            frame.items.append(None)
-        else:
-            if not frame.dropping:
-                key: Any = frame.key
-                frame.container[key] = None
-                frame.spots[key] = (frame.key_event, event, None)
+        self._store(frame, None, event, None)
+        if frame is not None:
             frame.key = None
             frame.dropping = False
 
@@ -265,7 +255,9 @@ class _Builder:
         self._report(event, "yaml-feature", f"{what} are not taken", hint, at_value=True)
 
     def _too_many(self, event: Any) -> None:
-        self._report(event, "too-many-nodes", f"more than {MAX_NODES} keys and values", "Keep data in a data file.")
+        self._report(
+            event, "too-many-nodes", f"more than {MAX_NODES} keys and values", "Keep data in a data file."
+        )
         raise _StopReadingError
 
     def _report(self, event: Any, rule: str, message: str, hint: str, *, at_value: bool = False) -> None:
@@ -274,9 +266,7 @@ class _Builder:
         if at_value:
             self.faulty.add(self._frame.next_path() if self._frame is not None else ())
         place = WHOLE_FILE if event is None else span_of(event)
-        self.findings.append(
-            Diagnostic(path=self.path, **place._asdict(), rule=rule, message=message, hint=hint)
-        )
+        self.findings.append(Diagnostic(path=self.path, **place._asdict(), rule=rule, message=message, hint=hint))
 
 
 def _pass(_event: Any) -> None:
@@ -286,17 +276,20 @@ def _pass(_event: Any) -> None:
 def _key_fault(frame: _Frame, event: Any) -> tuple[str, str, str] | None:
     name = event.value
     if event.anchor or event.tag:
-        return "yaml-feature", "anchors and tags are not taken", "Write the plain key."
+        what = "anchors (&)" if event.anchor else "tags (!)"
+        return "yaml-feature", f"{what} are not taken", "Write the plain key."
     if event.implicit[0]:
         if name == "<<":
             return "yaml-feature", "merge keys (<<) are not taken", "Write the keys out."
         if not isinstance(resolve_plain(name), str):
-            shown = f"the key {name!r}" if name else "an empty key"
-            return "bad-key", f"{shown} is not read as text", f'Quote it: "{name}".'
+            if not name:
+                return "bad-key", "a key is missing here", "Write `key: value`."
+            return "bad-key", f"the key {name[:40]!r} is not read as text", f'Quote it: "{name[:40]}".'
     if "\0" in name:
         return "bad-key", "a key cannot hold NUL", "Remove it."
     if name in frame.spots:
-        first = span_of(frame.spots[name][0]).line
-        message = f"the key {name!r} stands on line {first} and again on line {event.start_mark.line + 1}"
+        first, again = span_of(frame.spots[name][0]).line, event.start_mark.line + 1
+        where = f"on line {first} and again on line {again}" if again != first else f"twice on line {first}"
+        message = f"the key {name[:40]!r} stands {where}"
         return "duplicate-key", message, "Keep one of the two."
     return None

@@ -8,15 +8,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.core.catalog import name_clash
+import msgspec
+
 from runner.core.diagnostic import Diagnostic, sort_diagnostics
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
+from runner.core.names import name_clash
 from runner.errors import UsageError
 from runner.jobfiles.document import Document
 from runner.jobfiles.files import WorkingFiles
 from runner.jobfiles.inspection import CheckContext
 from runner.jobfiles.layers import LayerReader, Layers
-from runner.jobfiles.look import Looked, Target, look
+from runner.jobfiles.look import Looked, Target, look_at
 from runner.jobfiles.verdict import Verdict
 from runner.jobfiles.walk import NO_JOB, FolderGoneError, list_job_files, shown_path
 
@@ -101,7 +103,7 @@ def _verdicts(targets: Sequence[Target], workers: int, cache: "VerdictCache | No
 
 def _look_at_all(targets: Sequence[Target], workers: int) -> list[Looked]:
     if workers < 2 or len(targets) < _WORTH_A_FORK:
-        return [look(target) for target in targets]
+        return look_at(targets)
     from runner.jobfiles.workers import look_in_parallel
 
     return look_in_parallel(targets, workers=workers)
@@ -123,12 +125,14 @@ def with_clashes(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
             for verdict in group if len(group) > 1 else ():
                 other = next(one for one in group if one is not verdict)
                 findings[verdict.path].append(finding(verdict, other))
-    return tuple(
-        replace(verdict, diagnostics=sort_diagnostics((*verdict.diagnostics, *findings[verdict.path])))
-        if verdict.path in findings
-        else verdict
-        for verdict in verdicts
-    )
+    return tuple(_with_more(verdict, findings.get(verdict.path, [])) for verdict in verdicts)
+
+
+def _with_more(verdict: Verdict, findings: list[Diagnostic]) -> Verdict:
+    if not findings:
+        return verdict
+    diagnostics = sort_diagnostics((*verdict.diagnostics, *findings))
+    return msgspec.structs.replace(verdict, diagnostics=diagnostics)
 
 
 def _same_name(verdict: Verdict, other: Verdict) -> Diagnostic:
@@ -212,7 +216,9 @@ class _Trees:
         prefix = self._prefix(top)
 
         def check_defaults(path: str, document: Document) -> tuple[Diagnostic, ...]:
-            from runner.jobfiles.lint import checker_of_defaults  # where there are defaults: spares its imports
+            from runner.jobfiles.lint.checks import (
+                checker_of_defaults,  # where there are defaults: spares its imports
+            )
 
             return checker_of_defaults(context)(path, document)
 

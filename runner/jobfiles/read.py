@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import msgspec
+
 from runner.core.diagnostic import Diagnostic
 
 MAX_BYTES = 256 * 1024
@@ -17,19 +19,29 @@ _TRIES = 3
 # O_NONBLOCK: opening a FIFO or a terminal must not wait for its other end.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _BOM = "\ufeff"
+_LOOKED_AT = 100
+# How files begin that are no text in UTF-8, and what to do with them.
+_OTHER_BEGINNINGS = (
+    (b"\xff\xfe\0\0", "This is UTF-32: save the file as UTF-8."),
+    (b"\0\0\xfe\xff", "This is UTF-32: save the file as UTF-8."),
+    (b"\xff\xfe", "This is UTF-16: save the file as UTF-8."),
+    (b"\xfe\xff", "This is UTF-16: save the file as UTF-8."),
+    (b"\x1f\x8b", "This is compressed: write the text itself."),
+)
 
-# What no YAML 1.2 parser takes, what parsers disagree on (NEL, LS and PS end a line in YAML 1.1 alone), and a
-# carriage return that ends no line.
-_BAD_CHARACTER = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]|\r(?!\n)"
+# What no YAML 1.2 parser takes, what parsers disagree on (NEL, LS and PS end a line in YAML 1.1 alone), a carriage
+# return that ends no line, and what turns the direction of text: a review would read another order than the runner
+# (CVE-2021-42574).
+_BAD_CHARACTER = (
+    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "|[\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
 )
 
 FileKey = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobFile:
-    """One file as read, before any parsing.
+class JobFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file as read, before any parsing. A Struct of msgspec: it is made for every file.
 
     `path` is how people are shown the file, with `/`. `text` has no byte-order mark. `digest` is the SHA-256 of
     the bytes in hex; `key` is (mtime_ns, ctime_ns, size, inode).
@@ -160,7 +172,9 @@ def decode(shown: str, content: bytes, key: FileKey) -> JobFile | ReadFault:
             end_line=content.count(b"\n", 0, error.start) + 1,
             rule="not-utf8",
             message=f"byte 0x{content[error.start]:02x} is not UTF-8",
-            hint="Save the file as UTF-8.",
+            hint=next(
+                (hint for start, hint in _OTHER_BEGINNINGS if content.startswith(start)), "Save the file as UTF-8."
+            ),
         )
         return ReadFault(problem=ReadProblem.BAD, finding=finding, digest=digest, key=key)
     if found := find_bad_character(shown, text):
@@ -171,7 +185,7 @@ def decode(shown: str, content: bytes, key: FileKey) -> JobFile | ReadFault:
 def find_bad_character(shown: str, text: str) -> Diagnostic | None:
     """The first control or otherwise unusable character of a text, NUL among them."""
     # What is printable is never bad, and six times as fast to find out.
-    match = None if text.replace("\n", "").isprintable() else _BAD_CHARACTER.search(text)
+    match = None if text.replace("\n", "").isprintable() else re.search(_BAD_CHARACTER, text)
     if match is None:
         return None
     line = text.count("\n", 0, match.start()) + 1
@@ -182,6 +196,8 @@ def find_bad_character(shown: str, text: str) -> Diagnostic | None:
         code = ord(match.group())
         message = f"the character U+{code:04X} cannot stand in a job file"
         hint = f"Remove it; where text needs it, write \\u{code:04x} in double quotes."
+        if code == 0 and text[:_LOOKED_AT].count("\0") * 3 > len(text[:_LOOKED_AT]):
+            message, hint = "this is UTF-16, not UTF-8", "Save the file as UTF-8."
     return Diagnostic(
         path=shown,
         line=line,

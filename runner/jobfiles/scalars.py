@@ -27,9 +27,11 @@ _AMBIGUOUS = re.compile(
     r"|(?P<number>[-+]?0[0-9_]+|0o[0-7]+|[-+]?0b[01_]+|[-+]?0x[0-9a-fA-F_]+"
     r"|[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?)"
     r"|(?P<equals>=)"
+    r"|(?P<merge><<)"
 )
 _LARGEST_INTEGER = (1 << 63) - 1
 _LONGEST_NUMBER = 400
+_LONGEST_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +76,56 @@ def _number(text: str, kind: str) -> int | float | Refusal:
 
 
 def _not_a_number(text: str) -> Refusal:
-    shown = text if len(text) <= 40 else text[:39] + "…"
+    shown = _cut(text)
     return Refusal("bad-value", f"{shown} is no number that can be used", f'Quote it if it is text: "{shown}".')
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
 def _refuse_ambiguous(text: str) -> str | Refusal:
     match = _AMBIGUOUS.fullmatch(text)
     if match is None:
         return text
-    shown = text if len(text) <= 40 else text[:39] + "…"
+    shown = _cut(text)
     kind = str(match.lastgroup)
     if kind == "word":
         message = f"{shown} is text to one YAML reader and true or false to another"
         return Refusal("ambiguous-value", message, f'Write true or false; quote it if it is text: "{shown}".')
-    if kind == "number":
-        message = f"{shown} is one number to one YAML reader, and another or text to the next"
-        return Refusal("ambiguous-value", message, f'Write a plain decimal number, or quote it: "{shown}".')
-    reading = {"date": "a date", "time": "a number in base 60", "equals": "a default value"}[kind]
+    if kind == "number" and len(text) <= _LONGEST_SHOWN:
+        message, number = _readings(text)
+        return Refusal("ambiguous-value", message, f'Write {number}; quote it if it is text: "{shown}".')
+    reading = {
+        "date": "a date",
+        "time": "a number in base 60",
+        "equals": "a default value",
+        "merge": "a merge key",
+    }.get(kind, "a number")
     message = f"{shown} is text to one YAML reader and {reading} to another"
     return Refusal("ambiguous-value", message, f'Quote it: "{shown}".')
+
+
+def _readings(text: str) -> tuple[str, str]:
+    """What two YAML readers make of a number, and how it is written so that both make the same of it."""
+    digits = text.replace("_", "")
+    sign, bare = ("-", digits[1:]) if digits.startswith("-") else ("", digits.lstrip("+"))
+    if bare.startswith("0") and text.lstrip("+-").isdigit():
+        decimal = sign + (bare.lstrip("0") or "0")
+        octal = f"{sign}{int(bare, 8)}" if re.fullmatch("[0-7]+", bare) else "text"
+        if octal == decimal:
+            return f"{text} starts with a zero: to some YAML readers that makes another number", decimal
+        return f"{text} is {octal} to one YAML reader and {decimal} to another", decimal
+    try:
+        number = str(int(digits, 0)) if bare[:2] in {"0b", "0o", "0x"} else _plain_decimal(digits)
+    except ValueError:
+        return f"{text} is a number to one YAML reader and text to another", "a plain decimal number"
+    return f"{text} is {number} to one YAML reader and text to another", number
+
+
+def _plain_decimal(digits: str) -> str:
+    """A number without exponent."""
+    number = float(digits)
+    if abs(number) >= 1e15 or (digits.lstrip("+-").startswith("0") and digits.isdigit()):
+        raise ValueError
+    return str(int(number)) if number == int(number) else repr(number)

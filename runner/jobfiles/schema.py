@@ -13,8 +13,10 @@ from runner.core.diagnostic import MOST_COLLECTED, Diagnostic
 from runner.jobfiles.document import Document, Path
 from runner.shipped import shipped_path
 
+_UNBOUNDED = 1 << 62
+
 if TYPE_CHECKING:
-    from runner.jobfiles.wording import Finding
+    from runner.jobfiles.wording.describe import Finding
 
 
 class SchemaCheck:
@@ -26,6 +28,7 @@ class SchemaCheck:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._longest: dict[Path, int] = {}
 
     @cached_property
     def text(self) -> str:
@@ -53,9 +56,13 @@ class SchemaCheck:
 
     def findings(self, path: str, document: Document) -> tuple[Diagnostic, ...]:
         """What the schema has against a document, at keys and values. Values refused before are left alone."""
+        return self.look(path, document)[0]
+
+    def look(self, path: str, document: Document) -> tuple[tuple[Diagnostic, ...], frozenset[Path]]:
+        """The findings, and the paths that they are about."""
         if self.fits(document.data):
-            return ()
-        from runner.jobfiles.wording import describe
+            return (), frozenset()
+        from runner.jobfiles.wording.describe import describe
 
         described = (
             found
@@ -66,11 +73,22 @@ class SchemaCheck:
         findings = list(islice(described, MOST_COLLECTED))
         # A misspelt required key is one mistake, not an unknown key and a missing one.
         renamed = {found.meant for found in findings if found.meant is not None}
-        return tuple(
-            _placed(path, document, found)
-            for found in _once(findings)
-            if not (found.rule == "missing-key" and found.missing in renamed)
-        )
+        kept = [
+            found for found in _once(findings) if not (found.rule == "missing-key" and found.missing in renamed)
+        ]
+        return tuple(_placed(path, document, found) for found in kept), frozenset(found.path for found in kept)
+
+    def longest(self, path: Path) -> int:
+        """How many characters the text at a path may have."""
+        longest = self._longest.get(path)
+        if longest is None:
+            from runner.jobfiles.wording.finding import schema_at
+
+            longest = schema_at(path, self.data).get("maxLength", _UNBOUNDED)
+            # Of lists there are as many paths as items.
+            if all(isinstance(part, str) for part in path):
+                self._longest[path] = longest
+        return longest
 
 
 JOB_SCHEMA = SchemaCheck("schemas/job.schema.json")

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from runner import __version__
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.look import Looked, Target
 from runner.jobfiles.read import FileKey, ReadFault, file_key, read_job_file
 from runner.jobfiles.verdict import Verdict, is_settled
@@ -146,14 +146,14 @@ def open_cache(
 def _code_state() -> str:
     """Changes whenever a file of the checker does, or a library is installed, updated or removed."""
     package = Path(__file__).resolve().parent
-    folders = (package, package / "formats", package.parent / "core", shipped_path("schemas"))
     states = [str(Path(msgspec.__file__).parent.parent.stat().st_mtime_ns)]
-    for folder in folders:
-        with suppress(OSError), os.scandir(folder) as files:
-            for file in files:
-                if file.is_file():
-                    status = file.stat()
-                    states.append(f"{file.name} {status.st_mtime_ns} {status.st_size}")
+    for top in (package, package.parent / "core", shipped_path("schemas")):
+        for folder, _, _ in os.walk(top):
+            with os.scandir(folder) as files:
+                for file in files:
+                    if file.name.endswith((".py", ".json")):
+                        status = file.stat()
+                        states.append(f"{file.name} {status.st_mtime_ns} {status.st_size}")
     return " ".join(sorted(states))
 
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 import msgspec
 
 from runner.core.diagnostic import Diagnostic
-from runner.jobfiles.look import Looked, Target, look
+from runner.jobfiles.look import Looked, Target, look_at
 from runner.jobfiles.verdict import Verdict
 
 _CHUNK = 1 << 20
@@ -34,7 +34,7 @@ def look_in_parallel(targets: Sequence[Target], *, workers: int) -> list[Looked]
 
 def _prepare() -> None:
     """What every worker needs, made once and inherited."""
-    from runner.jobfiles.check import judge_file  # noqa: F401 - imported for the children
+    from runner.jobfiles.judge import judge_files  # noqa: F401 - imported for the children
     from runner.jobfiles.schema import JOB_SCHEMA
 
     JOB_SCHEMA.fits({})
@@ -96,7 +96,7 @@ def _work(targets: Sequence[Target], sink: int) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        content = memoryview(msgspec.msgpack.encode([look(target) for target in targets]))
+        content = memoryview(msgspec.msgpack.encode(look_at(targets)))
         while content:
             content = content[os.write(sink, content) :]
         status = 0

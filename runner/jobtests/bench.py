@@ -18,7 +18,7 @@ from runner.execution.orders import StepOrder, StepOutcome
 from runner.execution.results import read_result
 from runner.execution.trees import remove_tree
 from runner.execution.zygote import Zygote
-from runner.jobfiles.lint_tests import ONE_SOURCE
+from runner.jobfiles.lint.job_tests import ONE_SOURCE
 from runner.jobtests.inputs import LARGEST_TABLE, InputError, step_input
 from runner.jobtests.values import Given, JobTest
 from runner.settings import Settings

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from runner.jobfiles.lint_tests import TESTS, parse_scheduled_time
-from runner.jobfiles.parse import Document
+from runner.jobfiles.document import Document
+from runner.jobfiles.lint.job_tests import TESTS, parse_scheduled_time
 from runner.jobtests.values import DEFAULT_TIME, Cell, Expectation, Given, JobTest, Rows
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.core.job import FileType, Job, StepKind
 from runner.errors import RunnerError
-from runner.jobfiles.lint_tests import is_inside_project
+from runner.jobfiles.lint.job_tests import is_inside_project
 from runner.jobtests.values import Given
 
 # Neither a file that is expected nor a result is read into memory beyond this.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner.core.catalog import CheckedFile, find_duplicates
 from runner.core.diagnostic import Diagnostic, Severity
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.errors import RunnerError, UsageError
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.parse import parse

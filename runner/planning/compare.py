@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.core.plan import Comparison, Side
 from runner.core.plan_diff import make_plan
 from runner.errors import RunnerError
-from runner.jobfiles.git import clean_environment, read_revisions
-from runner.jobfiles.git_objects import Commit, ObjectStore
+from runner.jobfiles.git.objects import Commit, ObjectStore
+from runner.jobfiles.git.repository import clean_environment, read_revisions
 from runner.planning.load import load_sides
 from runner.planning.sides import SideFiles, commit_side, working_side
 from runner.settings import Settings

@@ -9,14 +9,15 @@ from typing import Any
 
 from runner.core.catalog import CheckedFile
 from runner.core.effective import Origin
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.core.plan import PlanFile
 from runner.core.plan_values import JobValue, Value
-from runner.jobfiles.check import Inspected, build_checked, inspect_file, judge_file
+from runner.jobfiles.check import Inspected, build_checked, inspect_file
 from runner.jobfiles.effective import effective_values
 from runner.jobfiles.inspection import CheckContext
+from runner.jobfiles.judge import judge_files
 from runner.jobfiles.layers import LayerReader, Layers
-from runner.jobfiles.lint import checker_of_defaults
+from runner.jobfiles.lint.checks import checker_of_defaults
 from runner.jobfiles.read import JobFile, ReadFault
 from runner.jobfiles.verdict import Verdict, failed_verdict
 from runner.jobfiles.walk import shown_path
@@ -93,7 +94,7 @@ class _Side:
 
     def judge(self, path: str, answer: JobFile) -> Verdict:
         """What is to be said of a file."""
-        return judge_file(answer, self._context_of(path))
+        return judge_files([(answer, self._context_of(path))])[0]
 
     def keep(self, path: str, verdict: Verdict) -> None:
         """Keep a file that makes no job."""

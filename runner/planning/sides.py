@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from runner.jobfiles.files import FileSource, WorkingFiles
-from runner.jobfiles.git_objects import Entry, ObjectStore
-from runner.jobfiles.git_tree import CommitFiles
+from runner.jobfiles.git.objects import Entry, ObjectStore
+from runner.jobfiles.git.tree import CommitFiles
 from runner.jobfiles.walk import FolderGoneError, Listing, list_job_files
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 
 from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, SyncState, advance, restore
 from runner.core.diagnostic import Severity
-from runner.core.job import Job, JobDefaults
-from runner.jobfiles.lint_query import find_query_faults
-from runner.jobfiles.step_fault import FindFault
+from runner.core.job import Job
+from runner.core.job_defaults import JobDefaults
+from runner.jobfiles.lint.query import find_query_faults
+from runner.jobfiles.lint.query_process import QueryProcess
+from runner.jobfiles.lint.step_fault import FindFault
 from runner.jobfiles.load import JobFolder
-from runner.jobfiles.query_process import QueryProcess
 from runner.jobfiles.walk import FolderGoneError
 from runner.jobfiles.watch import QUIET_SECONDS, FolderWatcher, RescanClock
 from runner.settings import Settings

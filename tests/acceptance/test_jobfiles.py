@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.paths import check_paths
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

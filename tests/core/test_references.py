@@ -11,6 +11,8 @@ from runner.core.references import (
     ReferenceSyntaxError,
     find_references,
     mask,
+    masker,
+    references_are_good,
     run_facts,
     substitute,
 )
@@ -38,25 +40,68 @@ class TestFind:
         )
 
     @pytest.mark.parametrize(
-        ("text", "message", "wrong"),
+        ("text", "message", "hint", "wrong"),
         [
-            ("x ${HOME}", "write ${env:NAME}", "${HOME}"),
-            ("${}", "is no reference", "${}"),
-            ("${ENV:A}", "is no reference", "${ENV:A}"),
-            ("${vault:a}", "is no reference", "${vault:a}"),
-            ("${env:}", "environment variable", "${env:}"),
-            ("${env:1A}", "environment variable", "${env:1A}"),
-            ("${env:A B}", "environment variable", "${env:A B}"),
-            ("${env:A\n}", "environment variable", "${env:A\n}"),
-            ("${file:key.txt}", "absolute path", "${file:key.txt}"),
-            ("${run:weather}", "it has job_name", "${run:weather}"),
+            ("x ${HOME}", "${HOME} is no reference", "Write ${env:HOME}.", "${HOME}"),
+            ("${}", "${} is no reference", "Write ${env:NAME}, ${file:/path} or ${run:scheduled_date}.", "${}"),
+            ("${ENV:A}", "${ENV:A} is no reference", "Write ${env:A}.", "${ENV:A}"),
+            ("${env.A}", "${env.A} is no reference", "Write ${env:A}.", "${env.A}"),
+            ("${vault:a}", "${vault:a} is no reference", "Write ${env:a}.", "${vault:a}"),
+            ("${run.today}", "${run.today} is no reference", "Write ${run:scheduled_date}.", "${run.today}"),
+            ("${job_name}", "${job_name} is no reference", "Write ${run:job_name}.", "${job_name}"),
+            ("${env:}", "'' is no name of a variable", None, "${env:}"),
+            ("${env:1A}", "'1A' is no name of a variable", None, "${env:1A}"),
+            ("${env:A-B}", "'A-B' is no name of a variable", None, "${env:A-B}"),
+            ("${env:A B}", "'A B' is no name of a variable", None, "${env:A B}"),
+            ("${env:A\n}", "'A\\n' is no name of a variable", "Write ${env:A}.", "${env:A\n}"),
+            ("${env: A}", "' A' is no name of a variable", "Write ${env:A}.", "${env: A}"),
+            ("${env:A:-none}", "a reference has no default value", "Write ${env:A}.", "${env:A:-none}"),
+            (
+                "${file:key.txt}",
+                "${file:key.txt} needs an absolute path",
+                "Write the path from /, such as ${file:/run/secrets/key}.",
+                "${file:key.txt}",
+            ),
+            ("${run:schedule_date}", "a run has no 'schedule_date'", "Write ${run:scheduled_date}.", "${run:schedule_date}"),
+            ("${a\nb}", "${a\\nb} is no reference", "Write ${env:NAME}, ${file:/path} or ${run:scheduled_date}.", "${a\nb}"),
+            ("${run:month}", "a run has no 'month'", "Write ${run:scheduled_month}.", "${run:month}"),
+            ("${run:id}", "a run has no 'id'", "Write ${run:run_id}.", "${run:id}"),
+            ("${run:weather}", "a run has no 'weather'", "A run has " + ", ".join(RUN_FACTS) + ".", "${run:weather}"),
+            ("x ${env:A", "this ${ is never closed", "Write ${env:A}.", "${env:A"),
+            ("x ${run:date ${env:A}", "this ${ is never closed", "Write ${run:scheduled_date}.", "${run:date $"),
+            ("${env:${env:A}}", "a reference cannot stand in another", "Write ${env:A}.", "${env:$"),
+            ("x ${{ secrets.A }} y", "${{ … }} is no reference", "Write ${env:A}.", "${{ secrets.A }}"),
         ],
-    )
-    def test_refused(self, text, message, wrong):
+    )  # fmt: skip
+    def test_refused_with_what_to_write(self, text, message, hint, wrong):
         with pytest.raises(ReferenceSyntaxError) as caught:
             find_references(text)
-        assert message in str(caught.value)
+        assert str(caught.value) == message
+        assert caught.value.hint == (
+            hint or "A variable has a name of letters, digits and _, such as ${env:API_TOKEN}."
+        )
         assert text[caught.value.start : caught.value.end] == wrong
+
+    @pytest.mark.parametrize(
+        "text", ["${" + "a" * 100_000, "${env:" + "-" * 100_000 + "}", "${run:" + "x" * 100_000 + "}"]
+    )
+    def test_a_long_one_is_cut(self, text):
+        with pytest.raises(ReferenceSyntaxError) as caught:
+            find_references(text)
+        assert len(str(caught.value)) < 200
+        assert len(caught.value.hint) < 200
+
+    @given(
+        st.text(alphabet="${}:/aenvfilru_", max_size=30)
+        | st.sampled_from([f"${{run:{fact}}}" for fact in RUN_FACTS])
+    )
+    def test_the_quick_answer_is_the_long_one(self, text):
+        try:
+            find_references(text)
+        except ReferenceSyntaxError:
+            assert not references_are_good(text)
+        else:
+            assert references_are_good(text)
 
 
 class TestSubstitute:
@@ -100,6 +145,10 @@ class TestRunFacts:
 class TestMask:
     def test_every_occurrence(self):
         assert mask("token=s3cret&again=s3cret", ["s3cret"]) == "token=***&again=***"
+
+    def test_one_masker_masks_many_texts(self):
+        masked = masker(["s3cret", "s3cret-long", "", "abc"])
+        assert [masked(text) for text in ("s3cret-long", "abc s3cret", "")] == ["***", "abc ***", ""]
 
     def test_longest_first(self):
         assert mask("s3cret-long", ["s3cret", "s3cret-long"]) == "***"

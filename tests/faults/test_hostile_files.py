@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.core.diagnostic import MESSAGE_LIMIT
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.check import inspect_file
 from runner.jobfiles.files import WorkingFiles
 from runner.jobfiles.inspection import CheckContext
@@ -128,7 +128,86 @@ WORST = {
         f"a path to rows of {unit!r}": api(f"  records_path: {json.dumps((unit * 512)[:511] + 'a')}\n")
         for unit in ("[", "(", "!", "a|", '"', "{a:", "[a,", "`", "a.")
     },
+    "30,000 references": api("  method: POST\n  body: ['" + "${env:A}" * 30_000 + "']\n"),
+    "20,000 wrong references": api("  method: POST\n  body: [" + "'${x}'," * 19_900 + "]\n"),
+    **{
+        f"9,000 recipients such as {sample!r}": job(mail="[" + ",".join(sample % n for n in range(9_000)) + "]")
+        for sample in ("é%d@exämple.com", "a%d@exa_mple.com", "a%.0d@example.com")
+    },
+    **{
+        f"an address of 200,000 {unit!r}": job(mail=f"['a@{unit * (200_000 // len(unit.encode()))}.com']")
+        for unit in ("é", "a\u0301", "a-")
+    },
+    **{f"a path to rows of 200,000 {unit}": api(f"  records_path: '{unit * 200_000}'\n") for unit in "`("},
+    "300 unknown keys before a long path": "".join(f"k{n}: 1\n" for n in range(300))
+    + api("  records_path: '" + "`" * 200_000 + "'\n"),
+    "a time zone of folders": job("timezone: " + "a/" * 100_000 + "\n"),
+    "an address of digits behind a colon": at("https://a:" + "1" * 250_000),
+    # credentials
+    "6,000 credentials": api(
+        "  params: {" + ",".join(f"token_{n}_token: 'AKIA{n:016d}'" for n in range(5_000)) + "}\n"
+    ),
+    "1,000 credentials in a script": script("\n".join(f"k{n} = 'ghp_{n:036d}'" for n in range(1_000))),
+    "blanks behind a scheme": api("  method: POST\n  body: {authorization: 'Bearer a" + " " * 200_000 + "b'}\n"),
+    "a long name in a body": api("  method: POST\n  body: {'" + "-" * 100_000 + "': x}\n"),
+    **{
+        f"text like a credential: {unit[:12]!r}": job(
+            "description: |\n  " + unit * (240_000 // len(unit)) + " " + "a" * 16 + "\n"
+        )
+        for unit in (
+            "sk-" + ("a" * 19 + "-") * 11_000,
+            "xoxb-" + "a-" * 100_000,
+            "://a:",
+            "eyJ" + "a" * 14 + ".",
+            "-----BEGIN A ",
+        )
+    },
     # scripts
+    **{
+        f"{depth} finally in each other": script(
+            "\n".join(f"{' ' * n}try:\n{' ' * n} pass\n{' ' * n}finally:" for n in range(depth))
+            + f"\n{' ' * depth}result = 1"
+        )
+        for depth in (13, 14, 19)
+    },
+    "ways out through finally": script(
+        "while a:\n try:\n  " + "\n  ".join(["if a:continue"] * 1_500) + "\n finally:\n  " + "f;" * 9_000
+    ),
+    "ways out through with": script(
+        "while a:\n with " + ",".join("b" * 19) + ":\n  " + "\n  ".join(["if a:continue"] * 2_500)
+    ),
+    "a long sum of texts": script("result = " + "+".join(["'a'*4000"] * 900)),
+    "many sums of texts": script("\n".join(["x=" + "+".join(["'a'*4000"] * 60)] * 80)),
+    "a long sum of tuples": script("result = " + "+".join(["(1,)*250"] * 900)),
+    "a case of many names": script(
+        "match x:\n case {" + ",".join(f"{n}:a{n}" for n in range(4_000)) + "}: result=1"
+    ),
+    "many named arguments": script("result = f(" + ",".join(f"a{n}=1" for n in range(5_000)) + ")"),
+    "many names above many functions": script(
+        "def f():\n " + ";".join(f"a{n}=1" for n in range(2_500)) + "\n x=[" + "lambda:0," * 3_000 + "]\nresult=1"
+    ),
+    "combining marks in a name": script("result = a" + "\u0315\u0316" * 15_000),
+    "statements": script("result = 1" + ";a" * 19_000),
+    **{
+        f"{count} undefined names": script("\n".join(f"u{n}" for n in range(count)) + "\nresult = 1")
+        for count in (1_400, 8_000)
+    },
+    "decorators": script("@a\n" * 1_900 + "def result(): pass"),
+    "functions": script("\n".join(f"def f{n}(): return x{n}" for n in range(700)) + "\nresult = 1"),
+    **{
+        f"{count} conditions": script("\n".join(f"if a == {n}:\n  result = {n}" for n in range(count)))
+        for count in (500, 2_000)
+    },
+    "conditions in one": script(
+        "if a:\n  result = 1\n" + "\n".join(f"elif a == {n}:\n  result = {n}" for n in range(450))
+    ),
+    "imports": script("\n".join(f"import a{n}" for n in range(1_900)) + "\nresult = 1"),
+    **{
+        f"an import of {count} parts": script("import " + ".".join(["a"] * count) + "; result = 1")
+        for count in (2_900, 19_000)
+    },
+    "64 KiB of plain script": script("kept = data[data['amount'] > 0]\nresult = kept.groupby('a').sum()\n" * 870),
+    "references in a script": script("\n".join(["x = '${env:A}' # ${env:B}"] * 500) + "\nresult = x"),
     "parentheses in a script": script("(" * 60_000),
     "99 parentheses in a script": script("result = " + "(" * 99 + "1" + ")" * 99),
     "signs in a script": script("result = " + "-" * 60_000 + "1"),
@@ -148,6 +227,27 @@ WORST = {
     "a wide line in a script": script("result = 1; x = " + " " * 60_000 + "("),
     "letters of mathematics in a script": script("result = '" + "𝔘" * 16_000 + "'"),
     # queries
+    **{
+        f"open {unit!r} in a query": query("SELECT " + unit * 9_000)
+        for unit in ("(", "[", "- ", "NOT ", "f(", "+")
+    },
+    **{
+        f"{unit!r} in each other": query("FROM " + unit * 60)
+        for unit in ("(PIVOT a ON ", "(WITH a AS (", "(WITH a AS (SELECT 1), b AS (")
+    },
+    "100 brackets in a query": query("SELECT " + "[" * 99 + "1 1" + "]" * 99),
+    "CASEs in a query": query("SELECT " + "CASE WHEN 1 THEN " * 99 + "1" + " END" * 99),
+    "DESCRIBEs in a query": query("WITH a AS (" + "DESCRIBE " * 9_000),
+    "30,000 columns": query("SELECT a" + ",a" * 30_000 + " FROM data"),
+    "4,900 columns": query("SELECT a" + ",a" * 4_900 + " FROM data"),
+    "4,900 keys of an order": query("SELECT a FROM data ORDER BY a" + ",a" * 4_900),
+    "3,000 tables": query("SELECT * FROM " + ",".join(f"t{n}" for n in range(3_000))),
+    "2,400 unions": query("SELECT 1" + " UNION SELECT 1" * 2_400),
+    "a pivot": query("PIVOT data ON a USING " + ",".join(f"sum(a{n})" for n in range(1_900))),
+    "a pivot of a long name": query("PIVOT data ON " + "a" * 60_000),
+    "a pivot of texts": query("PIVOT data ON a USING " + ",".join(["sum('a')"] * 1_900)),
+    "a pivot of queries": query("PIVOT (SELECT 1" + " UNION SELECT * FROM data" * 1_900 + ") ON a USING sum(b)"),
+    "references within texts of a query": query("SELECT " + ",".join(["'é${run:attempt}'"] * 3_000)),
     "90 parentheses in a query": query("SELECT " + "(" * 90 + "1" + ")" * 90),
     "semicolons in a query": query("SELECT 1" + ";" * 60_000),
     "comments in a query": query("SELECT 1 " + "/*" * 30_000),
@@ -331,7 +431,7 @@ def test_what_looks_like_yaml(look, content):
     look(content)
 
 
-@hostile(JOBISH, 250)
+@hostile(JOBISH, 150)
 def test_what_looks_like_a_job(look, content):
     look(content)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.check import check_file
 from runner.jobfiles.files import WorkingFiles
-from runner.jobfiles.git_objects import ObjectStore
-from runner.jobfiles.git_tree import CommitFiles
+from runner.jobfiles.git.objects import ObjectStore
+from runner.jobfiles.git.tree import CommitFiles
 from runner.jobfiles.inspection import CheckContext
 from runner.jobfiles.read import JobFile, read_job_file
 

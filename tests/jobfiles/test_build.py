@@ -10,7 +10,6 @@ from runner.core.job import (
     DeliveryOptions,
     FileType,
     Job,
-    JobDefaults,
     NotifyFailures,
     OnEmpty,
     OnMissed,
@@ -19,6 +18,7 @@ from runner.core.job import (
     Step,
     StepKind,
 )
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.check import check_file
 from runner.jobfiles.read import read_job_file
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from runner.jobfiles.canonical import canonical_form, same_data, write_data
-from runner.jobfiles.layout_reader import list_comments
+from runner.jobfiles.canonical.form import canonical_form, same_data, write_data
+from runner.jobfiles.canonical.layout_reader import list_comments
 from runner.jobfiles.parse import parse
 from runner.jobfiles.schema import DEFAULTS_SCHEMA, JOB_SCHEMA, POLICY_SCHEMA
 
@@ -277,7 +277,7 @@ def documents(draw):
     return text.replace("\n", "\r\n") if draw(st.booleans()) else text
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(documents())
 def test_promises_hold_for_any_document(text):
     assume(not parse("a", text)[1])
@@ -311,13 +311,13 @@ FRAGMENTS = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25))
 def test_promises_hold_for_any_text(parts):
     hold_promises("".join(parts))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.text() | st.sampled_from(TEXTS), st.sampled_from(["", "\n", "\n\n"]))
 def test_any_text_is_written_so_that_every_reader_reads_it(text, end):
     data = {"job_name": text, "tags": [text + end, {text: text}], "processing_script": end + text}
@@ -500,14 +500,14 @@ def test_a_text_that_does_not_parse_is_told_of_and_not_written():
 
 @pytest.mark.parametrize("broken", ["b: 1\n", "a: 2\n", "a: [\n", "a: 1\n# c\n# c\n"])
 def test_a_form_that_breaks_a_promise_is_not_given_out(monkeypatch, broken):
-    monkeypatch.setattr("runner.jobfiles.canonical.write_layout", lambda layout, order: broken)
+    monkeypatch.setattr("runner.jobfiles.canonical.form.write_layout", lambda layout, order: broken)
     canonical = form("a: 1 # c\n")
     assert canonical.text is None
     assert [found.rule for found in canonical.findings] == ["not-formatted"]
 
 
 def test_a_fault_of_the_writer_ends_only_its_own_file(monkeypatch):
-    monkeypatch.delattr("runner.jobfiles.layout.Scalar.is_text")
+    monkeypatch.delattr("runner.jobfiles.canonical.layout.Scalar.is_text")
     assert [found.rule for found in form("a: 1\n").findings] == ["not-formatted"]
 
 

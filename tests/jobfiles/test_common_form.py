@@ -7,8 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runner.jobfiles.check import inspect_file, judge_file
+from runner.jobfiles import judge
+from runner.jobfiles.check import inspect_file
 from runner.jobfiles.common_form import place_of_value, read_common_form
+from runner.jobfiles.judge import judge_files
+from runner.jobfiles.lint import checks as lint
 from runner.jobfiles.parse import parse
 from runner.jobfiles.read import JobFile, read_job_file
 
@@ -74,18 +77,33 @@ def test_many_acceptance_files_are_in_the_common_form():
 
 
 def test_the_quick_verdict_is_the_full_one(context):
-    for path in FILES:
-        answer = read_job_file(path, path.name)
-        if isinstance(answer, JobFile):
-            assert judge_file(answer, context) == inspect_file(answer, context).verdict, path
+    answers = [read_job_file(path, path.name) for path in FILES]
+    files = [(answer, context) for answer in answers if isinstance(answer, JobFile)]
+    assert judge_files(files) == [inspect_file(*file).verdict for file in files]
+
+
+def test_a_check_that_fails_on_one_file_lets_the_others_pass(context, minimal, monkeypatch):
+    def fail(inspection):
+        if inspection.path == "b.yaml":
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(judge, "CHECKS", (fail, *judge.CHECKS))
+    monkeypatch.setattr(lint, "CHECKS", (fail, *lint.CHECKS))
+    files = [
+        (JobFile(path=path, text=minimal, digest=path, key=(0, 0, 0, 0)), context) for path in ("a.yaml", "b.yaml")
+    ]
+    assert [[found.rule for found in verdict.diagnostics] for verdict in judge_files(files)] == [
+        [],
+        ["internal-error"],
+    ]
 
 
 def test_a_file_in_the_common_form_with_broken_layers_is_not_good(context, write, minimal):
     path = write("jobs.d/a.yaml", minimal)
     answer = read_job_file(path, "jobs.d/a.yaml")
-    assert judge_file(answer, context).good
+    assert judge_files([(answer, context)])[0].good
     write("jobs.d/_defaults.yaml", "timezone: [\n")
     from runner.jobfiles.layers import LayerReader
 
     layers = LayerReader(context.files, str(path.parent), "jobs.d/", lambda _path, _document: ()).layers("")
-    assert not judge_file(answer, replace(context, layers=layers)).good
+    assert not judge_files([(answer, replace(context, layers=layers))])[0].good

@@ -1,7 +1,7 @@
 import pytest
 
 from runner.core.effective import Origin
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.load import JobFolder
 
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from runner.errors import UsageError
-from runner.jobfiles.formatting import format_bytes, format_paths
+from runner.jobfiles.canonical.formatting import format_bytes, format_paths
 from runner.jobfiles.walk import FolderGoneError
 
 LOOSE = "tags: ['a']\njob_name: a\n"

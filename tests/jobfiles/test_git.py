@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from runner.jobfiles.git import Repository, Revisions, clean_environment, find_root
+from runner.jobfiles.git.repository import Repository, Revisions, clean_environment, find_root
 
 
 @pytest.fixture

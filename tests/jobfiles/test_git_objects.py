@@ -3,9 +3,9 @@ import subprocess
 
 import pytest
 
-from runner.jobfiles.git import GitError, clean_environment
-from runner.jobfiles.git_objects import ObjectStore
-from runner.jobfiles.git_tree import CommitFiles
+from runner.jobfiles.git.objects import ObjectStore
+from runner.jobfiles.git.repository import GitError, clean_environment
+from runner.jobfiles.git.tree import CommitFiles
 from runner.jobfiles.read import MAX_BYTES
 
 

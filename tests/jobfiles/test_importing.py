@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.errors import RunnerError
-from runner.jobfiles.importing import ImportState, import_jobs
-from runner.jobfiles.stored_jobs import StoredJobsError
+from runner.jobfiles.predecessor.importing import ImportState, import_jobs
+from runner.jobfiles.predecessor.stored_jobs import StoredJobsError
 
 JOB = {
     "job_name": "daily_sales",

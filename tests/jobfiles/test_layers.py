@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.document import Document
 from runner.jobfiles.files import WorkingFiles
 from runner.jobfiles.layers import Layer, LayerReader, Layers
@@ -172,3 +172,17 @@ def test_layers_are_plain_files_of_their_schemas(reader, write):
     assert (found.path, found.rule) == ("jobs.d/_policy.yaml", "bad-value")
     document, findings = parse("a", "recipient_domains: []\n")
     assert (document.data, findings) == ({"recipient_domains": []}, ())
+
+
+def test_the_revision_of_a_job_covers_the_files_around_it(repo, minimal):
+    repo.write("sales.csv", "category,amount\na,1\n")
+    repo.write("jobs.d/sales.yaml", minimal)
+    repo.write("jobs.d/_defaults.yaml", "timezone: Asia/Tokyo\n")
+    repo.write("jobs.d/team/_defaults.yaml", "owner: a@example.com\n")
+    commit = repo.commit()
+    folder = JobFolder(repo.path / "jobs.d", repo.path, JobDefaults())
+    assert only(folder).job.revision == commit
+    repo.write("jobs.d/team/_defaults.yaml", "owner: b@example.com\n")
+    assert only(folder).job.revision == commit
+    repo.write("jobs.d/_defaults.yaml", "timezone: Asia/Seoul\n")
+    assert only(folder).job.revision == f"{commit}+dirty"

@@ -5,8 +5,11 @@ from hypothesis import strategies as st
 from jmespath import compile as compile_path
 
 from runner.core.diagnostic import Severity
-from runner.jobfiles import lint_people, lint_source
-from runner.jobfiles.lint_schedule import is_zone
+from runner.jobfiles.check import inspect_file
+from runner.jobfiles.lint import people as lint_people
+from runner.jobfiles.lint import source as lint_source
+from runner.jobfiles.lint.schedule import is_zone
+from runner.jobfiles.read import read_job_file
 
 
 def rules(checked):
@@ -43,6 +46,38 @@ def test_the_short_way_of_records_paths_is_right(path):
         compile_path(path)
     fault = lint_source.records_path_fault(path)
     assert fault is None or fault[1] <= len(path)
+
+
+@pytest.mark.parametrize(
+    ("location", "hint"),
+    [
+        ("$HOME/sales.csv", "Write ${env:HOME} for the variable."),
+        ("~/sales.csv", "Write the path out: ~ stands for itself."),
+        ("C:\\data\\x.csv", "Write a path with /, relative to the folder that holds the folder of jobs."),
+        ("data/*.csv", "Write the path of one file: * and ? stand for themselves."),
+        (
+            "later.csv",
+            "Relative paths start at the folder that holds the folder of jobs. It may still come later.",
+        ),
+    ],
+)
+def test_what_to_do_about_a_path_that_leads_nowhere(check, minimal, location, hint):
+    (found,) = check(text=minimal.replace("sales.csv", location)).diagnostics
+    assert (found.rule, found.hint) == ("missing-file", hint)
+
+
+@pytest.mark.parametrize(
+    ("path", "likely"),
+    [
+        ("$.data.items[*]", "data.items"),
+        ("/data/items", "data.items"),
+        ("$", "data.items"),
+        ("results[", "data.items"),
+        ("$.results", "results"),
+    ],
+)
+def test_jsonpath_is_turned_into_jmespath(path, likely):
+    assert lint_source._hint_for_records_path(path) == f"Write JMESPath, such as {likely}."
 
 
 @pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])
@@ -162,3 +197,69 @@ def test_step_files_that_cannot_be_read(check, name, rule):
     checked = check(f"processing_script_file: {name}\n")
     assert (rules(checked), checked.job) == ([rule], None)
     assert checked.diagnostics[0].path == "jobs.d/sales.yaml"
+
+
+@pytest.mark.parametrize(
+    ("extra", "rule"),
+    [
+        ("timezone: " + "A" * 65, "too-long"),
+        ("owner: " + "a" * 255, "too-long"),
+        ('owner: ""', "empty"),
+    ],
+)
+def test_what_the_schema_refuses_is_told_once(check, extra, rule):
+    found = check(extra + "\n").diagnostics
+    assert len(found) == 1
+
+
+def test_a_text_that_is_too_long_is_not_looked_at_behind_any_number_of_findings(check, minimal):
+    text = "".join(f"k{n}: 1\n" for n in range(300)) + minimal + "timezone: " + "a/" * 100_000 + "\n"
+    assert "unknown-timezone" not in rules(check(text=text))
+
+
+def test_a_folder_is_no_file(check, minimal, project):
+    (project / "data").mkdir()
+    (found,) = check(text=minimal.replace("sales.csv", "data")).diagnostics
+    assert (found.rule, found.severity, found.hint) == ("missing-file", Severity.WARNING, "Name a file.")
+    assert "folder" in found.message
+
+
+def test_a_folder_that_becomes_a_file_is_noticed(context, minimal, project, write):
+    (project / "data").mkdir()
+    write("jobs.d/sales.yaml", minimal.replace("sales.csv", "data"))
+    job_file = read_job_file(project / "jobs.d/sales.yaml", "jobs.d/sales.yaml")
+    (dependency,) = inspect_file(job_file, context).verdict.dependencies
+    assert dependency.is_current(context.files)
+    (project / "data").rmdir()
+    assert not dependency.is_current(context.files)
+    write("data", "a\n1\n")
+    assert not dependency.is_current(context.files)
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["Analyst@Bücher.example.com", "analyst@xn--bcher-kva.example.com", "ANALYST@XN--BCHER-KVA.EXAMPLE.COM"],
+)
+def test_an_address_in_other_letters_is_the_same(other):
+    assert lint_people.mailbox(other) == lint_people.mailbox("analyst@bücher.example.com")
+
+
+@given(st.text(max_size=40))
+def test_any_text_has_a_mailbox(address):
+    assert isinstance(lint_people.mailbox(address), str)
+
+
+def test_of_many_wrong_values_twenty_are_told(check, minimal):
+    recipients = "".join(f"  - a{n % 30}@exa_mple.com\n" for n in range(80))
+    found = rules(check(text=minimal.replace("  - analyst@example.com\n", recipients)))
+    assert (found.count("bad-address"), found.count("duplicate-address")) == (20, 20)
+    params = "".join(f"    p{n}: ${{en:X}}\n" for n in range(50))
+    text = minimal.replace("source_type: file\n  location: sales.csv\n  file_type: csv\n", "SOURCE")
+    text = text.replace("SOURCE", f"source_type: api\n  location: https://a\n  params:\n{params}")
+    assert rules(check(text=text)) == ["bad-reference"] * 20
+
+
+@pytest.mark.parametrize("written", ['"\\x24{en:X}"', "'${en:X}'"])
+def test_a_reference_is_looked_at_however_it_is_written(check, minimal, written):
+    text = minimal.replace("file_type: csv", "file_type: csv\n  headers: {A: " + written + "}")
+    assert "bad-reference" in rules(check(text=text))

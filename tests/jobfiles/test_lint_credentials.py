@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.jobfiles.credentials import find_credentials, named_credential
+from runner.jobfiles.lint.credential_shapes import find_credentials, named_credential
 
 # Put together here, so that no tool that looks for keys takes this file for a leak.
 KEYS = {
@@ -156,3 +156,32 @@ def test_other_findings_do_not_show_the_credential_either(check, minimal):
     checked = check(text=minimal.replace("sales.csv", location).replace("type: file", "type: api"))
     assert {"bad-location", "literal-credential"} <= {one.rule for one in checked.diagnostics}
     assert not any("hunter2-secret" in one.message + one.hint for one in checked.diagnostics)
+
+
+def test_of_many_twenty_are_told_and_one_goes_over_the_rest(check):
+    keys = [f"ghp_{number:036d}" for number in range(30)]
+    text = API.format(**REFERENCES) + "description: |\n" + "".join(f"  {key}\n" for key in keys)
+    found = check(text=text).diagnostics
+    first = text.split("\n").index(f"  {keys[0]}") + 1
+    assert [(one.line, one.end_line) for one in found[:20]] == [(first + n, first + n) for n in range(20)]
+    assert [(one.line, one.end_line, "more below" in one.message) for one in found[20:]] == [
+        (first + 20, first + 29, True)
+    ]
+
+
+def test_a_file_full_of_them_is_told_nothing_that_could_show_one(check):
+    keys = "".join(f"  a{number}: {'AKIA'}{number:016d}\n" for number in range(400))
+    found = check(text=API.format(**REFERENCES) + f"timezone: {'AKIA'}{399:016d}\ntags:\n{keys}").diagnostics
+    assert {one.rule for one in found} == {"literal-credential"}
+    assert not any("AKIA0" in one.message + one.hint for one in found)
+    assert found[-1].end_line >= 400
+
+
+@pytest.mark.parametrize(
+    "value", ["Bearer a" + " " * 20_000 + "b", " " * 20_000, "Bearer" + " " * 20_000, "a " * 20_000]
+)
+def test_a_long_value_is_read_once(value):
+    started = time.perf_counter()
+    found = named_credential("authorization", value)
+    assert time.perf_counter() - started < 0.2
+    assert found is None or value[found.start : found.end].strip()

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.jobfiles import lint_query
-from runner.jobfiles.lint_query import find_query_faults
-from runner.jobfiles.query_tables import find_table_faults
+from runner.jobfiles.lint import query as lint_query
+from runner.jobfiles.lint.query import find_query_faults
+from runner.jobfiles.lint.query_tables import find_table_faults
 
 DATA = ("data",)
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.jobfiles.lint_tests import is_inside_project, parse_scheduled_time, source_names
+from runner.jobfiles.lint.job_tests import is_inside_project, parse_scheduled_time, source_names
 
 
 @pytest.mark.parametrize("text", ["2026-01-31T09:00:00Z", "2026-01-31T10:00:00+01:00", "2026-01-31T04:00-05:00"])

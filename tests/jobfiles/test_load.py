@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.walk import FolderGoneError, list_job_files
 

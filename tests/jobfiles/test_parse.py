@@ -133,6 +133,31 @@ def test_a_duplicate_key_names_both_lines_and_the_first_value_stays():
     assert document.data == {"a": 1, "b": 2}
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{a: 1, a: 2}", "the key 'a' stands twice on line 1"),
+        ("a: 1\na: 2", "the key 'a' stands on line 1 and again on line 2"),
+        ("&x a: 1", "anchors (&) are not taken"),
+        ("!x a: 1", "tags (!) are not taken"),
+        ("? \n: b", "a key is missing here"),
+        ("~: b", "the key '~' is not read as text"),
+        ("# c\n", "the file holds no keys"),
+        ("k" * 900 + ": 1\n" + "k" * 900 + ": 2\n", f"the key {'k' * 40!r} stands on line 1 and again on line 2"),
+    ],
+)
+def test_what_is_told_of_keys(text, message):
+    _, (found,) = parse("a.yaml", text)
+    assert found.message == message
+    assert found.hint
+
+
+@pytest.mark.parametrize("text", ["%YAML 1.2\n---\na: 1", "&a\nb: 1", "a: &a\n  b: 1", "- &a\n  - 1"])
+def test_what_begins_on_a_line_is_pointed_at_there(text):
+    _, (found,) = parse("a.yaml", text)
+    assert found.end_line == found.line
+
+
 def test_quoted_text_is_never_ambiguous():
     document, findings = parse("a.yaml", "a: 'no'\nb: \"1:30\"\nc: |\n  no\n")
     assert (document.data, findings) == ({"a": "no", "b": "1:30", "c": "no\n"}, ())

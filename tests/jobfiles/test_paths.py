@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.errors import UsageError
 from runner.jobfiles.paths import check_paths
 from runner.jobfiles.walk import FolderGoneError
@@ -15,7 +15,11 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 def run(project):
     def call(*paths, folder=project):
         return check_paths(
-            [folder / path for path in paths], jobs_dir=project / "jobs.d", folder=folder, defaults=JobDefaults(), now=NOW
+            [folder / path for path in paths],
+            jobs_dir=project / "jobs.d",
+            folder=folder,
+            defaults=JobDefaults(),
+            now=NOW,
         )
 
     return call

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.jobfiles.canonical import write_data
+from runner.jobfiles.canonical.form import write_data
 from runner.jobfiles.parse import parse
-from runner.jobfiles.predecessor import convert_jobs
-from runner.jobfiles.predecessor_keys import NoteKind
+from runner.jobfiles.predecessor.conversion import convert_jobs
+from runner.jobfiles.predecessor.keys import NoteKind
+from runner.jobfiles.predecessor.stored_jobs import StoredJobsError, read_stored_jobs
 from runner.jobfiles.schema import JOB_SCHEMA
-from runner.jobfiles.stored_jobs import StoredJobsError, read_stored_jobs
 
 KNOWN = JOB_SCHEMA.data["properties"]
 JOB = {
@@ -250,7 +250,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(TREES, max_size=3) | TREES)
 def test_no_content_breaks_the_import_and_no_entry_is_dropped(document):
     try:

@@ -3,8 +3,8 @@ import signal
 
 import pytest
 
-from runner.jobfiles.lint_query import find_query_faults
-from runner.jobfiles.query_process import QueryProcess
+from runner.jobfiles.lint.query import find_query_faults
+from runner.jobfiles.lint.query_process import QueryProcess
 
 DATA = ("data",)
 

@@ -40,6 +40,27 @@ def test_bytes_that_are_no_utf8_are_a_finding_at_their_place(write):
     assert len(answer.digest) == 64
 
 
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        ("a: 1\n".encode("utf-16-le"), "this is UTF-16, not UTF-8", "Save the file as UTF-8."),
+        ("a: 1\n".encode("utf-16-be"), "this is UTF-16, not UTF-8", "Save the file as UTF-8."),
+        ("a: 1\n".encode("utf-16"), "byte 0xff is not UTF-8", "This is UTF-16: save the file as UTF-8."),
+        ("a: 1\n".encode("utf-32"), "byte 0xff is not UTF-8", "This is UTF-32: save the file as UTF-8."),
+        (b"\x1f\x8b\x08\x00", "byte 0x8b is not UTF-8", "This is compressed: write the text itself."),
+        ("a: caf\u00e9\n".encode("latin-1"), "byte 0xe9 is not UTF-8", "Save the file as UTF-8."),
+        (
+            b"a: a long line with one mistake: \0\n",
+            "the character U+0000 cannot stand in a job file",
+            "Remove it; where text needs it, write \\u0000 in double quotes.",
+        ),
+    ],
+)
+def test_other_encodings_are_named(write, content, message, hint):
+    finding = read_job_file(write("a.yaml", content), "a.yaml").finding
+    assert (finding.message, finding.hint) == (message, hint)
+
+
 def test_a_missing_file_is_gone(tmp_path):
     assert read_job_file(tmp_path / "a.yaml", "a.yaml").problem is ReadProblem.GONE
 

@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 
 import jsonschema
 import jsonschema_rs
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.jobfiles.inspection import _SHORT
 from runner.jobfiles.parse import parse
 from runner.jobfiles.schema import JOB_SCHEMA
 
@@ -162,3 +164,38 @@ def test_the_nearest_value_is_told(value, hint):
     (found,) = findings_of(text)
     assert (found.rule, found.line) == ("bad-value", 3)
     assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    ("path", "longest"),
+    [
+        (("schedule_time",), 100),
+        (("data_source", "location"), 2048),
+        (("data_source", "headers", "X"), 8192),
+        (("consumer_emails", 7), 254),
+        (("tests", 0, "name"), 200),
+        (("processing_script",), 65536),
+    ],
+)
+def test_how_long_a_text_may_be(path, longest):
+    assert JOB_SCHEMA.longest(path) == JOB_SCHEMA.longest(path) == longest
+
+
+def test_what_has_no_bound_may_be_as_long_as_it_likes():
+    assert JOB_SCHEMA.longest(("data_source", "body", "a")) > 1 << 40
+    assert JOB_SCHEMA.longest(("suspend",)) > 1 << 40
+
+
+def test_no_text_of_a_job_file_has_a_shorter_bound_than_the_quick_way_takes():
+    bounds = [int(bound) for bound in re.findall(r'"maxLength": ([0-9]+)', JOB_SCHEMA.text)]
+    assert min(bounds) >= _SHORT - 1
+
+
+def test_a_look_tells_the_paths_that_findings_are_about():
+    document, _ = parse(
+        "a.yaml", "job_name: A\nschedule_time: '* * * * *'\ntags: [1]\nconsumer_emails: [a@example.com]\n"
+    )
+    findings, paths = JOB_SCHEMA.look("a.yaml", document)
+    assert findings == JOB_SCHEMA.findings("a.yaml", document)
+    assert {("job_name",), ("tags", 0)} <= paths
+    assert ("schedule_time",) not in paths

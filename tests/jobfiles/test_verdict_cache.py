@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles import look as look_module
 from runner.jobfiles import paths
 from runner.jobfiles.paths import check_paths
@@ -25,13 +25,13 @@ def small_folders_count(monkeypatch):
 def checked(monkeypatch):
     """The paths that were really checked."""
     seen = []
-    real = look_module.look
+    real = look_module.look_at
 
-    def noticed(target):
-        seen.append(target.shown)
-        return real(target)
+    def noticed(targets):
+        seen.extend(target.shown for target in targets)
+        return real(targets)
 
-    monkeypatch.setattr(paths, "look", noticed)
+    monkeypatch.setattr(paths, "look_at", noticed)
     return seen
 
 
@@ -181,7 +181,7 @@ def test_without_a_home_there_is_no_cache(project):
 def test_two_writers_leave_a_whole_file(project, context, write, minimal, tmp_path):
     write("jobs.d/a.yaml", minimal)
     target = look_module.Target(str(project / "jobs.d/a.yaml"), "jobs.d/a.yaml", context)
-    looked = look_module.look(target)
+    (looked,) = look_module.look_at([target])
     file = tmp_path / "cache" / "verdicts"
 
     def write_often():

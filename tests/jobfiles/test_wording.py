@@ -1,25 +1,250 @@
-"""Words for failures that no shipped schema gives yet, or that the cases of tests/acceptance do not reach."""
+"""Every failure that the shipped schemas can give has plain words, and so have those that none gives yet."""
+
+import json
+import re
 
 import jsonschema
 import pytest
 
-from runner.jobfiles.wording import describe
+from runner.core.diagnostic import Diagnostic
+from runner.jobfiles.schema import DEFAULTS_SCHEMA, JOB_SCHEMA, POLICY_SCHEMA
+from runner.jobfiles.wording.describe import describe
+from runner.jobfiles.wording.finding import name_of
+
+SCHEMAS = {"job": JOB_SCHEMA, "defaults": DEFAULTS_SCHEMA, "policy": POLICY_SCHEMA}
+SCHEMA_TALK = re.compile(
+    r"\b(schema|anyOf|oneOf|allOf|instance|object|array|string|integer|boolean|null|pattern|enum|const|propert\w+)\b"
+)
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\[.*\]|\{.*\}")
+
+FILE = {"source_type": "file", "location": "a.csv", "file_type": "csv"}
+API = {"source_type": "api", "location": "https://example.com/"}
+JOB = {"job_name": "a", "schedule_time": "@daily", "data_source": FILE, "consumer_emails": ["a@example.com"]}
+TEST = {"name": "a", "given": {"data": []}, "expect": {"rows": []}}
+
+
+def words(schema, data):
+    schema = {"properties": {}, **schema}
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(data)
+    return [found for error in errors for found in describe(error, schema)]
+
+
+def told(schema, data):
+    return [(found.path, found.rule, found.message, found.hint) for found in words(schema, data)]
+
+
+def assert_plain(found):
+    """One sentence without a word of JSON Schema, and something to do."""
+    message = Diagnostic(path="a.yaml", rule=found.rule, message=found.message).message
+    bare = QUOTED.sub("…", message)
+    assert len(message) <= 200
+    assert not SCHEMA_TALK.search(bare), message
+    assert ". " not in bare.replace("*. ", "").replace(" . ", "")
+    assert not bare.endswith(".")
+    assert "\n" not in message
+    assert found.hint, message
+    assert found.hint[-1] in ".?…", found.hint
+    assert not SCHEMA_TALK.search(QUOTED.sub("…", found.hint)), found.hint
+
+
+def job_with_source(**keys):
+    return {**JOB, "data_source": {**API, **keys}}
+
+
+def job_with_expect(**keys):
+    return {**JOB, "tests": [{**TEST, "expect": keys}]}
+
+
+# Where a schema has a choice or a condition → data that fails there, with the rules and messages of all findings.
+CONDITIONS = {
+    "job $ dependentSchemas processing_script": (
+        {**JOB, "processing_script": "x", "processing_query": "y"},
+        ["processing_query cannot stand beside processing_script"],
+    ),
+    "job $ dependentSchemas processing_script_file": (
+        {**JOB, "processing_script_file": "x", "processing_query_file": "y"},
+        ["processing_query_file cannot stand beside processing_script_file"],
+    ),
+    "job $ dependentSchemas processing_query": (
+        {**JOB, "processing_query": "x", "processing_query_file": "y"},
+        ["processing_query_file cannot stand beside processing_query"],
+    ),
+    "job data_source if 0": (
+        {**JOB, "data_source": {"source_type": "file", "location": "a", "method": "GET"}},
+        ["data_source needs file_type", "method is for source_type: api"],
+    ),
+    "job data_source if 1": (job_with_source(file_type="csv"), ["file_type is for source_type: file"]),
+    "job data_source if 2": (
+        {**JOB, "data_source": {**FILE, "records_path": "a"}},
+        ["records_path is for JSON alone"],
+    ),
+    "job data_source if 3": (
+        job_with_source(response_format="csv", records_path="a"),
+        ["records_path is for JSON alone"],
+    ),
+    "job data_source if 4": (
+        job_with_source(body={}, method="GET"),
+        ["method must be POST where there is a body"],
+    ),
+    "job data_source.auth if 0": (
+        job_with_source(auth={"type": "bearer", "username": "a"}),
+        ["auth needs token", "username is for type: basic, this is bearer"],
+    ),
+    "job data_source.auth if 1": (
+        job_with_source(auth={"type": "basic", "token": "a", "username": "b"}),
+        ["auth needs password", "token is for type: bearer, this is basic"],
+    ),
+    "job tests.items.expect anyOf": (
+        job_with_expect(tolerance=1),
+        ["expect needs one of rows, file, columns, row_count and error"],
+    ),
+    "job tests.items.expect dependentSchemas error": (
+        job_with_expect(error="x", rows=[]),
+        ["rows cannot stand beside error"],
+    ),
+}
+
+
+def conditions(name, node, place=()):
+    """Every choice and condition of a schema; `not` stands within them alone."""
+    label = f"{name} {'.'.join(place) or '$'}"
+    for number, part in enumerate(node.get("allOf", [])):
+        yield f"{label} if {number}"
+        assert set(part) == {"if", "then"}
+    for key in ("anyOf", "oneOf"):
+        if key in node:
+            yield f"{label} {key}"
+    for key in node.get("dependentSchemas", {}):
+        yield f"{label} dependentSchemas {key}"
+    for key, child in node.get("properties", {}).items():
+        yield from conditions(name, child, (*place, key))
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            yield from conditions(name, node[key], (*place, key))
+
+
+def test_every_choice_and_condition_of_the_schemas_is_tried():
+    assert {one for name, check in SCHEMAS.items() for one in conditions(name, check.data)} == set(CONDITIONS)
+    for check in SCHEMAS.values():
+        used = set(re.findall(r'"([$\w]+)": *[{\[]', check.text))
+        assert not used & {"else", "contains", "$ref", "patternProperties", "prefixItems"}, "these have no words"
+
+
+@pytest.mark.parametrize("place", CONDITIONS)
+def test_a_choice_or_condition_is_one_plain_sentence(place):
+    data, messages = CONDITIONS[place]
+    found = words(SCHEMAS[place.split()[0]].data, data)
+    assert sorted(one.message for one in found) == messages
+    for one in found:
+        assert_plain(one)
+
+
+def patterns(node, place=()):
+    for key in ("properties", "items", "additionalProperties", "propertyNames"):
+        child = node.get(key)
+        if key == "properties":
+            for name, inner in (child or {}).items():
+                yield from patterns(inner, (*place, name))
+        elif isinstance(child, dict):
+            if "pattern" in child:
+                yield key, (*place, 0 if key == "items" else "x")
+            yield from patterns(child, (*place, 0 if key == "items" else "x"))
+    if "pattern" in node and place and isinstance(place[-1], str) and place[-1] != "x":
+        yield "value", place
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_pattern_of_the_schemas_has_words(name):
+    schema = SCHEMAS[name].data
+    found = list(patterns(schema))
+    assert found or name == "policy"
+    for kind, place in found:
+        value = {"bad\nname": 1} if kind == "propertyNames" else "bad\nname ;"
+        around = place[:-1] if kind == "propertyNames" else place
+        for one in words(schema, nested(around, value)):
+            if one.path[: len(around)] == around and one.rule in {"bad-value", "bad-key"}:
+                assert "another form" not in one.message
+                assert "name of a key" not in one.message
+                assert_plain(one)
+                break
+        else:
+            pytest.fail(f"{kind} at {place} is not refused")
+
+
+def nested(place, value):
+    for part in reversed(place):
+        value = [value] if isinstance(part, int) else {part: value}
+    return value
+
+
+def places(node, place=()):
+    """The path of every value that a schema knows."""
+    yield place
+    for key, child in node.get("properties", {}).items():
+        yield from places(child, (*place, key))
+    if isinstance(node.get("items"), dict):
+        yield from places(node["items"], (*place, 0))
+    if isinstance(node.get("additionalProperties"), dict):
+        yield from places(node["additionalProperties"], (*place, "x"))
+
+
+VALUES = (
+    None, "", "x", " ä\n", "5 min", "-a -b", "x" * 70_000, 0, -1, 1.5, 10**14, True, [], {}, [1], ["a", "a"], ["x"] * 200,
+    {"zz": 1}, [{"zz": 1}], {f"k{number}": 1 for number in range(60)}, {"\n": [[]]}, [None],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_whatever_stands_anywhere_is_told_in_one_plain_sentence(name):
+    schema = SCHEMAS[name].data
+    validator = jsonschema.Draft202012Validator(schema)
+    tried = 0
+    for place in places(schema):
+        for value in VALUES:
+            for error in validator.iter_errors(nested(place, value)):
+                for found in describe(error, schema):
+                    assert_plain(found)
+                    tried += 1
+    assert tried > 200
+
+
+def test_a_key_without_value_is_to_be_removed_where_it_may_be():
+    data = {**JOB, "job_name": None, "owner": None, "consumer_emails": [None], "resources": {"memory_mb": None}}
+    assert {name_of(one[0]): one[3] for one in told(JOB_SCHEMA.data, data)} == {
+        "job_name": "Write text, such as daily_sales_report.",
+        "owner": "Write text, such as data-team@example.com, or remove the key.",
+        "item 1 of consumer_emails": "Write text, such as analyst@example.com, or remove the item.",
+        "memory_mb": "Write a whole number, such as 4096, or remove the key.",
+    }
+    data = job_with_source(auth={"type": "bearer", "token": None})
+    assert told(JOB_SCHEMA.data, data)[0][3] == "Write text, such as ${env:SALES_API_TOKEN}."
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "start"),
+    [
+        ("job", "a job file", "job_name: and schedule_time:"),
+        ("defaults", "_defaults.yaml", "a key such as timezone:"),
+        ("policy", "_policy.yaml", "a key such as allowed_hosts:"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_called_by_its_kind(name, file, start):
+    schema = SCHEMAS[name].data
+    hint = f"Start with {start} in the first column."
+    assert told(schema, None) == [((), "empty-file", "the file holds no keys", hint)]
+    assert told(schema, "x") == [((), "wrong-type", f"{file} is a mapping of keys, this is text", hint)]
+    assert told(schema, 5)[0][2:] == (f"{file} is a mapping of keys, this is 5", hint)
+    assert told(schema, [])[0][2:] == (f"{file} is a mapping of keys, this is a list", hint)
+    assert "without -" in told(schema, [{"a": 1}])[0][3]
+    assert "a : where = stands" in told(schema, "a = b")[0][3]
+
 
 ONE_OF_TWO = {"oneOf": [{"required": ["data_source"]}, {"required": ["data_sources"]}]}
 EITHER_TYPE = {"properties": {"cell": {"anyOf": [{"type": "string"}, {"type": ["number", "null"]}]}}}
 OTHER = {"properties": {"cell": {"anyOf": [{"type": "string"}, {"enum": [1, 2]}]}}}
 KEYS = {"properties": {"auth": {"minProperties": 2}, "given": {"minProperties": 1}}}
 UNIQUE = {"properties": {"columns": {"uniqueItems": True}}}
-
-
-def words(schema, data):
-    schema = {"properties": {}, **schema}
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(data)
-    return [
-        (found.path, found.rule, found.message, found.hint)
-        for error in errors
-        for found in describe(error, schema)
-    ]
+MULTIPLE = {"properties": {"rows": {"multipleOf": 2, "examples": [4]}}}
 
 
 @pytest.mark.parametrize(
@@ -43,13 +268,19 @@ def words(schema, data):
         (
             EITHER_TYPE,
             {"cell": [1]},
-            (("cell",), "wrong-type", "cell must be text, a number or nothing, not [1]", ""),
+            (
+                ("cell",),
+                "wrong-type",
+                "cell must be text, a number or nothing, not [1]",
+                "Write text, a number or nothing.",
+            ),
         ),
         (OTHER, {"cell": 3}, (("cell",), "bad-value", "cell cannot be 3", "runner schema tells what it can be.")),
+        (MULTIPLE, {"rows": 3}, (("rows",), "bad-value", "rows cannot be 3", "Write one such as 4.")),
         (
             KEYS,
             {"auth": {"a": 1}},
-            (("auth",), "too-short", "auth has too few keys", "Give it at least 2 keys, or remove it."),
+            (("auth",), "too-short", "auth has less than 2 keys", "Give it at least 2 keys, or remove it."),
         ),
         (
             KEYS,
@@ -61,7 +292,23 @@ def words(schema, data):
             {"columns": ["a", "b", "a"]},
             (("columns", 2), "bad-value", "'a' stands in columns more than once", "Name it once."),
         ),
+        (
+            UNIQUE,
+            {"columns": [1, True, {"a": 1}, {"a": 1}]},
+            (("columns", 3), "bad-value", '{"a": 1} stands in columns more than once', "Name it once."),
+        ),
     ],
 )
-def test_one_plain_sentence(schema, data, found):
-    assert words(schema, data) == [found]
+def test_what_no_shipped_schema_gives_yet(schema, data, found):
+    assert told(schema, data) == [found]
+
+
+def test_a_large_value_is_not_written_out():
+    found = told({"properties": {"a": {"type": "string"}}}, {"a": {"k" * 50: "x" * 1_000_000}})
+    assert found[0][2] == "a must be text, not " + json.dumps({"k" * 50: ""})[:39] + "…"
+
+
+def test_a_credential_of_another_type_is_not_shown():
+    data = job_with_source(auth={"type": "basic", "username": "ann", "password": 20251109})
+    assert [one[2] for one in told(JOB_SCHEMA.data, data)] == ["password must be text"]
+    assert "20251109" not in str(told(JOB_SCHEMA.data, data))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.jobfiles import workers
-from runner.jobfiles.look import Looked, Target, look
+from runner.jobfiles.look import Looked, Target, look_at
 from runner.jobfiles.verdict import Verdict
 from runner.jobfiles.workers import look_in_parallel
 
@@ -25,19 +25,19 @@ def verdicts(answers):
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_workers_find_what_one_process_finds(targets, count):
     answers = look_in_parallel(targets, workers=count)
-    assert verdicts(answers) == [look(target).verdict for target in targets]
+    assert verdicts(answers) == verdicts(look_at(targets))
     assert any(verdict.diagnostics for verdict in verdicts(answers))
 
 
 def test_a_file_that_kills_its_worker_takes_no_other_along(targets, monkeypatch):
     deadly = targets[7].shown
 
-    def deadly_look(target):
-        if target.shown == deadly:
+    def deadly_look(targets):
+        if any(target.shown == deadly for target in targets):
             os.kill(os.getpid(), signal.SIGSEGV)
-        return Looked(Verdict(path=target.shown, digest="x"))
+        return [Looked(Verdict(path=target.shown, digest="x")) for target in targets]
 
-    monkeypatch.setattr(workers, "look", deadly_look)
+    monkeypatch.setattr(workers, "look_at", deadly_look)
     found = verdicts(look_in_parallel(targets, workers=2))
     assert [verdict.path for verdict in found] == [target.shown for target in targets]
     assert [verdict.path for verdict in found if verdict.diagnostics] == [deadly]
@@ -45,7 +45,7 @@ def test_a_file_that_kills_its_worker_takes_no_other_along(targets, monkeypatch)
 
 
 def test_an_interrupted_parent_leaves_no_worker_behind(targets, monkeypatch):
-    monkeypatch.setattr(workers, "look", lambda _target: signal.pause())
+    monkeypatch.setattr(workers, "look_at", lambda _targets: signal.pause())
     monkeypatch.setattr(workers._Child, "answer", lambda _self: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         look_in_parallel(targets, workers=2)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from runner.core.documents import plan_document
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.errors import RunnerError
-from runner.jobfiles.git_objects import ObjectStore
+from runner.jobfiles.git.objects import ObjectStore
 from runner.planning.load import load_sides
 from runner.planning.sides import commit_side, working_side
 

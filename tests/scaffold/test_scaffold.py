@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from runner.cli import VERBS, main
-from runner.core.job import JobDefaults
+from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.formats import Findings, render
 from runner.jobfiles.paths import check_paths
 from runner.scaffold import create_repository

@@ -44,8 +44,8 @@ class Findings:
         return self.strict or found.severity is Severity.ERROR
 
     def lines(self) -> dict[str, list[str]]:
-        """The lines of the files that findings point into, by path, without their line ends; credentials are masked,
-        of the same length: a log of CI is read by more people than the file."""
+        """The lines of the files that findings point into, by path, without their ends. Credentials are masked,
+        at the same length: a log of CI is read by more people than the file."""
         wanted = {found.path for found in self.diagnostics}
         lines = {
             path: [line.removesuffix("\r") for line in text.split("\n")]

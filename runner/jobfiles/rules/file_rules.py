@@ -10,7 +10,8 @@ FILE_RULES = (
         summary="The file holds a character that a job file cannot hold.",
         reason=(
             "Control characters, NUL and a carriage return alone are invisible in a review, and YAML readers"
-            " do not agree on them: what was approved need not be what runs."
+            " do not agree on them; what turns the direction of text shows a script in another order than it"
+            " runs. What was approved need not be what runs."
         ),
         no_example="The character could not be seen here. It is written as an escape in double quotes instead.",
     ),
@@ -34,7 +35,7 @@ FILE_RULES = (
     ),
     Rule(
         name="missing-file",
-        summary="A file that the job names is not there.",
+        summary="A file that the job names is not there, or is no file.",
         reason=(
             "A script or query file is a part of the job: without it the job cannot run, which is an error. A"
             " data file may come later, so that one is a warning. Relative paths start at the folder that"

@@ -1,0 +1,1 @@
+"""Job files in canonical form, comments kept: what `runner fmt` writes."""

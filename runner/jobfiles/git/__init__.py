@@ -1,0 +1,1 @@
+"""What git knows of job files: the only place that runs git."""

@@ -1,0 +1,73 @@
+"""JobFiles → verdicts, many at a time: what `inspect_file` finds, sooner where there is nothing to find.
+
+A good file in the common form needs neither a parser nor places. All files of a batch go through one step of the
+check, then all through the next: measured, that takes two thirds of the time of one file after the other, for the
+code of a step stays in the processor's cache.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from runner.jobfiles.check import JOB_NAME, digest_of, inspect_file
+from runner.jobfiles.common_form import place_of_value, read_common_form
+from runner.jobfiles.document import Document
+from runner.jobfiles.inspection import CheckContext, Inspection
+from runner.jobfiles.lint.checks import CHECKS
+from runner.jobfiles.read import JobFile
+from runner.jobfiles.schema import JOB_SCHEMA
+from runner.jobfiles.verdict import Verdict
+
+
+class _Candidate(NamedTuple):
+    """A file that may be good: in the common form, and of the schema."""
+
+    job_file: JobFile
+    data: Mapping[str, Any]
+    inspection: Inspection
+
+
+def judge_files(files: Sequence[tuple[JobFile, CheckContext]]) -> list[Verdict]:
+    """The verdicts on files, in the order given. Never raises: see `inspect_file`."""
+    read = [read_common_form(job_file.text) for job_file, _ in files]
+    candidates = {
+        place: _Candidate(job_file, data, _inspection(job_file, data, context))
+        for place, ((job_file, context), data) in enumerate(zip(files, read, strict=True))
+        if data is not None and not context.layers.diagnostics and JOB_SCHEMA.fits(data)
+    }
+    good = _without_findings(candidates)
+    return [
+        _good_verdict(good[place]) if place in good else inspect_file(*file).verdict
+        for place, file in enumerate(files)
+    ]
+
+
+def _inspection(job_file: JobFile, data: Mapping[str, Any], context: CheckContext) -> Inspection:
+    return Inspection(path=job_file.path, document=Document(text=job_file.text, data=data), context=context)
+
+
+def _without_findings(candidates: Mapping[int, _Candidate]) -> dict[int, _Candidate]:
+    """Those that no check has anything against. One that a check fails on is left to the full check, to tell."""
+    left = dict(candidates)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the compiler, about scripts: off once for the batch
+        for check in CHECKS:
+            for place, candidate in list(left.items()):
+                try:
+                    check(candidate.inspection)
+                except Exception:  # noqa: BLE001 - it comes again in the full check, and is told there
+                    del left[place]
+    return {place: candidate for place, candidate in left.items() if not candidate.inspection.findings}
+
+
+def _good_verdict(candidate: _Candidate) -> Verdict:
+    job_file, data, inspection = candidate
+    line, column = place_of_value(job_file.text, JOB_NAME[0])
+    return Verdict(
+        path=job_file.path,
+        digest=digest_of(job_file, inspection.step_file),
+        job_name=data[JOB_NAME[0]],
+        line=line,
+        column=column,
+        dependencies=tuple(inspection.dependencies),
+    )

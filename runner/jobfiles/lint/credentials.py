@@ -1,0 +1,176 @@
+"""Credentials that stand in a file as they are: what is in git is read by everyone who can clone it."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple, cast
+
+from runner.core.diagnostic import MOST_COLLECTED, SECRET_RULE, Diagnostic
+from runner.core.references import masker
+from runner.jobfiles.document import Path, Span
+from runner.jobfiles.inspection import MOST_TOLD, Inspection
+from runner.jobfiles.lint.credential_shapes import (
+    Credential,
+    find_credentials,
+    named_credential,
+    query_credentials,
+)
+from runner.jobfiles.wording.finding import cut
+
+SOURCE = "data_source"
+_SCRIPTS = ("processing_script", "processing_query")
+_LITERAL_OF_AUTH = ("token", "password")
+_MAPPINGS = ("headers", "params", "body")
+_WITH_SECRETS = frozenset({*_MAPPINGS, "auth"})
+_OTHER_SIGNS = re.compile(r"[^A-Z0-9]+")
+_LONGEST_NAME = 63
+_CHANGE = "Then change the credential: git keeps the old text."
+
+
+class _Found(NamedTuple):
+    """A credential: its text, its place, what it is called, and the path of the value that holds it, if known."""
+
+    text: str
+    span: Span
+    kind: str
+    name: str
+    path: Path = ()
+
+
+def check_credentials(inspection: Inspection) -> None:
+    """Rule `literal-credential`; to be called last: what it finds is masked in the messages of all other rules.
+
+    20 are told one by one, and where there are more, a last finding goes over all that is left: so no line with
+    one of them is shown. A file with 200 is told nothing else: nobody can mask so much in every message.
+    """
+    text = inspection.document.text
+    source = inspection.document.value((SOURCE,))
+    found: list[_Found] = []
+    # Written with an escape, a ? is none in the text.
+    if isinstance(source, dict) and ("?" in text or "\\" in text or not _WITH_SECRETS.isdisjoint(source)):
+        found.extend(islice(_in_source(inspection, source), MOST_COLLECTED))
+    shapes = find_credentials(text)
+    if shapes:
+        found.extend(islice(_in_text(text, shapes, found), MOST_COLLECTED))
+    step_file = inspection.step_file
+    in_step: list[_Found] = []
+    if step_file is not None:
+        in_step.extend(islice(_in_text(step_file.text, find_credentials(step_file.text), []), MOST_COLLECTED))
+    if not found and not in_step:
+        return
+    others = inspection.findings if len(found) + len(in_step) < MOST_COLLECTED else []
+    masked = masker(one.text for one in (*found, *in_step))
+    own = [_diagnostic(inspection.path, one, _hint(inspection, one)) for one in _told(found, text)]
+    if step_file is not None:
+        told = _told(in_step, step_file.text)
+        own.extend(_diagnostic(step_file.path, one, _hint_in_step(inspection, one)) for one in told)
+    inspection.findings[:] = [
+        replace(one, message=masked(one.message), hint=masked(one.hint)) for one in (*others, *own)
+    ]
+
+
+def _told(found: list[_Found], text: str) -> list[_Found]:
+    """What is told of what was found, by place; the last one stands for all that is left."""
+    found = sorted(found, key=lambda one: one.span)
+    told, rest = found[:MOST_TOLD], found[MOST_TOLD:]
+    if rest:
+        first, end_line, end_column = rest[0], rest[-1].span.end_line, rest[-1].span.end_column
+        if len(found) >= MOST_COLLECTED:
+            end_line, end_column = text.count("\n") + 1, len(text) - text.rfind("\n")
+        span = Span(first.span.line, first.span.column, end_line, max(end_column, 2))
+        told.append(first._replace(span=span, kind=f"{first.kind}, and more below,"))
+    return told
+
+
+def _diagnostic(path: str, found: _Found, hint: str) -> Diagnostic:
+    return Diagnostic(
+        path=path,
+        **found.span._asdict(),
+        rule=SECRET_RULE,
+        message=f"{found.kind} stands here in plain text",
+        hint=hint,
+    )
+
+
+def _in_source(inspection: Inspection, source: dict[str, object]) -> Iterator[_Found]:
+    """What is a credential by the key that it stands at."""
+    location = inspection.text(SOURCE, "location")
+    if location and "?" in location:
+        for name, credential in query_credentials(location):
+            yield _found(inspection, (SOURCE, "location"), location, credential, name)
+    auth = source.get("auth")
+    if isinstance(auth, dict):
+        for key in _LITERAL_OF_AUTH:
+            value = auth.get(key)
+            if isinstance(value, str) and value.strip() and "${" not in value:
+                credential = Credential(f"the {key} of auth", 0, len(value))
+                yield _found(inspection, (SOURCE, "auth", key), value, credential, key)
+    for key in _MAPPINGS:
+        if isinstance(source.get(key), dict | list):
+            yield from _in_values(inspection, (SOURCE, key), source[key], key)
+
+
+def _in_values(inspection: Inspection, path: Path, values: object, name: str) -> Iterator[_Found]:
+    """The same in headers, params and body; the items of a list have the name of the list."""
+    for key, item in values.items() if isinstance(values, dict) else enumerate(cast("list[object]", values)):
+        item_name = key if isinstance(key, str) else name
+        if isinstance(item, dict | list):
+            yield from _in_values(inspection, (*path, key), item, item_name)
+        elif isinstance(item, str | int) and not isinstance(item, bool):
+            credential = named_credential(item_name, str(item))
+            if credential is not None:
+                credential = credential._replace(kind=f"the value of {cut(item_name)}")
+                yield _found(inspection, (*path, key), str(item), credential, item_name)
+
+
+def _found(inspection: Inspection, path: Path, value: str, credential: Credential, name: str) -> _Found:
+    kind = f"the value of {name}" if credential.kind == "a credential" else credential.kind
+    span = inspection.document.inside(path, credential.start, credential.end)
+    return _Found(value[credential.start : credential.end], span, kind, name, path)
+
+
+def _in_text(text: str, credentials: Iterable[Credential], told: list[_Found]) -> Iterator[_Found]:
+    """What is a credential by its shape, anywhere in a file, unless it has been told of already."""
+    taken: dict[int, list[Span]] = defaultdict(list)
+    for one in told:
+        taken[one.span.line].append(one.span)
+    line, counted = 1, 0
+    for credential in credentials:
+        line += text.count("\n", counted, credential.start)
+        counted = credential.start
+        column = credential.start - text.rfind("\n", 0, credential.start)
+        end = column + credential.end - credential.start
+        if not any(span.column < end and column < span.end_column for span in taken[line]):
+            secret = text[credential.start : credential.end]
+            yield _Found(secret, Span(line, column, line, end), credential.kind, credential.kind)
+
+
+def _hint(inspection: Inspection, found: _Found) -> str:
+    document = inspection.document
+    for key in _SCRIPTS:
+        text = document.value((key,))
+        if isinstance(text, str):
+            first = document.first_line((key,))
+            if first <= found.span.line <= first + text.rstrip("\n").count("\n"):
+                return _hint_in_step(inspection, found)
+    if found.kind == "a private key":
+        return f"Keep it in a file beside the service and write ${{file:/path/of/it}}. {_CHANGE}"
+    return f"Write ${{env:{_variable(inspection, found)}}} and set it in the environment of the service. {_CHANGE}"
+
+
+def _hint_in_step(inspection: Inspection, found: _Found) -> str:
+    variable = _variable(inspection, found)
+    return f"A step is never given secrets: fetch in data_source, with ${{env:{variable}}}. {_CHANGE}"
+
+
+def _variable(inspection: Inspection, found: _Found) -> str:
+    """A good name for the environment variable: that of the job, and what the credential is."""
+    job = inspection.document.value(("job_name",))
+    words = _OTHER_SIGNS.sub("_", job[:_LONGEST_NAME].upper()).strip("_") if isinstance(job, str) else "SERVICE"
+    last = _OTHER_SIGNS.sub("_", found.name[:_LONGEST_NAME].upper()).strip("_").removeprefix("X_")
+    if " " in found.name or last.endswith("AUTHORIZATION"):
+        last = "PASSWORD" if "password" in found.name else "KEY" if "key" in found.name else "TOKEN"
+    name = words if words.endswith(f"_{last}") else f"{words}_{last}"
+    return f"JOB_{name}" if name[:1].isdigit() else name

@@ -1,0 +1,88 @@
+"""The processing step: the text or file of a script or query."""
+
+from pathlib import PurePosixPath
+
+from runner.core.diagnostic import Diagnostic
+from runner.jobfiles.document import Path
+from runner.jobfiles.inspection import Inspection
+from runner.jobfiles.lint.job_tests import source_names
+from runner.jobfiles.lint.script import find_script_faults
+from runner.jobfiles.lint.step_fault import FindFault, StepFault
+from runner.jobfiles.read import ReadFault
+
+SCRIPT = "processing_script"
+QUERY = "processing_query"
+
+
+def check_step(inspection: Inspection) -> None:
+    """The rules of `find_script_faults` and `find_query_faults`, `missing-file` and `outside-project`."""
+    data = inspection.document.data
+    if SCRIPT in data or f"{SCRIPT}_file" in data:
+        _check(inspection, SCRIPT, find_script_faults, inspection.context.layers.policy.allowed_imports)
+    if QUERY in data or f"{QUERY}_file" in data:
+        _check(inspection, QUERY, inspection.context.query_fault, source_names(data))
+
+
+def _check(inspection: Inspection, key: str, find_faults: FindFault, names: tuple[str, ...]) -> None:
+    text = inspection.text(key)
+    if text:
+        for fault in find_faults(text, names):
+            _report_in_job_file(inspection, (key,), fault)
+    file = inspection.text(f"{key}_file")
+    if file:
+        text = _read_step_file(inspection, (f"{key}_file",), file)
+        if text is not None:
+            for fault in find_faults(text, names):
+                _report_in_step_file(inspection, fault)
+
+
+def _report_in_job_file(inspection: Inspection, path: Path, fault: StepFault) -> None:
+    document = inspection.document
+    if fault.line is None:
+        span = document.key_span(path)
+    else:
+        span = document.at_line(path, fault.line, fault.column, fault.end_line, fault.end_column)
+    hint = fault.hint
+    if fault.rule.endswith("-syntax") and fault.line is not None and document.style(path) == ">":
+        hint = "`>` joins lines: write `|` after the key."
+    inspection.report(path, fault.rule, fault.message, hint, span=span, severity=fault.severity)
+
+
+def _report_in_step_file(inspection: Inspection, fault: StepFault) -> None:
+    assert inspection.step_file is not None
+    inspection.findings.append(
+        Diagnostic(
+            path=inspection.step_file.path,
+            line=fault.line or 1,
+            column=fault.column,
+            end_line=fault.end_line,
+            end_column=fault.end_column,
+            severity=fault.severity,
+            rule=fault.rule,
+            message=fault.message,
+            hint=fault.hint,
+        )
+    )
+
+
+def _read_step_file(inspection: Inspection, path: Path, location: str) -> str | None:
+    """The text of a step's file; None, with a finding, where it cannot be read."""
+    if "\0" in location or PurePosixPath(location).is_absolute() or ".." in PurePosixPath(location).parts:
+        inspection.report(
+            path,
+            "outside-project",
+            f"{location!r} is not inside the project",
+            "Name a file below the folder that holds the folder of jobs, so that git knows it.",
+        )
+        return None
+    answer = inspection.read(location)
+    if isinstance(answer, ReadFault):
+        rule = answer.finding.rule
+        message = (
+            f"there is no file {location!r}" if rule == "missing-file" else f"{location}: {answer.finding.message}"
+        )
+        hint = answer.finding.hint or "Relative paths start at the folder that holds the folder of jobs."
+        inspection.report(path, rule, message, hint)
+        return None
+    inspection.step_file = answer
+    return answer.text

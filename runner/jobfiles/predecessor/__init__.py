@@ -1,0 +1,1 @@
+"""The stored jobs of the REST service → job files: what `runner import` does."""

@@ -1,0 +1,113 @@
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.util import parse_url
+
+from runner.jobfiles.lint.source_address import host_of, location_fault, names_of_host
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        ("https://api.example.com/sales", "api.example.com"),
+        ("HTTPS://API.Example.COM:8443?a=b", "api.example.com"),
+        ("http://localhost", "localhost"),
+        ("https://api.example.com./x", "api.example.com."),
+        ("https://a_b.example.com#x", "a_b.example.com"),
+        ("https://user:pass%40word@api.example.com/", "api.example.com"),
+        ("https://[2001:db8::1]:8443/x", "2001:db8::1"),
+        ("https://bücher.example.com/x", "bücher.example.com"),
+        ("https://api.example.com/${env:PATH}?${env:QUERY}#${env:PART}", "api.example.com"),
+        ("https://api.example.com/a@b:c", "api.example.com"),
+    ],
+)
+def test_the_host_of_an_address(location, host):
+    assert location_fault(location) is None
+    assert host_of(location) == host
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "${env:BASE}/sales",
+        "https://${env:HOST}/sales",
+        "https://api.${env:ZONE}.com/sales",
+        "https://api.example.com:${env:PORT}/sales",
+        "https://api.example.com${env:REST}",
+        "https://${env:USER}:${file:/run/password}@api.example.com/sales",
+        "https://${run:job_name}@api.example.com/sales",
+    ],
+)
+def test_a_reference_before_the_end_of_the_host_can_move_it(location):
+    assert location_fault(location) is None
+    assert host_of(location) is None
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        r"https://evil.example.net\@api.example.com/x",
+        r"https://evil.example.net\.example.com/x",
+        r"https://api.example.com/a\b",
+        r"${env:BASE}\@api.example.com",
+        "https://evil.example.net@x@api.example.com/",
+        "https://evil.example.net\t.example.com/",
+        "https://api.example.com\n@evil.example.net/",
+        " https://api.example.com/",
+        "https://api.example.com\u3000/",
+        "https://api\u00ad.example.com/",
+        "https://api\u200b.example.com/",
+        "https://api。example.com/",
+        "https://ａpi.example.com/",
+        "https://\u212aelvin.example.com/",
+        "https://api%2eexample.com/",
+        "https://[fe80::1%25eth0]/",
+        "https://[fe80::1%eth0]/",
+        "https://[::1",
+        "https://[::1]x/",
+        "https://api.example.com:80:[::1]/",
+        "https://api.example.com:８０/",
+        "https://api.example.com:x/",
+        "https://api.example.com:99999/",
+        "https://api..example.com/",
+        "https://.example.com/",
+        "https://*.example.com/",
+        "https://" + "a" * 64 + ".example.com/",
+        "https:///sales",
+        "https:/api.example.com",
+        "https:api.example.com",
+        "ftp://api.example.com/",
+        "",
+    ],
+)
+def test_what_is_read_in_two_ways_is_no_address(location):
+    assert location_fault(location)
+    assert host_of(location) == ""
+
+
+PIECES = st.sampled_from(
+    [
+        "api.example.com", "evil.example.net", "bücher.example", "@", "\\", "/", ":", "8080", "?", "#", "[", "]", "[::1]", "::1",
+        "%25", "%2e", "%40", "。", "ｅ", "é", "ü", "ß", "\u212a", "user", "..", ".", "\t", "\n", " ", "\u200b", "//", "xn--", "-", "_",
+        "*", "&", "=", ";", "'", "^", "|", "~", "{", "}", "<", "0x7f.1", "1.2.3.4",
+    ]
+)  # fmt: skip
+
+
+@given(st.sampled_from(["https://", "http://", "HTTPS://"]), st.lists(PIECES, min_size=1, max_size=7))
+def test_the_host_seen_in_review_is_the_one_that_is_connected_to(scheme, pieces):
+    location = scheme + "".join(pieces)
+    host = host_of(location)
+    if not host:
+        return
+    prepared = requests.PreparedRequest()
+    prepared.prepare_url(location, None)
+    connected = parse_url(prepared.url).host.strip("[]").lower()
+    assert connected in {host, *names_of_host(host)}
+
+
+def test_the_names_of_a_host():
+    assert names_of_host("api.example.com") == ("api.example.com",)
+    assert set(names_of_host("bücher.example")) == set(names_of_host("xn--bcher-kva.example"))
+    assert names_of_host("xn--.example") == ()
