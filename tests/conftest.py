@@ -13,3 +13,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 def pytest_xdist_auto_num_workers():
     """One more than there are cores: two tests wait for real minutes, and leave theirs idle."""
     return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_collection_modifyitems(items):
+    """Those that wait first, on one worker: the others share out what it has no time for."""
+    items.sort(key=lambda item: item.path.name not in {"test_service.py", "test_pre_commit.py"})
