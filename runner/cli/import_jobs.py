@@ -40,13 +40,13 @@ def command(ctx: click.Context, *, file: Path, output_dir: Path | None, as_json:
     from datetime import UTC, datetime
 
     from runner.cli.environment import open_settings, print_json, working_folder
-    from runner.core.job_defaults import JobDefaults
+    from runner.jobfiles.defaults import job_defaults
     from runner.jobfiles.predecessor.importing import import_jobs
 
     settings, _ = open_settings()
     folder = working_folder()
     target = Path(os.path.abspath(output_dir)) if output_dir else settings.jobs_dir  # noqa: PTH100 - links are kept
-    defaults = JobDefaults(timezone=settings.timezone, timeout_seconds=settings.script_timeout)
+    defaults = job_defaults(settings)
     jobs = import_jobs(file, output_dir=target, folder=folder, defaults=defaults, now=datetime.now(UTC))
     if as_json:
         print_json({"jobs": [_document(job) for job in jobs], "remarks": list(_REMARKS)})

@@ -81,7 +81,7 @@ def command(
     from datetime import UTC, datetime
 
     from runner.cli.environment import open_settings, working_folder
-    from runner.core.job_defaults import JobDefaults
+    from runner.jobfiles.defaults import job_defaults
     from runner.jobfiles.formats import Findings, choose_format
     from runner.jobfiles.paths import check_paths
 
@@ -90,7 +90,7 @@ def command(
     started = time.perf_counter()
     folder = working_folder()
     settings, _ = open_settings()
-    defaults = JobDefaults(timezone=settings.timezone, timeout_seconds=settings.script_timeout)
+    defaults = job_defaults(settings)
     now = datetime.now(UTC)
 
     def cache() -> "VerdictCache | None":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.core.diagnostic import Diagnostic, Severity, has_errors, sort_diagnostics
+from runner.core.diagnostic import Diagnostic, Severity, has_errors
 from runner.core.job_policy import JobPolicy
 from runner.jobfiles.document import Document, Path
 from runner.jobfiles.files import FileSource
@@ -103,10 +103,6 @@ class LayerReader:
     def texts(self) -> Mapping[str, str]:
         """The texts of all layers that were read, by shown path."""
         return {path: text for layers in self._known.values() for path, text in layers.texts.items()}
-
-    def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """The findings in all layers that were read."""
-        return sort_diagnostics(found for layers in self._known.values() for found in layers.diagnostics)
 
     def _policy(self) -> Layers:
         layer, findings, digest = self._read(POLICY_FILE, POLICY_SCHEMA)

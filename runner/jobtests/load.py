@@ -8,8 +8,8 @@ from pathlib import Path
 
 from runner.core.catalog import CheckedFile, find_duplicates
 from runner.core.diagnostic import Diagnostic, Severity
-from runner.core.job_defaults import JobDefaults
 from runner.errors import RunnerError, UsageError
+from runner.jobfiles.defaults import job_defaults
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.parse import parse
 from runner.jobfiles.read import ReadFault, read_job_file
@@ -70,7 +70,7 @@ def check_folder(jobs_dir: Path, project_dir: Path, settings: Settings) -> tuple
     Raises:
         FolderGoneError: the folder is gone.
     """
-    defaults = JobDefaults(timezone=settings.timezone, timeout_seconds=settings.script_timeout)
+    defaults = job_defaults(settings)
     return find_duplicates(JobFolder(jobs_dir, project_dir, defaults).scan())
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from runner.core.job_defaults import JobDefaults
 from runner.core.plan import Comparison, Side
 from runner.core.plan_diff import make_plan
 from runner.errors import RunnerError
+from runner.jobfiles.defaults import job_defaults
 from runner.jobfiles.git.objects import Commit, ObjectStore
 from runner.jobfiles.git.repository import clean_environment, read_revisions
 from runner.planning.load import load_sides
@@ -48,7 +48,7 @@ def compare_commits(
             new = working_side(jobs_dir, project)
         else:
             new = commit_side(store, wanted.object_id, jobs_dir, project)
-        defaults = JobDefaults(timezone=settings.timezone, timeout_seconds=settings.script_timeout)
+        defaults = job_defaults(settings)
         sides = load_sides(old, new, jobs_dir=jobs_dir.name, defaults=defaults, now=now)
         notes = [*_ref_notes(base, asked), *_ref_notes(head, wanted)]
         if start is None:

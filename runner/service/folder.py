@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, SyncState, advance, restore
 from runner.core.diagnostic import Severity
 from runner.core.job import Job
-from runner.core.job_defaults import JobDefaults
+from runner.jobfiles.defaults import job_defaults
 from runner.jobfiles.lint.query import find_query_faults
 from runner.jobfiles.lint.query_process import QueryProcess
 from runner.jobfiles.lint.step_fault import FindFault
@@ -24,7 +24,7 @@ def open_folder(settings: Settings, query_fault: FindFault = find_query_faults) 
     return JobFolder(
         settings.jobs_dir,
         settings.project_dir,
-        JobDefaults(timezone=settings.timezone, timeout_seconds=settings.script_timeout),
+        job_defaults(settings),
         query_fault=query_fault,
     )
 
