@@ -38,6 +38,10 @@ class StoreBusyError(StoreError):
     """Another service holds the state directory."""
 
 
+class RunStateError(StoreError):
+    """A run is not in the state that a change asks for: another process has changed it, or it is gone."""
+
+
 class SandboxError(RunnerError):
     """The sandbox that `SANDBOX` asks for cannot be had on this machine."""
 

@@ -91,6 +91,8 @@ class Pipeline:
                 timezone=job.timezone,
                 run_dir=order.run_dir,
                 preview_rows=job.delivery.preview_rows,
+                attachment=job.delivery.attachment,
+                defuse_formulas=job.delivery.defuse_formulas,
                 memory_mb=job.resources.memory_mb,
                 cpu_seconds=job.resources.cpu_seconds,
                 timeout_seconds=job.timeout_seconds,
@@ -112,6 +114,8 @@ class Pipeline:
             rows_out=step.rows_out,
             result_file=step.result_file,
             result_bytes=step.result_bytes,
+            attachment_file=step.attachment_file,
+            attachment_bytes=step.attachment_bytes,
             preview=step.preview,
             output=step.output,
             failure=failure,
@@ -143,7 +147,7 @@ def _check(order: RunOrder, step: StepOutcome) -> StepOutcome:
             message="the result has no rows, and the job says `delivery.on_empty: fail`",
             hint="Look at the source: it may have had no data. To mail an empty table, use `on_empty: send`.",
         )
-        return replace(step, failure=failure, result_file=None)
+        return replace(step, failure=failure, result_file=None, attachment_file=None)
     return step
 
 

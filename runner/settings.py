@@ -90,6 +90,7 @@ class Settings:
     api_fetch_timeout: float = 30.0
     max_concurrent_runs: int = 2
     run_retention_days: int = 90
+    run_retention_count: int = 10_000
     sandbox: str = "strict"
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
     status: StatusSettings = field(default_factory=StatusSettings)
@@ -149,6 +150,7 @@ def load_settings(environ: Mapping[str, str], *, folder: Path) -> Settings:
         api_fetch_timeout=read.positive("API_FETCH_TIMEOUT", 30.0),
         max_concurrent_runs=read.whole("MAX_CONCURRENT_RUNS", os.cpu_count() or 1, low=1, high=1024),
         run_retention_days=read.whole("RUN_RETENTION_DAYS", 90, low=1, high=36500),
+        run_retention_count=read.whole("RUN_RETENTION_COUNT", 10_000, low=1, high=10_000_000),
         sandbox=read.choice("SANDBOX", "strict", SANDBOX_MODES),
         smtp=SmtpSettings(
             host=read.text("SMTP_HOST"),

@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from runner.core.job import (
+    AttachmentFormat,
     Auth,
     AuthType,
     DataSource,
@@ -75,6 +76,16 @@ def test_data_comes_in_and_result_goes_out(execute):
     outcome, run_dir = execute("result = data[data.n > 1]")
     assert (outcome.state, outcome.rows_in, outcome.rows_out) == (RunState.SUCCEEDED, 3, 2)
     assert (run_dir / outcome.result_file).read_text() == "n\n2\n3\n"
+
+
+def test_the_attachment_is_written_beside_the_csv(execute):
+    options = DeliveryOptions(attachment=AttachmentFormat.PARQUET, defuse_formulas=False)
+    outcome, run_dir = execute("result = data.assign(s='=1').head(1)", delivery=options)
+    assert (run_dir / outcome.result_file).read_text() == "n,s\n1,=1\n"
+    assert outcome.attachment_bytes == (run_dir / outcome.attachment_file).stat().st_size > 0
+    empty = DeliveryOptions(attachment=AttachmentFormat.PARQUET, on_empty=OnEmpty.FAIL)
+    outcome, _ = execute("result = data.head(0)", delivery=empty)
+    assert (outcome.result_file, outcome.attachment_file) == (None, None)
 
 
 def test_the_script_sees_the_run_in_the_zone_of_the_job(execute):

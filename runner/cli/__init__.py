@@ -13,12 +13,15 @@ from runner.errors import RunnerError
 
 # verb → (module, one line of help). Here, so that `runner --help` imports none of them.
 VERBS: Mapping[str, tuple[str, str]] = {
+    "backfill": ("backfill", "Run the fires of a past span that have not succeeded."),
     "demo": ("demo", "See it work: a temporary project, its jobs run, their mails shown."),
+    "doctor": ("doctor", "Try everything the service needs, and say what to do."),
     "fmt": ("fmt", "Bring job files into canonical form."),
     "history": ("history", "List past runs."),
     "import": ("import_jobs", "Turn the REST service's stored jobs into job files."),
     "init": ("init", "Start a new repository of jobs."),
     "list": ("list_jobs", "List the jobs of the folder, with next fire and last run."),
+    "mail": ("mail", "List, show, retry and hold mails."),
     "next": ("next_fires", "Show when jobs fire next."),
     "plan": ("plan", "Show what a change of job files changes, as a pull request would."),
     "rules": ("rules", "List the rules of validate."),
@@ -26,6 +29,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "schema": ("schema", "Print the JSON Schema of a job file, of defaults or of a policy."),
     "show": ("show", "Show a job as it takes effect, and where each value comes from."),
     "start": ("start", "Run the service."),
+    "status": ("status", "Show on one screen where everything stands."),
     "test": ("test_jobs", "Run the tests that jobs have of their own."),
     "validate": ("validate", "Check job files: file, line and remedy."),
 }

@@ -102,7 +102,7 @@ def _job_cells(status: JobStatus) -> tuple[RenderableType, ...]:
     due = local_time(status.next_fire, job.timezone) if status.next_fire else "–"
     return (
         name,
-        _two_lines(job.schedule_time, job.timezone),
+        _two_lines(job.schedule_words, job.timezone),
         Text("suspended", style="yellow") if job.suspend else due,
         state_text(status.last_run.state) if status.last_run else "–",
         sync,
@@ -150,7 +150,12 @@ def fire_table(rows: "Iterable[ComingFires]") -> Table:
     for name in ("job", "fires"):
         table.add_column(name)
     for row in rows:
-        none = "never: the job is suspended" if row.suspended else "never again"
         times = [local_time(fire, row.timezone) for fire in row.fires]
-        table.add_row(foreign(row.job_name), Text("\n".join(times) or none))
+        table.add_row(foreign(row.job_name), Text("\n".join(times) or _why_never(row)))
     return table
+
+
+def _why_never(row: "ComingFires") -> str:
+    if row.suspended:
+        return "never: the job is suspended"
+    return f"when these have succeeded: {', '.join(row.comes_after)}" if row.comes_after else "never again"

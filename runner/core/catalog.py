@@ -2,13 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
-from runner.core.diagnostic import Diagnostic, sort_diagnostics
+from runner.core.dependencies import find_after_faults
+from runner.core.diagnostic import Diagnostic, has_errors, sort_diagnostics
 from runner.core.job import Job
-from runner.core.names import NamePlace, name_clash
+from runner.core.names import LinkedJob, NamePlace, claimed_name, name_clash
 
 
 class SyncState(StrEnum):
@@ -24,7 +27,8 @@ class CheckedFile:
     """One job file after reading and checking. `job` is None when a finding is an error.
 
     `job_name` is the name as far as it could be read, `digest` that of the file as it is now; `job_name_line` and
-    `job_name_column` are where the name stands, for findings that compare files.
+    `job_name_column` are where the name stands, and `after` where the names stand that the job comes after: for
+    findings that compare files.
     """
 
     path: str
@@ -33,6 +37,7 @@ class CheckedFile:
     job_name: str | None = None
     job_name_line: int = 1
     job_name_column: int = 1
+    after: tuple[NamePlace, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def name_place(self, job_name: str) -> NamePlace:
@@ -116,6 +121,46 @@ def _without_clash(
     return replace(file, job=None, diagnostics=sort_diagnostics((*file.diagnostics, finding)))
 
 
+def find_broken_links(
+    files: Iterable[CheckedFile],
+    *,
+    others: Iterable[LinkedJob] = (),
+    now: datetime | None = None,
+) -> tuple[CheckedFile, ...]:
+    """The files with what is wrong with their `after` added: see `find_after_faults`. Names must be unique by now.
+
+    Args:
+        others: jobs beside those of the files; one of a name that a file has does not count.
+        now: aware; without it nobody looks whether schedules ever meet.
+    """
+    files = tuple(files)
+    others = tuple(others)
+    if not any(file.after for file in files if file.job is not None):
+        return files
+    jobs = (*others, *(link_of(file.job, file.after) for file in files if file.job is not None))
+    claimed = {claimed_name(file.job_name, file.path) for file in files}
+    found = find_after_faults(jobs, known=claimed, now=now)
+    return tuple(
+        with_findings(file, found[file.path]) if file.job is not None and file.path in found else file
+        for file in files
+    )
+
+
+def link_of(job: Job, after: tuple[NamePlace, ...] = ()) -> LinkedJob:
+    """A job as others see it; the places of the names it comes after are those given, where they are known."""
+    places = after or tuple(NamePlace(name, job.path) for name in job.after)
+    return LinkedJob(job.path, job.job_name, job.schedule_time, job.timezone, job.suspend, places)
+
+
+def with_findings(file: CheckedFile, findings: tuple[Diagnostic, ...]) -> CheckedFile:
+    """The file with more findings: without its job, where one of them is an error."""
+    return replace(
+        file,
+        job=None if has_errors(findings) else file.job,
+        diagnostics=sort_diagnostics((*file.diagnostics, *findings)),
+    )
+
+
 def restore(jobs: Mapping[str, Job]) -> Catalog:
     """The catalog that an earlier service left: path → the job that was in force. A rescan goes on from it."""
     entries = tuple(
@@ -138,10 +183,16 @@ def advance(catalog: Catalog, files: Iterable[CheckedFile]) -> tuple[Catalog, Ca
     holders = {
         job.job_name: path for path, job in last_good.items() if path in present and present[path].job is not None
     }
-    checked = {file.path: file for file in find_duplicates(present.values(), holders)}
-    taken = {file.job.job_name for file in checked.values() if file.job is not None}
+    unique = find_duplicates(present.values(), holders)
     # Renamed and broken at once: the new path goes on with the job of the old one.
     moved = {job.job_name: job for path, job in last_good.items() if path not in present}
+    pending = {
+        entry.job.job_name: entry.job
+        for path, entry in before.items()
+        if path not in present and entry.job is not None and entry.sync is not SyncState.REMOVED_PENDING
+    }
+    checked = {file.path: file for file in _without_broken_links(unique, last_good, moved, pending)}
+    taken = {file.job.job_name for file in checked.values() if file.job is not None}
 
     entries = [_entry(file, last_good, moved, taken) for file in checked.values()]
     taken |= {entry.job.job_name for entry in entries if entry.job is not None}
@@ -161,13 +212,48 @@ def advance(catalog: Catalog, files: Iterable[CheckedFile]) -> tuple[Catalog, Ca
     return Catalog(generation=generation, entries=after, jobs=MappingProxyType(jobs)), change
 
 
+def _without_broken_links(
+    files: tuple[CheckedFile, ...],
+    last_good: Mapping[str, Job],
+    moved: Mapping[str, Job],
+    pending: Mapping[str, Job],
+) -> tuple[CheckedFile, ...]:
+    """The files whose jobs come after jobs that are there, and never after themselves, as they will be in force.
+
+    A file that turns bad by this goes on with its last good job, which may come after others: so it is looked at
+    again until nothing changes.
+    """
+    if not any(file.after for file in files):
+        return files
+    while True:
+        taken = {file.job.job_name for file in files if file.job is not None}
+        found = (_kept_job(file, last_good, moved, taken) for file in files)
+        kept = {**pending, **{job.job_name: job for job in found if job is not None}}
+        checked = find_broken_links(files, others=map(link_of, kept.values()))
+        before = sum(file.job is not None for file in files)
+        if sum(file.job is not None for file in checked) == before:
+            return checked
+        # Warnings are found anew at the last.
+        files = tuple(
+            one if one.job is None and file.job is not None else file
+            for file, one in zip(files, checked, strict=True)
+        )
+
+
+def _kept_job(
+    file: CheckedFile, last_good: Mapping[str, Job], moved: Mapping[str, Job], taken: AbstractSet[str]
+) -> Job | None:
+    """The job that a bad file goes on with."""
+    if file.job is not None:
+        return None
+    kept = last_good.get(file.path) or moved.get(file.job_name or "")
+    return kept if kept is not None and kept.job_name not in taken else None
+
+
 def _entry(
     file: CheckedFile, last_good: Mapping[str, Job], moved: Mapping[str, Job], taken: set[str]
 ) -> CatalogEntry:
-    job = file.job
-    if job is None:
-        kept = last_good.get(file.path) or moved.get(file.job_name or "")
-        job = kept if kept is not None and kept.job_name not in taken else None
+    job = file.job or _kept_job(file, last_good, moved, taken)
     return CatalogEntry(
         path=file.path,
         job=job,
@@ -215,4 +301,4 @@ def compare(
 
 
 def _differs(one: Job, other: Job) -> bool:
-    return replace(one, revision="") != replace(other, revision="")
+    return one is not other and replace(one, revision="") != replace(other, revision="")

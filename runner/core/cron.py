@@ -24,6 +24,7 @@ from runner.core.run import require_aware
 __all__ = [
     "CronSchedule",
     "CronSyntaxError",
+    "fire_days",
     "fire_key",
     "fires_between",
     "never_fires",
@@ -64,14 +65,7 @@ def fires_between(
 
     Costs about 2 ms for each year between, whatever the number of fires.
     """
-    require_aware(after, "after")
-    require_aware(until, "until")
-    start = after.astimezone(UTC).replace(microsecond=0) + _SECOND
-    end = until.astimezone(UTC).replace(microsecond=0) + _SECOND
-    if start >= end:
-        return (), 0
-    chunks_of = _fixed_chunks if schedule.fixed_time else _wildcard_chunks
-    chunks = list(chunks_of(schedule, _zone(timezone), start, end))
+    chunks = fire_days(schedule, timezone, after, until)
     fires: list[datetime] = []
     for origin, minutes in reversed(chunks):
         room = limit - len(fires)
@@ -80,6 +74,21 @@ def fires_between(
         fires.extend(origin + timedelta(minutes=minute) for minute in reversed(minutes[-room:]))
     fires.reverse()
     return tuple(fires), sum(len(minutes) for _, minutes in chunks) - len(fires)
+
+
+def fire_days(schedule: CronSchedule, timezone: str, after: datetime, until: datetime) -> list[_Chunk]:
+    """The fires in (after, until], in order and day by day: an aware moment, and the minutes from it to each fire.
+
+    Costs about 2 ms for each year between, whatever the number of fires.
+    """
+    require_aware(after, "after")
+    require_aware(until, "until")
+    start = after.astimezone(UTC).replace(microsecond=0) + _SECOND
+    end = until.astimezone(UTC).replace(microsecond=0) + _SECOND
+    if start >= end:
+        return []
+    chunks_of = _fixed_chunks if schedule.fixed_time else _wildcard_chunks
+    return list(chunks_of(schedule, _zone(timezone), start, end))
 
 
 def never_fires(schedule: CronSchedule) -> bool:

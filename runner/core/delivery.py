@@ -10,15 +10,18 @@ class MailKind(StrEnum):
 
     RESULTS = "results"
     FAILURE = "failure"
+    RECOVERY = "recovery"
+    UNDELIVERED = "undelivered"
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands: `deferred` is tried again, `dead` is not."""
+    """Where a delivery stands: `deferred` is tried again, `dead` is not, `held` waits for a person's word."""
 
     PENDING = "pending"
     SENT = "sent"
     DEFERRED = "deferred"
     DEAD = "dead"
+    HELD = "held"
 
     @property
     def open(self) -> bool:
@@ -28,7 +31,10 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mail:
-    """One composed message. `message` is the MIME bytes, CRLF line ends; `message_id` has its angle brackets."""
+    """One composed message. `message` is the MIME bytes, CRLF line ends; `message_id` has its angle brackets.
+
+    `hold_ambiguous` says that it is held, not sent again, where nobody knows whether the server took it.
+    """
 
     run_id: str
     kind: MailKind
@@ -37,11 +43,16 @@ class Mail:
     recipients: tuple[str, ...]
     subject: str
     message: bytes
+    hold_ambiguous: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
-    """One mail to one recipient. `delivery_id` is the store's; times are aware UTC."""
+    """One mail to one recipient. `delivery_id` is the store's; times are aware UTC.
+
+    `attempts` counts those that were made. `began_at` is set while an attempt is under way, for mails that are
+    held where it ends without an answer.
+    """
 
     delivery_id: int
     run_id: str
@@ -53,6 +64,7 @@ class Delivery:
     attempts: int = 0
     created_at: datetime
     next_attempt_at: datetime | None = None
+    began_at: datetime | None = None
     sent_at: datetime | None = None
     error: str = ""
 
@@ -61,8 +73,24 @@ class Delivery:
 class SendResult:
     """What became of one attempt to hand a mail to the server for one recipient.
 
-    `state` is sent, deferred or dead; `error` is the server's answer, or what went wrong, empty when sent.
+    `state` is sent, deferred, dead or held; `error` is the server's answer, or what went wrong, empty when sent.
+    `ambiguous` says of a deferred one that the server may have taken the mail: it broke off after the content.
     """
 
     state: DeliveryState
     error: str = ""
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryAttempt:
+    """What is to be recorded of one attempt. `next_attempt_at` is given exactly where it is deferred.
+
+    `notice` is the mail that tells the owner that this delivery came to nothing.
+    """
+
+    delivery_id: int
+    result: SendResult
+    at: datetime
+    next_attempt_at: datetime | None = None
+    notice: Mail | None = None

@@ -11,10 +11,12 @@ from runner.core.catalog import CatalogEntry
 from runner.core.delivery import Delivery
 from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.effective import EffectiveValue
+from runner.core.health import Finding, Health, Standing
 from runner.core.job import Job
+from runner.core.ledger import LedgerChange, LedgerEntry
 from runner.core.plan import Comparison, InvalidFile, JobChange, RecipientChange, Side
 from runner.core.plan_values import KeyChange, Value
-from runner.core.run import Run
+from runner.core.run import Attempt, Run
 
 Document = dict[str, Any]
 
@@ -77,6 +79,7 @@ def effective_document(job: Job, values: Iterable[EffectiveValue]) -> Document:
 def delivery_document(delivery: Delivery) -> Document:
     """One mail to one recipient."""
     return {
+        "delivery_id": delivery.delivery_id,
         "recipient": delivery.recipient,
         "kind": str(delivery.kind),
         "state": str(delivery.state),
@@ -97,6 +100,8 @@ def run_document(run: Run, *, details: bool = False) -> Document:
         "scheduled_time": utc_text(run.scheduled_time),
         "state": str(run.state),
         "attempt": run.attempt,
+        "next_attempt_at": utc_text(run.next_attempt_at),
+        "attempts": [_attempt_document(attempt) for attempt in run.attempts],
         "queued_at": utc_text(run.queued_at),
         "started_at": utc_text(run.started_at),
         "finished_at": utc_text(run.finished_at),
@@ -116,6 +121,17 @@ def run_document(run: Run, *, details: bool = False) -> Document:
         document["traceback"] = (run.failure.traceback or None) if run.failure else None
         document["output"] = run.output or None
     return document
+
+
+def _attempt_document(attempt: Attempt) -> Document:
+    return {
+        "attempt": attempt.number,
+        "state": str(attempt.state),
+        "started_at": utc_text(attempt.started_at),
+        "finished_at": utc_text(attempt.finished_at),
+        "error": attempt.failure.message,
+        "error_kind": str(attempt.failure.kind),
+    }
 
 
 def runs_document(runs: Iterable[Run]) -> Document:
@@ -138,6 +154,7 @@ def job_document(
         "owner": job.owner if job else None,
         "tags": list(job.tags) if job else [],
         "schedule_time": job.schedule_time if job else None,
+        "after": list(job.after) if job else [],
         "timezone": job.timezone if job else None,
         "suspended": job.suspend if job else False,
         "sync": str(entry.sync),
@@ -160,6 +177,11 @@ def job_document(
         document["memory_mb"] = job.resources.memory_mb
         document["on_missed"] = str(job.on_missed)
         document["concurrency_policy"] = str(job.concurrency_policy)
+        document["retry"] = {
+            "limit": job.retry.limit,
+            "backoff_seconds": job.retry.backoff_seconds,
+            "max_delay_seconds": job.retry.max_delay_seconds,
+        }
     return document
 
 
@@ -200,6 +222,7 @@ def _job_change_document(change: JobChange) -> Document:
         "path": change.job.path,
         "actions": [str(action) for action in change.actions],
         "suspended": change.job.suspend,
+        "after": list(change.job.after),
         "timezone": change.job.timezone,
         "job_name_before": before.job_name if before else None,
         "path_before": before.path if before else None,
@@ -242,3 +265,97 @@ def _invalid_document(file: InvalidFile) -> Document:
 
 def _recipient_document(change: RecipientChange) -> Document:
     return {"address": change.address, "jobs": list(change.job_names)}
+
+
+def ledger_document(delivery: Delivery) -> Document:
+    """One line of `mail list --json`: a delivery with its job and run."""
+    return {
+        **delivery_document(delivery),
+        "job_name": delivery.job_name,
+        "run_id": delivery.run_id,
+        "created_at": utc_text(delivery.created_at),
+    }
+
+
+def ledger_entry_document(entry: LedgerEntry) -> Document:
+    """The answer of `mail show --json`. `kept` is false where the mail's bytes are let go."""
+    return {
+        **ledger_document(entry.delivery),
+        "kept": bool(entry.mail.message),
+        "sender": entry.mail.sender,
+        "recipients": list(entry.mail.recipients),
+        "subject": entry.mail.subject,
+        "text": entry.text or None,
+        "attachments": [
+            {"name": part.name, "content_type": part.content_type, "size": part.size} for part in entry.attachments
+        ],
+    }
+
+
+def ledger_change_document(change: LedgerChange) -> Document:
+    """The answer of `mail retry --json` and `mail hold --json`."""
+    return {
+        "changed": [ledger_document(delivery) for delivery in change.changed],
+        "left_out": [
+            {"delivery_id": delivery.delivery_id, "reason": reason} for delivery, reason in change.left_out
+        ],
+        "sent_by": str(change.sent_by),
+    }
+
+
+def doctor_document(findings: Iterable[Finding]) -> Document:
+    """The answer of `doctor --json`."""
+    found = tuple(findings)
+    return {
+        "problems": sum(one.health is Health.PROBLEM for one in found),
+        "warnings": sum(one.health is Health.WARNING for one in found),
+        "findings": [
+            {
+                "subject": one.subject,
+                "health": str(one.health),
+                "message": one.message,
+                "hint": one.hint or None,
+            }
+            for one in found
+        ],
+    }
+
+
+def standing_document(standing: Standing) -> Document:
+    """The answer of `status --json`."""
+    service, disk = standing.service, standing.disk
+    return {
+        "at": utc_text(standing.at),
+        "needs_attention": standing.needs_attention,
+        "service": {
+            "running": service.running,
+            "holder": service.holder or None,
+            "address": service.address or None,
+            "ready": service.ready,
+            "reasons": list(service.reasons),
+        },
+        "jobs": {
+            "in_force": standing.in_force,
+            "suspended": standing.suspended,
+            "invalid": list(standing.invalid),
+            "error": standing.folder_error or None,
+        },
+        "running": [run_document(run) for run in standing.running],
+        "queued": [run_document(run) for run in standing.queued],
+        "failing": [
+            {"job_name": one.job_name, "failures": one.failures, "last_run": run_document(one.run)}
+            for one in standing.failing
+        ],
+        "deliveries": {str(state): count for state, count in standing.deliveries},
+        "next_fires": [
+            {
+                "job_name": fire.job_name,
+                "timezone": fire.timezone,
+                "scheduled_time": utc_text(fire.scheduled_time),
+            }
+            for fire in standing.next_fires
+        ],
+        "disk": {"path": disk.path, "free_bytes": disk.free_bytes, "total_bytes": disk.total_bytes}
+        if disk
+        else None,
+    }

@@ -60,6 +60,23 @@ class NotifyFailures(StrEnum):
     BOTH = "both"
 
 
+class AttachmentFormat(StrEnum):
+    """The form in which a result is attached to its mail."""
+
+    CSV = "csv"
+    CSV_GZ = "csv.gz"
+    XLSX = "xlsx"
+    PARQUET = "parquet"
+
+
+class OnAmbiguous(StrEnum):
+    """What happens to a mail of which nobody knows whether the server took it: the service was killed, or the
+    connection broke, between the content and the server's answer."""
+
+    RESEND = "resend"
+    HOLD = "hold"
+
+
 class AuthType(StrEnum):
     """How an API request proves who sends it."""
 
@@ -119,17 +136,39 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """How often a failed run is tried again, and when: full jitter in a window that doubles with each attempt.
+
+    `limit` counts the attempts after the first.
+    """
+
+    limit: int = 0
+    backoff_seconds: float = 60.0
+    max_delay_seconds: float = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryOptions:
-    """How the result is mailed."""
+    """How the result is mailed, and who hears of a failure.
+
+    `defuse_formulas` puts a `'` before texts that a spreadsheet would take for a formula. `notify_after` is the
+    number of consecutive failures from which on people are told.
+    """
 
     on_empty: OnEmpty = OnEmpty.SEND
     preview_rows: int = 20
+    attachment: AttachmentFormat = AttachmentFormat.CSV
+    defuse_formulas: bool = True
     notify_failures: NotifyFailures = NotifyFailures.CONSUMERS
+    notify_after: int = 1
+    on_ambiguous: OnAmbiguous = OnAmbiguous.RESEND
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """One validated job file with its defaults applied.
+
+    A job has a `schedule_time`, or else `after`: the names of the jobs whose runs it follows.
 
     `path` is relative to the project folder (the one that holds `jobs.d`), with `/`. `digest` is the SHA-256 of
     the file, and of the script or query file it names after it. `revision` is the git commit, `+dirty` after it
@@ -137,7 +176,7 @@ class Job:
     """
 
     job_name: str
-    schedule_time: str
+    schedule_time: str | None = None
     timezone: str
     data_source: DataSource
     consumer_emails: tuple[str, ...]
@@ -146,7 +185,9 @@ class Job:
     owner: str | None = None
     tags: tuple[str, ...] = ()
     suspend: bool = False
+    after: tuple[str, ...] = ()
     timeout_seconds: float = 300.0
+    retry: Retry = Retry()
     resources: Resources = Resources()
     on_missed: OnMissed = OnMissed.RUN_ONCE
     starting_deadline_seconds: int | None = None
@@ -155,6 +196,11 @@ class Job:
     path: str = ""
     digest: str = ""
     revision: str = ""
+
+    @property
+    def schedule_words(self) -> str:
+        """When it runs, as people read it: the expression, or `after orders, stock`."""
+        return self.schedule_time or f"after {', '.join(self.after)}"
 
     def failure_recipients(self) -> tuple[str, ...]:
         """Who is told when a run fails: never nobody."""

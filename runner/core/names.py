@@ -1,6 +1,7 @@
 """Where the name of a job stands, and what is said when it stands in two files."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.core.diagnostic import Diagnostic
 
@@ -13,6 +14,29 @@ class NamePlace:
     path: str
     line: int = 1
     column: int = 1
+
+
+class LinkedJob(NamedTuple):
+    """What one job file says of when its job runs, as far as other jobs have to do with it.
+
+    `after` are the names of the jobs it comes after, each with its place in the file. A tuple: it is made for
+    every file of a folder in which one job comes after another.
+    """
+
+    path: str
+    job_name: str
+    schedule_time: str | None = None
+    timezone: str = "UTC"
+    suspend: bool = False
+    after: tuple[NamePlace, ...] = ()
+
+
+def claimed_name(job_name: str | None, path: str) -> str:
+    """The name that a file claims; where it cannot be read, the one that its path suggests.
+
+    Such a file is broken, and the jobs after it are not to be told that it is not there.
+    """
+    return job_name or path.rpartition("/")[2].rpartition(".")[0]
 
 
 def name_clash(place: NamePlace, other: NamePlace) -> Diagnostic:

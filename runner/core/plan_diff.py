@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from runner.core.catalog import CheckedFile, find_duplicates
+from runner.core.catalog import CheckedFile, find_broken_links, find_duplicates
 from runner.core.cron import next_fire, parse_cron
 from runner.core.diagnostic import Diagnostic, Severity, sort_diagnostics
 from runner.core.job import Job, Step
+from runner.core.names import LinkedJob
 from runner.core.plan import (
     Action,
     FireChange,
@@ -30,16 +31,22 @@ _TOLD_BY_ACTIONS = frozenset({"job_name", "suspend"})
 _Files = Mapping[str, PlanFile]
 
 
-def make_plan(base: Iterable[PlanFile], head: Iterable[PlanFile], *, now: datetime) -> Plan:
+def make_plan(
+    base: Iterable[PlanFile], head: Iterable[PlanFile], *, alike: Iterable[LinkedJob] = (), now: datetime
+) -> Plan:
     """Compare two sets of job files, each with one file a path. Fires are those after `now`, aware.
 
     A job is known by its name. Where a name is gone and another is new, they are one renamed job when they stand
     in one file, or when nothing but the name differs and no other job is like them. A name that two files of the
     new side claim belongs to the file that had it.
+
+    Args:
+        alike: jobs that both sides have alike, of no other file's name, beside those of the files.
     """
     require_aware(now, "now")
-    old = _each_name_once(base, {})
-    new = _each_name_once(head, {name: one.file.path for name, one in _jobs(old).items()})
+    others = tuple(alike)
+    old = _in_force(base, {}, others, now)
+    new = _in_force(head, {name: one.file.path for name, one in _jobs(old).items()}, others, now)
     pairs, gone, come = _pair(_jobs(old), _jobs(new))
     kept = _keep(new, old, gone)
     moments = _Moments(now)
@@ -57,11 +64,15 @@ def make_plan(base: Iterable[PlanFile], head: Iterable[PlanFile], *, now: dateti
     )
 
 
-def _each_name_once(files: Iterable[PlanFile], holders: Mapping[str, str]) -> _Files:
-    """The files by path, sorted; those that claim a name that belongs to another make no job."""
+def _in_force(
+    files: Iterable[PlanFile], holders: Mapping[str, str], others: tuple[LinkedJob, ...], now: datetime
+) -> _Files:
+    """The files by path, sorted; those that claim a name that belongs to another, or come after a job that is not
+    there or after themselves, make no job."""
     by_path = {one.file.path: one for one in sorted(files, key=lambda one: one.file.path)}
     present = {name: path for name, path in holders.items() if path in by_path}
-    checked = find_duplicates((one.file for one in by_path.values()), present)
+    unique = find_duplicates((one.file for one in by_path.values()), present)
+    checked = find_broken_links(unique, others=others, now=now)
     return {
         file.path: one if one.file is file else replace(one, file=file)
         for one, file in zip(by_path.values(), checked, strict=True)
@@ -134,7 +145,7 @@ class _Moments:
 
     def of(self, job: Job | None) -> tuple[datetime, ...]:
         """At most three; none of a job that does not fire."""
-        if job is None or job.suspend:
+        if job is None or job.suspend or job.schedule_time is None:
             return ()
         key = (job.schedule_time, job.timezone)
         if key not in self._known:
@@ -205,7 +216,7 @@ def _fires(before: Job | None, after: Job | None, moments: _Moments) -> FireChan
     if after is None:
         return None
     if before is not None and all(
-        getattr(before, name) == getattr(after, name) for name in ("schedule_time", "timezone", "suspend")
+        getattr(before, name) == getattr(after, name) for name in ("schedule_time", "after", "timezone", "suspend")
     ):
         return None
     return FireChange(before=moments.of(before), after=moments.of(after))

@@ -69,7 +69,8 @@ class KeyChange:
 def changed_keys(
     before: Sequence[JobValue], after: Sequence[JobValue], *, given_only: bool = False
 ) -> tuple[KeyChange, ...]:
-    """The keys whose value differs, in the order of `after`, those that are gone last.
+    """The keys whose value differs, in the order of `after`, those that are gone last. A value that nobody wrote
+    does not come or go: it has a meaning on one side alone.
 
     With `given_only` values that nobody wrote are left out: for a job that is there on one side alone.
     """
@@ -78,8 +79,13 @@ def changed_keys(
     return tuple(
         _key_change(key, old.get(key), new.get(key))
         for key in dict.fromkeys((*new, *old))
-        if not _same(_plain(old.get(key)), _plain(new.get(key)))
+        if not _same(_plain(old.get(key)), _plain(new.get(key))) and _is_written(old.get(key), new.get(key))
     )
+
+
+def _is_written(old: JobValue | None, new: JobValue | None) -> bool:
+    """Whether somebody wrote the one value that there is; of two values it does not matter."""
+    return any(one.given for one in (old, new) if one is not None) or (old is not None and new is not None)
 
 
 def _plain(value: JobValue | None) -> Value:

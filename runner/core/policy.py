@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from runner.core.job import ConcurrencyPolicy, Job, OnEmpty, OnMissed
-from runner.core.run import Fire, RunState
+from runner.core.job import ConcurrencyPolicy, Job, OnEmpty, OnMissed, Retry
+from runner.core.run import FailureKind, Fire, Run, RunState, Trigger
 
 ON_TIME = timedelta(seconds=60)
 RUN_ALL_LIMIT = 100
@@ -78,6 +78,28 @@ def decide_overlap(policy: ConcurrencyPolicy, unfinished: int) -> Overlap:
     return Overlap.SKIP if policy is ConcurrencyPolicy.FORBID else Overlap.REPLACE
 
 
+def decide_retry(retry: Retry, run: Run, *, fraction: float) -> timedelta | None:
+    """How long a failed run waits for its next attempt; None where it has had all of them.
+
+    Full jitter: anywhere in a window that begins at `backoff_seconds` and doubles with each attempt, up to
+    `max_delay_seconds` (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). A result that
+    is too large for a mail would be as large again, and a person who runs a job by hand sees it fail: neither is
+    tried again.
+
+    Args:
+        run: with the state and failure of the attempt that has ended.
+        fraction: a random number, 0 to 1.
+    """
+    if not run.state.failed or run.attempt > retry.limit:
+        return None
+    too_large = run.failure is not None and run.failure.kind is FailureKind.ATTACHMENT
+    if too_large or run.trigger is Trigger.MANUAL:
+        return None
+    doublings = min(run.attempt - 1, 30)
+    window = min(retry.max_delay_seconds, retry.backoff_seconds * (1 << doublings))
+    return timedelta(seconds=window * fraction)
+
+
 class Mailing(StrEnum):
     """Which mail a finished run makes."""
 
@@ -86,12 +108,23 @@ class Mailing(StrEnum):
     NONE = "none"
 
 
-def decide_mailing(state: RunState, rows_out: int | None, on_empty: OnEmpty) -> Mailing:
-    """Which mail a finished run makes. A cancelled or skipped run is in the history and makes none."""
-    if state.failed:
-        return Mailing.FAILURE
-    if state is not RunState.SUCCEEDED:
+def decide_mailing(run: Run, job: Job, *, failures_before: int) -> Mailing:
+    """Which mail a finished run makes. A cancelled or skipped run is in the history and makes none.
+
+    Args:
+        failures_before: how many runs of the job failed one after the other, right before this one.
+    """
+    if not run.mailing:
         return Mailing.NONE
-    if rows_out == 0 and on_empty is OnEmpty.SKIP:
+    if run.state.failed:
+        return Mailing.FAILURE if failures_before + 1 >= job.delivery.notify_after else Mailing.NONE
+    if run.state is not RunState.SUCCEEDED:
+        return Mailing.NONE
+    if run.rows_out == 0 and job.delivery.on_empty is OnEmpty.SKIP:
         return Mailing.NONE
     return Mailing.RESULTS
+
+
+def is_recovery(run: Run, job: Job, *, failures_before: int) -> bool:
+    """Whether this run ends a row of failures that people were told of."""
+    return run.mailing and run.state is RunState.SUCCEEDED and 0 < job.delivery.notify_after <= failures_before

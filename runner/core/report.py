@@ -18,13 +18,21 @@ _STATE_WORDS = {
     RunState.SKIPPED: "skipped",
     RunState.CANCELLED: "cancelled",
 }
+_SUBJECT_WORDS = {
+    MailKind.RESULTS: "Job Results",
+    MailKind.FAILURE: "Job Failed",
+    MailKind.RECOVERY: "Job Recovered",
+    MailKind.UNDELIVERED: "Mail Undelivered",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
     """A finished run with its job.
 
-    `result` is the CSV, None where there is none or it was too large to read; `result_bytes` is its size.
+    `result` is what is attached: the CSV, or the file in the form that the job names (for `csv.gz` the CSV that is
+    still to be compressed); None where there is none or it was too large to read. `result_bytes` is its size.
+    `failures_before` counts the failed runs of the job right before this one.
     """
 
     run: Run
@@ -32,6 +40,7 @@ class Report:
     preview: Preview = field(default_factory=Preview)
     result: bytes | None = None
     result_bytes: int = 0
+    failures_before: int = 0
 
 
 def state_words(state: RunState) -> str:
@@ -82,8 +91,12 @@ def size_words(size: int) -> str:
 
 def subject(report: Report) -> str:
     """The subject of the mail: the two forms that users of the REST service filter by."""
-    word = "Results" if mail_kind(report) is MailKind.RESULTS else "Failed"
-    return f"Job {word}: {report.run.job_name} - {_stamp(report)}"
+    return mail_subject(mail_kind(report), report.run.job_name, report.run.scheduled_time, report.job.timezone)
+
+
+def mail_subject(kind: MailKind, job_name: str, moment: datetime, timezone: str) -> str:
+    """`Job Recovered: {job_name} - {timestamp}`: what it is, of which job, and the local time it is about."""
+    return f"{_SUBJECT_WORDS[kind]}: {job_name} - {moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M:%S}"
 
 
 def mail_kind(report: Report) -> MailKind:
@@ -91,9 +104,13 @@ def mail_kind(report: Report) -> MailKind:
     return MailKind.RESULTS if report.run.state is RunState.SUCCEEDED else MailKind.FAILURE
 
 
-def _stamp(report: Report) -> str:
-    local = report.run.scheduled_time.astimezone(ZoneInfo(report.job.timezone))
-    return f"{local:%Y-%m-%d %H:%M:%S}"
+def attempt_words(report: Report) -> str:
+    """`3 of 3`: which attempt ended the run, and how many it could have; empty where it was the first."""
+    run = report.run
+    if run.attempt == 1:
+        return ""
+    # The job may have been changed in between.
+    return f"{run.attempt} of {max(run.attempt, report.job.retry.limit + 1)}"
 
 
 def facts(report: Report) -> tuple[tuple[str, str], ...]:
@@ -107,6 +124,7 @@ def facts(report: Report) -> tuple[tuple[str, str], ...]:
         ("Scheduled", local_time(run.scheduled_time, job.timezone)),
         ("Started", local_time(run.started_at, job.timezone) if run.started_at else ""),
         ("Duration", duration_words(run.duration_seconds) if run.duration_seconds is not None else ""),
+        ("Attempt", attempt_words(report)),
         ("Rows in", count_words(run.rows_in) if run.rows_in is not None else ""),
         ("Rows out", count_words(run.rows_out) if run.rows_out is not None else ""),
         ("Trigger", str(run.trigger)),
@@ -125,6 +143,6 @@ def short_revision(revision: str) -> str:
 
 
 def result_file_name(report: Report) -> str:
-    """`{job_name}_{scheduled date}.csv`, in the job's zone."""
+    """`{job_name}_{scheduled date}.{csv|csv.gz|xlsx|parquet}`, in the job's zone."""
     local = report.run.scheduled_time.astimezone(ZoneInfo(report.job.timezone))
-    return f"{report.run.job_name}_{local:%Y-%m-%d}.csv"
+    return f"{report.run.job_name}_{local:%Y-%m-%d}.{report.job.delivery.attachment}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from runner.core.delivery import Delivery
+from runner.core.delivery import Delivery, Mail
 from runner.core.job import Job
 
 
@@ -36,7 +36,19 @@ class Trigger(StrEnum):
 
     SCHEDULE = "schedule"
     MISSED = "missed"
+    AFTER = "after"
     MANUAL = "manual"
+    BACKFILL = "backfill"
+
+    @property
+    def nominal(self) -> bool:
+        """True where the run stands for a fire: jobs `after` it follow. A run by hand is nobody's fire."""
+        return self is not Trigger.MANUAL
+
+    @property
+    def scheduled(self) -> bool:
+        """True where no person asked for the run: `concurrency_policy` is about these."""
+        return self not in {Trigger.MANUAL, Trigger.BACKFILL}
 
 
 class FailureKind(StrEnum):
@@ -46,6 +58,7 @@ class FailureKind(StrEnum):
     SCRIPT = "script"
     QUERY = "query"
     RESULT = "result"
+    ATTACHMENT = "attachment"
     TIMEOUT = "timeout"
     MEMORY = "memory"
     CPU = "cpu"
@@ -92,8 +105,23 @@ class RunFailure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One try of a run that failed and was tried again. Times are aware UTC; `number` counts from 1."""
+
+    number: int
+    state: RunState
+    started_at: datetime | None
+    finished_at: datetime
+    failure: RunFailure
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """What a Fire, or a person, started. Times are aware UTC; `output` is what the script printed, capped."""
+    """What a Fire, or a person, started. Times are aware UTC; `output` is what the script printed, capped.
+
+    `attempt` counts from 1; `attempts` are those before it, each with its error. `next_attempt_at` is set while a
+    queued run waits to be tried again. `mailing` is False for a run that nobody is mailed about.
+    """
 
     run_id: str
     job_name: str
@@ -101,6 +129,9 @@ class Run:
     scheduled_time: datetime
     state: RunState
     attempt: int = 1
+    attempts: tuple[Attempt, ...] = ()
+    next_attempt_at: datetime | None = None
+    mailing: bool = True
     fire_key: str | None = None
     queued_at: datetime
     started_at: datetime | None = None
@@ -125,6 +156,19 @@ class Run:
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FollowingRun:
+    """A run of a job that comes `after` others.
+
+    It is recorded when every job that `needs` names has a run of the same `scheduled_time` that succeeded; with no
+    needs, at once. `mails` go with it: a run that is skipped, as one before it failed, tells its people so.
+    """
+
+    run: Run
+    needs: tuple[str, ...] = ()
+    mails: tuple[Mail, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,7 +203,9 @@ class RunOutcome:
     """What comes out of an execution; never an exception.
 
     `state` is succeeded, failed, timed_out or cancelled. `result_file` is the CSV, a name inside `run_dir`; None
-    unless the run succeeded. `output` is what the script printed, capped; `sandbox` the level it ran at.
+    unless the run succeeded, or failed for its attachment alone. `attachment_file` is the result in the form that
+    the job attaches, where that is neither CSV nor made of it. `output` is what the script printed, capped;
+    `sandbox` the level it ran at.
     """
 
     run_id: str
@@ -170,6 +216,8 @@ class RunOutcome:
     rows_out: int | None = None
     result_file: str | None = None
     result_bytes: int = 0
+    attachment_file: str | None = None
+    attachment_bytes: int = 0
     preview: Preview = field(default_factory=Preview)
     output: str = ""
     failure: RunFailure | None = None

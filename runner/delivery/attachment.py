@@ -1,13 +1,20 @@
-"""What of a result goes with the mail: the CSV, the CSV compressed, or a sentence that says where it is."""
+"""What of a result goes with the mail: the file, or a sentence that says where it is."""
 
 import gzip
 from dataclasses import dataclass
 
+from runner.core.job import AttachmentFormat
 from runner.core.report import Report, result_file_name, size_words
 
 # What servers usually take is 10 MB for the whole mail; base64 makes 78 bytes of every 57.
 ENCODED_LIMIT = 10_000_000
 _LINE_BYTES, _ENCODED_LINE_BYTES = 57, 78
+_TYPES = {
+    AttachmentFormat.CSV: ("text", "csv"),
+    AttachmentFormat.CSV_GZ: ("application", "gzip"),
+    AttachmentFormat.XLSX: ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    AttachmentFormat.PARQUET: ("application", "vnd.apache.parquet"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,47 +29,76 @@ class Attachment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attached:
-    """The attachment, or None; and the sentence that tells people of it."""
+    """The attachment, and the sentence that tells people of it.
+
+    `attachment` is None exactly where the result cannot go with the mail: the sentence then says why, how large it
+    is and where it is kept; `hint` says what to do about it.
+    """
 
     attachment: Attachment | None
     sentence: str
+    hint: str = ""
 
 
 def attach(report: Report, *, kept_at: str | None) -> Attached:
-    """The attachment of a report on a run that succeeded.
+    """The attachment of a report on a run that succeeded, in the form that its job names.
 
-    At most 10 MB as encoded in the mail; what is larger is compressed, and what is still larger stays where it is.
-    Nothing is ever cut, and a missing attachment is always explained.
+    At most 10 MB as encoded in the mail. A CSV that is larger is compressed; what is still larger stays where it
+    is. Nothing is ever cut, and a missing attachment is always explained.
 
     Args:
         kept_at: the path of the result, as people can find it; None where it is not kept.
     """
-    place = f"It is kept at {kept_at}." if kept_at else f"Ask for the result of run {report.run.run_id}."
-    content = report.result
+    content, form = report.result, report.job.delivery.attachment
     if content is None:
-        size = size_words(report.result_bytes)
+        return _too_large(report, size_words(report.result_bytes), kept_at)
+    if form is not AttachmentFormat.CSV_GZ and _fits(content):
+        name = result_file_name(report)
         return Attached(
-            attachment=None, sentence=f"The result is not attached: {size} is more than a mail can carry. {place}"
+            attachment=_file(name, form, content), sentence=f"Attached: {name}, {size_words(len(content))}."
         )
-    name = result_file_name(report)
-    if encoded_size(len(content)) <= ENCODED_LIMIT:
-        plain = Attachment(name=name, maintype="text", subtype="csv", content=content)
-        return Attached(attachment=plain, sentence=f"Attached: {name}, {size_words(len(content))}.")
-    # No time inside: the same result makes the same mail.
-    packed = gzip.compress(content, mtime=0)
-    if encoded_size(len(packed)) <= ENCODED_LIMIT:
-        gzipped = Attachment(name=f"{name}.gz", maintype="application", subtype="gzip", content=packed)
-        sizes = f"{size_words(len(packed))}, compressed from {size_words(len(content))}"
-        return Attached(attachment=gzipped, sentence=f"Attached: {name}.gz, {sizes}.")
-    return Attached(
-        attachment=None,
-        sentence=(
-            f"The result is not attached: {size_words(len(content))}, or {size_words(len(packed))} compressed, "
-            f"is more than a mail can carry. {place}"
-        ),
-    )
+    if form in {AttachmentFormat.XLSX, AttachmentFormat.PARQUET}:
+        # Both are compressed already.
+        return _too_large(report, size_words(len(content)), kept_at)
+    return _compressed(report, content, kept_at)
 
 
 def encoded_size(size: int) -> int:
     """How many bytes a file of this size takes in a mail: base64, in lines of 76 characters."""
     return -(-size // _LINE_BYTES) * _ENCODED_LINE_BYTES
+
+
+def _compressed(report: Report, content: bytes, kept_at: str | None) -> Attached:
+    # No time inside: the same result makes the same mail.
+    packed = gzip.compress(content, mtime=0)
+    if not _fits(packed):
+        sizes = f"{size_words(len(content))}, or {size_words(len(packed))} compressed,"
+        return _too_large(report, sizes, kept_at)
+    name = result_file_name(report).removesuffix(".gz") + ".gz"
+    sizes = f"{size_words(len(packed))}, compressed from {size_words(len(content))}"
+    return Attached(
+        attachment=_file(name, AttachmentFormat.CSV_GZ, packed), sentence=f"Attached: {name}, {sizes}."
+    )
+
+
+def _too_large(report: Report, sizes: str, kept_at: str | None) -> Attached:
+    place = f"It is kept at {kept_at}." if kept_at else f"Ask for the result of run {report.run.run_id}."
+    smaller = (
+        ""
+        if report.job.delivery.attachment is AttachmentFormat.PARQUET
+        else ", or set `attachment: parquet` under `delivery`, which takes less room"
+    )
+    return Attached(
+        attachment=None,
+        sentence=f"The result is not attached: {sizes} is more than a mail can carry. {place}",
+        hint=f"Let the job make fewer rows or columns{smaller}.",
+    )
+
+
+def _file(name: str, form: AttachmentFormat, content: bytes) -> Attachment:
+    maintype, subtype = _TYPES[form]
+    return Attachment(name=name, maintype=maintype, subtype=subtype, content=content)
+
+
+def _fits(content: bytes) -> bool:
+    return encoded_size(len(content)) <= ENCODED_LIMIT

@@ -1,88 +1,141 @@
-"""A Report → the Mail that tells of it."""
+"""A Report, or a Delivery that came to nothing → the Mail that tells of it."""
 
-import hashlib
-import re
+from collections.abc import Sequence
 from datetime import datetime
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime
 
-from runner.core.delivery import Mail, MailKind
-from runner.core.report import Report, mail_kind, subject
-from runner.delivery.addresses import header_recipient, header_sender, sender_address
-from runner.delivery.attachment import attach
-from runner.delivery.content import content_of
-from runner.delivery.html import render_html
-from runner.delivery.text import render_text
-from runner.delivery.words import one_line
-
-# Seven-bit content passes every server, whether or not it offers 8BITMIME.
-_POLICY = SMTP.clone(cte_type="7bit")
-_NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]+")
+from runner.core.delivery import Delivery, Mail, MailKind
+from runner.core.job import Job, OnAmbiguous
+from runner.core.report import Report, mail_kind, mail_subject, subject
+from runner.core.run import FailureKind
+from runner.delivery.attachment import Attached, Attachment
+from runner.delivery.content import (
+    Content,
+    failure_content,
+    recovery_content,
+    results_content,
+    undelivered_content,
+)
+from runner.delivery.message import Letter, build_mail
 
 
-def compose(report: Report, *, sender: str, message_domain: str, kept_at: str | None = None) -> Mail:
+def compose(report: Report, *, attached: Attached | None, sender: str, message_domain: str) -> Mail:
     """The mail on a finished run: results to the consumers, a failure to those that the job names for it.
 
-    The same report makes the same bytes: no clock and no randomness is asked. Message-ID and file name come from
-    the run, so that a mail that is sent again is the same mail.
+    A result that fits into no mail is a failure that both hear of. The same report makes the same bytes:
+    Message-ID and file name come from the run, so that a mail that is sent again is the same mail.
 
     Args:
+        attached: what goes with the results; a failure has nothing attached.
         sender: an address, `runner@example.com` or `Reports <runner@example.com>`.
         message_domain: what stands after the @ of the Message-ID.
-        kept_at: where people find the result when it does not fit into a mail.
-    """
-    kind = mail_kind(report)
-    results = kind is MailKind.RESULTS
-    recipients = report.job.consumer_emails if results else report.job.failure_recipients()
-    attached = attach(report, kept_at=kept_at) if results else None
-    content = content_of(report, attached)
-    title = one_line(subject(report))
-    domain = _NOT_IN_ID.sub("", message_domain) or "localhost"
-    message_id = f"<{_NOT_IN_ID.sub('', report.run.run_id)}.{kind}@{domain}>"
 
-    message = EmailMessage(policy=_POLICY)
-    message["From"] = header_sender(sender)
-    message["To"] = tuple(header_recipient(recipient) for recipient in recipients)
-    message["Subject"] = title
-    message["Date"] = format_datetime(_moment(report))
-    message["Message-ID"] = message_id
-    message["Auto-Submitted"] = "auto-generated"
-    message["X-Runner-Job"] = one_line(report.run.job_name)
-    message["X-Runner-Run-Id"] = one_line(report.run.run_id)
-    message.set_content(render_text(content))
-    message.add_alternative(render_html(content, subject=title), subtype="html")
-    if attached is not None and attached.attachment is not None:
-        file = attached.attachment
-        parameters = {"charset": "utf-8"} if file.maintype == "text" else None
-        message.add_attachment(
-            file.content,
-            maintype=file.maintype,
-            subtype=file.subtype,
-            filename=one_line(file.name),
-            params=parameters,
-        )
-    _set_boundaries(message)
-    return Mail(
-        run_id=report.run.run_id,
-        kind=kind,
-        message_id=message_id,
-        sender=sender_address(sender),
-        recipients=tuple(dict.fromkeys(recipients)),
-        subject=title,
-        message=message.as_bytes(),
+    Raises:
+        ValueError: results without `attached`: nobody could tell why nothing is attached.
+    """
+    kind, job = mail_kind(report), report.job
+    if kind is MailKind.RESULTS:
+        if attached is None:
+            raise ValueError("a mail with results says what is attached to it")
+        content, file, recipients = results_content(report, attached), attached.attachment, job.consumer_emails
+    else:
+        content, file, recipients = failure_content(report), None, _failure_recipients(report)
+    return _mail_of_run(
+        report, kind, content, recipients, subject(report), sender=sender, message_domain=message_domain, file=file
     )
 
 
-def _moment(report: Report) -> datetime:
-    return (report.run.finished_at or report.run.queued_at).replace(microsecond=0)
+def compose_recovery(report: Report, *, recipients: Sequence[str], sender: str, message_domain: str) -> Mail:
+    """The mail that tells people who heard of failures, and get no results, that the job works again."""
+    title = mail_subject(MailKind.RECOVERY, report.run.job_name, report.run.scheduled_time, report.job.timezone)
+    return _mail_of_run(
+        report,
+        MailKind.RECOVERY,
+        recovery_content(report),
+        tuple(recipients),
+        title,
+        sender=sender,
+        message_domain=message_domain,
+    )
 
 
-def _set_boundaries(message: EmailMessage) -> None:
-    """Boundaries from the content: the library's are random, and a text cannot hold its own digest."""
-    digest = hashlib.sha256(str(message["Message-ID"]).encode("utf-8"))
-    for part in message.walk():
-        if not part.is_multipart():
-            digest.update(str(part.get_payload()).encode("utf-8", "surrogateescape"))
-    for number, part in enumerate(part for part in message.walk() if part.is_multipart()):
-        part.set_boundary(f"=_{number}_{digest.hexdigest()[:40]}")
+def compose_undelivered(
+    delivery: Delivery,
+    *,
+    subject: str,
+    error: str,
+    job: Job,
+    sender: str,
+    message_domain: str,
+    at: datetime,
+) -> Mail | None:
+    """The mail that tells the owner of a delivery that is dead or held; a job without an owner has its consumers.
+
+    Args:
+        delivery: as it is now, its last attempt counted: each end of a delivery makes a mail of its own.
+        subject: that of the mail which came to nothing.
+        error: the server's answer, or what went wrong.
+        at: when that was; aware.
+
+    Returns:
+        None where the address that failed is the only one to tell.
+    """
+    recipients = _without(delivery.recipient, (job.owner,) if job.owner else ())
+    recipients = recipients or _without(delivery.recipient, job.consumer_emails)
+    if not recipients:
+        return None
+    return build_mail(
+        Letter(
+            run_id=delivery.run_id,
+            job_name=delivery.job_name,
+            kind=MailKind.UNDELIVERED,
+            identity=f"{delivery.run_id}.{MailKind.UNDELIVERED}-{delivery.delivery_id}-{delivery.attempts}",
+            domain=message_domain,
+            sender=sender,
+            recipients=recipients,
+            subject=mail_subject(MailKind.UNDELIVERED, delivery.job_name, at, job.timezone),
+            moment=at,
+            content=undelivered_content(delivery, subject=subject, error=error, job=job),
+        )
+    )
+
+
+def _mail_of_run(
+    report: Report,
+    kind: MailKind,
+    content: Content,
+    recipients: tuple[str, ...],
+    title: str,
+    *,
+    sender: str,
+    message_domain: str,
+    file: Attachment | None = None,
+) -> Mail:
+    run, job = report.run, report.job
+    return build_mail(
+        Letter(
+            run_id=run.run_id,
+            job_name=run.job_name,
+            kind=kind,
+            identity=f"{run.run_id}.{kind}",
+            domain=message_domain,
+            sender=sender,
+            recipients=recipients,
+            subject=title,
+            moment=run.finished_at or run.queued_at,
+            content=content,
+            file=file,
+            hold_ambiguous=job.delivery.on_ambiguous is OnAmbiguous.HOLD,
+        )
+    )
+
+
+def _failure_recipients(report: Report) -> tuple[str, ...]:
+    job, failure = report.job, report.run.failure
+    if failure is not None and failure.kind is FailureKind.ATTACHMENT:
+        # Consumers wait for this result, and would take the silence for a fault of the mail.
+        return (*job.consumer_emails, *job.failure_recipients())
+    return job.failure_recipients()
+
+
+def _without(address: str, addresses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(one for one in addresses if one.casefold() != address.casefold())

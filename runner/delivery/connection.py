@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import ipaddress
+import re
 import smtplib
 import socket
 import ssl
@@ -14,6 +15,7 @@ from typing import Any
 from runner.settings import SmtpSettings
 
 IMPLICIT_TLS_PORT = 465
+_LEADING_DOT = re.compile(rb"(?m)^\.")
 
 
 class InsecureServerError(Exception):
@@ -30,7 +32,9 @@ class Connection(smtplib.SMTP):
     smtplib's time-out is per read, which a server that dribbles defeats. So while `within` is active a timer shuts
     the socket down when the time is over, through a duplicate of it: TLS takes the descriptor away from the first.
 
-    `data_begun` says that the content of the current mail was on its way: what breaks off then may have arrived.
+    `opened` says that the server is ready for mails. `content_ended` says that the last bytes of the current mail
+    were on their way: what breaks off then may have arrived. Before that the server has no whole mail, and must
+    not deliver what it has (RFC 5321, section 4.1.1.4).
     """
 
     def __init__(self, settings: SmtpSettings, context: ssl.SSLContext) -> None:
@@ -40,7 +44,8 @@ class Connection(smtplib.SMTP):
         self._lock = threading.Lock()
         self._end = 0.0
         self._expired = False
-        self.data_begun = False
+        self.opened = False
+        self.content_ended = False
         super().__init__(local_hostname=_own_name())
         # What smtplib verifies certificates against; it sets this only where it connects at once.
         self._host = settings.host
@@ -82,10 +87,26 @@ class Connection(smtplib.SMTP):
             self._start_tls()
         if self._settings.user:
             self._log_in()
+        self.opened = True
+
+    def ehlo(self, name: str = "") -> tuple[int, bytes]:
+        """As the base's; a server that goes away says why, and would not hear the HELO that comes next."""
+        code, answer = super().ehlo(name)
+        if code == 421:
+            raise smtplib.SMTPHeloError(code, answer)
+        return code, answer
 
     def data(self, msg: Any) -> tuple[int, bytes]:
-        self.data_begun = True
-        return super().data(msg)
+        """As the base's, for bytes, with the end of the content apart from the rest."""
+        self.putcmd("data")
+        code, answer = self.getreply()
+        if code != 354:
+            raise smtplib.SMTPDataError(code, answer)
+        content: bytes = _LEADING_DOT.sub(b"..", msg)
+        self.send(content if content.endswith(b"\r\n") else content + b"\r\n")
+        self.content_ended = True
+        self.send(b".\r\n")
+        return self.getreply()
 
     def close(self) -> None:
         super().close()
@@ -118,6 +139,8 @@ class Connection(smtplib.SMTP):
             try:
                 candidate.settimeout(remaining)
                 candidate.connect(address)
+                # The end of a content is a packet of its own: it shall not wait for the answer to the one before.
+                candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return candidate
             except OSError as error:
                 candidate.close()
@@ -145,7 +168,8 @@ class Connection(smtplib.SMTP):
             else:
                 self._log_in_utf8(user, password)
         except smtplib.SMTPAuthenticationError as error:
-            raise LoginError(server_words(error.smtp_code, error.smtp_error)) from None
+            answer = server_words(error.smtp_code, error.smtp_error)
+            raise LoginError(f"{answer}; check SMTP_USER and SMTP_PASSWORD") from None
         except smtplib.SMTPNotSupportedError:
             raise LoginError("it offers no way to log in; set no SMTP_USER if it needs none") from None
         except smtplib.SMTPServerDisconnected:

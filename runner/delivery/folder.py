@@ -37,6 +37,22 @@ class MailFolder:
             return dict.fromkeys(recipients, result)
         return dict.fromkeys(recipients, SendResult(state=DeliveryState.SENT))
 
+    def check(self) -> str:
+        """Whether the folder takes files: one is written there, and removed."""
+        probe = self.path / f".check-{os.getpid()}.part"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                probe.write_bytes(b"mails are kept here\n" * 1000)
+            finally:
+                probe.unlink(missing_ok=True)
+        except OSError as error:
+            return (
+                f"{self.path} takes no mails: {error.strerror or error}; make the folder writable and free some "
+                "space, or set SMTP_HOST to send them"
+            )
+        return ""
+
     def describe(self) -> str:
         return f"kept as .eml files in {self.path}, as SMTP_HOST is not set"
 
@@ -63,10 +79,14 @@ class MailFolder:
 
 
 def file_name(mail: Mail) -> str:
-    """`20251109T140032Z_daily_report_results_{run_id}.eml`: sorts by time, and is the same for the same mail."""
+    """`20251109T140032Z_daily_report_results_{run_id}.eml`: sorts by time, and is the same for the same mail.
+
+    Where a run makes more than one mail of a kind, what tells their Message-IDs apart is at the end.
+    """
     headers = email.parser.BytesHeaderParser().parsebytes(mail.message)
     parts = (_stamp(headers), headers.get("X-Runner-Job", "job"), str(mail.kind), mail.run_id)
-    return "_".join(_UNSAFE.sub("-", str(part)) for part in parts) + ".eml"
+    number = mail.message_id.rpartition("@")[0].rpartition(str(mail.kind))[2]
+    return "_".join(_UNSAFE.sub("-", str(part)) for part in parts) + _UNSAFE.sub("-", number) + ".eml"
 
 
 def _stamp(headers: Message) -> str:

@@ -1,6 +1,5 @@
 """The HTML part of a mail: inline styles only, nothing fetched from anywhere."""
 
-from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -9,21 +8,19 @@ from runner.delivery.content import Content, table_note
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
+# Read once and for all: a failure has to be told when files cannot be opened, or are being replaced, too.
+_TEMPLATE = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_TEMPLATES),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    auto_reload=False,
+).get_template("mail.html.j2")
+
 
 def render_html(content: Content, *, subject: str) -> str:
     """The HTML part of a mail. Every text in it is escaped."""
-    template = _environment().get_template("results.html.j2" if content.good else "failure.html.j2")
     note = table_note(content.table, len(content.table.columns)) if content.table is not None else ""
-    return template.render(mail=content, subject=subject, table_note=note)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    return _TEMPLATE.render(mail=content, subject=subject, table_note=note)

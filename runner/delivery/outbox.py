@@ -5,67 +5,80 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from runner.core.delivery import Delivery, DeliveryState, Mail, SendResult
-from runner.delivery.retry import GIVE_UP_AFTER, next_attempt
+from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail, MailKind, SendResult
+from runner.delivery.judge import ended, held, judge
+from runner.delivery.retry import is_out_of_reach
 from runner.delivery.transport import Transport
 
 log = logging.getLogger(__name__)
 
-# Mails come with their attachments, so a batch is small.
+# Mails come with their attachments: so many at once, and fewer where they are large.
 _BATCH = 20
-_COUNT_LIMIT = 200
+_BATCH_BYTES = 32_000_000
 # A single run beside the service leaves its mails here too, and cannot wake this process.
 _LONGEST_WAIT_SECONDS = 5.0
 _AFTER_TROUBLE_SECONDS = 5.0
 
 
 class OutboxStore(Protocol):
-    """What the outbox needs of the store."""
+    """What the outbox needs of the store. Times are aware UTC; everything may raise."""
 
     def due_deliveries(self, now: datetime, limit: int) -> Sequence[tuple[Delivery, Mail]]:
-        """At most `limit` open deliveries whose next attempt is due."""
+        """At most `limit` open deliveries whose next attempt is due, the longest waiting first."""
         ...
 
     def next_delivery_time(self) -> datetime | None:
         """When the next open delivery is due; None where nothing is open."""
         ...
 
-    def record_attempt(
-        self, delivery_id: int, result: SendResult, *, at: datetime, next_attempt_at: datetime | None
-    ) -> None:
-        """Record what became of one attempt. `next_attempt_at` is given exactly where it is deferred."""
+    def open_deliveries(self) -> int:
+        """How many deliveries are open."""
         ...
 
+    def delivery_mail(self, delivery_id: int) -> tuple[Delivery, Mail] | None:
+        """The delivery as it is now, with its mail; None where there is none."""
+        ...
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Attempt:
-    """An attempt that was made and is to be recorded."""
+    def begin_attempt(self, delivery_ids: Sequence[int], at: datetime) -> None:
+        """Record that an attempt is about to be made: sets `began_at`."""
+        ...
 
-    delivery: Delivery
-    result: SendResult
-    at: datetime
-    next_attempt_at: datetime | None
+    def record_attempts(self, attempts: Sequence[DeliveryAttempt]) -> Sequence[Delivery]:
+        """Record what became of attempts, and the notices that go with them, all or nothing; clears `began_at`.
+
+        Returns:
+            The deliveries as they are now. One that has ended, or is not there, is an error.
+        """
+        ...
 
 
 def _no_context(_job_name: str, _run_id: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def _no_notice(_delivery: Delivery, _result: SendResult) -> Mail | None:
+    return None
+
+
 class Outbox:
     """Sends what is due: in a thread of its own between `start` and `close`, or once, by `drain_once`.
 
     Deliveries of one mail go to the transport together. An attempt that the store could not record is kept, and
-    nothing more is sent until it is recorded: a full disk makes no doubles.
+    nothing more is sent until it is recorded: a full disk makes no doubles. A mail that is to be held where nobody
+    knows whether it arrived is marked before each attempt; where the mark is found again, the process was killed
+    in between, and the delivery is held.
 
     Args:
         random: a number from 0 to 1, for the jitter of the retries.
-        on_result: called after a result was recorded, from the thread that sent.
+        on_result: called after a result was recorded, from the thread that sent, with the delivery as it is then.
         context: given a job's name and a run's identifier, what is entered while a mail of theirs is sent and
             its results are recorded: so log lines can name the job.
+        notice: given a delivery that is dead or held now, and its last result, the mail that tells people so, or
+            None. A delivery of such a notice makes no other.
     """
 
     def __init__(
@@ -77,6 +90,7 @@ class Outbox:
         random: Callable[[], float],
         on_result: Callable[[Delivery, SendResult], None] | None = None,
         context: Callable[[str, str], AbstractContextManager[object]] = _no_context,
+        notice: Callable[[Delivery, SendResult], Mail | None] = _no_notice,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -84,7 +98,9 @@ class Outbox:
         self._random = random
         self._on_result = on_result
         self._context = context
-        self._unrecorded: dict[int, _Attempt] = {}
+        self._notice = notice
+        self._waiting: tuple[tuple[Delivery, DeliveryAttempt], ...] = ()
+        self._limit = _BATCH
         self._woken = threading.Event()
         self._closing = threading.Event()
         self._giving_up = threading.Event()
@@ -92,7 +108,7 @@ class Outbox:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to send, in a thread of its own."""
+        """Begin to send, in a thread of its own, which first tells the log whether mails can leave at all."""
         self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
         self._thread.start()
 
@@ -104,7 +120,7 @@ class Outbox:
         """Send what is due now, for at most `timeout` seconds, and end.
 
         Returns:
-            How many deliveries are still open, counted up to 200; they go on when an outbox is started again.
+            How many deliveries are still open; they go on when an outbox is started again.
         """
         self._closing.set()
         self._woken.set()
@@ -112,12 +128,10 @@ class Outbox:
             self._thread.join(timeout)
         self._giving_up.set()
         try:
-            # No open delivery is due later than this: the last attempt is at the end of the five days.
-            still_open = self._store.due_deliveries(self._clock() + GIVE_UP_AFTER, _COUNT_LIMIT)
+            return self._store.open_deliveries()
         except Exception:
             log.exception("The open deliveries cannot be counted")
-            return len(self._unrecorded)
-        return len(still_open)
+            return len(self._waiting)
 
     def drain_once(self) -> int:
         """Send everything that is due, and return when nothing is.
@@ -126,19 +140,18 @@ class Outbox:
             How many attempts were recorded.
 
         Raises:
-            Exception: what the store raises when it cannot be read.
+            Exception: what the store raises when it cannot be read, or cannot take the mark before an attempt.
         """
         recorded = 0
         with self._draining:
             try:
                 while not self._giving_up.is_set():
-                    recorded += self._record_waiting()
-                    due = self._store.due_deliveries(self._clock(), _BATCH)
-                    self._forget_closed(due)
-                    if not due or self._unrecorded:
+                    recorded += self._record()
+                    due = () if self._waiting else self._due()
+                    if not due:
                         break
                     for mail, deliveries in _by_mail(due):
-                        if self._giving_up.is_set() or self._unrecorded:
+                        if self._giving_up.is_set() or self._waiting:
                             break
                         recorded += self._deliver(mail, deliveries)
             finally:
@@ -146,6 +159,7 @@ class Outbox:
         return recorded
 
     def _loop(self) -> None:
+        self._check()
         while True:
             closing = self._closing.is_set()
             self._woken.clear()
@@ -161,23 +175,60 @@ class Outbox:
             if not self._closing.is_set():
                 self._woken.wait(wait)
 
+    def _check(self) -> None:
+        if self._closing.is_set():
+            return
+        try:
+            trouble = self._transport.check()
+        except Exception as error:
+            log.exception("The check of the mails met something unforeseen")
+            trouble = f"internal error: {type(error).__name__}"
+        if trouble:
+            log.error("Mails cannot leave: %s. They stay in the database, and are tried again", trouble)
+        else:
+            log.info("Checked: mails are %s", self._transport.describe())
+
     def _seconds_to_next(self) -> float:
-        if self._unrecorded:
+        if self._waiting:
             return _AFTER_TROUBLE_SECONDS
         moment = self._store.next_delivery_time()
         if moment is None:
             return _LONGEST_WAIT_SECONDS
         return min(_LONGEST_WAIT_SECONDS, max(0.05, (moment - self._clock()).total_seconds()))
 
+    def _due(self) -> Sequence[tuple[Delivery, Mail]]:
+        now = self._clock()
+        due = self._store.due_deliveries(now, self._limit)
+        if not due:
+            moment = self._store.next_delivery_time()
+            if moment is not None and is_out_of_reach(moment, now=now):
+                # The clock was set back, and nobody shall wait until it is where it was.
+                due = self._store.due_deliveries(moment, self._limit)
+        if due:
+            # Several deliveries of a batch may be of one mail, which is there once.
+            size = sum({mail.message_id: len(mail.message) for _, mail in due}.values())
+            self._limit = max(1, min(_BATCH, _BATCH_BYTES * len(due) // max(1, size)))
+        return due
+
     def _deliver(self, mail: Mail, deliveries: Sequence[Delivery]) -> int:
-        recorded = 0
         with self._context(deliveries[0].job_name, mail.run_id):
-            results = self._send(mail, [delivery.recipient for delivery in deliveries])
-            for delivery in deliveries:
-                attempt = self._judge(delivery, results[delivery.recipient])
-                self._unrecorded[delivery.delivery_id] = attempt
-                recorded += self._record(attempt)
-        return recorded
+            fresh = [delivery for delivery in deliveries if delivery.began_at is None]
+            now = self._clock()
+            if mail.hold_ambiguous and fresh:
+                self._store.begin_attempt([delivery.delivery_id for delivery in fresh], now)
+            results = self._send(mail, [delivery.recipient for delivery in fresh]) if fresh else {}
+            now = self._clock()
+            judged = [
+                judge(delivery, mail, results[delivery.recipient], now=now, fraction=self._random())
+                if delivery.began_at is None
+                else held(delivery, "the service ended before the server had answered", now=now)
+                for delivery in deliveries
+            ]
+            self._waiting = tuple(
+                (delivery, self._with_notice(delivery, attempt))
+                for delivery, attempt in zip(deliveries, judged, strict=True)
+            )
+        return self._record()
 
     def _send(self, mail: Mail, recipients: list[str]) -> dict[str, SendResult]:
         began = time.monotonic()
@@ -185,61 +236,80 @@ class Outbox:
             results = self._transport.send(mail, recipients)
         except Exception as error:
             log.exception("The mail %r met something unforeseen", mail.subject)
+            unforeseen = f"internal error: {type(error).__name__}"
             results = dict.fromkeys(
-                recipients,
-                SendResult(state=DeliveryState.DEFERRED, error=f"internal error: {type(error).__name__}"),
+                recipients, SendResult(state=DeliveryState.DEFERRED, error=unforeseen, ambiguous=True)
             )
         log.debug("Mail %s took %.2f s", mail.message_id, time.monotonic() - began)
-        missing = SendResult(state=DeliveryState.DEFERRED, error="no result for this recipient")
+        missing = SendResult(state=DeliveryState.DEFERRED, error="no result for this recipient", ambiguous=True)
         return {recipient: results.get(recipient, missing) for recipient in recipients}
 
-    def _judge(self, delivery: Delivery, result: SendResult) -> _Attempt:
-        """When a deferred delivery is tried again; after five days it is dead."""
-        now = self._clock()
-        if result.state is not DeliveryState.DEFERRED:
-            return _Attempt(delivery=delivery, result=result, at=now, next_attempt_at=None)
-        again = next_attempt(
-            attempts=delivery.attempts + 1, created_at=delivery.created_at, now=now, fraction=self._random()
-        )
-        if again is None:
-            log.error(
-                "Mail to %s given up after %d days: %s", delivery.recipient, GIVE_UP_AFTER.days, result.error
-            )
-            error = f"given up after {GIVE_UP_AFTER.days} days: {result.error}"
-            result = SendResult(state=DeliveryState.DEAD, error=error)
-        return _Attempt(delivery=delivery, result=result, at=now, next_attempt_at=again)
-
-    def _record(self, attempt: _Attempt) -> bool:
-        delivery = attempt.delivery
+    def _with_notice(self, delivery: Delivery, attempt: DeliveryAttempt) -> DeliveryAttempt:
+        """The attempt with the mail that tells people of a delivery which came to nothing."""
+        state = attempt.result.state
+        if state not in {DeliveryState.DEAD, DeliveryState.HELD}:
+            return attempt
+        log.error("Mail to %s is %s: %s", delivery.recipient, state, attempt.result.error)
+        if delivery.kind is MailKind.UNDELIVERED:
+            # A notice of a notice would go on for ever.
+            return attempt
         try:
-            self._store.record_attempt(
-                delivery.delivery_id, attempt.result, at=attempt.at, next_attempt_at=attempt.next_attempt_at
-            )
+            notice = self._notice(ended(delivery, attempt), attempt.result)
         except Exception:
-            log.exception(
-                "The delivery to %s (%s) cannot be recorded yet", delivery.recipient, attempt.result.state
-            )
-            return False
-        self._unrecorded.pop(delivery.delivery_id, None)
+            log.exception("Nobody can be told that the mail to %s is %s", delivery.recipient, state)
+            return attempt
+        return replace(attempt, notice=notice)
+
+    def _record(self) -> int:
+        """Record the attempts that wait for it; where that fails they wait on.
+
+        Returns:
+            How many were recorded.
+        """
+        while self._waiting:
+            delivery = self._waiting[0][0]
+            with self._context(delivery.job_name, delivery.run_id):
+                try:
+                    recorded = self._store.record_attempts([attempt for _, attempt in self._waiting])
+                except Exception:
+                    log.exception("What became of a mail of run %s cannot be recorded yet", delivery.run_id)
+                    if not self._forget_closed():
+                        return 0
+                    continue
+                results = {attempt.delivery_id: attempt.result for _, attempt in self._waiting}
+                self._waiting = ()
+                for now in recorded:
+                    self._tell(now, results[now.delivery_id])
+                return len(results)
+        return 0
+
+    def _tell(self, delivery: Delivery, result: SendResult) -> None:
         if self._on_result is not None:
             try:
-                self._on_result(delivery, attempt.result)
+                self._on_result(delivery, result)
             except Exception:
                 log.exception("A listener to deliveries failed")
-        return True
 
-    def _record_waiting(self) -> int:
-        recorded = 0
-        for attempt in tuple(self._unrecorded.values()):
-            with self._context(attempt.delivery.job_name, attempt.delivery.run_id):
-                recorded += self._record(attempt)
-        return recorded
+    def _forget_closed(self) -> bool:
+        """Drop what waits to be recorded of deliveries that take no record any more; False where there is none."""
+        try:
+            closed = {one.delivery_id for one, _ in self._waiting if self._is_closed(one.delivery_id)}
+        except Exception:
+            log.exception("The store is away")
+            return False
+        for delivery, attempt in self._waiting:
+            if delivery.delivery_id in closed:
+                log.warning(
+                    "The delivery to %s has ended or is gone; what became of this attempt: %s",
+                    delivery.recipient,
+                    attempt.result.state,
+                )
+        self._waiting = tuple(pair for pair in self._waiting if pair[0].delivery_id not in closed)
+        return bool(closed)
 
-    def _forget_closed(self, due: Sequence[tuple[Delivery, Mail]]) -> None:
-        """Drop what was to be recorded of deliveries that the store no longer holds open."""
-        held = {delivery.delivery_id for delivery, _ in due}
-        for delivery_id in self._unrecorded.keys() - held:
-            del self._unrecorded[delivery_id]
+    def _is_closed(self, delivery_id: int) -> bool:
+        found = self._store.delivery_mail(delivery_id)
+        return found is None or found[0].state in {DeliveryState.SENT, DeliveryState.DEAD}
 
 
 def _by_mail(pairs: Sequence[tuple[Delivery, Mail]]) -> list[tuple[Mail, list[Delivery]]]:

@@ -12,6 +12,7 @@ from runner.core.delivery import DeliveryState, Mail, SendResult
 from runner.core.references import mask
 from runner.delivery.addresses import ascii_address
 from runner.delivery.connection import IMPLICIT_TLS_PORT, Connection, InsecureServerError, LoginError, server_words
+from runner.delivery.faults import opening_fault, sending_fault
 from runner.delivery.words import one_line
 from runner.errors import SettingsError
 from runner.settings import SmtpSettings
@@ -20,15 +21,18 @@ log = logging.getLogger(__name__)
 
 _ANSWER_CHARACTERS = 300
 _QUIT_SECONDS = 2.0
+_CHECK_SECONDS = 15.0
 # The server wants a login or TLS first: a setting to mend, not a mail to give up.
 _CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
+_FORESEEN = (OSError, smtplib.SMTPException, InsecureServerError, LoginError, ValueError)
 
 
 class SmtpTransport:
     """A transport to an SMTP server.
 
     With `use_tls`, STARTTLS, or TLS from the first byte on port 465; certificates are always verified, and a
-    server that offers no STARTTLS gets nothing. 5xx answers are dead, everything else that fails is deferred.
+    server that offers no STARTTLS gets nothing. 5xx answers are dead, everything else that fails is deferred, and
+    ambiguous where it broke off after the end of the content.
     Errors never hold the password. Thread-safe: one mail at a time.
 
     Args:
@@ -61,6 +65,25 @@ class SmtpTransport:
         self._log(mail, results)
         return results
 
+    def check(self) -> str:
+        """Connect, encrypt, log in and say goodbye, over a connection of its own, in 15 seconds at most."""
+        connection = Connection(self._settings, self._context)
+        seconds = min(self._total_timeout, _CHECK_SECONDS)
+        try:
+            with connection.within(seconds):
+                connection.open()
+                # Only the goodbye: what has come so far is enough.
+                with contextlib.suppress(OSError, smtplib.SMTPException):
+                    connection.quit()
+        except Exception as error:
+            if not isinstance(error, _FORESEEN):
+                log.exception("The check of %s met something unforeseen", self._server)
+            words = opening_fault(error, server=self._server, seconds=seconds, expired=connection.expired)
+            return self._safe(words)
+        finally:
+            connection.close()
+        return ""
+
     def close(self) -> None:
         """Say goodbye to the server."""
         with self._lock:
@@ -82,17 +105,19 @@ class SmtpTransport:
                 if not reused:
                     connection.open()
                 return self._transact(connection, mail, recipients)
-        except (OSError, smtplib.SMTPException, InsecureServerError, LoginError, ValueError) as error:
-            expired, data_begun = connection.expired, connection.data_begun
+        except Exception as error:
+            if not isinstance(error, _FORESEEN):
+                log.exception("The mail %r met something unforeseen", mail.subject)
+            result = self._failed(error, connection)
             self._drop()
-            if reused and not expired and not data_begun and _is_stale(error):
-                # The server has let the idle connection go; nothing of this mail was on its way.
+            if reused and _is_stale(error) and not connection.expired and not connection.content_ended:
+                # The server has let the idle connection go; nothing of this mail was taken.
                 return self._send(mail, recipients)
-            return dict.fromkeys(recipients, self._failed(error, expired=expired, data_begun=data_begun))
+            return dict.fromkeys(recipients, result)
 
     def _transact(self, connection: Connection, mail: Mail, recipients: tuple[str, ...]) -> dict[str, SendResult]:
         """One mail over an open connection. Recipients that only SMTPUTF8 could name are dead without it."""
-        connection.data_begun = False
+        connection.content_ended = False
         international = connection.has_extn("smtputf8")
         envelope = {recipient: ascii_address(recipient) for recipient in recipients}
         results = {
@@ -141,32 +166,23 @@ class SmtpTransport:
         state = DeliveryState.DEAD if dead else DeliveryState.DEFERRED
         return SendResult(state=state, error=self._safe(server_words(code, answer)))
 
-    def _failed(self, error: Exception, *, expired: bool, data_begun: bool) -> SendResult:
+    def _failed(self, error: Exception, connection: Connection) -> SendResult:
         """The result of an attempt that ended as a whole."""
-        unsure = "; the server may have taken the mail" if data_begun else ""
-        if expired or isinstance(error, TimeoutError):
-            words = f"{self._server} was not done within {self._total_timeout:g} s{unsure}"
-        elif isinstance(error, LoginError):
-            words = f"{self._server} refused the login of SMTP_USER: {error}"
-        elif isinstance(error, InsecureServerError):
-            words = f"{self._server}: {error}"
-        elif isinstance(error, ssl.SSLCertVerificationError):
-            words = (
-                f"the certificate of {self._server} is not accepted: {error.verify_message}; "
-                "for an authority of your own set SMTP_CA_FILE"
-            )
-        elif isinstance(error, (smtplib.SMTPConnectError, smtplib.SMTPHeloError)):
+        if not connection.opened:
             # Said before the mail was named: it is about this connection, so even 5xx is worth another try.
-            words = f"{self._server} does not want to talk: {server_words(error.smtp_code, error.smtp_error)}"
-        elif isinstance(error, smtplib.SMTPResponseException):
+            words = opening_fault(
+                error, server=self._server, seconds=self._total_timeout, expired=connection.expired
+            )
+            return SendResult(state=DeliveryState.DEFERRED, error=self._safe(words))
+        if isinstance(error, smtplib.SMTPResponseException) and 400 <= error.smtp_code < 600:
             return self._refused(error.smtp_code, error.smtp_error)
-        elif isinstance(error, smtplib.SMTPServerDisconnected):
-            words = f"{self._server} hung up{unsure}"
-        elif isinstance(error, OSError):
-            words = f"no connection to {self._server}: {error.strerror or error}{unsure}"
-        else:
-            words = f"{self._server}: {type(error).__name__}: {error}"
-        return SendResult(state=DeliveryState.DEFERRED, error=self._safe(words))
+        words = sending_fault(error, server=self._server, seconds=self._total_timeout, expired=connection.expired)
+        unsure = connection.content_ended
+        return SendResult(
+            state=DeliveryState.DEFERRED,
+            error=self._safe(words) + ("; the server may have taken the mail" if unsure else ""),
+            ambiguous=unsure,
+        )
 
     def _safe(self, text: str) -> str:
         """One line, capped, without the password in any form it is sent in."""

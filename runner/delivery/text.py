@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from runner.core.run import Preview
-from runner.delivery.content import Content, table_note
+from runner.delivery.content import AttemptLine, Content, table_note
 from runner.delivery.words import pad, shorten, width
 
 COLUMNS = 100
@@ -23,6 +23,8 @@ def _sections(content: Content) -> Iterator[str]:
         yield "\n".join(_wrap(sentence) for sentence in content.details)
     if content.hint:
         yield _wrap(content.hint)
+    if content.attempts:
+        yield "Attempts\n\n" + "\n".join(_attempt(line) for line in content.attempts)
     if content.table is not None:
         yield _table(content.table)
     if content.traceback:
@@ -67,6 +69,18 @@ def _facts(facts: tuple[tuple[str, str], ...]) -> str:
             break_on_hyphens=False,
         )
         for label, value in facts
+    )
+
+
+def _attempt(line: AttemptLine) -> str:
+    number = f"{line.number:>3}  "
+    return textwrap.fill(
+        f"{line.end}: {line.error}",
+        COLUMNS,
+        initial_indent=number,
+        subsequent_indent=" " * len(number),
+        break_on_hyphens=False,
+        break_long_words=False,
     )
 
 

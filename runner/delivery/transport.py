@@ -13,7 +13,15 @@ class Transport(Protocol):
         """Hand a mail over for some of its recipients.
 
         Never raises for what a server, a network or a disk does: each recipient gets a result of its own, sent,
-        deferred or dead.
+        deferred or dead. A deferred one is `ambiguous` where the mail may have been taken nevertheless.
+        """
+        ...
+
+    def check(self) -> str:
+        """Whether mails can leave, tried for real but without a mail; it may take some seconds.
+
+        Returns:
+            What is wrong and what to do, in one line; empty where all is well. Never raises.
         """
         ...
 

@@ -26,7 +26,7 @@ from runner.execution.orders import (
     encode,
 )
 from runner.execution.protocol import STATUS
-from runner.execution.results import RESULT_FILE, open_result
+from runner.execution.results import ATTACHMENT_FILES, RESULT_FILE, result_size
 
 log = logging.getLogger(__name__)
 
@@ -182,15 +182,23 @@ def _outcome(order: StepOrder, heard: _Heard, ending: Ending) -> StepOutcome:
         return StepOutcome(output=output, failure=failure, sandbox=level)
     said = clamp(heard.outcome, preview_rows=order.preview_rows)
     said = replace(said, output=output, sandbox=level)
-    if said.failure is not None:
+    if said.failure is not None and said.failure.kind is not FailureKind.ATTACHMENT:
         return replace(said, rows_out=None)
+    return _with_files(order, said)
+
+
+def _with_files(order: StepOrder, said: StepOutcome) -> StepOutcome:
+    """What the child left in its folder, as it is found there. Where the attachment failed, the CSV is there."""
+    run_dir = Path(order.run_dir)
+    name = ATTACHMENT_FILES.get(order.attachment) if said.failure is None else None
     try:
-        with open_result(Path(order.run_dir)) as file:
-            size = os.fstat(file.fileno()).st_size
+        said = replace(said, result_file=RESULT_FILE, result_bytes=result_size(run_dir, RESULT_FILE))
+        if name is not None:
+            said = replace(said, attachment_file=name, attachment_bytes=result_size(run_dir, name))
     except ExecutionError as error:
         failure = RunFailure(kind=FailureKind.RESULT, message=error.message, hint=error.hint)
-        return replace(said, rows_out=None, failure=failure)
-    return replace(said, result_file=RESULT_FILE, result_bytes=size)
+        return replace(said, rows_out=None, result_file=None, result_bytes=0, failure=failure)
+    return said
 
 
 def _text(output: bytearray) -> str:

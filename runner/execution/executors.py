@@ -12,9 +12,6 @@ from typing import Protocol
 
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
 from runner.errors import ExecutionError
-from runner.execution.trees import remove_tree
-
-__all__ = ["Executor", "LocalExecutor", "remove_tree"]
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +102,7 @@ class LocalExecutor:
                 return False
             waiting = self._ask_to_stop(entry)
         if waiting:
-            entry.future.set_result(self._cancelled(entry.order))
+            entry.future.set_result(cancelled_outcome(entry.order, self._clock()))
         return True
 
     def shutdown(self, *, grace_seconds: float) -> tuple[str, ...]:
@@ -120,7 +117,7 @@ class LocalExecutor:
                 self._ask_to_stop(entry)
             running = list(self._open.values())
         for entry in dropped:
-            entry.future.set_result(self._cancelled(entry.order))
+            entry.future.set_result(cancelled_outcome(entry.order, self._clock()))
         unfinished = wait([entry.future for entry in running], timeout=grace_seconds).not_done
         late = [entry for entry in running if entry.future in unfinished]
         for entry in late:
@@ -169,12 +166,13 @@ class LocalExecutor:
             self._open.pop(entry.order.run_id, None)
         entry.future.set_result(outcome)
 
-    def _cancelled(self, order: RunOrder) -> RunOutcome:
-        now = self._clock()
-        return RunOutcome(
-            run_id=order.run_id,
-            state=RunState.CANCELLED,
-            started_at=now,
-            finished_at=now,
-            failure=RunFailure(kind=FailureKind.CANCELLED, message="the run was cancelled before it started"),
-        )
+
+def cancelled_outcome(order: RunOrder, now: datetime) -> RunOutcome:
+    """The outcome of an order that was cancelled before it started."""
+    return RunOutcome(
+        run_id=order.run_id,
+        state=RunState.CANCELLED,
+        started_at=now,
+        finished_at=now,
+        failure=RunFailure(kind=FailureKind.CANCELLED, message="the run was cancelled before it started"),
+    )

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from runner.core.job import FileType, Step
+from runner.core.job import AttachmentFormat, FileType, Step
 from runner.core.run import FailureKind, Preview, RunFailure
 
 T = TypeVar("T")
@@ -30,7 +30,8 @@ class StepOrder:
     """One step for one child.
 
     `input_path` is absolute and read in place; `run_dir` is absolute, exists, and is the only place that the child
-    can write to. `facts` are those of `core.references.run_facts`. `cpu_seconds` of None: no limit of its own.
+    can write to. `facts` are those of `core.references.run_facts`. The result is always written as CSV, and
+    beside it in the form that `attachment` names. `cpu_seconds` of None: no limit of its own.
     """
 
     run_id: str
@@ -42,6 +43,8 @@ class StepOrder:
     timezone: str = "UTC"
     run_dir: str
     preview_rows: int = 20
+    attachment: AttachmentFormat = AttachmentFormat.CSV
+    defuse_formulas: bool = True
     memory_mb: int = 2048
     cpu_seconds: int | None = None
     timeout_seconds: float = 300.0
@@ -51,15 +54,19 @@ class StepOrder:
 class StepOutcome:
     """What became of a step.
 
-    `result_file` is a name inside `run_dir`, None where the step failed. `rows_in` is None where counting would
-    cost more than the step. `output` is what the script wrote to standard output and error, `sandbox` the level it
-    ran at; both are filled in by the service.
+    `result_file` is a name inside `run_dir`, None where the step failed; a result that could not be written in the
+    form of its attachment, a failure of kind ATTACHMENT, is there as CSV all the same. `attachment_file` is None
+    where the CSV is what is attached, or what is made of it. `rows_in` is None where counting would cost more than
+    the step. `output` is what the script wrote to standard output and error, `sandbox` the level it ran at; files,
+    output and level are filled in by the service.
     """
 
     rows_in: int | None = None
     rows_out: int | None = None
     result_file: str | None = None
     result_bytes: int = 0
+    attachment_file: str | None = None
+    attachment_bytes: int = 0
     preview: Preview = field(default_factory=Preview)
     output: str = ""
     failure: RunFailure | None = None
@@ -147,6 +154,8 @@ def clamp(outcome: StepOutcome, *, preview_rows: int) -> StepOutcome:
         failure=_clamp_failure(outcome.failure) if outcome.failure else None,
         result_file=None,
         result_bytes=0,
+        attachment_file=None,
+        attachment_bytes=0,
         output="",
         sandbox="",
     )

@@ -1,24 +1,27 @@
-"""The result of a step: a file that untrusted code wrote, opened with care."""
+"""The result of a step: files that untrusted code wrote, opened with care."""
 
 import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from runner.core.job import AttachmentFormat
 from runner.errors import ExecutionError
 
 RESULT_FILE = "result.csv"
+# The other forms are the CSV itself, or made of it.
+ATTACHMENT_FILES = {AttachmentFormat.XLSX: "result.xlsx", AttachmentFormat.PARQUET: "result.parquet"}
 
 
-def open_result(run_dir: Path) -> BinaryIO:
-    """The result of a run, opened for reading.
+def open_result(run_dir: Path, name: str = RESULT_FILE) -> BinaryIO:
+    """The result of a run, or the file of its attachment, opened for reading.
 
     Only a regular file that lies in the folder itself: no link, no pipe, no device in its place.
 
     Raises:
         ExecutionError: there is none, or something else stands in its place.
     """
-    path = run_dir / RESULT_FILE
+    path = run_dir / name
     try:
         # O_NONBLOCK: a pipe in its place would wait for a writer for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -29,21 +32,31 @@ def open_result(run_dir: Path) -> BinaryIO:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         os.close(descriptor)
-        raise ExecutionError(f"{path} is no plain file", hint="The script must leave result.csv alone.")
+        raise ExecutionError(f"{path} is no plain file", hint=f"The script must leave {name} alone.")
     return os.fdopen(descriptor, "rb")
 
 
-def read_result(run_dir: Path, *, max_bytes: int) -> bytes:
-    """The bytes of a run's result.
+def result_size(run_dir: Path, name: str) -> int:
+    """The size in bytes of what `open_result` opens.
+
+    Raises:
+        ExecutionError: as `open_result`.
+    """
+    with open_result(run_dir, name) as file:
+        return os.fstat(file.fileno()).st_size
+
+
+def read_result(run_dir: Path, name: str = RESULT_FILE, *, max_bytes: int) -> bytes:
+    """The bytes of a run's result, or of the file of its attachment.
 
     Raises:
         ExecutionError: there is none, or it is larger than `max_bytes`.
     """
-    with open_result(run_dir) as file:
+    with open_result(run_dir, name) as file:
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise ExecutionError(
-            f"{run_dir / RESULT_FILE} is larger than {max_bytes:,} bytes",
+            f"{run_dir / name} is larger than {max_bytes:,} bytes",
             hint="Let the step return less; the file is kept with the run.",
         )
     return content

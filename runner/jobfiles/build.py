@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.core.job import (
+    AttachmentFormat,
     Auth,
     AuthType,
     ConcurrencyPolicy,
@@ -13,9 +14,11 @@ from runner.core.job import (
     FileType,
     Job,
     NotifyFailures,
+    OnAmbiguous,
     OnEmpty,
     OnMissed,
     Resources,
+    Retry,
     SourceType,
     Step,
     StepKind,
@@ -47,7 +50,7 @@ def build_job(
     data = layers.merged(document.data)
     return Job(
         job_name=data["job_name"],
-        schedule_time=data["schedule_time"],
+        schedule_time=data.get("schedule_time"),
         timezone=data.get("timezone", defaults.timezone),
         data_source=_source(data["data_source"]),
         consumer_emails=tuple(data["consumer_emails"]),
@@ -56,7 +59,9 @@ def build_job(
         owner=data.get("owner"),
         tags=tuple(data.get("tags", ())),
         suspend=data.get("suspend", False),
+        after=tuple(data.get("after", ())),
         timeout_seconds=_timeout(data, defaults, layers.policy),
+        retry=_retry(data.get("retry", {})),
         resources=_resources(data.get("resources", {}), layers.policy),
         on_missed=OnMissed(data.get("on_missed", OnMissed.RUN_ONCE)),
         starting_deadline_seconds=_whole(data.get("starting_deadline_seconds")),
@@ -131,6 +136,15 @@ def _timeout(data: Mapping[str, Any], defaults: JobDefaults, policy: JobPolicy) 
     return float(data.get("timeout_seconds", usual))
 
 
+def _retry(data: Mapping[str, Any]) -> Retry:
+    default = Retry()
+    return Retry(
+        limit=int(data.get("limit", default.limit)),
+        backoff_seconds=float(data.get("backoff_seconds", default.backoff_seconds)),
+        max_delay_seconds=float(data.get("max_delay_seconds", default.max_delay_seconds)),
+    )
+
+
 def _resources(data: Mapping[str, Any], policy: JobPolicy) -> Resources:
     default = Resources()
     most = policy.max_memory_mb
@@ -143,5 +157,9 @@ def _delivery(data: Mapping[str, Any]) -> DeliveryOptions:
     return DeliveryOptions(
         on_empty=OnEmpty(data.get("on_empty", default.on_empty)),
         preview_rows=int(data.get("preview_rows", default.preview_rows)),
+        attachment=AttachmentFormat(data.get("attachment", default.attachment)),
+        defuse_formulas=data.get("defuse_formulas", default.defuse_formulas),
         notify_failures=NotifyFailures(data.get("notify_failures", default.notify_failures)),
+        notify_after=int(data.get("notify_after", default.notify_after)),
+        on_ambiguous=OnAmbiguous(data.get("on_ambiguous", default.on_ambiguous)),
     )

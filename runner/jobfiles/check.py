@@ -1,11 +1,12 @@
 """JobFile → CheckedFile: parse, schema, lint, build. What one file does never ends the loop over the others."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.core.diagnostic import Diagnostic, cut_diagnostics, sort_diagnostics
+from runner.core.diagnostic import Diagnostic, cut_diagnostics, has_errors, sort_diagnostics
+from runner.core.names import NamePlace
 from runner.jobfiles.document import Document
 from runner.jobfiles.inspection import CheckContext, Inspection
 from runner.jobfiles.lint.checks import lint
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from runner.core.catalog import CheckedFile
 
 JOB_NAME = ("job_name",)
+AFTER = ("after",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +63,7 @@ def build_checked(inspected: Inspected, context: CheckContext, *, revision: str 
         job_name=verdict.job_name,
         job_name_line=verdict.line,
         job_name_column=verdict.column,
+        after=verdict.after if job is not None else (),
         diagnostics=verdict.diagnostics,
     )
 
@@ -100,6 +103,7 @@ def _inspect(job_file: JobFile, context: CheckContext) -> Inspected:
     step_file = inspection.step_file
     name = document.value(JOB_NAME)
     span = document.span(JOB_NAME)
+    good = document.complete and not has_errors(diagnostics)
     verdict = Verdict(
         path=job_file.path,
         digest=digest_of(job_file, step_file),
@@ -109,8 +113,16 @@ def _inspect(job_file: JobFile, context: CheckContext) -> Inspected:
         column=span.column,
         texts=_texts(job_file, step_file) if diagnostics else {},
         dependencies=tuple(inspection.dependencies),
+        **(inspection.links(_after(job_file.path, document)) if good else {}),
     )
     return Inspected(verdict=verdict, document=document, step_file=step_file)
+
+
+def _after(path: str, document: Document) -> Iterator[NamePlace]:
+    """The names of the jobs that a good file comes after."""
+    for place, name in enumerate(document.value(AFTER) or ()):
+        span = document.span((*AFTER, place))
+        yield NamePlace(name, path, span.line, span.column)
 
 
 def _texts(*files: JobFile | None) -> Mapping[str, str]:

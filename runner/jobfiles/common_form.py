@@ -31,6 +31,8 @@ _LINE = re.compile(
     r"|([^\n]*\n)"  # 10: any other line
 )
 
+_ITEM = re.compile(r" *- +")
+
 
 class _OtherFormError(Exception):
     """The text is not in the common form."""
@@ -79,9 +81,34 @@ def _dedented(block: str) -> str:
 
 def place_of_value(text: str, key: str) -> tuple[int, int]:
     """Line and column, both from 1, of the value of a key at the top of a text in the common form."""
-    start = 0 if text.startswith(f"{key}:") else text.index(f"\n{key}:") + 1
+    start = _start_of(text, key)
     behind = text[start + len(key) + 1 : text.find("\n", start)]
     return text.count("\n", 0, start) + 1, len(key) + 2 + len(behind) - len(behind.lstrip(" "))
+
+
+def first_line_of(text: str, key: str) -> int:
+    """The line, from 1, on which the text of a key at the top of a text in the common form starts."""
+    line, column = place_of_value(text, key)
+    return line + 1 if text[_start_of(text, key) + column - 1] == "|" else line
+
+
+def _start_of(text: str, key: str) -> int:
+    return 0 if text.startswith(f"{key}:") else text.index(f"\n{key}:") + 1
+
+
+def places_of_items(text: str, key: str, count: int) -> list[tuple[int, int]]:
+    """As `place_of_value`, for each of the `count` texts of a list."""
+    start = _start_of(text, key)
+    number = text.count("\n", 0, start) + 1
+    found: list[tuple[int, int]] = []
+    for line in text[start:].split("\n")[1:]:
+        number += 1
+        item = _ITEM.match(line)
+        if item:
+            found.append((number, item.end() + 1))
+        if len(found) == count:
+            break
+    return found
 
 
 class _Reader:

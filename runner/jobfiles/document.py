@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from runner.jobfiles.common_form import first_line_of
+
 Path = tuple[str | int, ...]
 # The parser's events of a node's key (None of an item of a list, and of the root) and of its value, and the spots
 # inside it, by key or number. A plain tuple: it is made for every node of every file.
@@ -75,7 +77,11 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         return span_of(spot[1])
 
     def first_line(self, path: Path) -> int:
-        """The line on which the text of a scalar starts."""
+        """The line on which the text of a scalar starts; without places, of a key at the top of the common form
+        alone.
+        """
+        if self.root is None and self.data is not None:
+            return first_line_of(self.text, str(path[0]))
         spot = self._spot(path)
         line: int = spot[1].start_mark.line + 1 if spot is not None else 1
         return line + 1 if self.style(path) in _BLOCK_STYLES else line

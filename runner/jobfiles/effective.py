@@ -12,6 +12,8 @@ from runner.jobfiles.schema import JOB_SCHEMA
 
 # What these hold by default depends on the kind of source: only what is written is shown.
 _AS_WRITTEN = frozenset({"data_source", "auth"})
+# What means nothing to a job that comes after others, wherever it is given.
+_OF_A_SCHEDULE = frozenset({"on_missed", "starting_deadline_seconds"})
 
 
 def effective_values(
@@ -32,6 +34,8 @@ class _Effective:
     def values(self, schema: Mapping[str, Any], at: Path) -> Iterator[EffectiveValue]:
         for key, child in schema["properties"].items():
             place = (*at, key)
+            if key in _OF_A_SCHEDULE and self.document.has(("after",)):
+                continue
             if "properties" in child and (self.document.has(place) or key not in _AS_WRITTEN):
                 yield from self.values(child, place)
             elif found := self._written(place) or self._left_out(child, place):

@@ -1,11 +1,13 @@
 """What the checks of meaning share: the document, the layers around it, the project's files, and the findings."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.job_defaults import JobDefaults
+from runner.core.names import NamePlace
 from runner.jobfiles.document import Document, Path, Span
 from runner.jobfiles.files import NO_FILE, FileSource
 from runner.jobfiles.layers import NO_LAYERS, Layers
@@ -72,6 +74,16 @@ class Inspection:
             return value
         given = self.context.layers.default(path)
         return None if given is None else given[0]
+
+    def links(self, after: Iterable[NamePlace]) -> dict[str, Any]:
+        """What a verdict says of when the job runs, given the places of the names it comes after."""
+        data = self.context.layers.merged(self.document.data)
+        return {
+            "schedule_time": data.get("schedule_time"),
+            "timezone": data.get("timezone", self.context.defaults.timezone),
+            "suspend": data.get("suspend", False),
+            "after": tuple(after),
+        }
 
     def report(
         self,

@@ -9,14 +9,18 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from runner.jobfiles.check import JOB_NAME, digest_of, inspect_file
-from runner.jobfiles.common_form import place_of_value, read_common_form
+from runner.core.names import NamePlace
+from runner.jobfiles.check import AFTER, JOB_NAME, Inspected, digest_of, inspect_file
+from runner.jobfiles.common_form import place_of_value, places_of_items, read_common_form
 from runner.jobfiles.document import Document
 from runner.jobfiles.inspection import CheckContext, Inspection
 from runner.jobfiles.lint.checks import CHECKS
 from runner.jobfiles.read import JobFile
 from runner.jobfiles.schema import JOB_SCHEMA
 from runner.jobfiles.verdict import Verdict
+
+# Files that are checked together: few enough for the processor's cache.
+BATCH = 32
 
 
 class _Candidate(NamedTuple):
@@ -29,6 +33,11 @@ class _Candidate(NamedTuple):
 
 def judge_files(files: Sequence[tuple[JobFile, CheckContext]]) -> list[Verdict]:
     """The verdicts on files, in the order given. Never raises: see `inspect_file`."""
+    return [inspected.verdict for inspected in inspect_files(files)]
+
+
+def inspect_files(files: Sequence[tuple[JobFile, CheckContext]]) -> list[Inspected]:
+    """As `inspect_file` for each, in the order given; the documents of good files may be without places."""
     read = [read_common_form(job_file.text) for job_file, _ in files]
     candidates = {
         place: _Candidate(job_file, data, _inspection(job_file, data, context))
@@ -36,10 +45,7 @@ def judge_files(files: Sequence[tuple[JobFile, CheckContext]]) -> list[Verdict]:
         if data is not None and not context.layers.diagnostics and JOB_SCHEMA.fits(data)
     }
     good = _without_findings(candidates)
-    return [
-        _good_verdict(good[place]) if place in good else inspect_file(*file).verdict
-        for place, file in enumerate(files)
-    ]
+    return [_good_file(good[place]) if place in good else inspect_file(*file) for place, file in enumerate(files)]
 
 
 def _inspection(job_file: JobFile, data: Mapping[str, Any], context: CheckContext) -> Inspection:
@@ -60,14 +66,23 @@ def _without_findings(candidates: Mapping[int, _Candidate]) -> dict[int, _Candid
     return {place: candidate for place, candidate in left.items() if not candidate.inspection.findings}
 
 
-def _good_verdict(candidate: _Candidate) -> Verdict:
+def _good_file(candidate: _Candidate) -> Inspected:
     job_file, data, inspection = candidate
     line, column = place_of_value(job_file.text, JOB_NAME[0])
-    return Verdict(
+    verdict = Verdict(
         path=job_file.path,
         digest=digest_of(job_file, inspection.step_file),
         job_name=data[JOB_NAME[0]],
         line=line,
         column=column,
         dependencies=tuple(inspection.dependencies),
+        **inspection.links(_after(job_file, data.get(AFTER[0], ()))),
     )
+    return Inspected(verdict=verdict, document=inspection.document, step_file=inspection.step_file)
+
+
+def _after(job_file: JobFile, names: Sequence[str]) -> list[NamePlace]:
+    if not names:
+        return []
+    places = places_of_items(job_file.text, AFTER[0], len(names))
+    return [NamePlace(name, job_file.path, *place) for name, place in zip(names, places, strict=True)]

@@ -2,26 +2,28 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import is_
 from pathlib import Path
 
 from runner.core.catalog import CheckedFile
 from runner.core.diagnostic import Diagnostic
 from runner.core.effective import EffectiveValue
 from runner.core.job_defaults import JobDefaults
-from runner.jobfiles.check import build_checked, inspect_file
+from runner.jobfiles.check import build_checked
 from runner.jobfiles.effective import effective_values
 from runner.jobfiles.files import FileSource, WorkingFiles
 from runner.jobfiles.git.repository import Repository
 from runner.jobfiles.inspection import CheckContext
+from runner.jobfiles.judge import BATCH, inspect_files
 from runner.jobfiles.layers import NO_LAYERS, LayerReader, Layers
 from runner.jobfiles.lint.checks import checker_of_defaults
 from runner.jobfiles.lint.query import find_query_faults
 from runner.jobfiles.lint.step_fault import FindFault
 from runner.jobfiles.parse import parse
-from runner.jobfiles.read import FileKey, ReadFault, ReadProblem, file_key, read_job_file
+from runner.jobfiles.read import FileKey, JobFile, ReadFault, ReadProblem, file_key, read_job_file
 from runner.jobfiles.verdict import Dependency, is_settled
 from runner.jobfiles.walk import Listing, list_job_files, shown_path
 
@@ -77,12 +79,15 @@ class JobFolder:
         self._layers: LayerReader | None = None
         self.unsettled = False
         self._known: dict[str, _Known] = {}
+        self._scanned: tuple[CheckedFile, ...] = ()
         self._repository = Repository(project_dir)
         prefix = Path(os.path.relpath(jobs_dir, project_dir)).as_posix()
         self._prefix = "" if prefix == "." else f"{prefix}/"
 
     def scan(self) -> tuple[CheckedFile, ...]:
-        """Every job file as it is now, sorted by path. A file that is being written is left as it was.
+        """Every job file as it is now, sorted by path: the very same tuple as before where nothing has changed.
+
+        A file that is being written is left as it was.
 
         Raises:
             FolderGoneError: the folder is gone; nothing that is remembered is lost.
@@ -97,18 +102,28 @@ class JobFolder:
         )
         reader = self._read_layers(root, listing, context)
         known: dict[str, _Known] = {}
+        unchecked: list[tuple[JobFile, CheckContext]] = []
         for relative in listing.files:
             path = self._prefix + shown_path(relative)
             layers = reader.layers(relative.rpartition("/")[0])
-            entry = self._look(path, f"{root}/{relative}", layers, context)
-            if entry is not None:
+            entry = self._look(path, f"{root}/{relative}", layers)
+            if isinstance(entry, JobFile):
+                unchecked.append((entry, replace(context, layers=layers)))
+            elif entry is not None:
                 known[path] = entry
+        known.update(self._check(unchecked))
         for folder, reason in listing.unreadable:
             known.update(self._unreadable(self._prefix + shown_path(folder), reason))
         before = {path: entry.file for path, entry in self._known.items()}
         self._known = known
         self._stamp(files_changed={path: entry.file for path, entry in known.items()} != before)
-        return tuple(entry.file for _, entry in sorted(self._known.items()))
+        return self._same_or(tuple(entry.file for _, entry in sorted(self._known.items())))
+
+    def _same_or(self, files: tuple[CheckedFile, ...]) -> tuple[CheckedFile, ...]:
+        """The tuple of the scan before where no file differs: who compares thousands of files sees it at once."""
+        same = len(files) == len(self._scanned) and all(map(is_, files, self._scanned))
+        self._scanned = self._scanned if same else files
+        return self._scanned
 
     def effective(self, path: str) -> tuple[EffectiveValue, ...] | None:
         """The values of a job file and where each comes from, by a path that `scan` gave; None where it cannot be
@@ -138,7 +153,8 @@ class JobFolder:
         self._layers = fresh
         return fresh
 
-    def _look(self, path: str, file: str, layers: Layers, context: CheckContext) -> _Known | None:
+    def _look(self, path: str, file: str, layers: Layers) -> _Known | JobFile | None:
+        """What is known of a file; the file itself where it is to be checked; None where it is gone."""
         before = self._known.get(path)
         try:
             key = file_key(os.stat(file))  # noqa: PTH116 - called for every file at every scan
@@ -160,10 +176,15 @@ class JobFolder:
             return replace(
                 before, key=answer.key, settled=is_settled(answer.key, before.dependencies, self._clock())
             )
-        context = replace(context, layers=layers)
-        inspected = inspect_file(answer, context)
-        checked = build_checked(inspected, context)
-        return self._remember(checked, inspected.verdict.dependencies, answer.key, answer.digest, layers)
+        return answer
+
+    def _check(self, files: Sequence[tuple[JobFile, CheckContext]]) -> Iterator[tuple[str, _Known]]:
+        for start in range(0, len(files), BATCH):
+            batch = files[start : start + BATCH]
+            for (file, context), inspected in zip(batch, inspect_files(batch), strict=True):
+                checked = build_checked(inspected, context)
+                dependencies = inspected.verdict.dependencies
+                yield file.path, self._remember(checked, dependencies, file.key, file.digest, context.layers)
 
     def _remember(
         self,

@@ -9,9 +9,6 @@ from runner.jobfiles.inspection import CheckContext
 from runner.jobfiles.read import FileKey, JobFile, read_job_file
 from runner.jobfiles.verdict import Verdict, failed_verdict
 
-# Files that are read, then checked, together: few enough for the processor's cache.
-_BATCH = 32
-
 
 class Target(msgspec.Struct, frozen=True):
     """One file to check: where it is, how it is shown, and what holds for its folder."""
@@ -33,13 +30,15 @@ class Looked(msgspec.Struct, frozen=True):
 
 def look_at(targets: Sequence[Target]) -> list[Looked]:
     """Read and check files, here, in the order given."""
+    from runner.jobfiles.judge import BATCH  # where there is something to check: spares its imports
+
     return [
-        looked for start in range(0, len(targets), _BATCH) for looked in _look_at(targets[start : start + _BATCH])
+        looked for start in range(0, len(targets), BATCH) for looked in _look_at(targets[start : start + BATCH])
     ]
 
 
 def _look_at(targets: Sequence[Target]) -> list[Looked]:
-    from runner.jobfiles.judge import judge_files  # where there is something to check: spares its imports
+    from runner.jobfiles.judge import judge_files
 
     read_at = time.time_ns()
     answers = [read_job_file(target.file, target.shown) for target in targets]

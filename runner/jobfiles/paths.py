@@ -12,7 +12,7 @@ import msgspec
 
 from runner.core.diagnostic import Diagnostic, sort_diagnostics
 from runner.core.job_defaults import JobDefaults
-from runner.core.names import name_clash
+from runner.core.names import claimed_name, name_clash
 from runner.errors import UsageError
 from runner.jobfiles.document import Document
 from runner.jobfiles.files import WorkingFiles
@@ -55,30 +55,36 @@ def check_paths(
     Paths are shown relative to `folder`, the working directory, where they are in it. The project of a file is the
     folder that holds its nearest ancestor named like `jobs_dir`, which is the top of its tree; a file without such
     an ancestor is of the project `folder`, and the top of its tree is the folder that was given.
-    Names must be unique within a tree. Files whose names start with `_` or `.` are no jobs. With `workers` above 1
-    many files are checked in that many processes; a cache spares those that have not changed, and is opened only
-    for a folder of some size.
+    Names must be unique within a tree. Files whose names start with `_` or `.` are no jobs. Where a job comes
+    after others, these are looked for in its whole tree, whatever was given; of a file on its own no tree is
+    known. With `workers` above 1 many files are checked in that many processes; a cache spares those that have not
+    changed, and is opened only for a folder of some size.
 
     Raises:
         UsageError: a path that does not exist.
         FolderGoneError: a folder that cannot be listed, or no `paths` and no `jobs_dir`.
     """
     trees = _Trees(jobs_dir.name, os.fspath(folder), defaults, now)
-    groups = list(trees.targets(paths) if paths else trees.targets_in(jobs_dir))
-    many = sum(map(len, groups)) >= _WORTH_A_CACHE
-    cache = open_cache() if open_cache is not None and many else None
+    groups = trees.targets(paths) if paths else trees.targets_in(jobs_dir)
+    layers_around = tuple(trees.layers())
+    checker = _Checker(workers, open_cache)
+    checker.expect(sum(map(len, groups.values())))
     verdicts: list[Verdict] = []
-    for targets in groups:
-        verdicts.extend(with_clashes(_verdicts(targets, workers, cache)))
-    if cache is not None:
-        cache.save()
+    for top, targets in groups.items():
+        found = with_clashes(checker.verdicts(targets))
+        rest = trees.rest_of(top) if any(verdict.after for verdict in found) else None
+        if rest is not None:
+            checker.expect(len(rest))
+            found = with_links(found, checker.verdicts(rest), now)
+        verdicts.extend(found)
+    checker.save()
     texts: dict[str, str] = {}
     diagnostics: set[Diagnostic] = set()
     for verdict in verdicts:
         if verdict.diagnostics:
             diagnostics.update(verdict.diagnostics)
             texts.update(verdict.texts)
-    for layers in trees.layers():
+    for layers in layers_around:
         diagnostics.update(layers.diagnostics)
         texts.update(layers.texts)
     return Validation(
@@ -88,25 +94,43 @@ def check_paths(
     )
 
 
-def _verdicts(targets: Sequence[Target], workers: int, cache: "VerdictCache | None") -> list[Verdict]:
-    """The verdicts on the files of one tree, in their order."""
-    if cache is None:
-        return [looked.verdict for looked in _look_at_all(targets, workers)]
-    known = [cache.find(target) for target in targets]
-    new = [target for target, verdict in zip(targets, known, strict=True) if verdict is None]
-    looked = _look_at_all(new, workers)
-    for target, found in zip(new, looked, strict=True):
-        cache.keep(target, found)
-    fresh = iter(looked)
-    return [verdict or next(fresh).verdict for verdict in known]
+class _Checker:
+    """Checks files, each by itself, as many at a time and with as much memory as is worth it."""
 
+    def __init__(self, workers: int, open_cache: "Callable[[], VerdictCache | None] | None") -> None:
+        self._workers = workers
+        self._open_cache = open_cache
+        self._cache: VerdictCache | None = None
 
-def _look_at_all(targets: Sequence[Target], workers: int) -> list[Looked]:
-    if workers < 2 or len(targets) < _WORTH_A_FORK:
-        return look_at(targets)
-    from runner.jobfiles.workers import look_in_parallel
+    def expect(self, count: int) -> None:
+        """So many files are to come."""
+        if self._open_cache is not None and count >= _WORTH_A_CACHE:
+            self._cache, self._open_cache = self._open_cache(), None
 
-    return look_in_parallel(targets, workers=workers)
+    def verdicts(self, targets: Sequence[Target]) -> list[Verdict]:
+        """The verdicts on some files, in their order."""
+        cache = self._cache
+        if cache is None:
+            return [looked.verdict for looked in self._look_at_all(targets)]
+        known = [cache.find(target) for target in targets]
+        new = [target for target, verdict in zip(targets, known, strict=True) if verdict is None]
+        looked = self._look_at_all(new)
+        for target, found in zip(new, looked, strict=True):
+            cache.keep(target, found)
+        fresh = iter(looked)
+        return [verdict or next(fresh).verdict for verdict in known]
+
+    def save(self) -> None:
+        """Remember what is new."""
+        if self._cache is not None:
+            self._cache.save()
+
+    def _look_at_all(self, targets: Sequence[Target]) -> list[Looked]:
+        if self._workers < 2 or len(targets) < _WORTH_A_FORK:
+            return look_at(targets)
+        from runner.jobfiles.workers import look_in_parallel
+
+        return look_in_parallel(targets, workers=self._workers)
 
 
 def with_clashes(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
@@ -128,7 +152,20 @@ def with_clashes(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
     return tuple(_with_more(verdict, findings.get(verdict.path, [])) for verdict in verdicts)
 
 
-def _with_more(verdict: Verdict, findings: list[Diagnostic]) -> Verdict:
+def with_links(verdicts: Iterable[Verdict], rest: Iterable[Verdict], now: datetime) -> tuple[Verdict, ...]:
+    """Some verdicts of one tree, with what is wrong with the jobs that they come after; `rest` are those on the
+    other files of the tree."""
+    from runner.core.dependencies import find_after_faults  # where jobs come after others
+
+    verdicts = tuple(verdicts)
+    every = (*verdicts, *rest)
+    jobs = {verdict.job_name: verdict.linked for verdict in reversed(every) if verdict.good}
+    names = {claimed_name(verdict.job_name, verdict.path) for verdict in every}
+    found = find_after_faults(jobs.values(), known=names, now=now)
+    return tuple(_with_more(verdict, found.get(verdict.path, ())) for verdict in verdicts)
+
+
+def _with_more(verdict: Verdict, findings: Sequence[Diagnostic]) -> Verdict:
     if not findings:
         return verdict
     diagnostics = sort_diagnostics((*verdict.diagnostics, *findings))
@@ -157,27 +194,46 @@ class _Trees:
         self._defaults = defaults
         self._now = now
         self._seen: set[str] = set()
+        self._whole: set[str] = set()
         self._groups: dict[str, list[Target]] = defaultdict(list)
         self._trees: dict[str, tuple[CheckContext, LayerReader]] = {}
         self._contexts: dict[str, tuple[str, CheckContext]] = {}
 
-    def targets(self, paths: Sequence[Path]) -> Iterable[Sequence[Target]]:
+    def targets(self, paths: Sequence[Path]) -> Mapping[str, Sequence[Target]]:
         """Every file once, by tree; links are kept, so that a file has the name it was given by."""
         for path in paths:
             place = os.path.abspath(path)  # noqa: PTH100 - resolve() would lose the name of a link
             if not os.path.lexists(place):
                 raise UsageError(f"there is no {path}", hint="Name files or folders that exist.")
             if os.path.isdir(place):  # noqa: PTH112 - a text
+                self._whole.add(place)
                 self._take(_folder_files(place), given=place)
             else:
                 self._take(_given_file(place), given=os.path.dirname(place))  # noqa: PTH120
-        return self._groups.values()
+        return self._groups
 
-    def targets_in(self, jobs_dir: Path) -> Iterable[Sequence[Target]]:
+    def targets_in(self, jobs_dir: Path) -> Mapping[str, Sequence[Target]]:
         """Every file of the folder of jobs."""
         place = os.path.abspath(jobs_dir)  # noqa: PTH100 - as above
+        self._whole.add(place)
         self._take(_folder_files(place), given=place)
-        return self._groups.values()
+        return self._groups
+
+    def rest_of(self, top: str) -> list[Target] | None:
+        """The files of a tree that were not given; None where it is not known how far the tree goes."""
+        if top in self._whole:
+            return []
+        if top.rpartition("/")[2] != self._jobs_dir_name:
+            return None
+        listing = list_job_files(top)
+        if listing.unreadable:
+            return None
+        files = ((f"{top}/{relative}".rpartition("/")[0], f"{top}/{relative}") for relative in listing.files)
+        return [
+            Target(file, self._shown(file), self._context(folder, top)[1])
+            for folder, file in files
+            if file not in self._seen and self._context(folder, top)[0] == top
+        ]
 
     def _take(self, files: Iterable[tuple[str, str]], *, given: str) -> None:
         for folder, name in files:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from runner.core.diagnostic import Diagnostic, has_errors
-from runner.core.names import NamePlace
+from runner.core.names import LinkedJob, NamePlace
 from runner.jobfiles.files import FileSource
 from runner.jobfiles.read import FileKey, ReadFault
 
@@ -41,11 +41,13 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True):
         return not isinstance(answer, ReadFault) and answer.digest == self.digest
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was found in one file; `texts` are those that findings point into, by path, where there are findings.
 
     `digest` is the SHA-256 of the file; where it names a script or query file, the SHA-256 of both digests in hex,
     one after the other. `job_name` is the name as far as it could be read; `line` and `column` are its place.
+    `schedule_time`, `timezone` and `suspend` are those of a good file, defaults applied, and `after` has the
+    places of the names in it.
     """
 
     path: str
@@ -56,6 +58,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     column: int = 1
     texts: Mapping[str, str] = {}
     dependencies: tuple[Dependency, ...] = ()
+    schedule_time: str | None = None
+    timezone: str = "UTC"
+    suspend: bool = False
+    after: tuple[NamePlace, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -66,6 +72,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def place(self) -> NamePlace:
         """Where the job's name stands."""
         return NamePlace(self.job_name or "", self.path, self.line, self.column)
+
+    @property
+    def linked(self) -> LinkedJob:
+        """The job as others see it, of a good file."""
+        return LinkedJob(
+            self.path, self.job_name or "", self.schedule_time, self.timezone, self.suspend, self.after
+        )
 
 
 def failed_verdict(path: str, fault: ReadFault) -> Verdict:

@@ -25,6 +25,10 @@ _log = logging.getLogger(__name__)
 QUIET_SECONDS = 0.3
 LIMIT_SECONDS = 2.0
 INTERVAL_SECONDS = 10.0
+# A large folder is read less often where nothing hints at a change: a thousandth of one core at most, and every
+# minute at least.
+LONGEST_INTERVAL_SECONDS = 60.0
+_REST = 1000
 # Not opened, nor closed without writing: our own rescan makes those, and would call for the next one.
 _EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
@@ -149,6 +153,8 @@ class _HintHandler(FileSystemEventHandler):
 class RescanClock:
     """When the folder is to be read: 300 ms after the last hint, 2 s after the first at most, else every 10 s.
 
+    Where one reading costs more than 10 ms, the regular ones are further apart, up to a minute.
+
     Times are monotonic seconds, given by the caller. Before the first `done` a rescan is due at once.
     """
 
@@ -158,6 +164,7 @@ class RescanClock:
         self._quiet = quiet
         self._limit = limit
         self._interval = interval
+        self._regular = interval
         self._first_hint: float | None = None
         self._last_hint = 0.0
         self._last_done: float | None = None
@@ -172,7 +179,7 @@ class RescanClock:
         """When the next rescan is due; `now` or earlier: at once."""
         if self._last_done is None:
             return now
-        regular = self._last_done + self._interval
+        regular = self._last_done + self._regular
         if self._first_hint is None:
             return regular
         return min(regular, self._last_hint + self._quiet, self._first_hint + self._limit)
@@ -181,8 +188,13 @@ class RescanClock:
         """True when the folder is to be read now."""
         return now >= self.next_time(now)
 
-    def done(self, now: float) -> None:
-        """A rescan that began at `now` has ended; a hint that came after its beginning still counts."""
+    def done(self, now: float, *, cost: float = 0.0) -> None:
+        """A rescan that began at `now` has ended; a hint that came after its beginning still counts.
+
+        Args:
+            cost: seconds that it took.
+        """
+        self._regular = max(self._interval, min(cost * _REST, LONGEST_INTERVAL_SECONDS))
         self._last_done = now
         if self._first_hint is not None and self._last_hint <= now:
             self._first_hint = None

@@ -96,6 +96,8 @@ class Bench:
                 timezone=job.timezone,
                 run_dir=str(run_dir),
                 preview_rows=job.delivery.preview_rows,
+                # A test expects what the step returned.
+                defuse_formulas=False,
                 memory_mb=job.resources.memory_mb,
                 cpu_seconds=job.resources.cpu_seconds,
                 timeout_seconds=job.timeout_seconds,

@@ -63,7 +63,6 @@ def judge_result(expect: Expectation, content: bytes, expected_file: bytes | Non
     return Judgement(
         outcome=JobTestOutcome.FAILED,
         message=summary(comparison),
-        hint=_hint(comparison),
         differences=comparison.differences,
     )
 
@@ -94,11 +93,3 @@ def _compare(expect: Expectation, table: Table, content: bytes, expected_file: b
 def _compare_file(expect: Expectation, table: Table, expected_file: bytes) -> Comparison:
     rows = expected_rows(read_table(expected_file))
     return compare_rows(rows, table, tolerance=expect.tolerance, row_order=expect.row_order)
-
-
-def _hint(comparison: Comparison) -> str:
-    """What most surprises: the mark that keeps a spreadsheet from calculating."""
-    for one in comparison.differences:
-        if one.got is not None and one.expected is not None and one.got == f"'{one.expected}":
-            return "A text that starts with = + - or @ gets ' before it in the CSV: expect it so."
-    return ""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.core.catalog import CheckedFile, find_duplicates
+from runner.core.catalog import CheckedFile, find_broken_links, find_duplicates
 from runner.core.diagnostic import Diagnostic, Severity
 from runner.errors import RunnerError, UsageError
 from runner.jobfiles.defaults import job_defaults
@@ -71,7 +71,7 @@ def check_folder(jobs_dir: Path, project_dir: Path, settings: Settings) -> tuple
         FolderGoneError: the folder is gone.
     """
     defaults = job_defaults(settings)
-    return find_duplicates(JobFolder(jobs_dir, project_dir, defaults).scan())
+    return find_broken_links(find_duplicates(JobFolder(jobs_dir, project_dir, defaults).scan()))
 
 
 def load_tests(file: CheckedFile, project_dir: Path) -> JobWithTests | Diagnostic:

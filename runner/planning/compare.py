@@ -65,7 +65,7 @@ def compare_commits(
             name=asked.name, commit=start or asked.object_id, merge_base=start not in {None, asked.object_id}
         ),
         head=Side(name=wanted.name, commit=wanted.object_id, working_tree=working_tree),
-        plan=make_plan(sides.base, sides.head, now=now),
+        plan=make_plan(sides.base, sides.head, alike=sides.alike, now=now),
         notes=tuple(notes),
     )
 

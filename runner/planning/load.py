@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from runner.core.catalog import CheckedFile
+from runner.core.catalog import CheckedFile, link_of
+from runner.core.dependencies import find_after_faults
 from runner.core.effective import Origin
 from runner.core.job_defaults import JobDefaults
+from runner.core.names import LinkedJob, claimed_name
 from runner.core.plan import PlanFile
 from runner.core.plan_values import JobValue, Value
 from runner.jobfiles.check import Inspected, build_checked, inspect_file
@@ -32,12 +34,13 @@ _STEP_FILES = frozenset({"processing_script_file", "processing_query_file"})
 class LoadedSides:
     """The files that a plan can be about; and which sides have a folder of jobs at all.
 
-    Left out are the good files that are alike on both sides, and whose names no other file has: nothing becomes of
-    them.
+    Left out are the good files that are alike on both sides, whose names no other file has, and with whose `after`
+    nothing is wrong on either: nothing becomes of them. `alike` are their jobs as others see them.
     """
 
     base: tuple[PlanFile, ...]
     head: tuple[PlanFile, ...]
+    alike: tuple[LinkedJob, ...]
     base_exists: bool
     head_exists: bool
 
@@ -46,7 +49,7 @@ def load_sides(
     base: SideFiles, head: SideFiles, *, jobs_dir: str, defaults: JobDefaults, now: datetime
 ) -> LoadedSides:
     """Check the job files of both sides. `jobs_dir` is the name of the folder of jobs in the project folder."""
-    loader = _Loader(_Side(base, jobs_dir, defaults, now), _Side(head, jobs_dir, defaults, now))
+    loader = _Loader(_Side(base, jobs_dir, defaults, now), _Side(head, jobs_dir, defaults, now), now)
     return loader.load()
 
 
@@ -123,15 +126,16 @@ class _Side:
 class _Loader:
     """Goes through the files of both sides together."""
 
-    def __init__(self, base: _Side, head: _Side) -> None:
+    def __init__(self, base: _Side, head: _Side, now: datetime) -> None:
         self._base = base
         self._head = head
+        self._now = now
         self._shown = _shown_paths(sorted(base.paths | head.paths), base.prefix)
         links = base.source.links()
         self._same_links = links is not None and links == head.source.links()
         self._same_layers: dict[str, bool] = {}
-        # Job name and path of the good files that are alike.
-        self._alike: list[tuple[str | None, str]] = []
+        # The good files that are alike, by path.
+        self._alike: dict[str, LinkedJob] = {}
 
     def load(self) -> LoadedSides:
         paths = list(self._shown)
@@ -141,10 +145,12 @@ class _Loader:
             self._head.fetch(path for path in some if not self._is_same_object(path))
             for path in some:
                 self._load(path)
-        self._take_in_clashing()
+        self._take_in(self._clashing())
+        self._take_in(self._badly_linked())
         return LoadedSides(
             base=tuple(self._base.files.values()),
             head=tuple(self._head.files.values()),
+            alike=tuple(self._alike.values()),
             base_exists=self._base.exists,
             head_exists=self._head.exists,
         )
@@ -163,21 +169,36 @@ class _Loader:
 
     def _keep_alike(self, path: str, verdict: Verdict) -> None:
         if verdict.good:
-            self._alike.append((verdict.job_name, path))
+            self._alike[path] = verdict.linked
         else:
             for side in (self._base, self._head):
                 side.keep(path, verdict)
 
-    def _take_in_clashing(self) -> None:
-        """Take in the files that are alike on both sides and share their name with another file on one of them:
-        the name may be theirs on one side alone."""
-        names = Counter(name for name, _ in self._alike)
+    def _take_in(self, paths: Iterable[str]) -> None:
+        """Take in files that are alike on both sides: the job may be there on one of them alone."""
+        for path in paths:
+            del self._alike[path]
+            for side in (self._base, self._head):
+                self._check(side, path, side.read(path, self._shown[path]))
+
+    def _clashing(self) -> list[str]:
+        """The files that share their name with another file on one of the sides."""
+        names = Counter(link.job_name for link in self._alike.values())
         for side in (self._base, self._head):
             names.update({one.file.job.job_name for one in side.files.values() if one.file.job is not None})
-        for name, path in self._alike:
-            if names[name] > 1:
-                for side in (self._base, self._head):
-                    self._check(side, path, side.read(path, self._shown[path]))
+        return [path for path, link in self._alike.items() if names[link.job_name] > 1]
+
+    def _badly_linked(self) -> list[str]:
+        """The files in whose `after` something is wrong on one of the sides."""
+        if not any(link.after for link in self._alike.values()):
+            return []
+        found: set[str] = set()
+        for side in (self._base, self._head):
+            files = [one.file for one in side.files.values()]
+            own = (link_of(file.job, file.after) for file in files if file.job is not None)
+            names = {claimed_name(file.job_name, file.path) for file in files}
+            found.update(find_after_faults((*self._alike.values(), *own), known=names, now=self._now))
+        return [path for path, link in self._alike.items() if link.path in found]
 
     @staticmethod
     def _check(side: _Side, path: str, answer: JobFile | ReadFault | None) -> None:

@@ -213,6 +213,8 @@ def _fire_lines(change: JobChange) -> Iterator[Line]:
         yield Line(" ", "next fires: as before")
         return
     none = ": none, it is suspended" if change.after.suspend else ": none"
+    if change.after.after and not change.after.suspend:
+        none = f": none of its own, it runs after {names_words(change.after.after)}"
     yield Line(" ", f"next fires{':' if after else none}")
     for moment in sorted({*before, *after}):
         mark = " " if moment in before and moment in after else "+" if moment in after else "-"

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, SyncState, advance, restore
+from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, CheckedFile, SyncState, advance, restore
 from runner.core.diagnostic import Severity
 from runner.core.job import Job
 from runner.jobfiles.defaults import job_defaults
@@ -47,6 +47,8 @@ class CatalogKeeper:
         self._rescan = RescanClock()
         self._monotonic = monotonic
         self._gone: FolderGoneError | None = None
+        self._files: tuple[CheckedFile, ...] | None = None
+        self._pending = False
         self.catalog = Catalog()
 
     @property
@@ -67,7 +69,7 @@ class CatalogKeeper:
         change = self.rescan()
         if self._gone is not None and not remembered:
             raise self._gone
-        if any(entry.sync is SyncState.REMOVED_PENDING for entry in self.catalog.entries):
+        if self._pending:
             # Looked at twice before anything runs, so that a job removed while no service ran does not run again.
             time.sleep(QUIET_SECONDS)
             change = self.rescan() or change
@@ -111,10 +113,14 @@ class CatalogKeeper:
         if self._gone:
             log.info("The folder %s is back", self._jobs_dir)
             self._gone = None
+        if files is self._files and not self._pending and not self._folder.unsettled:
+            self._rescan.done(started, cost=self._monotonic() - started)
+            return CatalogChange()
+        self._files = files
         self.catalog, change = advance(self.catalog, files)
         self._rescan.done(started)
-        pending = any(entry.sync is SyncState.REMOVED_PENDING for entry in self.catalog.entries)
-        if pending or self._folder.unsettled:
+        self._pending = any(entry.sync is SyncState.REMOVED_PENDING for entry in self.catalog.entries)
+        if self._pending or self._folder.unsettled:
             # A deletion must be seen twice: look again soon.
             self._rescan.hint(self._monotonic())
         if change:
@@ -150,7 +156,7 @@ def log_change(catalog: Catalog, change: CatalogChange, *, seconds: float) -> No
 def _log_names(catalog: Catalog, word: str, names: tuple[str, ...]) -> None:
     for name in names[:20]:
         job = catalog.jobs.get(name)
-        detail = f": {job.schedule_time} {job.timezone}, from {job.path}" if job else ""
+        detail = f": {job.schedule_words} {job.timezone}, from {job.path}" if job else ""
         suspended = " (suspended)" if job and job.suspend and word == "added" else ""
         log.info("Job %s %s%s%s", name, word, detail, suspended)
     if len(names) > 20:

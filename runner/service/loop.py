@@ -1,11 +1,12 @@
 """The service: one loop that watches, schedules, runs and stops."""
 
+import gc
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from queue import Empty, SimpleQueue
 
 from runner import __version__
@@ -18,8 +19,10 @@ from runner.delivery.outbox import Outbox
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.logs import run_context
 from runner.service.folder import CatalogKeeper
+from runner.service.intake import Intake
+from runner.service.notices import Notices
 from runner.service.overview import Overview
-from runner.service.run_folders import sweep
+from runner.service.retention import Retention
 from runner.service.schedule import Scheduler
 from runner.service.wiring import Works, build_works, open_transport, utc_now
 from runner.settings import Settings
@@ -29,9 +32,9 @@ from runner.store.store import Store
 
 log = logging.getLogger(__name__)
 
-# The longest sleep: after it the wall clock is read again, so that a jump or a suspended machine is noticed.
-LONGEST_SLEEP = 5.0
-RETENTION_PERIOD = timedelta(hours=1)
+# The longest sleep: after it the wall clock is read again, so that a jump or a suspended machine is noticed, and
+# runs that the command line has asked for are taken up.
+LONGEST_SLEEP = 0.5
 GRACE_SECONDS = 20.0
 
 
@@ -53,11 +56,12 @@ class Service:
         # Plain numbers, not events of the threading module: a signal handler must take no lock.
         self._stops_asked = 0
         self._jobs_saved = True
-        self._next_retention = utc_now()
         self._store: Store
         self._works: Works
         self._keeper: CatalogKeeper
         self._scheduler: Scheduler
+        self._intake: Intake
+        self._retention: Retention
         self._outbox: Outbox
         self._overview: Overview
         self._server: StatusServer
@@ -89,6 +93,9 @@ class Service:
         except BaseException:
             self._close_opened()
             raise
+        # What is loaded stays. A collection that looked at all of it could hold up a due instant.
+        gc.collect()
+        gc.freeze()
         log.info(
             "Ready in %.1f s: %d jobs in force; page at %s",
             time.monotonic() - began,
@@ -105,13 +112,14 @@ class Service:
             self._environ,
             store=self._store,
             on_change=self._run_changed,
-            max_workers=settings.max_concurrent_runs,
         )
         self._opened.append(self._works.zygote.close)
         self._opened.append(lambda: self._works.executor.shutdown(grace_seconds=0.0))
         self._keeper = CatalogKeeper(settings, on_hint=lambda: self._events.put(self._hinted))
         self._opened.append(self._keeper.stop)
         self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
+        self._retention = Retention(self._store, settings, clock=utc_now)
+        self._intake = Intake(store=self._store, desk=self._works.desk, jobs=lambda: self._keeper.catalog.jobs)
         transport = open_transport(settings)
         log.info("Mails: %s", transport.describe())
         self._outbox = Outbox(
@@ -121,6 +129,12 @@ class Service:
             random=random.random,
             on_result=self._delivered,
             context=run_context,
+            notice=Notices(
+                store=self._store,
+                composer=self._works.desk.composer,
+                jobs=lambda: self._keeper.catalog.jobs,
+                clock=utc_now,
+            ),
         )
         # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
         # the sandbox may be missing, the address taken.
@@ -152,7 +166,7 @@ class Service:
         """Go on where the last service ended."""
         self._jobs_saved = False
         self._save_jobs()
-        self._recover()
+        self._intake.recover()
         self._scheduler.start(self._keeper.catalog)
         self._taken_up = True
         self._overview.changed()
@@ -173,11 +187,13 @@ class Service:
                 time.sleep(1)
 
     def _turn(self) -> None:
-        self._works.desk.retry_unrecorded()
         self._scheduler.tick(utc_now())
+        self._works.desk.retry_unrecorded()
+        self._works.desk.pump()
+        self._intake.take_requests()
         self._apply(self._keeper.rescan_if_due())
         self._save_jobs()
-        self._retain()
+        self._retention.tidy_if_due()
 
     def request_stop(self) -> None:
         """Ask the loop to end; asked a second time, runs are not waited for. Safe in a signal handler."""
@@ -189,7 +205,7 @@ class Service:
         self._events.put(self._reload)
 
     def trigger(self, job_name: str) -> str:
-        """Run a job now, once, beside its schedule. Returns the run's identifier.
+        """Ask for a run of a job, once, beside its schedule. Returns the run's identifier.
 
         Raises:
             UsageError: no such job is in force.
@@ -198,8 +214,8 @@ class Service:
         if job is None:
             raise UsageError(f"there is no job {job_name!r} in force", hint="runner list shows the jobs.")
         run = self._works.desk.new_run(job, trigger=Trigger.MANUAL, scheduled_time=utc_now())
-        self._store.add_run(run)
-        self._works.desk.begin(run, job)
+        self._store.add_requests((run,))
+        self._events.put(_nothing)
         return run.run_id
 
     def job_names(self) -> tuple[str, ...]:
@@ -213,17 +229,21 @@ class Service:
     def stop(self) -> None:
         """End: wait for runs within the grace time, hand back the rest, send what can be sent, close."""
         desk = self._works.desk
-        under_way = desk.unfinished_count()
-        log.info("Stopping. Runs under way: %d; waiting at most %.0f s for them", under_way, self._grace_seconds)
-        self._keeper.stop()
         desk.hand_back()
+        open_runs = desk.unfinished_count()
+        log.info(
+            "Stopping. Runs under way: %d; waiting at most %.0f s for them",
+            desk.begun_count(),
+            self._grace_seconds,
+        )
+        self._keeper.stop()
         self._end_runs()
         desk.retry_unrecorded()
         still_open = self._outbox.close(5.0)
         log.info(
             "Stopped. Runs finished: %d; handed back, to start again with the service: %d; mails left to send: %d",
             desk.finished_count(),
-            under_way - desk.finished_count(),
+            open_runs - desk.finished_count(),
             still_open,
         )
         self._close_opened()
@@ -255,6 +275,9 @@ class Service:
         next_time = self._scheduler.next_time()
         if next_time is not None:
             timeout = min(timeout, (next_time - now).total_seconds())
+        next_attempt = self._works.desk.seconds_to_next()
+        if next_attempt is not None:
+            timeout = min(timeout, next_attempt)
         try:
             event = self._events.get(timeout=max(0.0, timeout)) if timeout > 0 else self._events.get_nowait()
         except Empty:
@@ -288,32 +311,6 @@ class Service:
     def _jobs_by_path(self) -> dict[str, Job]:
         return {entry.path: entry.job for entry in self._keeper.catalog.entries if entry.job is not None}
 
-    def _recover(self) -> None:
-        """Close what an earlier service left running, and take up what it had queued."""
-        jobs, desk = self._keeper.catalog.jobs, self._works.desk
-        for run in self._store.mark_lost(utc_now(), lambda run: desk.lost_mails(run, jobs.get(run.job_name))):
-            with run_context(run.job_name, run.run_id):
-                log.error("Run %s was under way when the service ended: it is marked lost", run.run_id)
-        for run in self._store.queued_runs():
-            job = jobs.get(run.job_name)
-            with run_context(run.job_name, run.run_id):
-                if job is None or job.suspend:
-                    desk.drop(run, f"the job was {'suspended' if job else 'removed'} before the run began")
-                    log.warning("Run %s was queued, but its job is gone or suspended: cancelled", run.run_id)
-                else:
-                    log.warning("Run %s was queued when the service ended: it runs now", run.run_id)
-                    desk.begin(run, job)
-
-    def _retain(self) -> None:
-        now = utc_now()
-        if now < self._next_retention:
-            return
-        self._next_retention = now + RETENTION_PERIOD
-        removed = self._store.remove_old(now - timedelta(days=self._settings.run_retention_days))
-        if removed:
-            log.info("Removed %d runs older than %d days", len(removed), self._settings.run_retention_days)
-        sweep(self._settings.runs_dir, lambda run_id: self._store.run(run_id) is not None)
-
     def _run_changed(self, run: Run) -> None:
         if not run.state.finished:
             self._overview.changed(run)
@@ -337,7 +334,7 @@ class Service:
         stopping = "the service is stopping" if self._stops_asked else ""
         waiting = self._works.desk.unrecorded_count()
         unrecorded = f"the end of {waiting} runs cannot be recorded yet" if waiting else ""
-        reasons = (starting, gone, self._scheduler.trouble, unrecorded, stopping)
+        reasons = (starting, gone, self._scheduler.trouble, self._works.desk.trouble, unrecorded, stopping)
         return tuple(reason for reason in reasons if reason)
 
     def _facts(self, mails: str) -> tuple[tuple[str, str], ...]:

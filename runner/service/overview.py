@@ -165,8 +165,10 @@ def effective_job(settings: Settings, job_name: str) -> EffectiveJob:
 
 
 def job_next_fire(job: Job, after: datetime) -> datetime | None:
-    """When a job fires next; None for a suspended one."""
-    return None if job.suspend else next_fire(parse_cron(job.schedule_time), job.timezone, after)
+    """When a job fires next; None for a suspended one, and for one that follows others."""
+    if job.suspend or job.schedule_time is None:
+        return None
+    return next_fire(parse_cron(job.schedule_time), job.timezone, after)
 
 
 def list_jobs(settings: Settings, history: StoreReader, *, now: datetime) -> tuple[JobStatus, ...]:
@@ -186,11 +188,12 @@ def _status(entry: CatalogEntry, last_runs: Mapping[str, Run], now: datetime) ->
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComingFires:
-    """The next fires of a job, aware UTC; none where it is suspended or fires no more."""
+    """The next fires of a job, aware UTC; none where it is suspended, comes after others, or fires no more."""
 
     job_name: str
     timezone: str
     suspended: bool
+    comes_after: tuple[str, ...]
     fires: tuple[datetime, ...]
 
 
@@ -211,6 +214,7 @@ def coming_fires(
             job_name=name,
             timezone=jobs[name].timezone,
             suspended=jobs[name].suspend,
+            comes_after=jobs[name].after,
             fires=_fires(jobs[name], after, count),
         )
         for name in job_names or sorted(jobs)

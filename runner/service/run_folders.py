@@ -1,14 +1,17 @@
 """The folders of runs: what is read from one when its run ends, what stays in it, and when it goes."""
 
+import csv
+import io
+import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from runner.core.identity import is_run_id
-from runner.core.run import FailureKind, RunFailure, RunOutcome, RunState
+from runner.core.run import FailureKind, Preview, Run, RunFailure, RunOutcome, RunState
 from runner.errors import ExecutionError
-from runner.execution.results import RESULT_FILE, read_result
+from runner.execution.results import RESULT_FILE, open_result, read_result
 from runner.execution.trees import remove_tree
 
 log = logging.getLogger(__name__)
@@ -18,11 +21,15 @@ LARGEST_READ = 64 << 20
 
 
 def read_outcome(run_dir: Path, outcome: RunOutcome) -> tuple[RunOutcome, bytes | None]:
-    """The bytes of the result, None where there is none or too many; one that cannot be read is a failure."""
-    if outcome.result_file is None or outcome.result_bytes > LARGEST_READ:
+    """The bytes of what is to be attached, None where there is none or too many; one that cannot be read is a
+    failure."""
+    name, size = outcome.result_file, outcome.result_bytes
+    if outcome.attachment_file is not None:
+        name, size = outcome.attachment_file, outcome.attachment_bytes
+    if name is None or outcome.state is not RunState.SUCCEEDED or size > LARGEST_READ:
         return outcome, None
     try:
-        return outcome, read_result(run_dir, max_bytes=LARGEST_READ)
+        return outcome, read_result(run_dir, name, max_bytes=LARGEST_READ)
     except ExecutionError as error:
         failure = RunFailure(kind=FailureKind.RESULT, message=error.message, hint=error.hint)
         return replace(outcome, state=RunState.FAILED, failure=failure, result_file=None), None
@@ -52,3 +59,28 @@ def sweep(runs_dir: Path, is_known: Callable[[str], bool]) -> None:
                 remove_tree(folder)
             except OSError as error:
                 log.warning("%s cannot be removed: %s", folder, error)
+
+
+def read_preview(run_dir: Path, run: Run, limit: int) -> Preview:
+    """The first rows of a kept result; none where it is not kept. A column of numbers alone counts as numeric."""
+    try:
+        with open_result(run_dir) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+            header, *rows = itertools.islice(csv.reader(text), limit + 1)
+    except (ExecutionError, OSError, ValueError, csv.Error):
+        return Preview()
+    columns = list(itertools.zip_longest(*rows, fillvalue=""))
+    return Preview(
+        columns=tuple(header),
+        numeric=tuple(all(_is_number(cell) for cell in column) for column in columns) or (False,) * len(header),
+        rows=tuple(tuple(row) for row in rows),
+        total_rows=run.rows_out or len(rows),
+        total_columns=len(header),
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text or "0")
+    except ValueError:
+        return False
+    return True

@@ -1,38 +1,42 @@
-"""The life of a run: ordered, executed, reported, its mails composed, all of it recorded."""
+"""The life of a run: queued, ordered, executed, recorded, and what follows from it begun."""
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from runner.core.delivery import Mail
-from runner.core.identity import make_run_id
 from runner.core.job import ConcurrencyPolicy, Job
-from runner.core.policy import Mailing, decide_mailing
-from runner.core.report import Report, count_words, duration_words
-from runner.core.run import FailureKind, Fire, Preview, Run, RunFailure, RunOrder, RunOutcome, RunState, Trigger
-from runner.delivery.compose import compose
+from runner.core.policy import Overlap, decide_overlap
+from runner.core.report import Report, count_words, duration_words, local_time
+from runner.core.run import Run, RunOrder, RunOutcome, RunState
+from runner.core.run_queue import RunQueue
 from runner.errors import StoreError
-from runner.execution.executors import Executor, remove_tree
-from runner.execution.results import RESULT_FILE
+from runner.execution.executors import Executor
 from runner.logs import run_context
-from runner.service.run_folders import read_outcome, tidy
+from runner.service.composer import Composer
+from runner.service.endings import Ending, Endings, lost
+from runner.service.followers import Followers
+from runner.service.run_ends import RunEnds
+from runner.service.run_folders import tidy
+from runner.service.run_starts import RunFactory, RunStarts
 from runner.settings import Settings
 from runner.store.store import Store
 
 log = logging.getLogger(__name__)
 
+_BEGIN_RETRY_SECONDS = 1.0
+
 
 class RunDesk:
-    """Takes recorded runs to their end. Thread-safe.
+    """Takes recorded runs to their end, at most `max_concurrent_runs` of the settings at a time. Thread-safe.
 
     Args:
+        monotonic: seconds of a clock that only goes forward.
         entropy: random bits for run identifiers, as `secrets.randbits` gives them.
-        mailing: False for runs that nobody is mailed about.
-        on_change: called, from any thread, when a run has started or ended.
+        random: a number from 0 to 1, for the jitter of retries.
+        on_change: called, from any thread, when a run has started, ended or is to be tried again.
     """
 
     def __init__(
@@ -42,88 +46,240 @@ class RunDesk:
         store: Store,
         executor: Executor,
         clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
         entropy: Callable[[int], int],
+        random: Callable[[], float],
         on_change: Callable[[Run], None],
-        mailing: bool = True,
     ) -> None:
         self._settings = settings
         self._store = store
         self._executor = executor
         self._clock = clock
-        self._entropy = entropy
+        self._monotonic = monotonic
         self._on_change = on_change
-        self._mailing = mailing
         self._lock = threading.Lock()
-        self._open: dict[str, tuple[Run, Job]] = {}
-        self._of_job: dict[str, dict[str, None]] = {}
-        self._held: dict[str, deque[tuple[Run, Job]]] = {}
-        self._unrecorded: dict[str, tuple[RunOrder, RunOutcome]] = {}
-        self._kept_once: set[str] = set()
+        self._queue = RunQueue(settings.max_concurrent_runs)
+        self.new_run = RunFactory(clock=clock, entropy=entropy)
+        self._starts = RunStarts(store, clock)
+        self.composer = Composer(settings.smtp.from_email)
+        self._followers = Followers(new_run=self.new_run, overlap=self.overlap, composer=self.composer)
+        self._endings = Endings(
+            settings=settings, store=store, random=random, composer=self.composer, followers=self._followers
+        )
+        self._ends = RunEnds(store, record=self._record, record_error=self._record_error, forget=self._close)
+        # Skipped fires whose followers are not recorded as skipped yet.
+        self._skips: list[Run] = []
         self._handing_back = False
         self._finished = 0
         self.reports: dict[str, Report] = {}
         self.keep_reports = False
 
-    def new_run(
-        self,
-        job: Job,
-        *,
-        trigger: Trigger,
-        scheduled_time: datetime,
-        fire: Fire | None = None,
-        state: RunState = RunState.QUEUED,
-        note: str = "",
-    ) -> Run:
-        """A run of this job that nothing is recorded of yet."""
-        now = self._clock()
-        return Run(
-            run_id=make_run_id(now, self._entropy(80)),
-            job_name=job.job_name,
-            trigger=trigger,
-            scheduled_time=scheduled_time,
-            state=state,
-            fire_key=fire.key if fire else None,
-            queued_at=now,
-            finished_at=now if state.finished else None,
-            note=note,
-            revision=job.revision,
-            digest=job.digest,
-        )
+    # What is asked of it
 
-    def announce(self, run: Run) -> None:
-        """Tell of a run that ended without ever beginning."""
+    def set_jobs(self, jobs: Mapping[str, Job]) -> None:
+        """Follow the catalog: runs that have not begun are those of the jobs as they are now."""
+        self._followers.set_jobs(jobs)
+        with self._lock:
+            for name in tuple(self._queue.job_names()):
+                if name in jobs:
+                    self._queue.change_job(jobs[name])
+
+    def begin(self, run: Run, job: Job) -> None:
+        """Take in a recorded run: it begins when it is its turn. Where the job says so, it replaces others."""
+        if job.concurrency_policy is ConcurrencyPolicy.REPLACE and run.trigger.scheduled:
+            self._cancel_older(job.job_name)
+        not_before = None
+        if run.next_attempt_at is not None:
+            # The wall clock may have been set since: never longer than the job says.
+            wait = (run.next_attempt_at - self._clock()).total_seconds()
+            not_before = self._monotonic() + min(wait, job.retry.max_delay_seconds)
+        with self._lock:
+            self._queue.add(run, job, not_before=not_before)
+        self.pump()
+
+    def _cancel_older(self, job_name: str) -> None:
+        for older in self._scheduled(job_name):
+            log.warning("Run %s is cancelled: a newer one replaces it", older)
+            try:
+                self.cancel(older)
+            except StoreError as error:
+                # It runs before the newer one, then: that is better than to lose either.
+                log.error("Run %s is not replaced, as that cannot be recorded: %s", older, error.message)
+
+    def pump(self) -> None:
+        """Begin every run whose turn it is."""
+        with self._lock:
+            taken = [] if self._handing_back else self._queue.take(self._monotonic())
+        for run, job in taken:
+            self._submit(run, job)
+
+    def seconds_to_next(self) -> float | None:
+        """How long until a run that waits for another attempt is due; None where none waits."""
+        with self._lock:
+            due = self._queue.next_time()
+        return None if due is None else max(0.0, due - self._monotonic())
+
+    def skipped(self, run: Run) -> None:
+        """Tell of a fire that was recorded as skipped; the jobs that come after it are skipped as well."""
         self._on_change(run)
+        self._skips.append(run)
+        try:
+            self._skip_followers()
+        except StoreError as error:
+            log.error("The skipped runs that follow cannot be recorded yet: %s %s", error.message, error.hint)
+
+    def _skip_followers(self) -> None:
+        while self._skips:
+            run = self._skips[0]
+            following = [one.run for one in self._followers.of(run)]
+            self._begin_following(run, self._store.record_fires(following, ()) if following else ())
+            del self._skips[0]
+
+    def recover(self, run: Run, job: Job | None) -> Run | None:
+        """Close a run that an earlier service left under way as lost.
+
+        Returns:
+            The run, queued, where its job says that it is tried again; it has still to `begin`.
+        """
+        if job is None:
+            self._store.finish_run(lost(run, self._clock()), ())
+            return None
+        ending = self._endings.of_lost(run, job, self._clock())
+        recorded = self._store_ending(ending)
+        return recorded if ending.attempt is not None else None
+
+    def cancel(self, run_id: str) -> bool:
+        """End a run, or drop one that has not begun; False when it is not under way.
+
+        Raises:
+            StoreError: a waiting run could not be dropped; it still waits.
+        """
+        with self._lock:
+            found = self._queue.find(run_id)
+            if found is not None and not self._queue.has_begun(run_id):
+                # Out of the queue before its end is recorded: it must not begin meanwhile.
+                self._queue.end(run_id)
+            else:
+                found = None
+        if found is None:
+            return self._executor.cancel(run_id)
+        try:
+            self.drop(found[0], "it was cancelled before it began")
+        except StoreError:
+            with self._lock:
+                self._queue.add(*found)
+            raise
+        self.pump()
+        return True
+
+    def cancel_queued(self, job_name: str) -> None:
+        """Drop the runs of a job that have not begun: the job is gone, or suspended."""
+        with self._lock:
+            queued = [run.run_id for run in self._queue.of_job(job_name) if not self._queue.has_begun(run.run_id)]
+        for run_id in queued:
+            self.cancel(run_id)
+
+    def cancel_all(self) -> None:
+        """End every run that is under way."""
+        with self._lock:
+            run_ids = self._queue.run_ids()
+        for run_id in run_ids:
+            self._executor.cancel(run_id)
+
+    def drop(self, run: Run, note: str) -> None:
+        """Record that a queued run never begins."""
+        ended = replace(run, state=RunState.CANCELLED, finished_at=self._clock(), next_attempt_at=None, note=note)
+        recorded, following = self._store.finish_run(ended, (), self._followers.of(ended))
+        self._on_change(recorded)
+        self._begin_following(recorded, following)
+
+    def hand_back(self) -> None:
+        """From now on no run begins, and a cancelled one is put back into the queue of the store, for the next
+        service to run."""
+        self._handing_back = True
+        self._finished = 0
+
+    # What it tells
+
+    def overlap(self, job: Job) -> Overlap:
+        """What becomes of a run of the schedule that is due now. Runs that people asked for do not count."""
+        return decide_overlap(job.concurrency_policy, len(self._scheduled(job.job_name)))
+
+    def knows(self, run_id: str) -> bool:
+        """Whether a run is in its hands."""
+        with self._lock:
+            return run_id in self._queue
 
     def unfinished(self, job_name: str) -> tuple[str, ...]:
         """The runs of a job that are queued or running."""
         with self._lock:
-            return tuple(self._of_job.get(job_name, ()))
+            return tuple(run.run_id for run in self._queue.of_job(job_name))
 
     def unfinished_count(self) -> int:
         """How many runs are queued or running."""
         with self._lock:
-            return len(self._open)
+            return len(self._queue)
+
+    def begun_count(self) -> int:
+        """How many runs have begun and not ended."""
+        with self._lock:
+            return self._queue.begun_count()
 
     def running_jobs(self) -> frozenset[str]:
-        """The names of the jobs that have a run under way."""
+        """The names of the jobs that have a run under way or queued."""
         with self._lock:
-            return frozenset(self._of_job)
+            return frozenset(self._queue.job_names())
 
-    def begin(self, run: Run, job: Job) -> None:
-        """Hand a recorded run to the executor; unless the job allows overlap, after those before it."""
+    def finished_count(self) -> int:
+        """How many runs have ended and are on record since `hand_back`."""
+        return self._finished
+
+    def unrecorded_count(self) -> int:
+        """How many runs have ended and are not yet recorded so; their jobs wait."""
+        return self._ends.waiting_count()
+
+    @property
+    def trouble(self) -> str:
+        """Why runs whose turn it is do not begin; empty while they do."""
+        return self._starts.trouble
+
+    # How a run goes
+
+    def prepare(self, order: RunOrder, cancelled: threading.Event) -> bool:
+        """Record that a run begins. Called in the worker, right before it executes; waits while that cannot be.
+
+        Returns:
+            False where the run must not begin: it is cancelled.
+
+        Raises:
+            RunStateError: the run is not queued any more.
+        """
+        started = self._starts.record(order, cancelled)
+        if started is None:
+            return False
         with self._lock:
-            alone = job.concurrency_policy is not ConcurrencyPolicy.ALLOW
-            busy = job.job_name in self._of_job
-            self._open[run.run_id] = (run, job)
-            self._of_job.setdefault(job.job_name, {})[run.run_id] = None
-            if alone and busy:
-                self._held.setdefault(job.job_name, deque()).append((run, job))
-                return
-        try:
-            self._submit(run, job)
-        except Exception:
-            self._close(run.run_id)
-            raise
+            found = self._queue.find(order.run_id)
+            assert found is not None
+            run = replace(
+                found[0],
+                state=RunState.RUNNING,
+                started_at=started,
+                next_attempt_at=None,
+                revision=order.job.revision,
+                digest=order.job.digest,
+            )
+            self._queue.update(run)
+        self._on_change(run)
+        return True
+
+    def retry_unrecorded(self) -> None:
+        """Try again to record what could not be: a full or locked disk may be well again.
+
+        Raises:
+            StoreError: it is not.
+        """
+        self._ends.retry()
+        self._skip_followers()
 
     def _submit(self, run: Run, job: Job) -> None:
         order = RunOrder(
@@ -134,218 +290,111 @@ class RunDesk:
             project_dir=str(self._settings.project_dir),
             run_dir=str(self._settings.runs_dir / run.run_id),
         )
-        self._executor.submit(order).add_done_callback(lambda done: self._finish(order, done.result()))
-
-    def cancel(self, run_id: str) -> bool:
-        """End a run, or drop one that waits for another of its job; False when it is not under way.
-
-        Raises:
-            StoreError: a waiting run could not be dropped; it still waits.
-        """
-        found = self._take_held(run_id)
-        if found is None:
-            return self._executor.cancel(run_id)
-        run, job = found
         try:
-            self.drop(run, "it was cancelled before it began")
-        except StoreError:
-            with self._lock:
-                self._held.setdefault(job.job_name, deque()).appendleft(found)
-            raise
-        self._close(run_id)
-        return True
-
-    def cancel_queued(self, job_name: str) -> None:
-        """Drop the runs of a job that have not begun: the job is gone, or suspended."""
-        with self._lock:
-            queued = [run_id for run_id in self._of_job.get(job_name, ()) if not self._has_begun(run_id)]
-        for run_id in queued:
-            self.cancel(run_id)
-
-    def cancel_all(self) -> None:
-        """End every run that is under way."""
-        with self._lock:
-            run_ids = tuple(self._open)
-        for run_id in run_ids:
-            self._executor.cancel(run_id)
-
-    def drop(self, run: Run, note: str) -> None:
-        """Record that a queued run never begins."""
-        ended = replace(run, state=RunState.CANCELLED, finished_at=self._clock(), note=note)
-        self._on_change(self._store.finish_run(ended, ()))
-
-    def _has_begun(self, run_id: str) -> bool:
-        return self._open[run_id][0].state is RunState.RUNNING
-
-    def _take_held(self, run_id: str) -> tuple[Run, Job] | None:
-        with self._lock:
-            found = self._open.get(run_id)
-            held = self._held.get(found[1].job_name) if found else None
-            if found is None or held is None or found not in held:
-                return None
-            held.remove(found)
-            return found
-
-    def prepare(self, order: RunOrder) -> None:
-        """Record that a run begins, and make its folder. Called in the worker, right before it executes.
-
-        Raises:
-            StoreError: it could not be recorded; then it must not begin.
-        """
-        started = self._clock()
-        run_dir = Path(order.run_dir)
-        if run_dir.exists():
-            remove_tree(run_dir)
-        run_dir.mkdir(parents=True, mode=0o700)
-        self._store.mark_running(order.run_id, started)
-        with self._lock:
-            run, job = self._open[order.run_id]
-            run = replace(run, state=RunState.RUNNING, started_at=started)
-            self._open[order.run_id] = (run, job)
-        self._on_change(run)
-
-    def hand_back(self) -> None:
-        """From now on a cancelled run is put back into the queue of the store, for the next service to run."""
-        self._handing_back = True
-        self._finished = 0
-
-    def finished_count(self) -> int:
-        """How many runs have ended and are on record since `hand_back`."""
-        return self._finished
-
-    def lost_mails(self, run: Run, job: Job | None) -> tuple[Mail, ...]:
-        """The mails that tell the people of a job that an earlier service left this run behind."""
-        return self._mails(Report(run=run, job=job)) if job else ()
-
-    def retry_unrecorded(self) -> None:
-        """Try again to record the ends of runs that could not be: a full or locked disk may be well again."""
-        with self._lock:
-            waiting, self._unrecorded = self._unrecorded, {}
-        for order, outcome in waiting.values():
-            self._finish(order, outcome)
-
-    def unrecorded_count(self) -> int:
-        """How many runs have ended and are not yet recorded so; their jobs wait."""
-        with self._lock:
-            return len(self._unrecorded)
-
-    def _finish(self, order: RunOrder, outcome: RunOutcome) -> None:
-        with run_context(order.job.job_name, order.run_id):
-            try:
-                self._record(order, outcome)
-            except StoreError as error:
-                self._keep(order, outcome, error)
-            except Exception as error:
-                log.exception("The end of run %s could not be handled", order.run_id)
-                self._fail(order, outcome, error)
-
-    def _keep(self, order: RunOrder, outcome: RunOutcome, error: StoreError) -> None:
-        """Keep an end that the store did not take, unless it is on record already."""
-        try:
-            recorded = self._store.run(order.run_id)
-        except StoreError:
-            recorded = None
-        if recorded is not None and recorded.state.finished:
-            log.error("Run %s was closed by another process as %s", order.run_id, recorded.state)
-            self._close(order.run_id)
-            return
-        with self._lock:
-            known = order.run_id in self._kept_once
-            self._kept_once.add(order.run_id)
-            self._unrecorded[order.run_id] = (order, outcome)
-        if not known:
-            log.error("The end of run %s cannot be recorded yet: %s %s", order.run_id, error.message, error.hint)
-
-    def _fail(self, order: RunOrder, outcome: RunOutcome, error: Exception) -> None:
-        """An error of ours at the end of a run: the run has failed, and its people are told."""
-        failure = RunFailure(
-            kind=FailureKind.INTERNAL,
-            message=f"the runner failed to handle the result: {type(error).__name__}: {error}",
-            hint="This is not the script's fault. The service's log has the details.",
-        )
-        failed = replace(
-            outcome, state=RunState.FAILED, failure=failure, result_file=None, preview=Preview(), output=""
-        )
-        try:
-            self._record(order, failed)
-        except StoreError as full:
-            self._keep(order, failed, full)
+            future = self._executor.submit(order)
         except Exception:
-            log.exception("Run %s cannot be recorded at all; the next start finds it", order.run_id)
-            self._close(order.run_id)
+            # One run that cannot begin must not keep the others from beginning.
+            log.exception("Run %s cannot begin yet; it is tried again", run.run_id)
+            with self._lock:
+                self._queue.end(run.run_id)
+                self._queue.add(run, job, not_before=self._monotonic() + _BEGIN_RETRY_SECONDS)
+            return
+        future.add_done_callback(lambda done: self._ends.end(order, done.result()))
 
     def _record(self, order: RunOrder, outcome: RunOutcome) -> None:
-        with self._lock:
-            run, job = self._open[order.run_id]
+        run, job = self._open_run(order)
         if self._handing_back and outcome.state is RunState.CANCELLED:
-            self._store.mark_queued(run.run_id)
+            if run.state is RunState.RUNNING:
+                self._store.mark_queued(run.run_id)
             log.info("Handed back: run %s starts again with the service", run.run_id)
             self._close(run.run_id)
             return
-        outcome, result = read_outcome(Path(order.run_dir), outcome)
-        run = replace(
-            run,
-            state=outcome.state,
-            started_at=run.started_at or outcome.started_at,
-            finished_at=outcome.finished_at,
-            rows_in=outcome.rows_in,
-            rows_out=outcome.rows_out,
-            failure=outcome.failure,
-            output=outcome.output,
-            sandbox=outcome.sandbox,
-        )
-        report = Report(
-            run=run, job=job, preview=outcome.preview, result=result, result_bytes=outcome.result_bytes
-        )
-        mails = self._mails(report) if self._mailing else ()
-        run = self._store.finish_run(run, mails)
-        self._log_end(run)
-        self._finished += 1
-        if self.keep_reports:
-            self.reports[run.run_id] = replace(report, run=run)
+        self._end(self._endings.of_outcome(run, job, outcome))
         tidy(Path(order.run_dir))
-        self._close(run.run_id)
+
+    def _record_error(self, order: RunOrder, outcome: RunOutcome, error: Exception) -> None:
+        """An error of ours at the end of a run: the run has failed, and its people are told."""
+        run, job = self._open_run(order)
+        self._end(self._endings.of_error(run, job, outcome.finished_at, error))
+
+    def _open_run(self, order: RunOrder) -> tuple[Run, Job]:
+        with self._lock:
+            found = self._queue.find(order.run_id)
+        assert found is not None
+        return found[0], order.job
+
+    def _end(self, ending: Ending) -> None:
+        """Record an ending, free the slot, and begin what follows."""
+        run = self._store_ending(ending)
+        self._close(run.run_id, pumping=False)
+        if ending.attempt is None:
+            self._finished += 1
+            if self.keep_reports:
+                self.reports[run.run_id] = replace(ending.report, run=run)
+        else:
+            with self._lock:
+                self._queue.add(
+                    run, ending.report.job, not_before=self._monotonic() + ending.delay.total_seconds()
+                )
         self._on_change(run)
+        self.pump()
 
-    def _mails(self, report: Report) -> tuple[Mail, ...]:
-        run, job = report.run, report.job
-        if run.state is RunState.LOST and run.trigger is Trigger.MANUAL:
-            # The person who started it has seen it end.
-            return ()
-        if decide_mailing(run.state, run.rows_out, job.delivery.on_empty) is Mailing.NONE:
-            return ()
-        sender = self._settings.smtp.from_email
-        domain = sender.rpartition("@")[2] or "localhost"
-        kept_at = str(self._settings.runs_dir / run.run_id / RESULT_FILE)
-        return (compose(report, sender=sender, message_domain=domain, kept_at=kept_at),)
+    def _store_ending(self, ending: Ending) -> Run:
+        if ending.attempt is not None:
+            self._store.retry_run(ending.run, ending.attempt)
+            _log_retry(ending)
+            return ending.run
+        run, following = self._store.finish_run(ending.run, ending.mails, ending.following)
+        _log_end(run)
+        self._begin_following(run, following)
+        return run
 
-    def _close(self, run_id: str) -> None:
+    def _begin_following(self, run: Run, following: tuple[Run, ...]) -> None:
+        for one in following:
+            job = self._followers.job(one.job_name)
+            with run_context(one.job_name, one.run_id):
+                if one.state is RunState.QUEUED and job is not None:
+                    log.info("Queued: it comes after %s (run %s)", run.job_name, run.run_id)
+                    self.begin(one, job)
+                else:
+                    log.warning("Skipped: %s", one.note)
+                    self._on_change(one)
+
+    def _close(self, run_id: str, *, pumping: bool = True) -> None:
         """Forget a run that has ended, and begin the one that waited for it."""
         with self._lock:
-            _, job = self._open.pop(run_id, (None, None))
-            if job is None:
-                return
-            self._kept_once.discard(run_id)
-            of_job = self._of_job[job.job_name]
-            of_job.pop(run_id, None)
-            if not of_job:
-                del self._of_job[job.job_name]
-            held = self._held.get(job.job_name)
-            # What waits may begin when nothing but other waiting runs is left.
-            free = held and len(held) == len(of_job) and not self._handing_back
-            following = held.popleft() if held and free else None
-            if held is not None and not held:
-                del self._held[job.job_name]
-        if following is not None:
-            self._submit(*following)
+            self._queue.end(run_id)
+        if pumping:
+            self.pump()
 
-    def _log_end(self, run: Run) -> None:
-        log.info(
-            "Run %s %s in %s: %s rows in, %s rows out, deliveries: %d",
-            run.run_id,
-            run.state,
-            duration_words(run.duration_seconds),
-            count_words(run.rows_in),
-            count_words(run.rows_out),
-            len(run.deliveries),
-        )
+    def _scheduled(self, job_name: str) -> tuple[str, ...]:
+        """The unfinished runs of a job that nobody asked for."""
+        with self._lock:
+            return tuple(run.run_id for run in self._queue.of_job(job_name) if run.trigger.scheduled)
+
+
+def _log_retry(ending: Ending) -> None:
+    attempt, run, job = ending.attempt, ending.run, ending.report.job
+    assert attempt is not None
+    assert run.next_attempt_at is not None
+    log.warning(
+        "Attempt %d of %d of run %s %s: %s; the next one is at %s",
+        attempt.number,
+        job.retry.limit + 1,
+        run.run_id,
+        attempt.state,
+        attempt.failure.message,
+        local_time(run.next_attempt_at.replace(microsecond=0), job.timezone),
+    )
+
+
+def _log_end(run: Run) -> None:
+    log.info(
+        "Run %s %s in %s: %s rows in, %s rows out, deliveries: %d",
+        run.run_id,
+        run.state,
+        duration_words(run.duration_seconds),
+        count_words(run.rows_in),
+        count_words(run.rows_out),
+        len(run.deliveries),
+    )

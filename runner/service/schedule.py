@@ -1,7 +1,12 @@
-"""Due fires become recorded runs: timetable, cursors, and the decisions of `runner.core.policy` carried out."""
+"""Due fires become recorded runs: timetable, cursors, and the decisions of `runner.core.policy` carried out.
+
+A due job goes from the timetable into a queue at once, whatever else is under way; from there fires are recorded a
+batch at a time, so that the first runs of thousands begin before the last is on the disk.
+"""
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,10 +14,10 @@ from datetime import datetime, timedelta
 from runner.core.catalog import Catalog, CatalogChange
 from runner.core.cron import CronSchedule, parse_cron
 from runner.core.documents import utc_text
-from runner.core.job import ConcurrencyPolicy, Job
-from runner.core.policy import Overlap, decide_missed, decide_overlap
+from runner.core.job import Job
+from runner.core.policy import Overlap, decide_missed
 from runner.core.run import Fire, Run, RunState, Trigger
-from runner.core.timetable import DueJob, Timetable
+from runner.core.timetable import DueFires, Timetable
 from runner.errors import StoreError
 from runner.logs import run_context
 from runner.service.runs import RunDesk
@@ -23,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # After a fire could not be recorded (a full disk, say), try again this much later.
 RECORD_RETRY = timedelta(seconds=5)
+# So many due jobs are recorded in one transaction.
+BATCH = 500
 # A clock that is set by less than this is as good as right.
 CLOCK_TOLERANCE = timedelta(minutes=1)
 
@@ -40,8 +47,8 @@ class Scheduler:
         self._jobs: Mapping[str, Job] = {}
         # Cursors to be written, None for one to be dropped: the store may be away for a while.
         self._unwritten: dict[str, Cursor | None] = {}
-        # Runs that are recorded and could not be handed over.
-        self._unbegun: list[Run] = []
+        # What has come due and is not on record yet.
+        self._due: deque[DueFires] = deque()
         self._latest = clock()
         self._retry_at: datetime | None = None
         self.trouble = ""
@@ -49,6 +56,7 @@ class Scheduler:
     def start(self, catalog: Catalog) -> None:
         """Take up the schedules where the store says the last service left them."""
         self._jobs = catalog.jobs
+        self._desk.set_jobs(catalog.jobs)
         stored = self._store.cursors()
         self._unwritten.update(dict.fromkeys(name for name in stored if name not in catalog.jobs))
         self._schedule(catalog.jobs.values(), stored)
@@ -56,6 +64,7 @@ class Scheduler:
     def apply(self, catalog: Catalog, change: CatalogChange) -> None:
         """Follow a change of the catalog: a job that is new, or has a new schedule, starts from now."""
         self._jobs = catalog.jobs
+        self._desk.set_jobs(catalog.jobs)
         with self._lock:
             for name in change.removed:
                 self._timetable.discard(name)
@@ -65,9 +74,9 @@ class Scheduler:
         self._schedule(moved, dict(self._cursors))
 
     def next_time(self) -> datetime | None:
-        """When the loop must call `tick` next."""
+        """When the loop must call `tick` next; a moment that is past: at once."""
         with self._lock:
-            due = self._timetable.next_time()
+            due = self._latest if self._due else self._timetable.next_time()
         if self._retry_at is not None and due is not None:
             return max(due, self._retry_at)
         return due
@@ -78,32 +87,48 @@ class Scheduler:
             return self._timetable.next_fire(job_name)
 
     def tick(self, now: datetime) -> int:
-        """Record and begin every run that is due. Returns how many were begun.
+        """Hand over what is due, then record a batch of it and begin its runs. Returns how many were taken in.
 
         The fires and the cursors are in the store before any run begins; where they cannot be, the fires are
         put back and tried again.
         """
+        self._follow_clock(now)
         if self._retry_at is not None and now < self._retry_at:
             return 0
-        self._follow_clock(now)
         self._write_cursors()
-        if self._unbegun:
-            waiting, self._unbegun = self._unbegun, []
-            self._begin(waiting)
+        self.hand_over(now)
+        return self._record_batch(now)
+
+    def hand_over(self, now: datetime) -> None:
+        """Move everything that is due from the timetable to the queue."""
         with self._lock:
-            due = self._timetable.pop_due(now)
-        if not due:
+            self._due.extend(self._timetable.pop_due(now))
+
+    def _record_batch(self, now: datetime) -> int:
+        batch = self._next_batch()
+        if not batch:
             return 0
-        runs = [run for one in due for run in self._plan(one, now)]
-        cursors = [replace(self._cursors[one.job_name], time=one.times[-1]) for one in due]
+        runs = [run for job_name, due in batch for run in self._plan(job_name, due, now)]
+        cursors = [replace(self._cursors[job_name], time=due.times[-1]) for job_name, due in batch]
         try:
             recorded = self._store.record_fires(runs, cursors)
         except StoreError as error:
-            self._put_back(due, now, error)
+            self._put_back({name for name, _ in batch}, now, error)
             return 0
         self._cursors.update({cursor.job_name: cursor for cursor in cursors})
         self._retry_at, self.trouble = None, ""
         return self._begin(recorded)
+
+    def _next_batch(self) -> list[tuple[str, DueFires]]:
+        """At most `BATCH` due jobs off the queue, without those that were removed or suspended meanwhile."""
+        batch: list[tuple[str, DueFires]] = []
+        while self._due and len(batch) < BATCH:
+            due = self._due.popleft()
+            room = BATCH - len(batch)
+            if len(due.job_names) > room:
+                self._due.appendleft(due._replace(job_names=due.job_names[room:]))
+            batch.extend((name, due) for name in due.job_names[:room] if name in self._cursors)
+        return batch
 
     def _begin(self, recorded: Iterable[Run]) -> int:
         begun = 0
@@ -111,28 +136,12 @@ class Scheduler:
             with run_context(run.job_name, run.run_id):
                 if run.state is RunState.SKIPPED:
                     log.warning("Skipped the fire of %s: %s", utc_text(run.scheduled_time), run.note)
-                    self._desk.announce(run)
+                    self._desk.skipped(run)
                     continue
-                try:
-                    self._begin_one(run)
-                    begun += 1
-                except Exception:
-                    # One run that cannot begin must not keep the others from beginning.
-                    log.exception("Run %s cannot begin yet; it is tried again", run.run_id)
-                    self._unbegun.append(run)
+                log.info("Due %s: run %s queued", utc_text(run.scheduled_time), run.run_id)
+                self._desk.begin(run, self._jobs[run.job_name])
+                begun += 1
         return begun
-
-    def _begin_one(self, run: Run) -> None:
-        job = self._jobs.get(run.job_name)
-        if job is None:
-            self._desk.drop(run, "the job was removed before the run began")
-            return
-        if job.concurrency_policy is ConcurrencyPolicy.REPLACE:
-            for older in self._desk.unfinished(job.job_name):
-                log.warning("Run %s is cancelled: a newer one replaces it", older)
-                self._desk.cancel(older)
-        log.info("Due %s: run %s queued", utc_text(run.scheduled_time), run.run_id)
-        self._desk.begin(run, job)
 
     def _follow_clock(self, now: datetime) -> None:
         """After a clock that was ahead has been set back, nothing waits for the time it was ahead.
@@ -143,6 +152,8 @@ class Scheduler:
         self._latest = now
         if not stepped_back:
             return
+        # What is to be tried again must not wait for a time that is far away now.
+        self._retry_at = None
         log.warning("The clock was set back: the schedules go on from now")
         self._schedule(self._jobs.values(), dict(self._cursors))
 
@@ -159,31 +170,25 @@ class Scheduler:
             return
         self._unwritten, self.trouble = {}, ""
 
-    def _put_back(self, due: Iterable[DueJob], now: datetime, error: StoreError) -> None:
+    def _put_back(self, job_names: set[str], now: datetime, error: StoreError) -> None:
         log.error("Due runs could not be recorded, and none was begun: %s %s", error.message, error.hint)
         self.trouble = f"due runs cannot be recorded: {error.message}"
         self._retry_at = now + RECORD_RETRY
-        with self._lock:
-            for one in due:
-                job = self._jobs[one.job_name]
-                self._timetable.put(
-                    job.job_name,
-                    schedule=parse_cron(job.schedule_time),
-                    timezone=job.timezone,
-                    after=self._cursors[one.job_name].time,
-                )
+        waiting = {name for due in self._due for name in due.job_names if name in self._cursors}
+        self._due.clear()
+        self._schedule((self._jobs[name] for name in job_names | waiting), dict(self._cursors))
 
     def _schedule(self, jobs: Iterable[Job], known: Mapping[str, Cursor]) -> None:
         now = self._clock()
         with self._lock:
             for job in jobs:
-                schedule = parse_cron(job.schedule_time)
-                if job.suspend:
+                if job.suspend or job.schedule_time is None:
                     # What a suspended job would have done is not caught up when it is resumed.
                     self._timetable.discard(job.job_name)
                     self._cursors.pop(job.job_name, None)
                     self._unwritten[job.job_name] = None
                     continue
+                schedule = parse_cron(job.schedule_time)
                 cursor = self._cursor(job, schedule, known.get(job.job_name), now)
                 self._cursors[job.job_name] = cursor
                 self._timetable.put(job.job_name, schedule=schedule, timezone=job.timezone, after=cursor.time)
@@ -202,17 +207,17 @@ class Scheduler:
         self._unwritten[job.job_name] = cursor
         return cursor
 
-    def _plan(self, due: DueJob, now: datetime) -> list[Run]:
-        job = self._jobs[due.job_name]
-        decision = decide_missed(job, due.fires, earlier=due.earlier, now=now)
+    def _plan(self, job_name: str, due: DueFires, now: datetime) -> list[Run]:
+        job = self._jobs[job_name]
+        decision = decide_missed(job, due.of(job_name), earlier=due.earlier, now=now)
         if decision.note:
             with run_context(job.job_name):
                 log.warning("%s", decision.note)
         if decision.latest_skipped is not None:
             return [self._planned(job, decision.latest_skipped, RunState.SKIPPED, decision.note, late=True)]
-        overlap = decide_overlap(job.concurrency_policy, len(self._desk.unfinished(job.job_name)))
-        if overlap is Overlap.SKIP and len(decision.run) == 1:
+        if self._desk.overlap(job) is Overlap.SKIP and len(decision.run) == 1:
             note = "the run before it was not finished (concurrency_policy: forbid)"
+            note = f"{note}; {decision.note}" if decision.note else note
             return [self._planned(job, decision.run[0], RunState.SKIPPED, note, late=decision.late)]
         return [
             self._planned(job, fire, RunState.QUEUED, decision.note, late=decision.late) for fire in decision.run

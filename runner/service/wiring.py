@@ -1,6 +1,8 @@
 """The parts that the service and a single run have in common, put together."""
 
+import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +12,7 @@ from runner.core.run import Run, RunOrder, RunOutcome
 from runner.delivery.folder import MailFolder
 from runner.delivery.smtp import SmtpTransport
 from runner.delivery.transport import Transport
-from runner.execution.executors import LocalExecutor
+from runner.execution.executors import LocalExecutor, cancelled_outcome
 from runner.execution.zygote import Zygote
 from runner.pipeline import Pipeline
 from runner.service.runs import RunDesk
@@ -43,26 +45,26 @@ def build_works(
     *,
     store: Store,
     on_change: Callable[[Run], None],
-    mailing: bool = True,
-    max_workers: int,
 ) -> Works:
     """Launch the zygote and put pipeline, executor and desk around it. The caller calls `zygote.start()`."""
-    zygote = Zygote(sandbox_mode=settings.sandbox, waiting=min(2, max_workers))
+    zygote = Zygote(sandbox_mode=settings.sandbox, waiting=min(2, settings.max_concurrent_runs))
     zygote.launch()
     pipeline = Pipeline(zygote=zygote, environ=environ, fetch_timeout=settings.api_fetch_timeout, clock=utc_now)
 
     def execute(order: RunOrder, cancelled: threading.Event) -> RunOutcome:
-        desk.prepare(order)
+        if not desk.prepare(order, cancelled):
+            return cancelled_outcome(order, utc_now())
         return pipeline.execute(order, cancelled)
 
-    executor = LocalExecutor(execute, max_workers=max_workers)
+    executor = LocalExecutor(execute, max_workers=settings.max_concurrent_runs)
     desk = RunDesk(
         settings=settings,
         store=store,
         executor=executor,
         clock=utc_now,
+        monotonic=time.monotonic,
         entropy=randbits,
+        random=random.random,
         on_change=on_change,
-        mailing=mailing,
     )
     return Works(zygote=zygote, executor=executor, desk=desk)

@@ -114,8 +114,19 @@ def _schemas() -> Schema:
         "JobDetails": _object(_job() | _job_details(), optional=tuple(_job_details())),
         "Run": _object(_run()),
         "RunDetails": _object(_run() | {key: _or_null(_TEXT) for key in ("hint", "traceback", "output")}),
+        "Attempt": _object(
+            {
+                "attempt": _WHOLE,
+                "state": _one_of(RunState),
+                "started_at": _or_null(_TIME),
+                "finished_at": _TIME,
+                "error": _TEXT,
+                "error_kind": _one_of(FailureKind),
+            }
+        ),
         "Delivery": _object(
             {
+                "delivery_id": _WHOLE,
                 "recipient": _TEXT,
                 "kind": _one_of(MailKind),
                 "state": _one_of(DeliveryState),
@@ -151,7 +162,8 @@ def _job() -> Schema:
         "description": _or_null(_TEXT),
         "owner": _or_null(_TEXT),
         "tags": {"type": "array", "items": _TEXT},
-        "schedule_time": _or_null(_TEXT),
+        "schedule_time": _or_null(_TEXT) | {"description": "null for a job that comes after others"},
+        "after": {"type": "array", "items": _TEXT, "description": "The jobs whose runs it follows"},
         "timezone": _or_null(_TEXT),
         "suspended": {"type": "boolean"},
         "sync": _one_of(SyncState) | {"description": "How what runs compares with the file"},
@@ -173,6 +185,13 @@ def _job_details() -> Schema:
         "memory_mb": _WHOLE,
         "on_missed": _TEXT,
         "concurrency_policy": _TEXT,
+        "retry": _object(
+            {
+                "limit": _WHOLE,
+                "backoff_seconds": {"type": "number"},
+                "max_delay_seconds": {"type": "number"},
+            }
+        ),
     }
 
 
@@ -184,6 +203,8 @@ def _run() -> Schema:
         "scheduled_time": _TIME,
         "state": _one_of(RunState),
         "attempt": _WHOLE,
+        "next_attempt_at": _or_null(_TIME) | {"description": "When a queued run is tried again"},
+        "attempts": _list("Attempt"),
         "queued_at": _TIME,
         "started_at": _or_null(_TIME),
         "finished_at": _or_null(_TIME),

@@ -2,6 +2,6 @@
 
 from runner.store.cursor import Cursor
 from runner.store.reader import StoreReader
-from runner.store.store import Store
+from runner.store.store import Store, service_running
 
-__all__ = ["Cursor", "Store", "StoreReader"]
+__all__ = ["Cursor", "Store", "StoreReader", "service_running"]

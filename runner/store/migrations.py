@@ -68,6 +68,30 @@ CREATE INDEX deliveries_by_mail ON deliveries (mail_id);
 CREATE INDEX deliveries_open ON deliveries (next_attempt_at) WHERE state IN ('pending', 'deferred');
 """
 
+_SECOND = """
+ALTER TABLE runs ADD COLUMN next_attempt_at BIGINT;
+ALTER TABLE runs ADD COLUMN mailing INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE runs ADD COLUMN requested INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX runs_by_time ON runs (job_name, scheduled_time);
+CREATE INDEX runs_requested ON runs (run_id) WHERE requested = 1;
+CREATE TABLE attempts (
+    run_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    started_at BIGINT,
+    finished_at BIGINT NOT NULL,
+    failure_kind TEXT NOT NULL,
+    failure_message TEXT NOT NULL,
+    failure_hint TEXT NOT NULL,
+    failure_traceback TEXT NOT NULL,
+    PRIMARY KEY (run_id, number),
+    FOREIGN KEY (run_id) REFERENCES runs (run_id) ON DELETE CASCADE
+);
+ALTER TABLE mails ADD COLUMN hold_ambiguous INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN began_at BIGINT;
+CREATE INDEX deliveries_stuck ON deliveries (delivery_id) WHERE state IN ('dead', 'held');
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Migration:
@@ -78,7 +102,10 @@ class Migration:
     statements: str
 
 
-MIGRATIONS = (Migration(number=1, name="runs, outbox, cursors and jobs in force", statements=_FIRST),)
+MIGRATIONS = (
+    Migration(number=1, name="runs, outbox, cursors and jobs in force", statements=_FIRST),
+    Migration(number=2, name="attempts, requests, held deliveries", statements=_SECOND),
+)
 NEWEST = MIGRATIONS[-1].number
 
 
@@ -90,8 +117,9 @@ def schema_number(connection: Connection) -> int | None:
     return None if tables else 0
 
 
-def migrate(connection: Connection, number: int) -> None:
-    """Take every step after `number`, inside the transaction that `connection` is in."""
+def migrate(connection: Connection) -> None:
+    """Take every step that the database has not taken, inside the transaction that `connection` is in."""
+    number = schema_number(connection) or 0
     for step in MIGRATIONS[number:]:
         for statement in step.statements.split(";"):
             if statement.strip():

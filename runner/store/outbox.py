@@ -1,142 +1,163 @@
-"""Mails and their deliveries, as statements inside a transaction of the store."""
+"""What is written of mails and their deliveries, as statements inside a transaction of the store."""
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, exists, func, insert, select, update
+from sqlalchemy import bindparam, exists, insert, null, or_, text, update
 
-from runner.core.delivery import Delivery, DeliveryState, Mail, MailKind, SendResult
+from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail
+from runner.errors import StoreError
 from runner.store import tables
-from runner.store.rows import read_delivery
+from runner.store.ledger import DELIVERIES
+from runner.store.rows import delivery_progress, mail_row, micros, read_delivery
+from runner.store.statements import Statement
 
-DELIVERIES: Select[Any] = (
-    select(
-        tables.deliveries,
-        tables.mails.c.run_id,
-        tables.mails.c.kind,
-        tables.mails.c.message_id,
-        tables.runs.c.job_name,
+_DELIVERIES = tables.deliveries
+_THIS = _DELIVERIES.c.delivery_id == bindparam("this_delivery")
+_THIS_MAIL = tables.mails.c.mail_id == bindparam("this_mail")
+
+_ADD_MAIL = Statement(
+    insert(tables.mails), columns=[column.name for column in tables.mails.c if column.name != "mail_id"]
+)
+_ADD_DELIVERY = Statement(
+    insert(_DELIVERIES).values(state=DeliveryState.PENDING.value, attempts=0, error=""),
+    columns=["mail_id", "recipient", "state", "attempts", "created_at", "next_attempt_at", "error"],
+)
+_BEGIN = Statement(update(_DELIVERIES).where(_THIS, tables.open_delivery).values(began_at=bindparam("at")))
+_RECORD = Statement(
+    update(_DELIVERIES)
+    .where(_THIS)
+    .values(
+        {
+            name: bindparam(name)
+            for name in ("state", "attempts", "next_attempt_at", "began_at", "sent_at", "error")
+        }
     )
-    .join(tables.mails, tables.mails.c.mail_id == tables.deliveries.c.mail_id)
-    .join(tables.runs, tables.runs.c.run_id == tables.mails.c.run_id)
-    .order_by(tables.deliveries.c.delivery_id)
+)
+_LET_BYTES_GO = Statement(
+    update(tables.mails)
+    .where(
+        _THIS_MAIL,
+        ~exists().where(_DELIVERIES.c.mail_id == tables.mails.c.mail_id, _DELIVERIES.c.state != text("'sent'")),
+    )
+    .values(message=null())
+)
+_ONE = Statement(DELIVERIES.where(_THIS))
+_HOLD = Statement(
+    update(_DELIVERIES)
+    .where(_THIS, tables.open_delivery)
+    .values(state=DeliveryState.HELD.value, next_attempt_at=null(), began_at=null())
+)
+_RETRY = Statement(
+    update(_DELIVERIES)
+    .where(
+        _THIS,
+        or_(tables.open_delivery, tables.stuck_delivery),
+        exists().where(tables.mails.c.mail_id == _DELIVERIES.c.mail_id, tables.mails.c.message.is_not(None)),
+    )
+    .values(
+        state=DeliveryState.PENDING.value, attempts=0, next_attempt_at=bindparam("at"), began_at=null(), error=""
+    )
 )
 
 
-def add_mail(connection: Connection, run_id: str, mail: Mail, at: datetime) -> None:
+def add_mail(
+    connection: sqlite3.Connection, run_id: str, job_name: str, mail: Mail, at: datetime
+) -> tuple[Delivery, ...]:
     """A pending delivery, due at once, for each recipient of the mail; a mail to nobody is not kept."""
     recipients = tuple(dict.fromkeys(mail.recipients))
     if not recipients:
-        return
-    mail_id = connection.scalar(
-        insert(tables.mails)
-        .values(
-            run_id=run_id,
-            kind=str(mail.kind),
-            message_id=mail.message_id,
-            sender=mail.sender,
-            subject=mail.subject,
-            message=mail.message,
+        return ()
+    mail_id = _ADD_MAIL.run(connection, mail_row(run_id, mail)).lastrowid
+    due = micros(at)
+    added = []
+    for recipient in recipients:
+        row = {"mail_id": mail_id, "recipient": recipient, "created_at": due, "next_attempt_at": due}
+        delivery_id = _ADD_DELIVERY.run(connection, row).lastrowid
+        assert delivery_id is not None
+        added.append(
+            Delivery(
+                delivery_id=delivery_id,
+                run_id=run_id,
+                job_name=job_name,
+                kind=mail.kind,
+                recipient=recipient,
+                message_id=mail.message_id,
+                created_at=at,
+                next_attempt_at=at,
+            )
         )
-        .returning(tables.mails.c.mail_id)
+    return tuple(added)
+
+
+def begin(connection: sqlite3.Connection, delivery_ids: Iterable[int], at: datetime) -> None:
+    """An attempt of each of these is under way from now on."""
+    for delivery_id in delivery_ids:
+        if _BEGIN.run(connection, {"this_delivery": delivery_id, "at": micros(at)}).rowcount != 1:
+            raise not_open(delivery_id)
+
+
+def record(connection: sqlite3.Connection, attempts: Sequence[DeliveryAttempt]) -> tuple[Delivery, ...]:
+    """What became of attempts, and the notices of those that came to nothing."""
+    recorded = tuple(_record(connection, attempt) for attempt in attempts)
+    for attempt, delivery in zip(attempts, recorded, strict=True):
+        if attempt.notice is not None:
+            add_mail(connection, attempt.notice.run_id, delivery.job_name, attempt.notice, attempt.at)
+    return recorded
+
+
+def retry(connection: sqlite3.Connection, delivery_ids: Sequence[int], at: datetime) -> tuple[Delivery, ...]:
+    """Those of the deliveries that can be sent are pending from now on, and due; attempts count from none."""
+    return _changed(connection, _RETRY, delivery_ids, at=micros(at))
+
+
+def hold(connection: sqlite3.Connection, delivery_ids: Sequence[int]) -> tuple[Delivery, ...]:
+    """Those of the deliveries that are open are held from now on."""
+    return _changed(connection, _HOLD, delivery_ids)
+
+
+def not_open(delivery_id: int) -> StoreError:
+    """What is wrong with an attempt at a delivery that is sent, given up or not there."""
+    return StoreError(
+        f"Delivery {delivery_id} is not open", hint="It was sent or given up before; nothing is to be done."
     )
-    rows = [
-        {
-            "mail_id": mail_id,
-            "recipient": recipient,
-            "state": str(DeliveryState.PENDING),
-            "attempts": 0,
-            "created_at": at,
-            "next_attempt_at": at,
-            "error": "",
-        }
-        for recipient in recipients
-    ]
-    connection.execute(insert(tables.deliveries), rows)
 
 
-def deliveries_of(connection: Connection, run_id: str) -> tuple[Delivery, ...]:
-    """The deliveries of one run."""
-    rows = connection.execute(DELIVERIES.where(tables.mails.c.run_id == run_id)).mappings()
-    return tuple(read_delivery(row) for row in rows)
-
-
-def due_deliveries(connection: Connection, now: datetime, limit: int) -> Sequence[tuple[Delivery, Mail]]:
-    """At most `limit` open deliveries whose time has come, the longest waiting first, with their mails."""
-    query = (
-        DELIVERIES.add_columns(tables.mails.c.sender, tables.mails.c.subject, tables.mails.c.message)
-        .where(tables.open_delivery, tables.deliveries.c.next_attempt_at <= now)
-        .order_by(None)
-        .order_by(tables.deliveries.c.next_attempt_at, tables.deliveries.c.delivery_id)
-        .limit(limit)
+def _record(connection: sqlite3.Connection, attempt: DeliveryAttempt) -> Delivery:
+    known = next(_ONE.mappings(connection, {"this_delivery": attempt.delivery_id}), None)
+    now = None if known is None else read_delivery(known)
+    # A person may hold a delivery while its mail is under way: what became of that is recorded all the same.
+    if known is None or now is None or not (now.state.open or now.state is DeliveryState.HELD):
+        raise not_open(attempt.delivery_id)
+    state = attempt.result.state
+    stays_held = now.state is DeliveryState.HELD and state is DeliveryState.DEFERRED
+    done = replace(
+        now,
+        state=now.state if stays_held else state,
+        attempts=now.attempts + 1,
+        next_attempt_at=None if stays_held else attempt.next_attempt_at,
+        began_at=None,
+        sent_at=attempt.at if state is DeliveryState.SENT else None,
+        error=attempt.result.error,
     )
-    due: list[tuple[Delivery, Mail]] = []
-    mails: dict[int, Mail] = {}
-    for row in connection.execute(query).mappings().all():
-        mail_id = row["mail_id"]
-        if mail_id not in mails:
-            mails[mail_id] = _read_mail(connection, row)
-        due.append((read_delivery(row), mails[mail_id]))
-    return due
+    _RECORD.run(connection, {"this_delivery": attempt.delivery_id, **delivery_progress(done)})
+    if state is DeliveryState.SENT:
+        _LET_BYTES_GO.run(connection, {"this_mail": known["mail_id"]})
+    return done
 
 
-def next_delivery_time(connection: Connection) -> datetime | None:
-    """When the next open delivery is due."""
-    moment: datetime | None = connection.scalar(
-        select(func.min(tables.deliveries.c.next_attempt_at)).where(tables.open_delivery)
+def _changed(
+    connection: sqlite3.Connection, statement: Statement, delivery_ids: Sequence[int], **values: int | str
+) -> tuple[Delivery, ...]:
+    """Those that the statement has changed, as they are now."""
+    return tuple(
+        _read(connection, delivery_id)
+        for delivery_id in dict.fromkeys(delivery_ids)
+        if statement.run(connection, {"this_delivery": delivery_id, **values}).rowcount
     )
-    return moment
 
 
-def record_attempt(
-    connection: Connection,
-    delivery_id: int,
-    result: SendResult,
-    *,
-    at: datetime,
-    next_attempt_at: datetime | None,
-) -> bool:
-    """Write what became of one attempt; False where the delivery is not open, and nothing is written."""
-    deliveries = tables.deliveries
-    sent = result.state is DeliveryState.SENT
-    mail_id = connection.scalar(
-        update(deliveries)
-        .where(deliveries.c.delivery_id == delivery_id, tables.open_delivery)
-        .values(
-            state=str(result.state),
-            attempts=deliveries.c.attempts + 1,
-            next_attempt_at=next_attempt_at,
-            sent_at=at if sent else None,
-            error=result.error,
-        )
-        .returning(deliveries.c.mail_id)
-    )
-    if mail_id is not None and sent:
-        _let_bytes_go(connection, mail_id)
-    return mail_id is not None
-
-
-def _let_bytes_go(connection: Connection, mail_id: int) -> None:
-    """Once every delivery of a mail is sent, nobody needs its bytes again."""
-    deliveries = tables.deliveries
-    unsent = exists().where(deliveries.c.mail_id == mail_id, deliveries.c.state != str(DeliveryState.SENT))
-    connection.execute(update(tables.mails).where(tables.mails.c.mail_id == mail_id, ~unsent).values(message=None))
-
-
-def _read_mail(connection: Connection, row: RowMapping) -> Mail:
-    deliveries = tables.deliveries
-    recipients = (
-        select(deliveries.c.recipient)
-        .where(deliveries.c.mail_id == row["mail_id"])
-        .order_by(deliveries.c.delivery_id)
-    )
-    return Mail(
-        run_id=row["run_id"],
-        kind=MailKind(row["kind"]),
-        message_id=row["message_id"],
-        sender=row["sender"],
-        recipients=tuple(connection.scalars(recipients)),
-        subject=row["subject"],
-        message=row["message"],
-    )
+def _read(connection: sqlite3.Connection, delivery_id: int) -> Delivery:
+    return read_delivery(next(_ONE.mappings(connection, {"this_delivery": delivery_id})))

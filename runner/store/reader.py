@@ -1,23 +1,18 @@
 """Reading the run history: the same queries for the service and, while it writes, for the command line."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from sqlalchemy import Connection, Select, func, select
-
-from runner.core.delivery import Delivery
+from runner.core.delivery import Delivery, DeliveryState, Mail
 from runner.core.run import Run
 from runner.errors import StoreError
-from runner.store import tables
-from runner.store.connection import Database, connect_memory, connect_reader
+from runner.store import ledger, listing
+from runner.store.connection import connect_memory, connect_reader
+from runner.store.database import Database
 from runner.store.migrations import NEWEST, migrate, schema_number
-from runner.store.outbox import DELIVERIES
-from runner.store.rows import read_delivery, read_run
-
-_MANY = 10_000
-# A listing of thousands of runs must not load what each of them printed.
-_LISTED = [column for column in tables.runs.c if column.name not in {"output", "failure_traceback"}]
+from runner.store.rows import read_delivery
 
 
 class StoreReader:
@@ -69,13 +64,9 @@ class StoreReader:
         Raises:
             StoreError: the database cannot be read.
         """
-        query = select(*_LISTED).order_by(tables.runs.c.run_id.desc()).limit(limit)
-        if job_name is not None:
-            query = query.where(tables.runs.c.job_name == job_name)
-        if before is not None:
-            query = query.where(tables.runs.c.run_id < before)
+        query = listing.newest_first(job_name, limit, before)
         with self._reading.transaction() as connection:
-            return read_runs(connection, query)
+            return listing.read_runs(connection, query)
 
     def run(self, run_id: str) -> Run | None:
         """One run with everything that is known of it; None where there is none of that id.
@@ -84,8 +75,26 @@ class StoreReader:
             StoreError: the database cannot be read.
         """
         with self._reading.transaction() as connection:
-            found = read_runs(connection, select(tables.runs).where(tables.runs.c.run_id == run_id))
+            found = listing.read_runs(connection, listing.one(run_id))
         return found[0] if found else None
+
+    def runs_of(self, run_ids: Sequence[str]) -> tuple[Run, ...]:
+        """The runs of these ids, in the order they were made; as `runs` lists.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading.transaction() as connection:
+            return listing.read_runs(connection, listing.some(run_ids))
+
+    def runs_between(self, job_name: str, since: datetime, until: datetime) -> tuple[Run, ...]:
+        """The runs of a job whose scheduled time is in between, both ends included, oldest first; as `runs` lists.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading.transaction() as connection:
+            return listing.read_runs(connection, listing.between(job_name, since, until))
 
     def last_runs(self) -> Mapping[str, Run]:
         """The newest run of every job, without output and traceback.
@@ -94,7 +103,56 @@ class StoreReader:
             StoreError: the database cannot be read.
         """
         with self._reading.transaction() as connection:
-            return {run.job_name: run for run in read_runs(connection, _newest_of_each_job())}
+            runs = listing.read_runs(connection, listing.newest_of_each_job())
+        return {run.job_name: run for run in runs}
+
+    def unfinished_runs(self) -> tuple[Run, ...]:
+        """The runs that are queued or running, in the order they were made, whoever has them at work.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading.transaction() as connection:
+            return listing.read_runs(connection, listing.unfinished())
+
+    def failure_streak(self, job_name: str, before: str | None = None) -> int:
+        """How many runs of a job have failed in a row, up to now or to a run; at most 10,000 are counted.
+
+        Skipped, cancelled and unfinished runs, and those that nobody is mailed about, neither count nor end it.
+
+        Args:
+            before: a run id; only runs made before that one count.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading.transaction() as connection:
+            return listing.failure_streak(connection, job_name, before)
+
+    def deliveries(
+        self, job_name: str | None = None, states: Collection[DeliveryState] = (), limit: int = 50
+    ) -> tuple[Delivery, ...]:
+        """At most `limit` deliveries, newest first.
+
+        Args:
+            job_name: only those of this job.
+            states: only those in one of these states; in any where there are none.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        query = ledger.deliveries_query(job_name, states, limit)
+        with self._reading.transaction() as connection:
+            return tuple(read_delivery(row) for row in connection.execute(query).mappings())
+
+    def delivery_mail(self, delivery_id: int) -> tuple[Delivery, Mail] | None:
+        """One delivery with its mail, None where there is none of that id. A mail that all have got is empty.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading.transaction() as connection:
+            return ledger.delivery_mail(connection, delivery_id)
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
@@ -105,13 +163,6 @@ class StoreReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def read_runs(connection: Connection, query: Select[Any]) -> tuple[Run, ...]:
-    """The runs of a query over `runs`, with their deliveries."""
-    rows = connection.execute(query).mappings().all()
-    deliveries = _deliveries_by_run(connection, [row["run_id"] for row in rows])
-    return tuple(read_run(row, tuple(deliveries.get(row["run_id"], ()))) for row in rows)
 
 
 def schema_of(database: Database) -> int:
@@ -138,24 +189,5 @@ def schema_of(database: Database) -> int:
 def _empty_database(path: Path) -> Database:
     database = Database(path, connect_memory(), begin="BEGIN")
     with database.transaction() as connection:
-        migrate(connection, 0)
+        migrate(connection)
     return database
-
-
-def _deliveries_by_run(connection: Connection, run_ids: list[str]) -> Mapping[str, Iterable[Delivery]]:
-    found: dict[str, list[Delivery]] = {}
-    for start in range(0, len(run_ids), _MANY):
-        wanted = tables.mails.c.run_id.in_(run_ids[start : start + _MANY])
-        for row in connection.execute(DELIVERIES.where(wanted)).mappings():
-            found.setdefault(row["run_id"], []).append(read_delivery(row))
-    return found
-
-
-def _newest_of_each_job() -> Select[Any]:
-    """Two index look-ups per job, however long the history is; GROUP BY would read the whole index."""
-    runs = tables.runs
-    names = select(func.min(runs.c.job_name).label("job_name")).cte("names", recursive=True)
-    following = select(func.min(runs.c.job_name)).where(runs.c.job_name > names.c.job_name).scalar_subquery()
-    names = names.union_all(select(following).where(names.c.job_name.is_not(None)))
-    newest = select(func.max(runs.c.run_id)).where(runs.c.job_name == names.c.job_name).scalar_subquery()
-    return select(*_LISTED).where(runs.c.run_id.in_(select(newest).select_from(names)))

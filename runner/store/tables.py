@@ -1,15 +1,11 @@
 """The tables as SQLAlchemy sees them. `migrations.py` makes them; a test holds the two together.
 
-Times are whole microseconds since 1970 in UTC: exact, compact and sortable in any database.
+Times are whole microseconds since 1970 in UTC: exact, compact and sortable in any database. Truth is 1 or 0.
 """
-
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -17,28 +13,8 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    TypeDecorator,
     text,
 )
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """An aware datetime in Python, microseconds since 1970 in the database; comes back in UTC."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ARG002 - the interface
-        """Refuses naive datetimes: subtracting the epoch raises TypeError."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
-
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """The moment in UTC."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
-
 
 metadata = MetaData()
 
@@ -54,7 +30,7 @@ cursors = Table(
     metadata,
     Column("job_name", Text, primary_key=True),
     Column("schedule", Text, nullable=False),
-    Column("time", UtcTime, nullable=False),
+    Column("time", BigInteger, nullable=False),
 )
 
 jobs = Table(
@@ -71,13 +47,13 @@ runs = Table(
     Column("run_id", Text, primary_key=True),
     Column("job_name", Text, nullable=False),
     Column("trigger", Text, nullable=False),
-    Column("scheduled_time", UtcTime, nullable=False),
+    Column("scheduled_time", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("fire_key", Text),
-    Column("queued_at", UtcTime, nullable=False),
-    Column("started_at", UtcTime),
-    Column("finished_at", UtcTime),
+    Column("queued_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
     Column("rows_in", BigInteger),
     Column("rows_out", BigInteger),
     Column("failure_kind", Text),
@@ -89,17 +65,38 @@ runs = Table(
     Column("revision", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("sandbox", Text, nullable=False),
+    Column("next_attempt_at", BigInteger),
+    Column("mailing", Integer, nullable=False),
+    Column("requested", Integer, nullable=False),
 )
 Index("runs_by_job", runs.c.job_name, runs.c.run_id)
 Index("runs_by_age", runs.c.queued_at)
+Index("runs_by_time", runs.c.job_name, runs.c.scheduled_time)
 
 # Written as text, not as bound values: SQLite uses a partial index only where the query repeats its words.
 unfinished_run = text("runs.state IN ('queued', 'running')")
 finished_run = text("runs.state NOT IN ('queued', 'running')")
 open_delivery = text("deliveries.state IN ('pending', 'deferred')")
+stuck_delivery = text("deliveries.state IN ('dead', 'held')")
 has_fire_key = text("fire_key IS NOT NULL")
+requested_run = text("requested = 1")
 Index("runs_by_fire", runs.c.job_name, runs.c.fire_key, unique=True, sqlite_where=has_fire_key)
 Index("runs_unfinished", runs.c.state, sqlite_where=text("state IN ('queued', 'running')"))
+Index("runs_requested", runs.c.run_id, sqlite_where=requested_run)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger, nullable=False),
+    Column("failure_kind", Text, nullable=False),
+    Column("failure_message", Text, nullable=False),
+    Column("failure_hint", Text, nullable=False),
+    Column("failure_traceback", Text, nullable=False),
+)
 
 mails = Table(
     "mails",
@@ -111,6 +108,7 @@ mails = Table(
     Column("sender", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("message", LargeBinary),
+    Column("hold_ambiguous", Integer, nullable=False),
 )
 Index("mails_by_run", mails.c.run_id)
 
@@ -122,10 +120,12 @@ deliveries = Table(
     Column("recipient", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("created_at", UtcTime, nullable=False),
-    Column("next_attempt_at", UtcTime),
-    Column("sent_at", UtcTime),
+    Column("created_at", BigInteger, nullable=False),
+    Column("next_attempt_at", BigInteger),
+    Column("sent_at", BigInteger),
     Column("error", Text, nullable=False),
+    Column("began_at", BigInteger),
 )
 Index("deliveries_by_mail", deliveries.c.mail_id)
 Index("deliveries_open", deliveries.c.next_attempt_at, sqlite_where=text("state IN ('pending', 'deferred')"))
+Index("deliveries_stuck", deliveries.c.delivery_id, sqlite_where=text("state IN ('dead', 'held')"))

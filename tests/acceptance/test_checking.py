@@ -30,6 +30,10 @@ tests:
 """
 
 
+def after(name, names):
+    return JOB.format(name=name).replace('schedule_time: "0 9 * * 1-5"', f"after: [{names}]")
+
+
 @pytest.fixture
 def runner(tmp_path):
     (tmp_path / "jobs.d").mkdir()
@@ -65,14 +69,17 @@ def test_a_large_folder_is_checked_by_several_processes_and_remembered(runner, p
         put(f"job_{number:03d}.yaml", JOB.format(name=f"job_{number:03d}"))
     put("job_100.yaml", JOB.format(name="job_099"))
     put("job_200.yaml", "schedule_time: [\n")
+    put("job_300.yaml", after("job_300", "job_301, job_200, job_999"))
+    put("job_301.yaml", after("job_301", "job_002"))
     first = runner("validate", "--format", "json")
     document = json.loads(first.stdout)
-    assert (first.returncode, first.stderr, document["files"], document["errors"]) == (1, "", 450, 3)
+    assert (first.returncode, first.stderr, document["files"], document["errors"]) == (1, "", 450, 4)
     found = {one["path"]: one["rule"] for one in document["diagnostics"]}
     assert found == {
         "jobs.d/job_099.yaml": "duplicate-job-name",
         "jobs.d/job_100.yaml": "duplicate-job-name",
         "jobs.d/job_200.yaml": "yaml-syntax",
+        "jobs.d/job_300.yaml": "after-unknown-job",
     }
     assert json.loads(runner("validate", "--format", "json").stdout) == document
     (cache,) = (tmp_path / "home/.cache/gitops-runner/verdicts").iterdir()
@@ -98,6 +105,22 @@ def test_a_job_is_shown_as_it_takes_effect(runner, put):
     assert "Europe/Berlin" in table
     assert "jobs.d/_defaults.yaml:1" in table
     assert "max_timeout" not in table
+
+
+def test_one_file_is_checked_against_the_jobs_it_comes_after(runner, put):
+    put("orders.yaml", JOB.format(name="orders"))
+    put("report.yaml", after("report", "orders, ordres"))
+    done = runner("validate", "jobs.d/report.yaml", "--format", "gnu")
+    assert done.stdout == (
+        "jobs.d/report.yaml:2.17-2.22: error: there is no job ordres for report to come after."
+        " Did you mean orders? [after-unknown-job]\n"
+    )
+    assert done.returncode == 1
+    put("report.yaml", after("report", "orders"))
+    shown = json.loads(runner("show", "report", "--json").stdout)["values"]
+    values = {one["key"]: one["value"] for one in shown}
+    assert (values["after"], values["retry.limit"], values["delivery.attachment"]) == (["orders"], 0, "csv")
+    assert {"schedule_time", "on_missed"}.isdisjoint(values)
 
 
 def test_an_unknown_job_is_not_shown(runner, put):

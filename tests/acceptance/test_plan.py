@@ -77,6 +77,22 @@ def test_json_for_a_program(change, runner):
     assert document["jobs"][0]["fires_after"][0].endswith("T08:00:00Z")
 
 
+def test_a_removed_job_is_missed_by_those_after_it(change, runner):
+    change.write(
+        "report.yaml",
+        JOB.format(name="report", schedule="@daily").replace('schedule_time: "@daily"', "after: [sales]"),
+    )
+    change.commit("three")
+    added = runner("plan", "--base", "HEAD~1", cwd=change.folder)
+    assert "next fires: none of its own, it runs after sales\n" in added.stdout
+    (change.jobs / "sales.yaml").unlink()
+    change.commit("four")
+    done = runner("plan", "--base", "HEAD~1", cwd=change.folder)
+    assert done.returncode == 1
+    assert "! jobs.d/report.yaml  newly invalid" in done.stdout
+    assert "there is no job sales for report to come after" in done.stdout
+
+
 def test_without_a_repository(runner, tmp_path):
     (tmp_path / "jobs.d").mkdir()
     done = runner("plan", "--base", "main", cwd=tmp_path)

@@ -91,9 +91,9 @@ def test_the_error_of_a_past_run_is_text():
 
 def test_why_a_job_does_not_fire():
     rows = [
-        ComingFires(job_name="at_rest", timezone="UTC", suspended=True, fires=()),
-        ComingFires(job_name="spent", timezone="UTC", suspended=False, fires=()),
-        ComingFires(job_name="daily", timezone="UTC", suspended=False, fires=(NINE,)),
+        ComingFires(job_name="at_rest", timezone="UTC", suspended=True, comes_after=(), fires=()),
+        ComingFires(job_name="spent", timezone="UTC", suspended=False, comes_after=(), fires=()),
+        ComingFires(job_name="daily", timezone="UTC", suspended=False, comes_after=(), fires=(NINE,)),
     ]
     lines = {line.split()[0]: line for line in shown(fire_table(rows)).splitlines() if line.strip()}
     assert "suspended" in lines["at_rest"]

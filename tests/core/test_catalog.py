@@ -5,9 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.catalog import Catalog, CatalogChange, CheckedFile, SyncState, advance, find_duplicates, restore
+from runner.core.catalog import (
+    Catalog,
+    CatalogChange,
+    CheckedFile,
+    SyncState,
+    advance,
+    find_broken_links,
+    find_duplicates,
+    restore,
+)
 from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.job import DataSource, FileType, Job, SourceType
+from runner.core.names import LinkedJob, NamePlace
 
 
 def job_of(job_name, path, **changes):
@@ -22,6 +32,12 @@ def good(job_name, path=None, **changes):
     return CheckedFile(
         path=path, digest=job.digest, job=job, job_name=job_name, job_name_line=2, job_name_column=11
     )
+
+
+def after_jobs(job_name, *names, path=None, **changes):
+    """A good file of a job that comes after others."""
+    file = good(job_name, path, schedule_time=None, after=names, **changes)
+    return replace(file, after=tuple(NamePlace(name, file.path, 3, 9) for name in names))
 
 
 def bad(path, digest="bad", job_name=None):
@@ -155,6 +171,102 @@ class TestAdvance:
             catalog.jobs["b"] = catalog.jobs["a"]
 
 
+class TestLinks:
+    def test_a_job_after_others_is_in_force(self):
+        catalog, change = after([good("a"), after_jobs("b", "a")])
+        assert change == CatalogChange(added=("a", "b"))
+        assert catalog.jobs["b"].after == ("a",)
+
+    def test_an_unknown_name_keeps_the_last_good_version(self):
+        files = [good("a"), after_jobs("b", "x", digest="new")]
+        catalog, change = after([good("a"), good("b")], files, files)
+        assert not change
+        assert syncs(catalog)["b.yaml"] == ("invalid", "b")
+        assert catalog.jobs["b"].schedule_time == "@daily"
+        (finding,) = catalog.entries[1].diagnostics
+        assert (finding.rule, finding.line, finding.column) == ("after-unknown-job", 3, 9)
+
+    def test_a_file_that_broke_still_counts(self):
+        catalog, change = after([good("a"), after_jobs("b", "a")], [bad("a.yaml"), after_jobs("b", "a")])
+        assert change == CatalogChange(broken=("a.yaml",))
+        assert syncs(catalog)["b.yaml"] == ("in_force", "b")
+
+    def test_so_does_one_that_was_broken_from_the_start(self):
+        catalog, _ = after([bad("a.yaml", job_name="a"), after_jobs("b", "a")])
+        assert syncs(catalog) == {"a.yaml": ("invalid", None), "b.yaml": ("in_force", "b")}
+
+    def test_and_one_whose_name_cannot_be_read(self):
+        catalog, _ = after([bad("team/a.yaml"), after_jobs("b", "a")])
+        assert syncs(catalog)["b.yaml"] == ("in_force", "b")
+
+    def test_and_one_that_was_renamed_and_broke(self):
+        catalog, _ = after([good("a"), after_jobs("b", "a")], [bad("z.yaml", job_name="a"), after_jobs("b", "a")])
+        assert syncs(catalog) == {"b.yaml": ("in_force", "b"), "z.yaml": ("invalid", "a")}
+
+    def test_a_removed_job_makes_those_after_it_invalid_once_it_is_gone(self):
+        later = [after_jobs("b", "a"), after_jobs("c", "b")]
+        catalog, change = after([good("a"), *later], later)
+        assert not change
+        assert syncs(catalog)["b.yaml"] == ("in_force", "b")
+        catalog, change = advance(catalog, later)
+        assert change == CatalogChange(removed=("a",), broken=("b.yaml",))
+        assert syncs(catalog) == {"b.yaml": ("invalid", "b"), "c.yaml": ("in_force", "c")}
+        catalog, change = advance(catalog, [good("a"), *later])
+        assert change == CatalogChange(added=("a",), mended=("b.yaml",))
+
+    def test_each_file_of_a_cycle_is_invalid(self):
+        catalog, change = after([after_jobs("a", "b"), after_jobs("b", "a"), good("c")])
+        assert change == CatalogChange(added=("c",), broken=("a.yaml", "b.yaml"))
+        catalog, change = after([good("a"), after_jobs("b", "a")], [after_jobs("a", "b"), after_jobs("b", "a")])
+        assert change == CatalogChange(broken=("a.yaml", "b.yaml"))
+        assert (catalog.jobs["a"].after, catalog.jobs["b"].after) == ((), ("a",))
+
+    def test_a_cycle_by_way_of_a_last_good_version(self):
+        first = [after_jobs("a", "b"), good("b")]
+        catalog, change = after(first, [bad("a.yaml"), after_jobs("b", "a")])
+        assert change == CatalogChange(broken=("a.yaml", "b.yaml"))
+        assert catalog.jobs["b"].schedule_time == "@daily"
+
+    def test_a_job_that_may_be_gone_is_one_to_come_after_and_part_of_a_cycle(self):
+        files = [after_jobs("y", "x"), after_jobs("z", "x")]
+        catalog, change = after([after_jobs("x", "y"), good("y")], files)
+        assert change == CatalogChange(added=("z",), broken=("y.yaml",))
+        _, change = advance(catalog, files)
+        assert change == CatalogChange(changed=(), removed=("x",), broken=("z.yaml",))
+
+    def test_going_back_to_a_last_good_version_closes_no_cycle(self):
+        first = [good("x"), after_jobs("y", "x"), good("v")]
+        files = [after_jobs("x", "y"), after_jobs("y", "z"), after_jobs("z", "y"), good("v")]
+        catalog, change = after(first, files)
+        assert change.broken == ("x.yaml", "y.yaml", "z.yaml")
+        assert (catalog.jobs["x"].after, catalog.jobs["y"].after) == ((), ("x",))
+
+    def test_of_two_files_of_one_name_those_after_it_are_not_told(self):
+        catalog, _ = after([good("a", "x.yaml"), good("a", "y.yaml"), after_jobs("b", "a")])
+        assert syncs(catalog)["b.yaml"] == ("in_force", "b")
+
+    def test_a_suspended_job_is_a_warning_that_goes_when_it_is_resumed(self):
+        catalog, _ = after([good("a", suspend=True), after_jobs("b", "a")])
+        assert [found.rule for found in catalog.entries[1].diagnostics] == ["after-suspended-job"]
+        assert syncs(catalog)["b.yaml"] == ("in_force", "b")
+        catalog, _ = advance(catalog, [good("a"), after_jobs("b", "a")])
+        assert catalog.entries[1].diagnostics == ()
+
+
+class TestFindBrokenLinks:
+    def test_files_without_links_are_left_as_they_are(self):
+        files = (good("a"), bad("b.yaml"))
+        assert find_broken_links(files) is files
+
+    def test_jobs_beside_those_of_the_files_count(self):
+        file = after_jobs("b", "a")
+        assert find_broken_links([file], others=[LinkedJob("a.yaml", "a")]) == (file,)
+        assert find_broken_links([file])[0].job is None
+        others = [LinkedJob("a.yaml", "a", after=(NamePlace("b", "a.yaml"),))]
+        (found,) = find_broken_links([file], others=others)
+        assert [one.rule for one in found.diagnostics] == ["after-cycle"]
+
+
 class TestRestore:
     def test_broken_file_at_start_runs_the_job_an_earlier_service_knew(self):
         job = job_of("a", "a.yaml")
@@ -225,6 +337,37 @@ class TestFindDuplicates:
             "duplicate-job-name",
             "unused",
         ]
+
+
+linked_rescans = st.lists(
+    st.dictionaries(
+        st.sampled_from(["a", "b", "c", "d"]),
+        st.none() | st.lists(st.sampled_from(["a", "b", "c", "d", "x"]), max_size=2, unique=True),
+        max_size=4,
+    ),
+    max_size=6,
+)
+
+
+@given(linked_rescans)
+def test_whatever_happens_no_job_in_force_comes_after_itself(steps):
+    catalog = Catalog()
+    for step in steps:
+        files = [
+            bad(f"{name}.yaml", job_name=name)
+            if names is None
+            else (after_jobs(name, *names, digest=str(names)) if names else good(name))
+            for name, names in step.items()
+        ]
+        catalog, _ = advance(catalog, files)
+        left = dict(catalog.jobs)
+        while free := [name for name, job in left.items() if not set(job.after) & left.keys()]:
+            for name in free:
+                del left[name]
+        assert not left
+        for entry in catalog.entries:
+            if entry.sync is SyncState.IN_FORCE:
+                assert set(entry.job.after) <= {*catalog.jobs, *step}
 
 
 rescans = st.lists(

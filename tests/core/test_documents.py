@@ -74,6 +74,7 @@ class TestRunDocument:
         }
         assert document["deliveries"] == [
             {
+                "delivery_id": 1,
                 "recipient": "team@example.com",
                 "kind": "results",
                 "state": "sent",

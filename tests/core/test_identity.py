@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.identity import is_run_id, make_run_id
+from runner.core.identity import RisingIds, is_run_id, make_run_id
 
 moments = st.datetimes(datetime(1970, 1, 1), datetime(2400, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -46,3 +46,20 @@ def test_its_own_form_is_known():
     made = make_run_id(datetime(2025, 6, 1, tzinfo=UTC), 7)
     assert is_run_id(made)
     assert not any(is_run_id(text) for text in ("", made[:-1], made + "0", made.upper(), "backups", "u" * 26))
+
+
+class TestRisingIds:
+    noon = datetime(2025, 6, 1, 12, tzinfo=UTC)
+
+    def test_they_rise_within_a_millisecond_and_over_a_small_step_back(self):
+        entropy = iter([9, 5, 7, 3])
+        make = RisingIds(lambda _bits: next(entropy))
+        moments = [self.noon, self.noon, self.noon - timedelta(seconds=30), self.noon + timedelta(seconds=1)]
+        made = [make(moment) for moment in moments]
+        assert made == sorted(set(made))
+        assert made[3] == make_run_id(moments[3], 3)
+
+    def test_a_clock_that_was_far_ahead_does_not_stay_in_them(self):
+        make = RisingIds(lambda _bits: 1)
+        make(self.noon + timedelta(days=365))
+        assert make(self.noon) == make_run_id(self.noon, 1)

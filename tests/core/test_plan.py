@@ -12,6 +12,7 @@ from runner.core.catalog import CheckedFile
 from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.documents import plan_document
 from runner.core.job import DataSource, FileType, Job, SourceType
+from runner.core.names import LinkedJob, NamePlace
 from runner.core.plan import Action, Comparison, InvalidState, Plan, PlanFile, Side
 from runner.core.plan_diff import make_plan
 from runner.core.plan_values import JobValue, changed_keys, masked_text, masked_value
@@ -44,6 +45,14 @@ def file(path, name, *, schedule="0 9 * * *", people=("a@example.com",), digest=
     return PlanFile(file=checked, values=values)
 
 
+def after(path, name, *names, **keys):
+    """A file of a job that comes after others."""
+    one = file(path, name, schedule=None, after=names, **keys)
+    places = tuple(NamePlace(other, path, 2, 9) for other in names)
+    values = (*(value for value in one.values if value.key != "schedule_time"), JobValue(key="after", value=names))
+    return PlanFile(file=replace(one.file, after=places), values=values)
+
+
 def bad(path, name=None, *, message="wrong", digest="bad", where=None):
     found = Diagnostic(path=where or path, rule="bad-value", message=message)
     return PlanFile(file=CheckedFile(path=path, digest=digest, job=None, job_name=name, diagnostics=(found,)))
@@ -54,8 +63,8 @@ def warned(one, rule, message="mind this"):
     return replace(one, file=replace(one.file, diagnostics=(found,)))
 
 
-def plan(before, after):
-    return make_plan(before, after, now=NOW)
+def plan(before, after, **others):
+    return make_plan(before, after, **others, now=NOW)
 
 
 def actions(found):
@@ -101,6 +110,36 @@ def test_changed_keys_are_told_with_their_values_and_the_file_they_are_from():
 def test_a_file_that_differs_in_form_alone_is_edited():
     (change,) = plan([file("a.yaml", "a", digest="1")], [file("a.yaml", "a", digest="2")]).jobs
     assert (change.actions, change.keys, change.fires) == ((Action.EDITED,), (), None)
+
+
+def test_a_job_that_comes_after_another_has_no_fires():
+    before = [file("a.yaml", "a"), file("b.yaml", "b")]
+    (change,) = plan(before, [file("a.yaml", "a"), after("b.yaml", "b", "a")]).jobs
+    assert [(key.key, key.before, key.after) for key in change.keys] == [
+        ("after", None, ("a",)),
+        ("schedule_time", "0 9 * * *", None),
+    ]
+    assert (len(change.fires.before), change.fires.after) == (3, ())
+    assert change.after.after == ("a",)
+
+
+def test_what_comes_after_a_removed_job_is_newly_invalid():
+    before = [file("a.yaml", "a"), after("b.yaml", "b", "a")]
+    found = plan(before, [after("b.yaml", "b", "a")])
+    assert actions(found) == {"a": ("removed",)}
+    (invalid,) = found.invalid
+    assert (invalid.path, invalid.state, invalid.kept.job_name) == ("b.yaml", InvalidState.NEWLY_INVALID, "b")
+    assert [one.rule for one in invalid.diagnostics] == ["after-unknown-job"]
+    assert not plan(before, [bad("a.yaml", "a"), after("b.yaml", "b", "a")]).jobs
+
+
+def test_jobs_that_both_sides_have_alike_count_too():
+    new = [after("b.yaml", "b", "a")]
+    assert actions(plan([], new, alike=[LinkedJob("a.yaml", "a", "@daily")])) == {"b": ("added",)}
+    alike = [LinkedJob("a.yaml", "a", "@daily", suspend=True)]
+    assert [one.rule for one in plan([], new, alike=alike).warnings] == ["after-suspended-job"]
+    (invalid,) = plan([], new, alike=[LinkedJob("a.yaml", "a", after=(NamePlace("b", "a.yaml"),))]).invalid
+    assert [one.rule for one in invalid.diagnostics] == ["after-cycle"]
 
 
 def test_suspended_and_resumed():

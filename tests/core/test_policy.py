@@ -1,8 +1,9 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.core.job import ConcurrencyPolicy, OnEmpty, OnMissed
+from runner.core.job import ConcurrencyPolicy, DeliveryOptions, OnEmpty, OnMissed, Retry
 from runner.core.policy import (
     RUN_ALL_LIMIT,
     Mailing,
@@ -10,8 +11,10 @@ from runner.core.policy import (
     decide_mailing,
     decide_missed,
     decide_overlap,
+    decide_retry,
+    is_recovery,
 )
-from runner.core.run import Fire, RunState
+from runner.core.run import FailureKind, Fire, RunFailure, RunState, Trigger
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
@@ -114,5 +117,39 @@ def test_decide_overlap(policy, unfinished, expected):
         (RunState.CANCELLED, None, OnEmpty.SEND, Mailing.NONE),
     ],
 )
-def test_decide_mailing(state, rows_out, on_empty, expected):
-    assert decide_mailing(state, rows_out, on_empty) is expected
+def test_decide_mailing(make_job, make_run, state, rows_out, on_empty, expected):
+    job = make_job(delivery=DeliveryOptions(on_empty=on_empty))
+    run = make_run(state=state, rows_out=rows_out)
+    assert decide_mailing(run, job, failures_before=0) is expected
+    assert decide_mailing(replace(run, mailing=False), job, failures_before=5) is Mailing.NONE
+
+
+def test_failures_are_told_from_the_nth_on_and_so_is_the_recovery(make_job, make_run):
+    job = make_job(delivery=DeliveryOptions(notify_after=3))
+    failed, good = make_run(state=RunState.FAILED), make_run(state=RunState.SUCCEEDED)
+    told = [decide_mailing(failed, job, failures_before=before) for before in range(4)]
+    assert told == [Mailing.NONE, Mailing.NONE, Mailing.FAILURE, Mailing.FAILURE]
+    assert [is_recovery(good, job, failures_before=before) for before in range(5)] == [False] * 3 + [True] * 2
+    assert not is_recovery(failed, job, failures_before=9)
+    assert not is_recovery(good, make_job(), failures_before=0)
+
+
+RETRY = Retry(limit=3, backoff_seconds=10, max_delay_seconds=25)
+
+
+@pytest.mark.parametrize(("attempt", "longest"), [(1, 10), (2, 20), (3, 25), (4, None)])
+def test_a_retry_waits_anywhere_in_a_window_that_doubles(make_run, attempt, longest):
+    failed = make_run(state=RunState.FAILED, attempt=attempt)
+    waits = [decide_retry(RETRY, failed, fraction=fraction) for fraction in (0.0, 0.5, 1.0)]
+    expected = [longest and timedelta(seconds=longest * fraction) for fraction in (0.0, 0.5, 1.0)]
+    assert waits == (expected if longest else [None] * 3)
+
+
+def test_what_is_not_tried_again(make_run):
+    assert decide_retry(RETRY, make_run(state=RunState.SUCCEEDED), fraction=0) is None
+    assert decide_retry(RETRY, make_run(state=RunState.CANCELLED), fraction=0) is None
+    assert decide_retry(RETRY, make_run(state=RunState.FAILED, trigger=Trigger.MANUAL), fraction=0) is None
+    too_large = RunFailure(kind=FailureKind.ATTACHMENT, message="20 MB are too many for a mail")
+    assert decide_retry(RETRY, make_run(state=RunState.FAILED, failure=too_large), fraction=0) is None
+    assert decide_retry(Retry(), make_run(state=RunState.FAILED), fraction=0) is None
+    assert decide_retry(RETRY, make_run(state=RunState.LOST), fraction=0) == timedelta()

@@ -4,6 +4,7 @@ import pytest
 
 from runner.core import report as reports
 from runner.core.delivery import MailKind
+from runner.core.job import AttachmentFormat, DeliveryOptions, Retry
 from runner.core.report import Report
 from runner.core.run import RunState, Trigger
 
@@ -99,6 +100,35 @@ def test_file_is_named_after_the_local_day(make_job, make_run):
     assert reports.result_file_name(Report(run=run, job=make_job())) == "daily_2025-12-31.csv"
     berlin = Report(run=run, job=make_job(timezone="Europe/Berlin"))
     assert reports.result_file_name(berlin) == "daily_2026-01-01.csv"
+
+
+@pytest.mark.parametrize("form", list(AttachmentFormat))
+def test_file_is_named_after_its_form(make_job, make_run, form):
+    job = make_job(delivery=DeliveryOptions(attachment=form))
+    assert reports.result_file_name(Report(run=make_run(), job=job)) == f"daily_2025-11-09.{form.value}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (MailKind.RESULTS, "Job Results"),
+        (MailKind.FAILURE, "Job Failed"),
+        (MailKind.RECOVERY, "Job Recovered"),
+        (MailKind.UNDELIVERED, "Mail Undelivered"),
+    ],
+)
+def test_every_kind_of_mail_has_a_subject(kind, words):
+    moment = datetime(2025, 11, 9, 13, tzinfo=UTC)
+    assert reports.mail_subject(kind, "daily", moment, "Europe/Berlin") == f"{words}: daily - 2025-11-09 14:00:00"
+
+
+@pytest.mark.parametrize(
+    ("attempt", "limit", "words"), [(1, 0, ""), (1, 2, ""), (2, 2, "2 of 3"), (3, 2, "3 of 3"), (3, 0, "3 of 3")]
+)
+def test_attempts_are_told_from_the_second_on(make_job, make_run, attempt, limit, words):
+    report = Report(run=make_run(attempt=attempt), job=make_job(retry=Retry(limit=limit)))
+    assert reports.attempt_words(report) == words
+    assert dict(reports.facts(report)).get("Attempt", "") == words
 
 
 def test_facts_are_in_order_and_leave_out_what_is_unknown(make_job, make_run):

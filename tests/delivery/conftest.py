@@ -12,6 +12,7 @@ from runner.core.delivery import Mail, MailKind
 from runner.core.job import DataSource, FileType, Job, SourceType
 from runner.core.report import Report
 from runner.core.run import FailureKind, Preview, Run, RunFailure, RunState, Trigger
+from runner.delivery.attachment import attach
 from runner.delivery.compose import compose
 from runner.delivery.smtp import SmtpTransport
 from runner.settings import Secret, SmtpSettings
@@ -22,7 +23,7 @@ PASSWORD = "s3cret-passwörd"
 
 @pytest.fixture
 def make_report():
-    def make(*, job=None, run=None, preview=None, result=b"a,b\n1,2\n", failed=False):
+    def make(*, job=None, run=None, preview=None, result=b"a,b\n1,2\n", failed=False, **report):
         values = {
             "job_name": "daily_sales",
             "schedule_time": "0 14 * * *",
@@ -61,7 +62,7 @@ def make_report():
                 total_columns=5,
             )
         the_run = Run(**{**values, **(run or {})})
-        return Report(run=the_run, job=the_job, preview=preview, result=None if failed else result)
+        return Report(run=the_run, job=the_job, preview=preview, result=None if failed else result, **report)
 
     return make
 
@@ -70,7 +71,12 @@ def make_report():
 def make_mail(make_report):
     def make(run_id="01k9mabcdefghjkmnpqrstvwxy", **job):
         report = make_report(run={"run_id": run_id}, job=job)
-        return compose(report, sender="Reports <runner@example.com>", message_domain="example.com")
+        return compose(
+            report,
+            attached=attach(report, kept_at=None),
+            sender="Reports <runner@example.com>",
+            message_domain="example.com",
+        )
 
     return make
 
@@ -135,6 +141,11 @@ def inbox():
 
 @pytest.fixture(scope="session")
 def authority():
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def other_authority():
     return trustme.CA()
 
 

@@ -4,21 +4,28 @@ import gzip
 import os
 import random
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
 
-from runner.core.job import DeliveryOptions, NotifyFailures
-from runner.core.run import Preview, RunState
+from runner.core.delivery import Delivery, DeliveryState, MailKind
+from runner.core.job import AttachmentFormat, DeliveryOptions, NotifyFailures, OnAmbiguous, Retry
+from runner.core.run import Attempt, FailureKind, Preview, RunFailure, RunState
 from runner.delivery import attachment
-from runner.delivery.compose import compose
+from runner.delivery.attachment import attach
+from runner.delivery.compose import compose, compose_recovery, compose_undelivered
 from runner.delivery.words import width
 
+NOON = datetime(2025, 11, 9, 13, 0, tzinfo=UTC)
+FROM = {"sender": "Reports <runner@example.com>", "message_domain": "example.com"}
+THREAD = "<daily_sales.job@example.com>"
 
-def composed(report, **options):
-    return compose(
-        report, **{"sender": "Reports <runner@example.com>", "message_domain": "example.com", **options}
-    )
+
+def composed(report, *, kept_at=None, **options):
+    attached = attach(report, kept_at=kept_at) if report.run.state is RunState.SUCCEEDED else None
+    return compose(report, attached=attached, **{**FROM, **options})
 
 
 def parsed(mail):
@@ -42,6 +49,8 @@ def test_headers_and_parts_of_results(make_report):
         "Subject": "Job Results: daily_sales - 2025-11-09 14:00:00",
         "Date": "Sun, 09 Nov 2025 13:00:32 +0000",
         "Message-ID": "<01k9mabcdefghjkmnpqrstvwxy.results@example.com>",
+        "In-Reply-To": THREAD,
+        "References": THREAD,
         "Auto-Submitted": "auto-generated",
         "X-Runner-Job": "daily_sales",
         "X-Runner-Run-Id": "01k9mabcdefghjkmnpqrstvwxy",
@@ -229,6 +238,244 @@ def test_a_result_that_is_not_there_is_never_passed_over(make_report):
     text = " ".join(text_of(composed(make_report(result=None))).split())
     assert "is more than a mail can carry" in text
     assert "Ask for the result of run 01k9mabcdefghjkmnpqrstvwxy." in text
+
+
+def big_report(make_report, **options):
+    return make_report(result=random.Random(1).randbytes(50_000), **options)
+
+
+@pytest.mark.parametrize(
+    ("form", "content_type"),
+    [
+        (AttachmentFormat.CSV, "text/csv"),
+        (AttachmentFormat.CSV_GZ, "application/gzip"),
+        (AttachmentFormat.XLSX, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (AttachmentFormat.PARQUET, "application/vnd.apache.parquet"),
+    ],
+)
+def test_the_form_that_the_job_names_is_attached(make_report, form, content_type):
+    result = b"a,b\n1,2\n" * 100
+    report = make_report(result=result, job={"delivery": DeliveryOptions(attachment=form)})
+    mail = composed(report)
+    [file] = parsed(mail).iter_attachments()
+    name = f"daily_sales_2025-11-09.{form.value}"
+    assert (file.get_filename(), file.get_content_type()) == (name, content_type)
+    content = file.get_payload(decode=True)
+    assert (gzip.decompress(content) if form is AttachmentFormat.CSV_GZ else content) == result
+    size = f"{len(content)} bytes" + (", compressed from 800 bytes" if form is AttachmentFormat.CSV_GZ else "")
+    assert f"Attached: {name}, {size}." in text_of(mail)
+    assert mail == composed(report)
+
+
+@pytest.mark.parametrize("form", list(AttachmentFormat))
+@pytest.mark.parametrize("there", [True, False])
+def test_what_fits_into_no_mail_in_any_form_is_explained(make_report, monkeypatch, form, there):
+    monkeypatch.setattr(attachment, "ENCODED_LIMIT", 10_000)
+    report = big_report(make_report, job={"delivery": DeliveryOptions(attachment=form)}, result_bytes=50_000)
+    found = attach(report if there else replace(report, result=None), kept_at="/data/runs/01k9m/result.csv")
+    assert found.attachment is None
+    assert found.sentence.startswith("The result is not attached: 50.0 kB")
+    assert found.sentence.endswith("more than a mail can carry. It is kept at /data/runs/01k9m/result.csv.")
+    assert ("parquet" in found.hint) == (form is not AttachmentFormat.PARQUET)
+
+
+def test_results_without_a_word_on_their_attachment_are_no_mail(make_report):
+    with pytest.raises(ValueError, match="says what is attached"):
+        compose(make_report(), attached=None, **FROM)
+
+
+def test_a_result_that_cannot_be_attached_fails_and_all_are_told(make_report, monkeypatch):
+    monkeypatch.setattr(attachment, "ENCODED_LIMIT", 10_000)
+    kept = attach(big_report(make_report), kept_at="/data/runs/01k9m/result.csv")
+    failure = RunFailure(kind=FailureKind.ATTACHMENT, message=kept.sentence, hint=kept.hint)
+    options = DeliveryOptions(notify_failures=NotifyFailures.OWNER, preview_rows=1)
+    report = big_report(
+        make_report,
+        job={"owner": "owner@example.com", "delivery": options},
+        run={"state": RunState.FAILED, "failure": failure},
+    )
+    mail = composed(report)
+    assert mail.subject.startswith("Job Failed: daily_sales")
+    assert mail.recipients == ("anna@example.com", "bert@example.org", "owner@example.com")
+    assert list(parsed(mail).iter_attachments()) == []
+    for part in (" ".join(text_of(mail).split()), " ".join(html_of(mail).split())):
+        assert "went well and made 18,204 rows, but the result fits into no mail." in part
+        assert part.count("is more than a mail can carry. It is kept at /data/runs/01k9m/result.csv.") == 1
+        assert "Let the job make fewer rows or columns" in part
+        assert "1 of 18,204 rows, and 3 more columns in the file" in part
+        assert "Nord" not in part
+
+
+def test_no_preview_rows_show_no_table(make_report):
+    mail = composed(make_report(job={"delivery": DeliveryOptions(preview_rows=0)}))
+    assert "revenue" not in text_of(mail)
+    assert "revenue" not in html_of(mail)
+
+
+def test_every_attempt_is_listed_with_its_error(make_report):
+    def attempt(number, state, message):
+        failure = RunFailure(kind=FailureKind.FETCH, message=message)
+        return Attempt(
+            number=number,
+            state=state,
+            started_at=NOON,
+            finished_at=NOON + timedelta(minutes=number, microseconds=5),
+            failure=failure,
+        )
+
+    attempts = (
+        attempt(1, RunState.FAILED, "the source answered 503"),
+        attempt(2, RunState.TIMED_OUT, "it ran <longer> than 300 s"),
+    )
+    run = {"attempt": 3, "attempts": attempts}
+    mail = composed(make_report(failed=True, run=run, job={"retry": Retry(limit=2)}))
+    text, html = text_of(mail), " ".join(html_of(mail).split())
+    assert "failed in attempt 3 of 3, after 32.4 s: the script raised" in " ".join(text.split())
+    assert "  1  2025-11-09 14:01 CET (+01:00), failed: the source answered 503\n" in text
+    assert "  2  2025-11-09 14:02 CET (+01:00), timed out: it ran <longer> than 300 s\n" in text
+    assert "  3  2025-11-09 14:00:32 CET (+01:00), failed: the script raised KeyError: 'amuont'\n" in text
+    assert "2025-11-09 14:02 CET (+01:00), timed out</span><br>it ran &lt;longer&gt; than 300 s</td>" in html
+
+
+def test_a_run_that_failed_at_once_lists_no_attempts(make_report):
+    text = text_of(composed(make_report(failed=True, job={"retry": Retry(limit=2)})))
+    assert "ttempt" not in text
+
+
+@pytest.mark.parametrize(
+    ("failed", "before", "words"),
+    [
+        (True, 3, "4 runs in a row have failed."),
+        (True, 0, None),
+        (False, 1, "The run before it failed; this one went well."),
+        (False, 3, "The 3 runs before it failed; this one went well."),
+        (False, 0, None),
+    ],
+)
+def test_a_row_of_failures_is_told(make_report, failed, before, words):
+    text = text_of(composed(make_report(failed=failed, failures_before=before)))
+    if words is None:
+        assert "in a row" not in text
+        assert "before it" not in text
+    else:
+        assert f"{words}\n" in text
+
+
+def test_a_run_that_was_not_made_says_why(make_report):
+    run = {"state": RunState.SKIPPED, "note": "orders failed", "started_at": None, "rows_in": None}
+    mail = composed(make_report(run={**run, "rows_out": None}, failures_before=2))
+    assert mail.subject == "Job Failed: daily_sales - 2025-11-09 14:00:00"
+    for part in (text_of(mail), html_of(mail)):
+        assert "For 2025-11-09 14:00 CET (+01:00) the job was not run: orders failed." in part
+        assert "in a row" not in part
+    assert "Job not run" in html_of(mail)
+
+
+def test_a_recovery_tells_others_without_showing_them_the_data(make_report):
+    report = make_report(failures_before=3)
+    mail = compose_recovery(report, recipients=("owner@example.com",), **FROM)
+    assert (mail.kind, mail.recipients) == (MailKind.RECOVERY, ("owner@example.com",))
+    assert mail.subject == "Job Recovered: daily_sales - 2025-11-09 14:00:00"
+    assert mail.message_id == "<01k9mabcdefghjkmnpqrstvwxy.recovery@example.com>"
+    assert list(parsed(mail).iter_attachments()) == []
+    for part in (text_of(mail), html_of(mail)):
+        assert "went well, after 3 runs in a row had failed." in part
+        assert "Its result has 18,204 rows." in part
+        assert "Nord" not in part
+    assert mail == compose_recovery(report, recipients=("owner@example.com",), **FROM)
+    once = compose_recovery(replace(report, failures_before=1), recipients=("owner@example.com",), **FROM)
+    assert "went well, after the one before it had failed." in text_of(once)
+
+
+@pytest.fixture
+def undelivered(make_report):
+    def make(recipient="bert@example.org", *, state=DeliveryState.DEAD, error="550 no such user", **job):
+        delivery = Delivery(
+            delivery_id=17,
+            run_id="r1",
+            job_name="daily_sales",
+            kind=MailKind.RESULTS,
+            recipient=recipient,
+            message_id="<r1.results@example.com>",
+            state=state,
+            attempts=2,
+            created_at=NOON,
+        )
+        return compose_undelivered(
+            delivery,
+            subject="Job Results: daily_sales - t",
+            error=error,
+            job=make_report(job=job).job,
+            at=NOON + timedelta(days=5),
+            **FROM,
+        )
+
+    return make
+
+
+def test_an_undelivered_mail_is_told_with_what_to_do(undelivered):
+    mail = undelivered(owner="owner@example.com")
+    assert (mail.kind, mail.run_id, mail.recipients) == (MailKind.UNDELIVERED, "r1", ("owner@example.com",))
+    assert mail.subject == "Mail Undelivered: daily_sales - 2025-11-14 14:00:00"
+    assert mail.message_id == "<r1.undelivered-17-2@example.com>"
+    assert parsed(mail)["Date"] == "Fri, 14 Nov 2025 13:00:00 +0000"
+    for part in (" ".join(text_of(mail).split()), " ".join(html_of(mail).split())):
+        assert "A mail to bert@example.org could not be delivered, and is not tried again." in part
+        assert "The reason: 550 no such user" in part
+        assert "Job Results: daily_sales - t" in part
+        assert "correct it in jobs.d/daily_sales.yaml" in part
+        assert "`runner mail retry 17` sends the very mail to it again" in part
+    assert mail == undelivered(owner="owner@example.com")
+
+
+def test_a_held_mail_asks_for_a_word(undelivered):
+    mail = undelivered(state=DeliveryState.HELD, error="hung up")
+    for part in (" ".join(text_of(mail).split()), " ".join(html_of(mail).split())):
+        assert "Nobody knows whether a mail to bert@example.org has arrived, so it is held." in part
+        assert "If it did not, `runner mail retry 17` sends the very mail again." in part
+    assert "Mail held" in html_of(mail)
+
+
+@pytest.mark.parametrize(
+    ("failed", "job", "told"),
+    [
+        ("bert@example.org", {}, ("anna@example.com",)),
+        ("owner@example.com", {"owner": "owner@example.com"}, ("anna@example.com", "bert@example.org")),
+        ("Owner@Example.com", {"owner": "owner@example.com", "consumer_emails": ("owner@example.com",)}, None),
+        ("anna@example.com", {"consumer_emails": ("anna@example.com",)}, None),
+    ],
+)
+def test_the_address_that_failed_is_not_told(undelivered, failed, job, told):
+    mail = undelivered(failed, **job)
+    assert (mail and mail.recipients) == told
+
+
+@pytest.mark.parametrize(("policy", "hold"), [(OnAmbiguous.HOLD, True), (OnAmbiguous.RESEND, False)])
+def test_mails_of_a_run_are_held_as_their_job_says(make_report, undelivered, policy, hold):
+    job = {"delivery": DeliveryOptions(on_ambiguous=policy)}
+    recovery = compose_recovery(make_report(job=job), recipients=("owner@example.com",), **FROM)
+    mails = (composed(make_report(job=job)), composed(make_report(job=job, failed=True)), recovery)
+    assert [mail.hold_ambiguous for mail in mails] == [hold] * 3
+    # One that is held could not be told of.
+    assert not undelivered(**job).hold_ambiguous
+
+
+def test_all_mails_of_a_job_are_of_one_thread(make_report, undelivered):
+    recovery = compose_recovery(make_report(), recipients=("owner@example.com",), **FROM)
+    later = composed(make_report(run={"run_id": "another"}))
+    for mail in (composed(make_report()), later, composed(make_report(failed=True)), recovery, undelivered()):
+        message = parsed(mail)
+        assert (message["In-Reply-To"], message["References"]) == (THREAD, THREAD)
+        assert b"\r\nReferences: <daily_sales.job@example.com>\r\n" in mail.message
+
+
+@pytest.mark.parametrize("domain", ["example.com", "a..b.", ".", "exa mple\r\n.com>", "müller.example", ""])
+def test_identifiers_keep_to_their_form_whatever_the_domain(make_report, domain):
+    mail = composed(make_report(run={"run_id": "..x..y.<"}), message_domain=domain)
+    message = parsed(mail)
+    atom = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
+    for name in ("Message-ID", "References", "In-Reply-To"):
+        assert re.fullmatch(f"<{atom}@{atom}>", message[name])
 
 
 def test_the_encoded_size_is_that_of_the_mail(make_report):

@@ -1,4 +1,10 @@
-from runner.core.delivery import DeliveryState
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner.core.delivery import DeliveryState, MailKind
 from runner.delivery.folder import MailFolder, file_name
 
 
@@ -8,8 +14,6 @@ def test_the_name_sorts_by_time_and_names_job_and_kind(make_mail):
 
 
 def test_a_name_never_leaves_the_folder(tmp_path, make_mail, small_mail):
-    from dataclasses import replace
-
     folder = MailFolder(tmp_path / "mail")
     folder.send(replace(small_mail, run_id="../../evil"), ["anna@example.com"])
     assert [path.name for path in (tmp_path / "mail").iterdir()] == ["20251109T130000Z_j_results_-evil.eml"]
@@ -29,3 +33,32 @@ def test_a_folder_that_takes_nothing_defers(tmp_path, make_mail, caplog):
     assert result.state is DeliveryState.DEFERRED
     assert f"cannot be kept in {tmp_path}/mail" in result.error
     assert "cannot be kept" in caplog.text
+
+
+def test_two_notices_of_a_run_are_two_files(small_mail):
+    names = {
+        file_name(
+            replace(small_mail, kind=MailKind.UNDELIVERED, message_id=f"<r1.undelivered-{number}@example.com>")
+        )
+        for number in ("1-1", "2-1")
+    }
+    assert names == {f"20251109T130000Z_j_undelivered_r1-{number}.eml" for number in ("1-1", "2-1")}
+
+
+def test_the_check_of_a_folder_leaves_nothing_behind(tmp_path):
+    assert MailFolder(tmp_path / "state" / "mail").check() == ""
+    assert list((tmp_path / "state" / "mail").iterdir()) == []
+
+
+@pytest.mark.parametrize("trouble", ["file", "rights"])
+def test_the_check_tells_of_a_folder_that_takes_nothing(tmp_path, trouble):
+    path = tmp_path / "mail"
+    if trouble == "file":
+        path.write_text("a file where the folder should be")
+    elif os.geteuid() == 0:
+        path = Path("/proc/mail")
+    else:
+        path.mkdir(mode=0o500)
+    words = MailFolder(path).check()
+    assert words.startswith(f"{path} takes no mails: ")
+    assert "make the folder writable" in words

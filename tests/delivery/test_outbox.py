@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.core.delivery import Delivery, DeliveryState, SendResult
+from runner.core.delivery import Delivery, DeliveryState, MailKind, SendResult
 from runner.delivery.folder import MailFolder
 from runner.delivery.outbox import Outbox
+from runner.errors import StoreError
 
 NOON = datetime(2025, 11, 9, 13, 0, tzinfo=UTC)
 
@@ -19,27 +20,32 @@ class Ledger:
     def __init__(self):
         self.rows = {}
         self.broken = False
-        self.lock = threading.Lock()
+        self.begun = []
+        self.limits = []
+        self.lock = threading.RLock()
 
-    def add(self, mail, job_name="j"):
+    def add(self, mail, job_name="j", *, at=NOON):
         for recipient in mail.recipients:
-            number = len(self.rows) + 1
-            self.rows[number] = (
-                Delivery(
-                    delivery_id=number,
-                    run_id=mail.run_id,
-                    job_name=job_name,
-                    kind=mail.kind,
-                    recipient=recipient,
-                    message_id=mail.message_id,
-                    created_at=NOON,
-                    next_attempt_at=NOON,
-                ),
-                mail,
+            number = max(self.rows, default=0) + 1
+            delivery = Delivery(
+                delivery_id=number,
+                run_id=mail.run_id,
+                job_name=job_name,
+                kind=mail.kind,
+                recipient=recipient,
+                message_id=mail.message_id,
+                created_at=at,
+                next_attempt_at=at,
             )
+            self.rows[number] = (delivery, mail)
+
+    def change(self, delivery_id, **changes):
+        delivery, mail = self.rows[delivery_id]
+        self.rows[delivery_id] = (replace(delivery, **changes), mail)
 
     def due_deliveries(self, now, limit):
         with self.lock:
+            self.limits.append(limit)
             rows = [row for row in self.rows.values() if row[0].state.open and row[0].next_attempt_at <= now]
             return sorted(rows, key=lambda row: (row[0].next_attempt_at, row[0].delivery_id))[:limit]
 
@@ -47,36 +53,62 @@ class Ledger:
         with self.lock:
             return min((row[0].next_attempt_at for row in self.rows.values() if row[0].state.open), default=None)
 
-    def record_attempt(self, delivery_id, result, *, at, next_attempt_at):
-        if self.broken:
-            raise OSError("database or disk is full")
-        assert (next_attempt_at is not None) == (result.state is DeliveryState.DEFERRED)
+    def open_deliveries(self):
         with self.lock:
-            delivery, mail = self.rows[delivery_id]
-            assert delivery.state.open
-            delivery = replace(
-                delivery,
-                state=result.state,
-                attempts=delivery.attempts + 1,
-                next_attempt_at=next_attempt_at,
-                error=result.error,
-            )
-            self.rows[delivery_id] = (delivery, mail)
+            return sum(row[0].state.open for row in self.rows.values())
+
+    def delivery_mail(self, delivery_id):
+        return self.rows.get(delivery_id)
+
+    def begin_attempt(self, delivery_ids, at):
+        self._writable()
+        with self.lock:
+            self.begun.append(tuple(delivery_ids))
+            for delivery_id in delivery_ids:
+                self.change(delivery_id, began_at=at)
+
+    def record_attempts(self, attempts):
+        self._writable()
+        with self.lock:
+            for attempt in attempts:
+                assert (attempt.next_attempt_at is not None) == (attempt.result.state is DeliveryState.DEFERRED)
+                if attempt.delivery_id not in self.rows or not self.rows[attempt.delivery_id][0].state.open:
+                    raise StoreError(f"Delivery {attempt.delivery_id} is not open")
+            for attempt in attempts:
+                self.change(
+                    attempt.delivery_id,
+                    state=attempt.result.state,
+                    attempts=self.rows[attempt.delivery_id][0].attempts + 1,
+                    next_attempt_at=attempt.next_attempt_at,
+                    began_at=None,
+                    error=attempt.result.error,
+                )
+                if attempt.notice is not None:
+                    self.add(attempt.notice, self.rows[attempt.delivery_id][0].job_name, at=attempt.at)
+            return [self.rows[attempt.delivery_id][0] for attempt in attempts]
 
     def states(self):
         return [delivery.state.value for delivery, _ in self.rows.values()]
+
+    def _writable(self):
+        if self.broken:
+            raise OSError("database or disk is full")
 
 
 class Scripted:
     """A transport that answers as told, for what no real one does on demand."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, *, trouble=""):
         self.answer = answer
+        self.trouble = trouble
         self.sent = []
 
     def send(self, mail, recipients):
         self.sent.append((mail.message_id, tuple(recipients)))
         return self.answer(mail, recipients)
+
+    def check(self):
+        return self.trouble
 
     def describe(self):
         return "scripted"
@@ -87,6 +119,19 @@ class Scripted:
 
 def deferred(mail, recipients):
     return dict.fromkeys(recipients, SendResult(state=DeliveryState.DEFERRED, error="451 later"))
+
+
+def ambiguous(mail, recipients):
+    result = SendResult(state=DeliveryState.DEFERRED, error="hung up", ambiguous=True)
+    return dict.fromkeys(recipients, result)
+
+
+def dead(mail, recipients):
+    return dict.fromkeys(recipients, SendResult(state=DeliveryState.DEAD, error="550 no such user"))
+
+
+def broken(mail, recipients):
+    raise RuntimeError("unforeseen")
 
 
 def sent(mail, recipients):
@@ -100,9 +145,9 @@ def ledger():
 
 @pytest.fixture
 def make_outbox(ledger):
-    def make(transport, *, now=NOON, on_result=None, fraction=0.5):
+    def make(transport, *, now=NOON, fraction=0.5, **options):
         clock = now if callable(now) else lambda: now
-        return Outbox(ledger, transport, clock=clock, random=lambda: fraction, on_result=on_result)
+        return Outbox(ledger, transport, clock=clock, random=lambda: fraction, **options)
 
     return make
 
@@ -122,6 +167,7 @@ def test_everything_due_is_sent_and_recorded(ledger, make_outbox, make_mail, tmp
     assert outbox.drain_once() == 50
     assert set(ledger.states()) == {"sent"}
     assert len(list(tmp_path.glob("*.eml"))) == 25
+    assert {(delivery.state, delivery.attempts) for delivery, _ in told} == {(DeliveryState.SENT, 1)}
     assert len(told) == 50
     assert outbox.drain_once() == 0
 
@@ -192,9 +238,6 @@ def test_a_delivery_that_is_gone_does_not_hold_the_others(ledger, make_outbox, m
 
 
 def test_a_transport_that_breaks_or_forgets_defers(ledger, make_outbox, make_mail):
-    def broken(mail, recipients):
-        raise RuntimeError("unforeseen")
-
     ledger.add(make_mail())
     make_outbox(Scripted(broken)).drain_once()
     assert [row[0].error for row in ledger.rows.values()] == ["internal error: RuntimeError"] * 2
@@ -318,3 +361,189 @@ def test_sending_and_recording_happen_in_the_context_of_the_run(ledger, make_mai
     daily, weekly = ("daily", "one"), ("weekly", "two")
     assert seen == [("send", daily), ("recorded", daily), ("send", weekly), ("recorded", weekly)]
     assert inside == []
+
+
+@pytest.mark.parametrize("answer", [ambiguous, broken, lambda mail, recipients: {}])
+def test_what_may_have_arrived_is_sent_again_or_held_as_the_mail_says(ledger, make_outbox, small_mail, answer):
+    ledger.add(small_mail)
+    ledger.add(replace(small_mail, message_id="<r2.results@example.com>", hold_ambiguous=True))
+    transport = Scripted(answer)
+    make_outbox(transport).drain_once()
+    assert ledger.states() == ["deferred", "held"]
+    error = ledger.rows[2][0].error
+    assert "Nobody knows whether it arrived" in error
+    assert "`runner mail retry 2`" in error
+    assert "`runner mail list`" in error
+    assert make_outbox(transport, now=NOON + timedelta(days=1)).drain_once() == 1
+    assert [message_id for message_id, _ in transport.sent].count("<r2.results@example.com>") == 1
+
+
+def test_a_plain_refusal_holds_nothing(ledger, make_outbox, small_mail):
+    ledger.add(replace(small_mail, hold_ambiguous=True))
+    make_outbox(Scripted(deferred)).drain_once()
+    assert ledger.states() == ["deferred"]
+
+
+def test_only_mails_to_be_held_are_marked_before_they_are_sent(ledger, make_outbox, make_mail, small_mail):
+    seen = []
+
+    def answer(mail, recipients):
+        seen.append([row[0].began_at for row in ledger.rows.values() if row[1] is mail])
+        return sent(mail, recipients)
+
+    ledger.add(small_mail)
+    ledger.add(replace(make_mail(), hold_ambiguous=True))
+    make_outbox(Scripted(answer)).drain_once()
+    assert seen == [[None], [NOON, NOON]]
+    assert ledger.begun == [(2, 3)]
+    assert ledger.states() == ["sent"] * 3
+
+
+def test_nothing_is_sent_that_cannot_be_marked(ledger, make_outbox, small_mail):
+    transport = Scripted(sent)
+    ledger.add(replace(small_mail, hold_ambiguous=True))
+    ledger.broken = True
+    with pytest.raises(OSError, match="full"):
+        make_outbox(transport).drain_once()
+    assert transport.sent == []
+    assert ledger.states() == ["pending"]
+
+
+def test_an_attempt_that_a_kill_cut_short_is_held_and_told(ledger, make_outbox, make_mail, small_mail):
+    transport = Scripted(sent)
+    told = []
+
+    def notice(delivery, result):
+        told.append((delivery.delivery_id, delivery.state, delivery.attempts, result.state))
+        return replace(small_mail, kind=MailKind.UNDELIVERED, recipients=("owner@example.com",))
+
+    ledger.add(replace(make_mail(), hold_ambiguous=True))
+    ledger.change(1, began_at=NOON - timedelta(minutes=1))
+    make_outbox(transport, notice=notice).drain_once()
+    assert ledger.states() == ["held", "sent", "sent"]
+    assert "the service ended before the server had answered" in ledger.rows[1][0].error
+    assert [recipients for _, recipients in transport.sent] == [("bert@example.org",), ("owner@example.com",)]
+    assert told == [(1, DeliveryState.HELD, 1, DeliveryState.HELD)]
+
+
+def test_a_dead_delivery_is_told_once_and_a_dead_notice_is_not(ledger, make_outbox, make_mail, small_mail):
+    def notice(delivery, result):
+        assert (delivery.state, delivery.error) == (DeliveryState.DEAD, "550 no such user")
+        assert result.error == delivery.error
+        return replace(small_mail, kind=MailKind.UNDELIVERED, message_id=f"<{delivery.delivery_id}@example.com>")
+
+    ledger.add(make_mail())
+    make_outbox(Scripted(dead), notice=notice).drain_once()
+    kinds = [(row[0].kind.value, row[0].state.value) for row in ledger.rows.values()]
+    assert kinds == [("results", "dead")] * 2 + [("undelivered", "dead")] * 2
+
+
+def test_a_notice_that_cannot_be_made_stops_nothing(ledger, make_outbox, small_mail, caplog):
+    def fail(delivery, result):
+        raise ValueError("no")
+
+    for notice in (fail, lambda delivery, result: None):
+        ledger.add(small_mail)
+        make_outbox(Scripted(dead), notice=notice).drain_once()
+    assert ledger.states() == ["dead", "dead"]
+    assert "Nobody can be told that the mail to anna@example.com is dead" in caplog.text
+
+
+def test_what_is_given_up_is_told(ledger, make_outbox, small_mail):
+    told = []
+    ledger.add(small_mail)
+    ledger.change(1, attempts=200)
+    now = NOON + timedelta(days=6)
+    make_outbox(Scripted(deferred), now=now, notice=lambda delivery, result: told.append(result)).drain_once()
+    assert [result.error for result in told] == ["given up after 5 days: 451 later"]
+
+
+def test_a_delivery_that_has_ended_meanwhile_does_not_hold_the_others(ledger, make_outbox, make_mail, caplog):
+    def answer(mail, recipients):
+        ledger.change(1, state=DeliveryState.DEAD)
+        return sent(mail, recipients)
+
+    ledger.add(make_mail())
+    assert make_outbox(Scripted(answer)).drain_once() == 1
+    assert ledger.states() == ["dead", "sent"]
+    assert "has ended or is gone; what became of this attempt: sent" in caplog.text
+
+
+def test_a_clock_that_jumps_a_year_ahead_ends_no_mail_at_its_next_refusal(ledger, make_outbox, make_mail):
+    for run_id in ("one", "two"):
+        ledger.add(make_mail(run_id=run_id))
+    transport = Scripted(deferred)
+    make_outbox(transport).drain_once()
+    later = NOON + timedelta(days=365)
+    make_outbox(transport, now=later).drain_once()
+    assert ledger.states() == ["deferred"] * 4
+    assert all(later < row[0].next_attempt_at <= later + timedelta(hours=1) for row in ledger.rows.values())
+    make_outbox(Scripted(sent), now=later + timedelta(hours=1)).drain_once()
+    assert ledger.states() == ["sent"] * 4
+
+
+def test_a_clock_that_is_set_back_a_year_keeps_no_mail_waiting(ledger, make_outbox, make_mail):
+    for run_id in ("one", "two"):
+        ledger.add(make_mail(run_id=run_id))
+    make_outbox(Scripted(deferred)).drain_once()
+    earlier = NOON - timedelta(days=365)
+    transport = Scripted(lambda mail, to: deferred(mail, to) if mail.run_id == "one" else sent(mail, to))
+    outbox = make_outbox(transport, now=earlier)
+    assert outbox.drain_once() == 4
+    assert ledger.states() == ["deferred", "deferred", "sent", "sent"]
+    assert outbox.drain_once() == 0
+    assert ledger.next_delivery_time() < earlier + timedelta(hours=1)
+
+
+def test_large_mails_come_in_small_batches(ledger, make_outbox, small_mail, monkeypatch):
+    monkeypatch.setattr("runner.delivery.outbox._BATCH_BYTES", 40_000)
+    for number in range(25):
+        ledger.add(replace(small_mail, message=b"x" * 10_000, message_id=f"<{number}@example.com>"))
+    outbox = make_outbox(Scripted(sent))
+    assert outbox.drain_once() == 25
+    assert ledger.limits[:3] == [20, 4, 4]
+    ledger.add(small_mail)
+    outbox.drain_once()
+    assert ledger.limits[-1] == 20
+
+
+@pytest.mark.parametrize(
+    ("trouble", "level", "words"),
+    [
+        ("", "INFO", "Checked: mails are scripted"),
+        ("no server", "ERROR", "Mails cannot leave: no server. They stay in the database, and are tried again"),
+    ],
+)
+def test_the_thread_tells_first_whether_mails_can_leave(ledger, make_outbox, caplog, trouble, level, words):
+    caplog.set_level("INFO", logger="runner")
+    outbox = make_outbox(Scripted(sent, trouble=trouble))
+    outbox.start()
+    wait_for(lambda: caplog.records)
+    outbox.close(5)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [(level, words)]
+
+
+def test_a_check_that_breaks_does_not_end_the_thread(ledger, make_outbox, small_mail, caplog):
+    transport = Scripted(sent)
+    transport.check = lambda: broken(None, ())
+    outbox = make_outbox(transport)
+    ledger.add(small_mail)
+    outbox.start()
+    wait_for(lambda: ledger.states() == ["sent"])
+    outbox.close(5)
+    assert "Mails cannot leave: internal error: RuntimeError" in caplog.text
+
+
+def test_a_store_that_is_away_for_good_loses_no_count(ledger, make_outbox, make_mail, monkeypatch):
+    def away(*_):
+        raise OSError("input/output error")
+
+    ledger.add(make_mail())
+    outbox = make_outbox(Scripted(sent))
+    monkeypatch.setattr(ledger, "record_attempts", away)
+    monkeypatch.setattr(ledger, "delivery_mail", away)
+    monkeypatch.setattr(ledger, "open_deliveries", away)
+    assert outbox.drain_once() == 0
+    assert outbox.close(1) == 2
+    monkeypatch.undo()
+    assert outbox.close(1) == 2

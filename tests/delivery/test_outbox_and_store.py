@@ -3,35 +3,148 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from runner.core.delivery import DeliveryState, MailKind
+from runner.core.job import DeliveryOptions, OnAmbiguous
 from runner.core.run import RunState
-from runner.delivery.compose import compose
+from runner.delivery.attachment import attach
+from runner.delivery.compose import compose, compose_undelivered
 from runner.delivery.outbox import Outbox
 from runner.store import Store
 
 NOON = datetime(2025, 11, 9, 13, 0, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=1)
+FROM = {"sender": "runner@example.com", "message_domain": "example.com"}
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Opens the store; each time it does, the one before is closed."""
+    stores = []
+
+    def again():
+        while stores:
+            stores.pop().close()
+        stores.append(Store.open(tmp_path / "runner.db"))
+        return stores[-1]
+
+    yield again
+    while stores:
+        stores.pop().close()
+
+
+def finish(store, report):
+    store.add_run(replace(report.run, state=RunState.QUEUED, started_at=None, finished_at=None))
+    store.mark_running(report.run.run_id, NOON)
+    mail = compose(report, attached=attach(report, kept_at=None), **FROM)
+    store.finish_run(report.run, (mail,))
+    return mail
+
+
+def make_outbox(store, transport, *, now=LATER, **options):
+    return Outbox(store, transport, clock=lambda: now, random=lambda: 0.5, **options)
+
+
+def states(store, run_id="01k9mabcdefghjkmnpqrstvwxy"):
+    return [delivery.state.value for delivery in store.run(run_id).deliveries]
 
 
 def test_what_is_not_delivered_before_a_restart_is_delivered_after_it(
-    tmp_path, make_report, inbox, make_server, make_transport
+    opened, make_report, inbox, make_server, make_transport
 ):
-    report = make_report()
     transport = make_transport(make_server())
     inbox.answers = {"bert@example.org": "451 later"}
-    now = NOON + timedelta(minutes=1)
-    for expected in (["sent", "deferred"], ["sent", "sent"]):
-        store = Store.open(tmp_path / "runner.db")
-        try:
-            if not inbox.envelopes:
-                store.add_run(replace(report.run, state=RunState.QUEUED, started_at=None, finished_at=None))
-                store.mark_running(report.run.run_id, NOON)
-                mail = compose(report, sender="runner@example.com", message_domain="example.com")
-                store.finish_run(report.run, (mail,))
-            Outbox(store, transport, clock=lambda moment=now: moment, random=lambda: 0.5).drain_once()
-            deliveries = store.run(report.run.run_id).deliveries
-        finally:
-            store.close()
-        assert [delivery.state.value for delivery in deliveries] == expected
-        inbox.answers = {}
-        now += timedelta(hours=1)
+    store = opened()
+    mail = finish(store, make_report())
+    make_outbox(store, transport).drain_once()
+    assert states(store) == ["sent", "deferred"]
+    inbox.answers = {}
+    store = opened()
+    make_outbox(store, transport, now=LATER + timedelta(hours=1)).drain_once()
+    assert states(store) == ["sent", "sent"]
     assert [envelope.rcpt_tos for envelope in inbox.envelopes] == [["anna@example.com"], ["bert@example.org"]]
     assert inbox.envelopes[0].original_content == inbox.envelopes[1].original_content == mail.message
+
+
+def test_an_address_that_is_refused_for_good_is_told_to_the_owner(
+    opened, make_report, inbox, make_server, make_transport
+):
+    report = make_report(job={"owner": "olga@example.com"})
+    store = opened()
+    mail = finish(store, report)
+
+    def notice(delivery, result):
+        subject = store.delivery_mail(delivery.delivery_id)[1].subject
+        return compose_undelivered(delivery, subject=subject, error=result.error, job=report.job, at=LATER, **FROM)
+
+    inbox.answers = {"bert@example.org": "550 no such user", "olga@example.com": "550 gone too"}
+    outbox = make_outbox(store, make_transport(make_server()), notice=notice)
+    outbox.drain_once()
+    deliveries = store.run(report.run.run_id).deliveries
+    assert [(one.kind, one.recipient, one.state) for one in deliveries] == [
+        (MailKind.RESULTS, "anna@example.com", DeliveryState.SENT),
+        (MailKind.RESULTS, "bert@example.org", DeliveryState.DEAD),
+        (MailKind.UNDELIVERED, "olga@example.com", DeliveryState.DEAD),
+    ]
+    assert mail.subject.encode() in store.delivery_mail(deliveries[2].delivery_id)[1].message
+    assert outbox.close(1) == 0
+
+
+@pytest.mark.parametrize(("policy", "state"), [(OnAmbiguous.RESEND, "deferred"), (OnAmbiguous.HOLD, "held")])
+def test_a_drop_after_the_content(opened, make_report, inbox, make_server, make_transport, policy, state):
+    job = {"consumer_emails": ("anna@example.com",), "delivery": DeliveryOptions(on_ambiguous=policy)}
+    transport = make_transport(make_server())
+    store = opened()
+    mail = finish(store, make_report(job=job))
+    inbox.drop_after_data = True
+    make_outbox(store, transport).drain_once()
+    assert states(store) == [state]
+    inbox.drop_after_data = False
+    later = LATER + timedelta(days=1)
+    assert make_outbox(store, transport, now=later).drain_once() == (0 if state == "held" else 1)
+    if state == "held":
+        store.retry_deliveries([store.run(mail.run_id).deliveries[0].delivery_id], later)
+        make_outbox(store, transport, now=later).drain_once()
+    assert states(store) == ["sent"]
+    assert inbox.envelopes[0].original_content == mail.message
+
+
+def test_a_kill_amid_an_attempt_holds_the_mail_and_tells_so(
+    opened, make_report, inbox, make_server, make_transport
+):
+    job = {"owner": "olga@example.com", "delivery": DeliveryOptions(on_ambiguous=OnAmbiguous.HOLD)}
+    report = make_report(job=job)
+    store = opened()
+    finish(store, report)
+    store.begin_attempt([store.run(report.run.run_id).deliveries[1].delivery_id], NOON)
+    store = opened()
+
+    def notice(delivery, result):
+        return compose_undelivered(delivery, subject="s", error=result.error, job=report.job, at=LATER, **FROM)
+
+    make_outbox(store, make_transport(make_server()), notice=notice).drain_once()
+    assert states(store) == ["sent", "held", "sent"]
+    assert [envelope.rcpt_tos for envelope in inbox.envelopes] == [["anna@example.com"], ["olga@example.com"]]
+    assert b"Nobody knows whether a mail to bert@example.org has arrived" in inbox.envelopes[1].original_content
+
+
+def test_many_mails_leave_over_one_connection(opened, make_report, inbox, make_server, make_transport):
+    store = opened()
+    for number in range(30):
+        finish(store, make_report(run={"run_id": f"run{number:02d}"}))
+    assert make_outbox(store, make_transport(make_server())).drain_once() == 60
+    assert len(inbox.envelopes) == 30
+    assert len({id(session) for session in inbox.sessions}) == 1
+    assert store.open_deliveries() == 0
+
+
+def test_a_clock_that_is_set_back_keeps_no_mail_waiting(opened, make_report, inbox, make_server, make_transport):
+    transport = make_transport(make_server())
+    store = opened()
+    finish(store, make_report())
+    inbox.mail_answer = "450 busy"
+    make_outbox(store, transport).drain_once()
+    inbox.mail_answer = None
+    make_outbox(store, transport, now=NOON - timedelta(days=365)).drain_once()
+    assert states(store) == ["sent", "sent"]

@@ -1,15 +1,22 @@
 import logging
+import socket
+import ssl
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from runner.core.delivery import DeliveryState
+from runner.delivery.attachment import attach
+from runner.delivery.compose import compose
 from runner.delivery.smtp import SmtpTransport
 from runner.errors import SettingsError
 from runner.settings import SmtpSettings
 
 ANNA, BERT = "anna@example.com", "bert@example.org"
 PASSWORD = "s3cret-passwörd"
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def states(results):
@@ -67,16 +74,26 @@ def test_certificates_are_verified(
     assert inbox.envelopes == []
 
 
-def test_a_certificate_for_another_name_is_refused(
-    inbox, make_server, make_transport, make_mail, authority, ca_file
+@pytest.mark.parametrize(
+    ("certificate", "words"),
+    [
+        (lambda ours, _: ours.issue_cert("mail.example.com"), "set SMTP_HOST to a name that it is made for"),
+        (lambda ours, _: ours.issue_cert("127.0.0.1", not_after=PAST), "whoever runs the server has to renew it"),
+        (lambda _, other: other.issue_cert("127.0.0.1"), "for an authority of your own set SMTP_CA_FILE"),
+    ],
+    ids=["another-name", "expired", "unknown-authority"],
+)
+def test_a_wrong_certificate_is_refused_with_its_remedy(
+    inbox, make_server, make_transport, make_mail, authority, other_authority, ca_file, certificate, words
 ):
-    import ssl
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("mail.example.com").configure_cert(context)
-    port = make_server(tls_context=context)
-    [result] = make_transport(port, use_tls=True, ca_file=ca_file).send(make_mail(), [ANNA]).values()
+    certificate(authority, other_authority).configure_cert(context)
+    transport = make_transport(make_server(tls_context=context), use_tls=True, ca_file=ca_file)
+    [result] = transport.send(make_mail(), [ANNA]).values()
+    assert result.state is DeliveryState.DEFERRED
     assert "is not accepted" in result.error
+    assert result.error.endswith(words)
+    assert transport.check() == result.error
     assert inbox.envelopes == []
 
 
@@ -110,7 +127,7 @@ def test_an_echoed_password_is_masked(raw_server, make_transport, make_mail):
 
     transport = make_transport(raw_server(talk), user="robot", password="my-password")
     [result] = transport.send(make_mail(), [ANNA]).values()
-    assert result.error.endswith("535 not good: *** AUTH PLAIN ***")
+    assert "535 not good: *** AUTH PLAIN ***; check SMTP_USER and SMTP_PASSWORD" in result.error
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
@@ -139,6 +156,13 @@ def test_one_refused_recipient_does_not_hold_the_others(inbox, make_server, make
     assert "refused for good for bert@example.org: 550 no such user" in caplog.text
 
 
+def test_one_of_three_later_and_one_never(inbox, make_server, make_transport, make_mail):
+    inbox.answers = {BERT: "450 mailbox busy", "cleo@example.com": "550 no such user"}
+    results = make_transport(make_server()).send(make_mail(), [ANNA, BERT, "cleo@example.com"])
+    assert states(results) == {ANNA: "sent", BERT: "deferred", "cleo@example.com": "dead"}
+    assert [envelope.rcpt_tos for envelope in inbox.envelopes] == [[ANNA]]
+
+
 def test_all_recipients_refused(inbox, make_server, make_transport, make_mail):
     inbox.answers = {ANNA: "550 no", BERT: "452 full"}
     results = make_transport(make_server()).send(make_mail(), [ANNA, BERT])
@@ -159,7 +183,7 @@ def test_the_answer_to_the_content_is_for_all(inbox, make_server, make_transport
     inbox.data_answer = data_answer
     results = make_transport(make_server()).send(make_mail(), [ANNA, BERT])
     assert states(results) == {ANNA: state, BERT: state}
-    assert results[ANNA].error == data_answer
+    assert (results[ANNA].error, results[ANNA].ambiguous) == (data_answer, False)
 
 
 def test_a_server_that_wants_a_login_is_no_reason_to_give_up(inbox, make_server, make_transport, make_mail):
@@ -176,19 +200,17 @@ def test_a_mail_too_large_for_the_server_is_dead_with_the_reason(make_server, ma
 def test_a_connection_dropped_after_the_content_may_have_arrived(inbox, make_server, make_transport, make_mail):
     inbox.drop_after_data = True
     [result] = make_transport(make_server()).send(make_mail(), [ANNA]).values()
-    assert result.state is DeliveryState.DEFERRED
-    assert "the server may have taken the mail" in result.error
+    assert (result.state, result.ambiguous) == (DeliveryState.DEFERRED, True)
+    assert result.error.endswith("hung up; the server may have taken the mail")
 
 
 def test_no_server_at_all_is_deferred(raw_server, make_transport, make_mail):
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     [result] = make_transport(port).send(make_mail(), [ANNA]).values()
     assert (result.state, result.error) == (
         DeliveryState.DEFERRED,
-        f"no connection to 127.0.0.1:{port}: Connection refused",
+        f"no connection to 127.0.0.1:{port}: Connection refused; check SMTP_HOST and SMTP_PORT",
     )
 
 
@@ -222,15 +244,110 @@ def test_a_silent_tls_handshake_ends_at_the_deadline(raw_server, make_transport,
     assert "was not done within" in result.error
 
 
+def scripted(answers, *, drop_at=None, opened=None):
+    """A server that answers each command as told; it hangs up at `drop_at`, in place of an answer."""
+
+    def talk(connection, ended):
+        if opened is not None:
+            opened.append(connection)
+        given = {"greeting": "220 hi", "ehlo": "250 hi", "data": "354 go on", "content": "250 taken", **answers}
+        reader = connection.makefile("rb")
+        step = "greeting"
+        while step != drop_at:
+            answer = given.get(step, "250 OK")
+            connection.sendall(f"{answer}\r\n".encode())
+            if answer.startswith("421"):
+                return
+            line = reader.readline()
+            if not line:
+                return
+            if step == "data" and answer.startswith("354"):
+                if drop_at == "half":
+                    return
+                while line not in {b".\r\n", b""}:
+                    line = reader.readline()
+                step = "content"
+            else:
+                step = line.decode().split()[0].split(":")[0].lower()
+
+    return talk
+
+
+@pytest.mark.parametrize("step", ["greeting", "ehlo", "mail", "rcpt", "data", "content"])
+def test_a_421_at_any_step_is_deferred_and_clear(raw_server, make_transport, make_mail, step):
+    answers = {step: "421 going down"}
+    [result] = make_transport(raw_server(scripted(answers))).send(make_mail(), [ANNA]).values()
+    assert (result.state, result.ambiguous) == (DeliveryState.DEFERRED, False)
+    assert "421 going down" in result.error
+
+
+@pytest.mark.parametrize(
+    ("step", "ambiguous"),
+    [("greeting", False), ("ehlo", False), ("mail", False), ("rcpt", False), ("data", False), ("content", True)],
+)
+def test_a_drop_leaves_doubt_only_after_the_content(raw_server, make_transport, make_mail, step, ambiguous):
+    port = raw_server(scripted({}, drop_at=step))
+    [result] = make_transport(port).send(make_mail(), [ANNA]).values()
+    assert (result.state, result.ambiguous) == (DeliveryState.DEFERRED, ambiguous)
+    assert ("may have taken the mail" in result.error) == ambiguous
+
+
+def test_a_drop_amid_the_content_leaves_no_doubt(raw_server, make_transport, make_report):
+    report = make_report(result=b"1,2\n" * 2_000_000)
+    mail = compose(
+        report, attached=attach(report, kept_at=None), sender="r@example.com", message_domain="example.com"
+    )
+    large = replace(mail, message=mail.message + b"x" * 30_000_000)
+    [result] = make_transport(raw_server(scripted({}, drop_at="half"))).send(large, [ANNA]).values()
+    assert (result.state, result.ambiguous) == (DeliveryState.DEFERRED, False)
+
+
+def test_an_answer_to_the_content_that_is_none_leaves_doubt(raw_server, make_transport, make_mail):
+    for answer in ("what?", "199 hm", "250"):
+        port = raw_server(scripted({"content": answer}))
+        [result] = make_transport(port).send(make_mail(), [ANNA]).values()
+        taken = answer == "250"
+        assert (result.state is DeliveryState.SENT, result.ambiguous) == (taken, not taken)
+
+
+def test_a_silence_after_the_content_ends_at_the_deadline_in_doubt(raw_server, make_transport, make_mail):
+    def talk(connection, ended):
+        for answer in (b"220 hi", b"250 hi", b"250 OK", b"250 OK", b"354 go on"):
+            connection.sendall(answer + b"\r\n")
+            connection.recv(100_000)
+        ended.wait(5)
+
+    [result] = make_transport(raw_server(talk), total_timeout=0.3).send(make_mail(), [ANNA]).values()
+    assert (result.state, result.ambiguous) == (DeliveryState.DEFERRED, True)
+    assert result.error.endswith("was not done within 0.3 s; the server may have taken the mail")
+
+
+@pytest.mark.parametrize("answer", ["454 not now", "554 never"])
+def test_a_refused_starttls_gives_no_mail_up(raw_server, make_transport, make_mail, answer):
+    port = raw_server(scripted({"ehlo": "250-hi\r\n250 STARTTLS", "starttls": answer}))
+    [result] = make_transport(port, use_tls=True).send(make_mail(), [ANNA]).values()
+    assert result.state is DeliveryState.DEFERRED
+    assert result.error.endswith(f"does not want to talk: {answer}")
+
+
+def test_lines_that_begin_with_a_dot_arrive_as_they_are(inbox, make_server, make_transport, small_mail):
+    message = small_mail.message + b".\r\n..\r\n.end"
+    make_transport(make_server()).send(replace(small_mail, message=message), [ANNA])
+    assert inbox.envelopes[0].original_content == message + b"\r\n"
+
+
 def test_a_burst_of_mails_uses_one_connection(inbox, make_server, make_transport, make_mail):
     transport = make_transport(make_server())
-    for number in range(3):
-        transport.send(make_mail(run_id=f"run{number}"), [ANNA])
+    inbox.answers = {BERT: "550 no such user"}
+    for number in range(30):
+        transport.send(make_mail(run_id=f"run{number}"), [ANNA, BERT])
+    # Else the end of each content would wait 40 ms for the acknowledgement of the rest.
+    assert transport._connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert len({id(session) for session in inbox.sessions}) == 1
     transport.close()
     transport.send(make_mail(run_id="later"), [ANNA])
     assert len({id(session) for session in inbox.sessions}) == 2
-    assert len(inbox.envelopes) == 4
+    assert len(inbox.envelopes) == 31
 
 
 def test_an_idle_connection_that_the_server_closed_is_opened_again(inbox, make_server, make_transport, make_mail):
@@ -271,3 +388,61 @@ def test_describes_where_mails_go():
     assert (
         SmtpTransport(SmtpSettings(host="m", port=25, use_tls=False)).describe() == "sent by m:25 (no encryption)"
     )
+
+
+def test_the_check_of_a_good_server_sends_nothing(inbox, make_server, make_transport, server_tls, ca_file):
+    port = make_server(tls_context=server_tls, require_starttls=True, auth=True)
+    transport = make_transport(port, use_tls=True, ca_file=ca_file, user="robot", password=PASSWORD)
+    assert transport.check() == ""
+    assert inbox.sessions == []
+
+
+def test_the_check_tells_what_is_wrong_and_what_to_do(
+    make_server, make_transport, server_tls, ca_file, raw_server, monkeypatch
+):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        closed = listening.getsockname()[1]
+    plain, secure = make_server(), make_server(tls_context=server_tls, auth=True)
+    login = {"ca_file": ca_file, "user": "robot"}
+    found = {
+        "refused": make_transport(closed).check(),
+        "name": make_transport(587, host="no such host").check(),
+        "bad name": make_transport(587, host="mail..example").check(),
+        "stripped": make_transport(plain, use_tls=True).check(),
+        "login": make_transport(secure, use_tls=True, password="wröng-password", **login).check(),
+        "no login": make_transport(plain, user="robot", password="x1234").check(),
+        "mute": make_transport(raw_server(lambda _, ended: ended.wait(5)), total_timeout=0.2).check(),
+        "drop": make_transport(raw_server(lambda *_: None)).check(),
+        "never": make_transport(raw_server(scripted({"greeting": "554 not you"}))).check(),
+    }
+    monkeypatch.setattr("runner.delivery.connection.IMPLICIT_TLS_PORT", plain)
+    found["no tls"] = make_transport(plain, use_tls=True).check()
+    monkeypatch.setattr("runner.delivery.connection.Connection._peer_is_this_machine", lambda self: False)
+    found["open login"] = make_transport(secure, password=PASSWORD, **login).check()
+    for case, words in {
+        "refused": f"no connection to 127.0.0.1:{closed}: Connection refused; check SMTP_HOST and SMTP_PORT",
+        "name": "the name of no such host:587 cannot be found",
+        "bad name": "mail..example:587",
+        "stripped": "the server offers no STARTTLS, and the mail is not sent in the clear; use a port with TLS",
+        "login": "check SMTP_USER and SMTP_PASSWORD",
+        "no login": "it offers no way to log in; set no SMTP_USER if it needs none",
+        "mute": "was not done within 0.2 s; check SMTP_HOST and SMTP_PORT",
+        "drop": "hung up before it was ready for a mail; check SMTP_HOST and SMTP_PORT",
+        "never": "does not want to talk: 554 not you",
+        "no tls": "does not speak TLS as it should: WRONG_VERSION_NUMBER; check SMTP_PORT",
+        "open login": "the password is not sent without TLS; set SMTP_USE_TLS=true, or no SMTP_USER",
+    }.items():
+        assert words in found[case], case
+        assert "\n" not in found[case]
+        assert "wröng" not in found[case]
+
+
+def test_a_fault_of_ours_defers_the_mail_and_spoils_no_other(
+    inbox, make_server, make_transport, small_mail, caplog
+):
+    transport = make_transport(make_server())
+    [result] = transport.send(replace(small_mail, message=None), [ANNA]).values()
+    assert (result.state, result.ambiguous) == (DeliveryState.DEFERRED, False)
+    assert "met something unforeseen" in caplog.text
+    assert states(transport.send(small_mail, [ANNA])) == {ANNA: "sent"}
+    assert inbox.envelopes[0].original_content == small_mail.message

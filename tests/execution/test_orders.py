@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.job import FileType, Step, StepKind
+from runner.core.job import AttachmentFormat, FileType, Step, StepKind
 from runner.core.run import FailureKind, Preview, RunFailure
 from runner.execution.orders import (
     LARGEST_FRAME,
@@ -29,6 +29,8 @@ ORDERS = st.builds(
     records_path=st.none() | TEXT,
     facts=st.lists(st.tuples(TEXT, TEXT), max_size=4).map(tuple),
     run_dir=TEXT,
+    attachment=st.sampled_from(AttachmentFormat),
+    defuse_formulas=st.booleans(),
     memory_mb=COUNT,
     cpu_seconds=st.none() | COUNT,
     timeout_seconds=st.floats(0, 1e6),
@@ -46,6 +48,7 @@ OUTCOMES = st.builds(
     rows_in=st.none() | st.integers(-5, 2**63 - 1),
     rows_out=st.none() | COUNT,
     result_file=st.none() | TEXT,
+    attachment_file=st.none() | TEXT,
     preview=PREVIEWS,
     output=TEXT,
     failure=st.none() | st.builds(RunFailure, kind=st.sampled_from(FailureKind), message=TEXT, hint=TEXT),
@@ -84,7 +87,7 @@ def test_a_clamped_outcome_is_in_order(outcome, rows):
     assert all(len(row) == len(preview.columns) for row in preview.rows)
     assert preview.total_rows >= 0
     assert said.rows_in is None or said.rows_in >= 0
-    assert (said.result_file, said.output, said.sandbox) == (None, "", "")
+    assert (said.result_file, said.attachment_file, said.output, said.sandbox) == (None, None, "", "")
     assert said.failure is None or said.failure.kind not in {FailureKind.TIMEOUT, FailureKind.CANCELLED}
 
 

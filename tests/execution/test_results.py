@@ -3,7 +3,7 @@ import os
 import pytest
 
 from runner.errors import ExecutionError
-from runner.execution.results import RESULT_FILE, read_result
+from runner.execution.results import RESULT_FILE, read_result, result_size
 
 
 def test_the_result_is_read_up_to_its_cap(tmp_path):
@@ -11,6 +11,9 @@ def test_the_result_is_read_up_to_its_cap(tmp_path):
     assert read_result(tmp_path, max_bytes=4) == b"a\n1\n"
     with pytest.raises(ExecutionError, match="larger than 3 bytes"):
         read_result(tmp_path, max_bytes=3)
+    (tmp_path / "result.xlsx").write_bytes(b"PK")
+    assert read_result(tmp_path, "result.xlsx", max_bytes=4) == b"PK"
+    assert result_size(tmp_path, "result.xlsx") == 2
 
 
 @pytest.mark.parametrize("trick", ["missing", "link", "hard link", "pipe", "folder"])

@@ -103,6 +103,10 @@ def test_memory_is_bounded_and_told(fault):
 def test_formulas_are_defused_in_text_alone(query):
     text = "SELECT '=1+1' AS a, -1 AS b, 'x' AS c, '' AS d, NULL::VARCHAR AS e, '@x'::ENUM('@x') AS f"
     assert query(text) == "a,b,c,d,e,f\n'=1+1,-1,x,,,'@x\n"
+    assert query(text, defuse_formulas=False) == "a,b,c,d,e,f\n=1+1,-1,x,,,@x\n"
+    # A text in disguise is one; a plain number is no formula.
+    other = "SELECT '=1'::BLOB AS a, '-5.3' AS b, '-1+1' AS c, -INTERVAL 1 DAY AS d, 1 AS \"=e\""
+    assert query(other) == "a,b,c,d,'=e\n'=1,-5.3,'-1+1,-1 day,1\n"
 
 
 def test_a_single_column_keeps_its_empty_rows(query):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.execution.steps import writing
-from runner.execution.steps.cells import FORMULA_STARTS, defuse
+from runner.execution.steps.cells import FORMULA_STARTS, defuse, leave
 from runner.execution.steps.faults import StepError
 from runner.execution.steps.writing import SMALL, read_preview, write_frame
 
@@ -27,11 +27,11 @@ def connection():
 def write(connection, tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "result.csv"
 
-    def writing(frame):
+    def writing(frame, guard=defuse):
         """By both writers, which must not differ in a byte."""
         found = []
         for small in (SMALL, -1):
-            numeric = write_frame(lambda: connection, frame, str(path), small=small)
+            numeric = write_frame(lambda: connection, frame, str(path), guard=guard, small=small)
             found.append((path.read_bytes(), numeric))
         assert found[0] == found[1]
         return found[0][0].decode()
@@ -98,7 +98,7 @@ def test_a_large_table_is_written_by_duckdb(connection, tmp_path, monkeypatch, n
     monkeypatch.setattr(writing, "write_cells", None)
     frame = pd.concat([SAFE[name]] * (SMALL // len(SAFE[name])), ignore_index=True)
     path = tmp_path / "result.csv"
-    write_frame(lambda: connection, frame, str(path))
+    write_frame(lambda: connection, frame, str(path), guard=defuse)
     assert rows(path.read_text()) == rows(frame.to_csv(index=False, lineterminator="\n"))
 
 
@@ -139,6 +139,30 @@ def test_formulas_are_defused_in_text_columns_alone(write, start):
     assert rows(write(pd.DataFrame({cell: [1], cell.upper() + "A": [-2]})))[0][0] == "'" + cell
     twins = pd.DataFrame({"s": [cell], "S": [cell], "n": [-1]})
     assert rows(write(twins))[1] == ["'" + cell, "'" + cell, "-1"]
+    assert rows(write(frame, leave))[1] == [cell] * 3 + ["-1"]
+    assert rows(write(pd.DataFrame({cell: [cell]}), leave)) == [[cell], [cell]]
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("-5.3", "-5.3"),
+        ("+49", "+49"),
+        ("-5,3", "-5,3"),
+        ("-.5e-3", "-.5e-3"),
+        ("+49 30 1", "'+49 30 1"),
+        ("-5\n", "'-5\n"),
+        ("-", "'-"),
+        ("-1+1", "'-1+1"),
+        ("+1e5()", "'+1e5()"),
+        ("-٣", "'-٣"),
+        ("5-3", "5-3"),
+    ],
+)
+def test_a_text_that_is_a_plain_number_is_no_formula(write, text, written):
+    frame = pd.DataFrame({"s": [text], "o": pd.Series([text], dtype=object), "k": 1})
+    assert rows(write(frame))[1] == [written, written, "1"]
+    assert rows(write(pd.DataFrame({text: [1], "k": 1})))[0] == [written, "k"]
 
 
 def test_negative_numbers_of_any_type_are_no_formulas(write):
@@ -171,7 +195,7 @@ def test_a_table_without_columns_is_refused(write):
 def test_the_preview_is_the_head_of_the_file(connection, tmp_path):
     frame = pd.DataFrame({f"c{place}": ["x" * 500, "=a\nb", "z"] for place in range(20)} | {"c1": [1, 2, 3]})
     path = str(tmp_path / "result.csv")
-    numeric = write_frame(lambda: connection, frame, path)
+    numeric = write_frame(lambda: connection, frame, path, guard=defuse)
     preview = read_preview(path, rows=2, numeric=numeric, total_rows=3)
     assert preview.columns == tuple(f"c{place}" for place in range(12))
     assert preview.numeric[:3] == (False, True, False)

@@ -3,6 +3,7 @@ import json
 from dataclasses import replace
 
 from runner.core.job import (
+    AttachmentFormat,
     Auth,
     AuthType,
     ConcurrencyPolicy,
@@ -11,9 +12,11 @@ from runner.core.job import (
     FileType,
     Job,
     NotifyFailures,
+    OnAmbiguous,
     OnEmpty,
     OnMissed,
     Resources,
+    Retry,
     SourceType,
     Step,
     StepKind,
@@ -36,6 +39,7 @@ on_missed: skip
 starting_deadline_seconds: 60.0
 concurrency_policy: allow
 timeout_seconds: 12
+retry: {limit: 3.0, backoff_seconds: 30, max_delay_seconds: 90.5}
 resources: {memory_mb: 512, cpu_seconds: 9}
 data_source:
   source_type: api
@@ -50,7 +54,14 @@ data_source:
   max_bytes: 1000
 processing_query: SELECT 1
 consumer_emails: [a@example.com, b@example.com]
-delivery: {on_empty: fail, preview_rows: 0, notify_failures: owner}
+delivery:
+  on_empty: fail
+  preview_rows: 0
+  attachment: csv.gz
+  defuse_formulas: false
+  notify_failures: owner
+  notify_after: 2
+  on_ambiguous: hold
 """
 
 
@@ -74,21 +85,41 @@ def test_every_key_arrives_in_the_job(check):
             max_bytes=1000,
         ),
         consumer_emails=("a@example.com", "b@example.com"),
-        step=Step(kind=StepKind.QUERY, text="SELECT 1", path="jobs.d/sales.yaml", first_line=26),
+        step=Step(kind=StepKind.QUERY, text="SELECT 1", path="jobs.d/sales.yaml", first_line=27),
         description="Two\nlines",
         owner="owner@example.com",
         tags=("a", "b"),
         suspend=True,
         timeout_seconds=12.0,
+        retry=Retry(limit=3, backoff_seconds=30.0, max_delay_seconds=90.5),
         resources=Resources(memory_mb=512, cpu_seconds=9),
         on_missed=OnMissed.SKIP,
         starting_deadline_seconds=60,
         concurrency_policy=ConcurrencyPolicy.ALLOW,
-        delivery=DeliveryOptions(on_empty=OnEmpty.FAIL, preview_rows=0, notify_failures=NotifyFailures.OWNER),
+        delivery=DeliveryOptions(
+            on_empty=OnEmpty.FAIL,
+            preview_rows=0,
+            attachment=AttachmentFormat.CSV_GZ,
+            defuse_formulas=False,
+            notify_failures=NotifyFailures.OWNER,
+            notify_after=2,
+            on_ambiguous=OnAmbiguous.HOLD,
+        ),
         path="jobs.d/sales.yaml",
         digest=hashlib.sha256(FULL.encode()).hexdigest(),
     )
     assert type(job.starting_deadline_seconds) is int
+    assert type(job.retry.limit) is int
+
+
+def test_a_job_after_others_has_their_names_and_places(check, minimal):
+    checked = check(text=minimal.replace('schedule_time: "0 9 * * 1-5"', "after: [load_orders, 'load_stock']"))
+    assert (checked.job.schedule_time, checked.job.after) == (None, ("load_orders", "load_stock"))
+    assert [(one.job_name, one.line, one.column) for one in checked.after] == [
+        ("load_orders", 2, 9),
+        ("load_stock", 2, 22),
+    ]
+    assert check().after == ()
 
 
 def test_what_is_left_out_has_the_defaults(context, write, minimal):

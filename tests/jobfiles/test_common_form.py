@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runner.jobfiles import judge
 from runner.jobfiles.check import inspect_file
-from runner.jobfiles.common_form import place_of_value, read_common_form
+from runner.jobfiles.common_form import place_of_value, places_of_items, read_common_form
 from runner.jobfiles.judge import judge_files
 from runner.jobfiles.lint import checks as lint
 from runner.jobfiles.parse import parse
@@ -44,6 +44,9 @@ def assert_reads_alike(text):
         event = document.root[2][key][1]
         if document.style((key,)) not in {"|", ">"} and not isinstance(data[key], (dict, list)):
             assert place_of_value(text, key) == (event.start_mark.line + 1, event.start_mark.column + 1)
+        if isinstance(data[key], list):
+            spans = [document.span((key, place)) for place in range(len(data[key]))]
+            assert places_of_items(text, key, len(spans)) == [(span.line, span.column) for span in spans]
     return True
 
 
@@ -58,6 +61,8 @@ def assert_reads_alike(text):
 @example("a: |\n  x\n---\nb: c\n")
 @example("a: 'b'\n a: c\n")
 @example("a:\n  b: |\n   x\n  c: y\n")
+@example("a:\n# - b\n\n-   c\n- 'd'  # e\nb: - f\n")
+@example("a:\n  - b\nc: d\n")
 @example("a: b \n# c\n\nb:   'x y'  # d\n")
 def test_what_is_taken_is_read_alike(text):
     assert_reads_alike(text)

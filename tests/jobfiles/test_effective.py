@@ -50,6 +50,22 @@ def test_the_effective_values_are_those_of_the_job(values):
     assert found["delivery.preview_rows"].value == job.delivery.preview_rows
 
 
+def test_a_job_after_others_has_nothing_of_schedules(values, write, minimal):
+    defaults = "on_missed: skip\nstarting_deadline_seconds: 60\nretry: {limit: 3}\n"
+    _, found = values("retry: {backoff_seconds: 5}\n", defaults=defaults)
+    assert origin(found["on_missed"]) == ("skip", Origin.DEFAULTS, "jobs.d/_defaults.yaml", 1)
+    assert origin(found["retry.limit"]) == (3, Origin.DEFAULTS, "jobs.d/_defaults.yaml", 3)
+    assert origin(found["retry.max_delay_seconds"]) == (3600, Origin.BUILT_IN, "", None)
+    text = minimal.replace('schedule_time: "0 9 * * 1-5"', "after: [orders]")
+    path = write("jobs.d/sales.yaml", text)
+    folder = JobFolder(path.parent, path.parent.parent, JobDefaults())
+    assert folder.scan()[0].job.after == ("orders",)
+    found = {value.name: value for value in folder.effective("jobs.d/sales.yaml")}
+    assert origin(found["after"]) == (["orders"], Origin.FILE, "jobs.d/sales.yaml", 2)
+    assert {"schedule_time", "on_missed", "starting_deadline_seconds"}.isdisjoint(found)
+    assert found["concurrency_policy"].value == "forbid"
+
+
 def test_what_the_kind_of_source_does_not_know_is_not_shown(values):
     _, found = values()
     assert {name for name in found if name.startswith("data_source")} == {

@@ -47,6 +47,11 @@ def hints(data, check=JOB_SCHEMA):
         ("schedule", "schedule_time is there already: remove this one."),
         ("jobName", "job_name is there already: remove this one."),
         ("schedule_tme", "schedule_time is there already: remove this one."),
+        ("depends_on", "Did you mean after? It stands in the place of schedule_time."),
+        ("aftr", "Did you mean after? It stands in the place of schedule_time."),
+        ("retries", "Did you mean retry?"),
+        ("backoff", "Write backoff_seconds under retry."),
+        ("notify_after", "notify_after belongs under delivery."),
         ("enabled", "Write suspend: false, which says the same."),
         ("steps", "A job has one step: Python in processing_script, or SQL in processing_query."),
     ],
@@ -72,7 +77,7 @@ def test_at_the_top(key, hint):
         ({**JOB, "tests": [{**TEST, "input": 1}]}, {"input": "given is there already: remove this one."}),
         ({**JOB, "tests": [{**TEST, "expect": {"rows": [], "given": 1}}]}, {"given": "given belongs in an item of tests."}),
         ({**JOB, "delivery": {"owner": "a"}}, {"owner": "owner stands at the top of the file, not under delivery."}),
-        ({**JOB, "delivery": {"zz": 1}}, {"zz": "Known here: on_empty, preview_rows, notify_failures."}),
+        ({**JOB, "delivery": {"zz": 1}}, {"zz": "Known here: on_empty, preview_rows, attachment, defuse_formulas, notify_failures, notify_after, on_ambiguous."}),
     ],
 )  # fmt: skip
 def test_deeper(data, expected):

@@ -1,10 +1,12 @@
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from runner.core.job_defaults import JobDefaults
 from runner.errors import UsageError
+from runner.jobfiles import paths
 from runner.jobfiles.paths import check_paths
 from runner.jobfiles.walk import FolderGoneError
 
@@ -91,6 +93,54 @@ def test_a_link_that_leads_nowhere_is_a_finding(run, project):
 def test_a_pipe_is_a_finding(run, project):
     os.mkfifo(project / "jobs.d/a.yaml")
     assert rules(run()) == [("jobs.d/a.yaml", "not-a-file")]
+
+
+@pytest.fixture
+def job(write, minimal):
+    """`job(name, "a, b")` → writes a job that comes after a and b; without names, one of a schedule."""
+
+    def call(name, after="", *, path=None):
+        when = f"after: [{after}]" if after else 'schedule_time: "0 9 * * 1-5"'
+        text = minimal.replace("job_name: sales", f"job_name: {name}")
+        write(path or f"jobs.d/{name}.yaml", text.replace('schedule_time: "0 9 * * 1-5"', when))
+
+    return call
+
+
+def test_the_jobs_before_one_are_looked_for_in_its_whole_tree(run, job, write):
+    job("orders", path="jobs.d/load/orders.yaml")
+    job("report", "orders, ordrs", path="jobs.d/team/report.yaml")
+    write("jobs.d/load/_defaults.yaml", "timezone: Moon\n")
+    write("jobs.d/broken.yaml", "job_name: [\n")
+    found = run("jobs.d/team/report.yaml")
+    assert rules(found) == [("jobs.d/team/report.yaml", "after-unknown-job")]
+    assert [file.path for file in found.files] == ["jobs.d/team/report.yaml"]
+    assert not found.files[0].good
+    assert rules(run("jobs.d/team")) == rules(found)
+    write("jobs.d/load/_defaults.yaml", "timezone: UTC\n")
+    job("ordrs", "report")
+    assert rules(run("jobs.d/ordrs.yaml")) == [("jobs.d/ordrs.yaml", "after-cycle")]
+    assert rules(run("jobs.d/load/orders.yaml")) == []
+
+
+def test_a_job_of_another_project_is_not_there(run, job, write):
+    job("report", "orders")
+    job("orders", path="other/jobs.d/orders.yaml")
+    write("other/sales.csv", "a\n")
+    assert rules(run("jobs.d", "other")) == [("jobs.d/report.yaml", "after-unknown-job")]
+
+
+def test_of_a_file_on_its_own_nobody_knows_the_other_jobs(run, job):
+    job("report", "orders", path="drafts/report.yaml")
+    assert rules(run("drafts/report.yaml")) == []
+    assert rules(run("drafts")) == [("drafts/report.yaml", "after-unknown-job")]
+
+
+def test_where_a_folder_cannot_be_listed_the_other_jobs_are_not_known(run, job, monkeypatch):
+    job("report", "orders")
+    real = paths.list_job_files
+    monkeypatch.setattr(paths, "list_job_files", lambda place: replace(real(place), unreadable=(("x", "no"),)))
+    assert rules(run("jobs.d/report.yaml")) == []
 
 
 def test_texts_are_kept_for_snippets(run, write, minimal):

@@ -136,6 +136,27 @@ def test_layers_settings_and_the_day_count(validate, write, minimal, checked):
     assert checked == ["jobs.d/a.yaml"]
 
 
+def test_what_files_say_of_each_other_is_not_remembered(validate, write, minimal, checked):
+    def job(name, when):
+        text = minimal.replace("job_name: sales", f"job_name: {name}")
+        write(f"jobs.d/{name}.yaml", text.replace('schedule_time: "0 9 * * 1-5"', when))
+
+    job("one", "after: [two]")
+    assert rules(validate()) == [("jobs.d/one.yaml", "after-unknown-job")]
+    job("two", "after: [one]")
+    assert rules(validate()) == [("jobs.d/one.yaml", "after-cycle"), ("jobs.d/two.yaml", "after-cycle")]
+    assert checked == ["jobs.d/two.yaml"]
+    job("two", "schedule_time: '@daily'\nsuspend: true")
+    assert rules(validate()) == [("jobs.d/one.yaml", "after-suspended-job")]
+    assert rules(validate()) == [("jobs.d/one.yaml", "after-suspended-job")]
+    assert checked == []
+    write("jobs.d/_defaults.yaml", "timezone: Asia/Kolkata\n")
+    job("two", "schedule_time: '@daily'")
+    job("three", "schedule_time: '0 0 * * *'\ntimezone: UTC")
+    job("one", "after: [two, three]")
+    assert rules(validate()) == rules(validate()) == [("jobs.d/one.yaml", "after-never-meets")]
+
+
 def test_duplicate_names_are_found_between_known_files(validate, write, minimal, checked):
     write("jobs.d/a.yaml", minimal)
     validate()

@@ -47,6 +47,10 @@ def assert_plain(found):
     assert not SCHEMA_TALK.search(QUOTED.sub("…", found.hint)), found.hint
 
 
+def job_after(**keys):
+    return {**{key: value for key, value in JOB.items() if key != "schedule_time"}, "after": ["b"], **keys}
+
+
 def job_with_source(**keys):
     return {**JOB, "data_source": {**API, **keys}}
 
@@ -57,6 +61,11 @@ def job_with_expect(**keys):
 
 # Where a schema has a choice or a condition → data that fails there, with the rules and messages of all findings.
 CONDITIONS = {
+    "job $ oneOf": ({**JOB, "after": ["a"]}, ["schedule_time and after cannot stand together"]),
+    "job $ dependentSchemas after": (
+        job_after(on_missed="skip", starting_deadline_seconds=1),
+        ["on_missed is for schedule_time", "starting_deadline_seconds is for schedule_time"],
+    ),
     "job $ dependentSchemas processing_script": (
         {**JOB, "processing_script": "x", "processing_query": "y"},
         ["processing_query cannot stand beside processing_script"],

@@ -34,6 +34,16 @@ def test_jobs_by_name_file_and_folder(jobs, asked, found):
     assert names(jobs.select(*asked)) == found
 
 
+def test_a_job_after_one_that_is_not_there_is_not_valid(jobs):
+    for name, before in (("good", "orders"), ("lost", "ordres")):
+        path = jobs.write(TESTS, name=name)
+        path.write_text(path.read_text().replace('schedule_time: "@daily"', f"after: [{before}]"))
+    selection = jobs.select("good", "lost")
+    assert names(selection) == (["good"], ["lost"])
+    (broken,) = selection.broken
+    assert broken.message == "the job file is not valid: there is no job ordres for lost to come after"
+
+
 def test_paths_may_start_at_the_working_folder(jobs):
     assert names(jobs.select("deep.yaml", folder=jobs.jobs / "sales")) == (["deep"], [])
     assert names(jobs.select(str(jobs.jobs / "plain.yaml"))) == (["plain"], [])

@@ -52,6 +52,14 @@ def test_a_test_that_passes_and_one_that_fails(project):
     assert not (project.folder / "data").exists(), "nothing is recorded"
 
 
+def test_texts_are_compared_as_the_step_returned_them(project):
+    project.write(
+        "tests:\n  - name: formulas\n    given: {data: [{region: '=1+1', amount: 120}]}\n"
+        "    expect: {rows: [{region: '=1+1', amount: 120}]}\n"
+    )
+    assert results(project.run()) == [("formulas", "passed")]
+
+
 def test_a_script_that_fails_is_told_with_its_line_in_the_job_file(project):
     path = project.write("tests:\n  - {name: none, given: {data: [{region: north}]}, expect: {row_count: 1}}\n")
     result = only(project.run())

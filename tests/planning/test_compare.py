@@ -10,6 +10,7 @@ from runner.core.job_defaults import JobDefaults
 from runner.errors import RunnerError
 from runner.jobfiles.git.objects import ObjectStore
 from runner.planning.load import load_sides
+from runner.planning.render import render
 from runner.planning.sides import commit_side, working_side
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -375,3 +376,47 @@ def test_an_unchanged_broken_file_takes_over_the_job_of_its_name(branch):
     found = branch.plan(base="HEAD~1")
     (file,) = found.plan.invalid
     assert (file.kept.job_name, str(file.state), found.plan.changed) == ("two", "still_invalid", True)
+
+
+def test_jobs_that_come_after_others(branch):
+    def job(name, *names):
+        branch.job(name)
+        path = branch.path / f"jobs.d/{name}.yaml"
+        path.write_text(path.read_text().replace('schedule_time: "0 9 * * *"', f"after: [{', '.join(names)}]"))
+
+    job("report", "one", "two")
+    branch.job("sums")
+    branch.commit()
+    found = branch.plan()
+    assert (actions(found), invalid(found)) == ({"report": ("added",), "sums": ("added",)}, {})
+    assert plan_document(found)["jobs"][0]["after"] == ["one", "two"]
+    job("sums", "one")
+    branch.commit()
+    assert keys(branch.plan(base="HEAD~1"), "sums") == {
+        "schedule_time": ("0 9 * * *", None),
+        "after": (None, ("one",)),
+    }
+    text = render(branch.plan(base="HEAD~1"), "text")
+    assert "next fires: none of its own, it runs after one\n" in text
+
+
+def test_an_unchanged_job_whose_upstream_changes_is_told(branch):
+    branch.job("report")
+    path = branch.path / "jobs.d/report.yaml"
+    path.write_text(path.read_text().replace('schedule_time: "0 9 * * *"', "after: [one, two]"))
+    branch.commit()
+    branch.git("rm", "-q", "jobs.d/two.yaml")
+    branch.commit()
+    found = branch.plan(base="HEAD~1")
+    assert actions(found) == {"two": ("removed",)}
+    assert invalid(found) == {"jobs.d/report.yaml": "newly_invalid"}
+    assert found.plan.invalid[0].kept.job_name == "report"
+    branch.job("two", schedule="0 10 * * *")
+    branch.commit()
+    found = branch.plan(base="HEAD~1")
+    assert actions(found) == {"report": ("mended",), "two": ("added",)}
+    assert [one.rule for one in found.plan.warnings] == ["after-never-meets"]
+    # The two that have not changed count as well.
+    branch.job("other")
+    branch.commit()
+    assert [one.rule for one in branch.plan(base="HEAD~1").plan.warnings] == []

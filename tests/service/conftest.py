@@ -4,6 +4,7 @@ import itertools
 import threading
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,9 @@ class HandExecutor:
     def end(self, run_id: str, state: RunState = RunState.SUCCEEDED, **values) -> None:
         order = self.orders.pop(run_id)
         moment = order.scheduled_time
+        if state is RunState.SUCCEEDED and not values:
+            (Path(order.run_dir) / "result.csv").write_text("a\n1\n")
+            values = {"rows_in": 1, "rows_out": 1, "result_file": "result.csv", "result_bytes": 4}
         self.futures.pop(run_id).set_result(
             RunOutcome(run_id=run_id, state=state, started_at=moment, finished_at=moment, **values)
         )
@@ -77,7 +81,7 @@ def executor():
 
 @pytest.fixture
 def settings(tmp_path):
-    return load_settings({}, folder=tmp_path)
+    return load_settings({"MAX_CONCURRENT_RUNS": "100"}, folder=tmp_path)
 
 
 @pytest.fixture
@@ -96,11 +100,13 @@ def make_desk(settings, store, executor, clock):
             "store": store,
             "executor": executor,
             "clock": clock,
+            "monotonic": lambda: clock.now.timestamp(),  # noqa: PLW0108 - the clock moves
+            "random": lambda: 1.0,
             "entropy": lambda _bits: next(numbers),
             "on_change": lambda _run: None,
         }
         desk = RunDesk(**{**values, **changes})
-        executor.on_begin = desk.prepare
+        executor.on_begin = lambda order: desk.prepare(order, threading.Event())
         return desk
 
     return make

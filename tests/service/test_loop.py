@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -87,7 +86,7 @@ def test_a_stop_hands_back_a_run_and_the_next_service_ends_it(any_port, start, c
     second = start(any_port)
     run = wait_for(lambda: (found := second.find_run(run_id)).state.finished and found)
     assert run.state is RunState.SUCCEEDED
-    assert "it runs now" in caplog.text
+    assert "it was queued when the service ended" in caplog.text
     kept = wait_for(lambda: list(any_port.mail_dir.glob("*.eml")))
     assert len(kept) == 1
 
@@ -120,15 +119,15 @@ def test_a_bad_turn_of_the_loop_does_not_end_it(any_port, start, monkeypatch, ca
     service = start(any_port)
     failures = iter([StoreError("the disk is full"), RuntimeError("unforeseen")])
 
-    def remove_old(self, before):
+    def remove_old(self, before, keep_per_job):
         failure = next(failures, None)
         if failure:
             raise failure
         return ()
 
     monkeypatch.setattr(Store, "remove_old", remove_old)
-    monkeypatch.setattr("runner.service.loop.RETENTION_PERIOD", timedelta(hours=-1))
-    monkeypatch.setattr(service, "_next_retention", datetime.now(UTC))
+    monkeypatch.setattr("runner.service.retention.PERIOD_SECONDS", -1.0)
+    monkeypatch.setattr(service._retention, "_next_round", 0.0)
     service.request_reload()
     wait_for(lambda: "The loop met something unforeseen" in caplog.text or service.request_reload())
     assert "the disk is full" in caplog.text

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from runner.core.delivery import DeliveryState, MailKind
-from runner.core.job import ConcurrencyPolicy, DeliveryOptions, NotifyFailures, OnEmpty
+from runner.core.job import ConcurrencyPolicy, DeliveryOptions, NotifyFailures, OnEmpty, Retry
 from runner.core.run import FailureKind, RunFailure, RunState, Trigger
 from runner.errors import StoreError
+from runner.service import endings
 
 
 @pytest.fixture
@@ -74,9 +75,8 @@ def test_an_empty_result_may_be_kept_quiet(begin, executor, store, clock, make_j
     assert store.due_deliveries(clock.now, 10) == []
 
 
-def test_nobody_is_mailed_when_mailing_is_off(make_desk, executor, store, clock, make_job):
-    desk = make_desk(mailing=False)
-    run = desk.new_run(make_job(), trigger=Trigger.MANUAL, scheduled_time=clock.now)
+def test_nobody_is_mailed_when_mailing_is_off(desk, executor, store, clock, make_job):
+    run = desk.new_run(make_job(), trigger=Trigger.MANUAL, scheduled_time=clock.now, mailing=False)
     store.add_run(run)
     desk.begin(run, make_job())
     executor.end(run.run_id, RunState.FAILED)
@@ -108,7 +108,7 @@ def test_an_end_that_cannot_be_recorded_is_kept_until_it_can(
     run_id = begin(make_job())
     write_result(executor, run_id)
 
-    def full(run, mails):
+    def full(run, mails, following):
         raise StoreError("the disk is full")
 
     with monkeypatch.context() as patch:
@@ -128,16 +128,10 @@ def test_an_end_that_cannot_be_recorded_is_kept_until_it_can(
 def test_an_error_of_ours_at_the_end_is_a_failure_that_is_told(
     begin, executor, store, clock, make_job, monkeypatch
 ):
-    from runner.service import runs
-
-    compose = runs.compose
-
     def broken(report, **values):
-        if report.run.state is RunState.SUCCEEDED:
-            raise RuntimeError("a fault of ours")
-        return compose(report, **values)
+        raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(runs, "compose", broken)
+    monkeypatch.setattr(endings, "attach", broken)
     run_id = begin(make_job())
     write_result(executor, run_id)
     executor.end(run_id, rows_in=1, rows_out=1, result_file="result.csv", result_bytes=4)
@@ -149,7 +143,7 @@ def test_an_error_of_ours_at_the_end_is_a_failure_that_is_told(
 
 def test_a_run_closed_by_another_process_is_let_go(begin, desk, executor, store, clock, make_job):
     run_id = begin(make_job())
-    store.mark_lost(clock.now)
+    store.finish_run(replace(store.run(run_id), state=RunState.LOST, finished_at=clock.now), ())
     executor.end(run_id)
     assert (desk.unrecorded_count(), desk.unfinished("report")) == (0, ())
 
@@ -163,15 +157,40 @@ def test_the_queue_of_a_job_can_be_dropped(begin, desk, executor, store, make_jo
     assert executor.orders == {}
 
 
-def test_lost_runs_tell_the_people_of_their_job(desk, clock, make_job):
-    run = desk.new_run(make_job(), trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
-    lost = replace(
-        run,
-        state=RunState.LOST,
-        finished_at=clock.now,
-        failure=RunFailure(kind=FailureKind.LOST, message="the service ended"),
-    )
-    (mail,) = desk.lost_mails(lost, make_job())
+def left_behind(desk, store, clock, job, trigger=Trigger.SCHEDULE):
+    """A run that a service which was killed has left running."""
+    run = desk.new_run(job, trigger=trigger, scheduled_time=clock.now)
+    store.add_run(run)
+    store.mark_running(run.run_id, clock.now)
+    return store.run(run.run_id)
+
+
+def test_lost_runs_tell_the_people_of_their_job(desk, store, clock, make_job):
+    lost = left_behind(desk, store, clock, make_job())
+    assert desk.recover(lost, make_job()) is None
+    assert store.run(lost.run_id).failure.kind is FailureKind.LOST
+    ((_, mail),) = store.due_deliveries(clock.now, 10)
     assert mail.subject.startswith("Job Failed: report")
-    assert desk.lost_mails(lost, None) == ()
-    assert desk.lost_mails(replace(lost, trigger=Trigger.MANUAL), make_job()) == (), "who started it saw it end"
+
+
+def test_lost_runs_of_jobs_that_are_gone_or_that_a_person_watched_tell_nobody(desk, store, clock, make_job):
+    gone = left_behind(desk, store, clock, make_job())
+    desk.recover(gone, None)
+    by_hand = left_behind(desk, store, clock, make_job(retry=Retry(limit=3)), Trigger.MANUAL)
+    assert desk.recover(by_hand, make_job(retry=Retry(limit=3))) is None
+    assert {store.run(run.run_id).state for run in (gone, by_hand)} == {RunState.LOST}
+    assert store.due_deliveries(clock.now, 10) == []
+
+
+def test_a_lost_run_is_tried_again_where_its_job_says_so(desk, executor, store, clock, make_job):
+    job = make_job(retry=Retry(limit=1, backoff_seconds=30))
+    run = left_behind(desk, store, clock, job)
+    again = desk.recover(run, job)
+    desk.begin(again, job)
+    assert (again.attempt, again.state, executor.orders) == (2, RunState.QUEUED, {})
+    clock.pass_(seconds=30)
+    desk.pump()
+    executor.end(run.run_id)
+    recorded = store.run(run.run_id)
+    assert (recorded.state, recorded.attempt) == (RunState.SUCCEEDED, 2)
+    assert [attempt.state for attempt in recorded.attempts] == [RunState.LOST]

@@ -7,6 +7,7 @@ from runner.core.catalog import Catalog, CatalogChange
 from runner.core.job import ConcurrencyPolicy, OnMissed
 from runner.core.run import RunState, Trigger
 from runner.errors import StoreError
+from runner.service import schedule
 from runner.service.schedule import Scheduler
 
 
@@ -222,7 +223,83 @@ def test_a_run_that_cannot_begin_holds_up_no_other(start, desk, executor, store,
 
     with monkeypatch.context() as patch:
         patch.setattr(executor, "submit", refuse)
-        assert scheduler.tick(clock.pass_(hours=1)) == 2
-    scheduler.tick(clock.now)
+        assert scheduler.tick(clock.pass_(hours=1)) == 3
+        assert states(store).count(RunState.RUNNING) == 2
+    clock.pass_(seconds=1)
+    desk.pump()
     assert {order.job.job_name for order in executor.orders.values()} == {"a", "b", "c"}
     assert states(store) == [RunState.RUNNING] * 3
+
+
+def test_a_fire_waits_for_a_run_that_a_person_asked_for(start, desk, executor, store, clock, make_job):
+    scheduler = start(make_job())
+    by_hand = desk.new_run(make_job(), trigger=Trigger.BACKFILL, scheduled_time=clock.now)
+    store.add_run(by_hand)
+    desk.begin(by_hand, make_job())
+    scheduler.tick(clock.pass_(hours=1))
+    assert sorted(states(store)) == [RunState.QUEUED, RunState.RUNNING], "what is due is never skipped for it"
+    executor.end(by_hand.run_id)
+    assert sorted(states(store)) == [RunState.RUNNING, RunState.SUCCEEDED]
+
+
+def test_thousands_that_are_due_at_once_are_recorded_in_batches(start, store, clock, make_job, monkeypatch):
+    monkeypatch.setattr(schedule, "BATCH", 4)
+    scheduler = start(*(make_job(f"job{number}") for number in range(10)))
+    assert [scheduler.tick(clock.pass_(hours=1))] == [4]
+    assert scheduler.next_time() <= clock.now, "the loop comes back at once"
+    assert [scheduler.tick(clock.now) for _ in range(3)] == [4, 2, 0]
+    assert scheduler.next_time() == clock.now.replace(hour=14)
+    assert len({run.job_name for run in store.runs()}) == 10
+
+
+def test_a_job_that_is_removed_while_its_fire_waits_does_not_run(start, store, clock, make_job, monkeypatch):
+    monkeypatch.setattr(schedule, "BATCH", 1)
+    scheduler = start(make_job("a"), make_job("b"))
+    assert scheduler.tick(clock.pass_(hours=1)) == 1
+    (first,) = store.runs()
+    (other,) = {"a", "b"} - {first.job_name}
+    scheduler.apply(catalog_of(make_job(first.job_name)), CatalogChange(removed=(other,)))
+    assert scheduler.tick(clock.now) == 0
+    assert store.runs() == (store.runs()[0],)
+
+
+def test_a_year_ahead_is_one_run_that_says_what_was_missed_and_back_again_repeats_nothing(
+    start, executor, store, clock, make_job
+):
+    scheduler = start(make_job(schedule_time="* * * * *"))
+    scheduler.tick(clock.pass_(minutes=1))
+    executor.end(next(iter(executor.orders)))
+    assert scheduler.tick(clock.pass_(days=365)) == 1
+    latest = store.runs()[0]
+    assert latest.note == f"{365 * 1440 - 1} earlier fires missed and not run"
+    executor.end(latest.run_id)
+    assert scheduler.tick(clock.pass_(days=-365)) == 0
+    assert scheduler.tick(clock.pass_(minutes=1)) == 1
+    assert len(store.runs()) == 3
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_an_hour_either_way_doubles_nothing(start, executor, store, clock, make_job, hours):
+    scheduler = start(make_job(schedule_time="*/10 * * * *"))
+
+    def pass_and_run(minutes):
+        for _ in range(minutes):
+            scheduler.tick(clock.pass_(minutes=1))
+            for run_id in tuple(executor.orders):
+                executor.end(run_id)
+
+    pass_and_run(60)
+    clock.pass_(hours=hours)
+    pass_and_run(120)
+    keys = [(run.job_name, run.scheduled_time) for run in store.runs(limit=1000)]
+    assert len(keys) == len(set(keys))
+    assert len(keys) == (6 + 12 + 1 if hours == 1 else 6 + 6), "an hour back, what has fired does not fire again"
+
+
+def test_run_all_is_bounded_and_says_so(start, executor, store, clock, make_job):
+    job = make_job(schedule_time="* * * * *", on_missed=OnMissed.RUN_ALL)
+    start(job)
+    clock.pass_(days=1, seconds=30)
+    assert start(job).tick(clock.now) == 100
+    notes = {run.note for run in store.runs(limit=200)}
+    assert notes == {"1340 earlier fires missed and not run"}

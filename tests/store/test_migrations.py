@@ -1,13 +1,38 @@
 """The migrations make exactly the tables that the queries are written against."""
 
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, func, inspect, select
 
+from runner.core.delivery import DeliveryState
+from runner.core.run import RunState
 from runner.errors import StoreError
-from runner.store import Store, tables
+from runner.store import Store, history, ledger, listing, migrations, outbox, retention, tables
+from runner.store.locks import StateLock
 from runner.store.migrations import MIGRATIONS, NEWEST
+
+STEPS = [statement for statement in MIGRATIONS[-1].statements.split(";") if statement.strip()]
+KILLED_IN_THE_MIDDLE = """
+import os, signal, sys
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from runner.store import Store
+
+@event.listens_for(Engine, "before_cursor_execute")
+def kill(connection, cursor, statement, *_):
+    if "CREATE TABLE attempts" in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Store.open(Path(sys.argv[1]))
+"""
 
 
 def described(engine):
@@ -50,22 +75,130 @@ def test_steps_are_taken_once(path):
     for _ in range(2):
         Store.open(path).close()
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT number FROM schema_migrations").fetchall() == [(1,)]
+    assert connection.execute("SELECT number FROM schema_migrations").fetchall() == [(1,), (2,)]
     connection.close()
 
 
-def test_an_older_database_is_refused_by_a_reader_and_upgraded_by_the_service(path, monkeypatch):
-    """Stands in for the next release: today there is one step only."""
-    from runner.store import migrations, reader
+@pytest.fixture
+def made_by_version_one(path):
+    """A database as the first version has left it: one run of each kind, mails sent and waiting, a cursor, a job."""
+    path.parent.mkdir()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript(MIGRATIONS[0].statements)
+    connection.executescript(
+        """
+        INSERT INTO schema_migrations VALUES (1, 'runs, outbox, cursors and jobs in force');
+        INSERT INTO runs VALUES ('run1', 'daily', 'schedule', 1000000, 'succeeded', 1, 'key1', 2000000, 3000000,
+            4000000, 10, 5, NULL, '', '', '', 'a note', 'printed', 'abc', 'digest', 'landlock');
+        INSERT INTO runs VALUES ('run2', 'daily', 'schedule', 5000000, 'failed', 1, 'key2', 5000000, 6000000,
+            7000000, NULL, NULL, 'script', 'KeyError', 'look', 'line 3', '', '', '', '', '');
+        INSERT INTO runs VALUES ('run3', 'daily', 'manual', 8000000, 'running', 1, NULL, 8000000, 9000000,
+            NULL, NULL, NULL, NULL, '', '', '', '', '', '', '', '');
+        INSERT INTO runs VALUES ('run4', 'other', 'missed', 8000000, 'queued', 1, 'key1', 8000000, NULL,
+            NULL, NULL, NULL, NULL, '', '', '', '', '', '', '', '');
+        INSERT INTO mails VALUES (1, 'run1', 'results', '<1@x>', 'r@example.com', 'Job Results', NULL);
+        INSERT INTO mails VALUES (2, 'run2', 'failure', '<2@x>', 'r@example.com', 'Job Failed', CAST('MIME' AS BLOB));
+        INSERT INTO deliveries VALUES (1, 1, 'ann@example.com', 'sent', 2, 4000000, NULL, 4500000, '');
+        INSERT INTO deliveries VALUES (2, 2, 'ann@example.com', 'deferred', 1, 7000000, 7500000, NULL, '451 later');
+        INSERT INTO deliveries VALUES (3, 2, 'bob@example.com', 'dead', 1, 7000000, NULL, NULL, '550 no');
+        INSERT INTO cursors VALUES ('daily', '0 9 * * * UTC', 5000000);
+        INSERT INTO jobs VALUES ('jobs.d/daily.yaml', CAST('{"of": "then"}' AS BLOB));
+        PRAGMA journal_mode = WAL;
+        """
+    )
+    connection.close()
+    return path
 
+
+def content(path):
+    """Every table with its rows, by column."""
+    connection = sqlite3.connect(path)
+    connection.row_factory = sqlite3.Row
+    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = {name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in names}
+    connection.close()
+    return found
+
+
+def test_the_first_version_keeps_everything(made_by_version_one, path):
+    before = content(path)
     Store.open(path).close()
-    later = migrations.Migration(number=2, name="later", statements="CREATE TABLE later (x INTEGER);")
-    monkeypatch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, later))
-    monkeypatch.setattr(reader, "NEWEST", 2)
-    with pytest.raises(StoreError, match="older runner"):
+    after = content(path)
+    for table, rows in before.items():
+        if table != "schema_migrations":
+            kept = [{column: row[column] for column in old} for old, row in zip(rows, after[table], strict=True)]
+            assert kept == rows
+    with Store.open(path) as store:
+        done, failed, running, queued = (store.run(f"run{number}") for number in (1, 2, 3, 4))
+        assert (done.state, done.mailing, done.attempts, done.next_attempt_at) == (
+            RunState.SUCCEEDED,
+            True,
+            (),
+            None,
+        )
+        assert (done.rows_out, done.output, done.deliveries[0].state) == (5, "printed", DeliveryState.SENT)
+        assert (failed.failure.traceback, [d.recipient for d in failed.deliveries]) == (
+            "line 3",
+            ["ann@example.com", "bob@example.com"],
+        )
+        assert (store.running_runs(), store.queued_runs()) == ((running,), (queued,))
+        ((delivery, mail),) = store.due_deliveries(datetime.now(UTC), 10)
+        assert (delivery.delivery_id, delivery.error, mail.message) == (2, "451 later", b"MIME")
+        assert not mail.hold_ambiguous
+        assert store.take_requests() == ()
+        assert [d.delivery_id for d in store.deliveries(states=[DeliveryState.DEAD])] == [3]
+        store.finish_run(replace(running, state=RunState.FAILED, finished_at=running.started_at), [])
+        assert store.failure_streak("daily") == 2
+
+
+def test_an_older_database_is_refused_by_a_reader_until_the_service_has_upgraded_it(made_by_version_one, path):
+    with pytest.raises(StoreError, match="older runner") as caught:
         Store.open_reader(path)
-    with Store.open(path) as store, store._reading.transaction() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM later").scalar() == 0
+    assert "Start the service once" in caught.value.hint
+    Store.open(path).close()
+    with Store.open_reader(path) as reader:
+        assert len(reader.runs()) == 4
+
+
+def test_a_single_run_does_not_upgrade_under_an_older_service(made_by_version_one, path):
+    before = content(path)
+    lock = StateLock(path.parent)
+    with pytest.raises(StoreError, match="older runner, which works on it now") as caught:
+        Store.open(path, beside_service=True)
+    assert "Restart the service" in caught.value.hint
+    assert content(path) == before
+    lock.release()
+    Store.open(path, beside_service=True).close()
+    assert len(content(path)["schema_migrations"]) == 2
+
+
+@pytest.mark.parametrize("statement", range(len(STEPS)))
+def test_a_step_that_fails_in_the_middle_leaves_the_older_version(
+    made_by_version_one, path, monkeypatch, statement
+):
+    before = content(path)
+    broken = [*STEPS[:statement], "INSERT INTO no_such_table VALUES (1)", *STEPS[statement:]]
+    step = replace(MIGRATIONS[-1], statements=";".join(broken))
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", (*MIGRATIONS[:-1], step))
+        with pytest.raises(StoreError, match="no such table"):
+            Store.open(path)
+    assert content(path) == before
+    Store.open(path).close()
+    assert len(content(path)["schema_migrations"]) == 2
+
+
+def test_a_kill_in_the_middle_of_a_step_leaves_the_older_version(made_by_version_one, path):
+    before = content(path)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_THE_MIDDLE, str(path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert content(path) == before
+    Store.open(path).close()
+    assert len(content(path)["schema_migrations"]) == 2
 
 
 def plan(store, query):
@@ -74,16 +207,32 @@ def plan(store, query):
         return "\n".join(row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}"))
 
 
-def test_hot_queries_use_their_indexes(store):
-    from sqlalchemy import func, select
+def plan_of_statement(store, statement):
+    with store._reading.transaction() as connection:
+        rows = connection.connection.driver_connection.execute(
+            f"EXPLAIN QUERY PLAN {statement.text}", [None] * statement.text.count("?")
+        )
+        return "\n".join(row[-1] for row in rows)
 
-    from runner.core.run import RunState
-    from runner.store.reader import _newest_of_each_job
-    from runner.store.store import _unfinished
 
-    newest = plan(store, _newest_of_each_job())
+def test_hot_queries_use_their_indexes(store, noon):
+    newest = plan(store, listing.newest_of_each_job())
     assert "SCAN runs" not in newest
-    assert newest.count("runs_by_job") == 3
-    assert "runs_unfinished" in plan(store, _unfinished(RunState.RUNNING))
+    assert newest.count("COVERING INDEX runs_by_") == 3
+    assert "runs_unfinished" in plan(store, listing.running())
+    assert "runs_unfinished" in plan(store, listing.queued())
+    assert "runs_requested" in plan(store, listing.requested())
+    assert "runs_by_time" in plan(store, listing.between("job", noon, noon))
     due = select(func.min(tables.deliveries.c.next_attempt_at)).where(tables.open_delivery)
     assert "deliveries_open" in plan(store, due)
+    few = plan(store, ledger.deliveries_query(None, set(DeliveryState) - {DeliveryState.SENT}, 50))
+    assert "deliveries_open" in few
+    assert "deliveries_stuck" in few
+    assert "SCAN deliveries" not in few.replace("SCAN deliveries USING", "")
+
+
+def test_hot_statements_use_their_indexes(store):
+    assert "runs_by_time" in plan_of_statement(store, history._HAS_SUCCEEDED)
+    for statement in (history._START, history._PROGRESS, retention._REMOVE):
+        assert "USING INDEX sqlite_autoindex_runs_1 (run_id=?)" in plan_of_statement(store, statement)
+    assert "SCAN" not in plan_of_statement(store, outbox._LET_BYTES_GO)

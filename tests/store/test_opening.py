@@ -18,7 +18,8 @@ import pytest
 
 from runner.core.run import RunState
 from runner.errors import StoreBusyError, StoreError
-from runner.store import Store, StoreReader
+from runner.store import Store, StoreReader, service_running
+from runner.store.locks import StateLock
 
 
 @contextmanager
@@ -189,7 +190,7 @@ class TestOtherFiles:
 
     def test_flipped_bytes(self, path, make_run):
         with Store.open(path) as store:
-            store.record_fires([make_run(n, output="x" * 300) for n in range(400)], [])
+            store.record_fires([make_run(n, note="x" * 300) for n in range(400)], [])
         content = bytearray(path.read_bytes())
         for page in range(5, len(content) // 4096, 3):
             content[page * 4096 : page * 4096 + 64] = bytes(255 - byte for byte in content[page * 4096 :][:64])
@@ -339,8 +340,43 @@ def test_a_run_that_is_held_elsewhere_is_neither_lost_nor_queued(path, make_run,
             single.add_run(run)
         single.mark_running(running.run_id, noon)
         with Store.open(path, beside_service=True) as service:
-            assert service.mark_lost(noon) == ()
+            assert service.running_runs() == ()
             assert service.queued_runs() == ()
     with Store.open(path) as service:
         assert [run.run_id for run in service.queued_runs()] == [queued.run_id]
-        assert [run.run_id for run in service.mark_lost(noon)] == [running.run_id]
+        assert [run.run_id for run in service.running_runs()] == [running.run_id]
+
+
+def test_one_who_asks_whether_a_service_is_there_does_not_keep_it_from_starting(path):
+    path.parent.mkdir()
+    stop = threading.Event()
+
+    def ask():
+        while not stop.wait(0.001):
+            service_running(path)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(20):
+            StateLock(path.parent).release()
+    finally:
+        stop.set()
+        asking.join()
+
+
+def test_a_service_lock_is_no_longer_believed_when_its_holder_has_died(path):
+    holder = script(
+        """
+        import os, signal, sys
+        from pathlib import Path
+        from runner.store import Store
+        store = Store.open(Path(sys.argv[1]))
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        path,
+    )
+    with holder:
+        holder.wait(20)
+    assert (path.parent / "runner.lock").read_text().startswith("a service")
+    assert not service_running(path)

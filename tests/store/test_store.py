@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from runner.core.delivery import DeliveryState, MailKind, SendResult
+from runner.core.delivery import DeliveryAttempt, DeliveryState, MailKind, SendResult
 from runner.core.job import DataSource, FileType, Job, SourceType, Step, StepKind
 from runner.core.run import FailureKind, RunFailure, RunState
 from runner.errors import StoreError
@@ -14,11 +14,18 @@ from runner.store import Cursor, Store
 
 SENT = SendResult(state=DeliveryState.SENT)
 DEFERRED = SendResult(state=DeliveryState.DEFERRED, error="451 try later")
+HELD = SendResult(state=DeliveryState.HELD, error="no answer")
 DEAD = SendResult(state=DeliveryState.DEAD, error="550 no such user")
 
 
 def finished(run, at, state=RunState.SUCCEEDED, **changes):
     return replace(run, state=state, started_at=run.queued_at, finished_at=at, **changes)
+
+
+def attempt(delivery_id, result, at, next_attempt_at=None, notice=None):
+    return DeliveryAttempt(
+        delivery_id=delivery_id, result=result, at=at, next_attempt_at=next_attempt_at, notice=notice
+    )
 
 
 def job(name="daily_report", **changes):
@@ -108,7 +115,7 @@ class TestRuns:
             sandbox="landlock",
             attempt=2,
         )
-        assert store.finish_run(done, []) == done
+        assert store.finish_run(done, []) == (done, ())
         assert store.run("run00001") == done
         listed = replace(done, output="", failure=replace(failure, traceback=""))
         assert store.runs() == (listed,)
@@ -126,7 +133,7 @@ class TestRuns:
     def test_a_finished_run_is_not_finished_again(self, store, make_run, make_mail, noon):
         run = make_run(1)
         store.add_run(run)
-        first = store.finish_run(finished(run, noon), [make_mail(run)])
+        first, _ = store.finish_run(finished(run, noon), [make_mail(run)])
         with pytest.raises(StoreError, match="is succeeded, not unfinished"):
             store.finish_run(finished(run, noon, RunState.FAILED), [make_mail(run, kind=MailKind.FAILURE)])
         assert store.run(run.run_id) == first
@@ -137,28 +144,18 @@ class TestRuns:
         with pytest.raises(ValueError, match="not an outcome"):
             store.finish_run(make_run(1), [])
 
-    def test_running_runs_are_lost_after_a_restart_and_queued_ones_are_not(self, path, make_run, make_mail, noon):
+    def test_after_a_restart_running_and_queued_runs_are_told_apart(self, path, make_run, noon):
         with Store.open(path) as store:
             for number in (1, 2, 3):
                 store.add_run(make_run(number))
             store.mark_running("run00002", noon)
             store.finish_run(finished(make_run(3), noon), [])
         with Store.open(path) as store:
-            at = noon + timedelta(hours=1)
-            (lost,) = store.mark_lost(at, lambda run: [make_mail(run, kind=MailKind.FAILURE)])
-            assert (lost.run_id, lost.state, lost.finished_at) == ("run00002", RunState.LOST, at)
-            assert (lost.failure.kind, len(lost.deliveries)) == (FailureKind.LOST, 1)
-            assert store.mark_lost(at) == ()
-            assert [mail.run_id for _, mail in store.due_deliveries(at, 10)] == ["run00002"]
+            (left,) = store.running_runs()
+            assert left == make_run(2, state=RunState.RUNNING, started_at=noon)
+            store.finish_run(finished(left, noon, RunState.LOST), [])
+            assert store.running_runs() == ()
             assert store.queued_runs() == (make_run(1),)
-            assert store.run("run00003").state is RunState.SUCCEEDED
-
-    def test_a_mail_that_cannot_be_made_leaves_the_runs_to_be_lost(self, store, make_run, noon):
-        store.add_run(make_run(1))
-        store.mark_running("run00001", noon)
-        with pytest.raises(ZeroDivisionError):
-            store.mark_lost(noon, lambda run: [1 / 0])
-        assert store.run("run00001").state is RunState.RUNNING
 
     def test_a_started_run_goes_back_to_the_queue(self, store, make_run, noon):
         store.add_run(make_run(1))
@@ -197,7 +194,7 @@ class TestOutbox:
 
     def test_one_delivery_per_recipient(self, store, run, make_mail, noon):
         mail = make_mail(run, "ann@example.com", "bob@example.com", "ann@example.com")
-        done = store.finish_run(finished(run, noon), [mail])
+        done, _ = store.finish_run(finished(run, noon), [mail])
         assert [(d.recipient, d.state, d.created_at) for d in done.deliveries] == [
             ("ann@example.com", DeliveryState.PENDING, noon),
             ("bob@example.com", DeliveryState.PENDING, noon),
@@ -209,17 +206,17 @@ class TestOutbox:
 
     def test_deferred_sent_dead(self, store, run, make_mail, noon):
         mail = make_mail(run, "ann@example.com", "bob@example.com", "cy@example.com")
-        ann, bob, cy = (d.delivery_id for d in store.finish_run(finished(run, noon), [mail]).deliveries)
+        ann, bob, cy = (d.delivery_id for d in store.finish_run(finished(run, noon), [mail])[0].deliveries)
         later = noon + timedelta(minutes=5)
-        store.record_attempt(ann, SENT, at=noon, next_attempt_at=None)
-        store.record_attempt(bob, DEFERRED, at=noon, next_attempt_at=later)
-        store.record_attempt(cy, DEAD, at=noon, next_attempt_at=None)
+        store.record_attempts([attempt(ann, SENT, noon)])
+        store.record_attempts([attempt(bob, DEFERRED, noon, later)])
+        store.record_attempts([attempt(cy, DEAD, noon)])
         assert store.due_deliveries(noon, 10) == []
         assert store.next_delivery_time() == later
         ((delivery, same_mail),) = store.due_deliveries(later, 10)
         assert (delivery.recipient, delivery.attempts, delivery.error) == ("bob@example.com", 1, "451 try later")
         assert same_mail.message_id == mail.message_id
-        store.record_attempt(bob, SENT, at=later, next_attempt_at=None)
+        store.record_attempts([attempt(bob, SENT, later)])
         assert store.next_delivery_time() is None
         states = [(d.state, d.attempts, d.sent_at, d.error) for d in store.run(run.run_id).deliveries]
         assert states == [
@@ -231,24 +228,24 @@ class TestOutbox:
     @pytest.mark.parametrize(("last", "kept"), [(SENT, False), (DEAD, True)])
     def test_bytes_are_let_go_when_all_is_sent(self, store, run, make_mail, noon, path, last, kept):
         mail = make_mail(run, "ann@example.com", "bob@example.com", message=b"SECRET-FIGURES" * 9000)
-        ann, bob = (d.delivery_id for d in store.finish_run(finished(run, noon), [mail]).deliveries)
-        store.record_attempt(ann, SENT, at=noon, next_attempt_at=None)
+        ann, bob = (d.delivery_id for d in store.finish_run(finished(run, noon), [mail])[0].deliveries)
+        store.record_attempts([attempt(ann, SENT, noon)])
         assert store.due_deliveries(noon, 10)[0][1].message == mail.message
-        store.record_attempt(bob, last, at=noon, next_attempt_at=None)
+        store.record_attempts([attempt(bob, last, noon)])
         with store._reading.transaction() as connection:
             (message,) = connection.exec_driver_sql("SELECT message FROM mails").one()
         assert (message == mail.message) is kept
 
     def test_a_closed_delivery_takes_no_further_attempt(self, store, run, make_mail, noon):
-        (delivery,) = store.finish_run(finished(run, noon), [make_mail(run)]).deliveries
-        store.record_attempt(delivery.delivery_id, SENT, at=noon, next_attempt_at=None)
+        (delivery,) = store.finish_run(finished(run, noon), [make_mail(run)])[0].deliveries
+        store.record_attempts([attempt(delivery.delivery_id, SENT, noon)])
         with pytest.raises(StoreError, match="is not open"):
-            store.record_attempt(delivery.delivery_id, DEAD, at=noon, next_attempt_at=None)
+            store.record_attempts([attempt(delivery.delivery_id, DEAD, noon)])
         assert store.run(run.run_id).deliveries[0].state is DeliveryState.SENT
 
     def test_a_deferred_attempt_needs_its_next_time(self, store, noon):
         with pytest.raises(ValueError, match="next_attempt_at"):
-            store.record_attempt(1, DEFERRED, at=noon, next_attempt_at=None)
+            store.record_attempts([attempt(1, DEFERRED, noon)])
 
     def test_the_longest_waiting_come_first_and_the_limit_holds(self, store, make_run, make_mail, noon):
         for number in (3, 2, 1):
@@ -289,11 +286,11 @@ class TestRetention:
         for number in (1, 2, 3):
             store.add_run(make_run(number))
         store.add_run(make_run(4, state=RunState.SKIPPED))
-        (sent,) = store.finish_run(finished(make_run(1), noon), [make_mail(make_run(1))]).deliveries
-        store.record_attempt(sent.delivery_id, DEAD, at=noon, next_attempt_at=None)
+        (sent,) = store.finish_run(finished(make_run(1), noon), [make_mail(make_run(1))])[0].deliveries
+        store.record_attempts([attempt(sent.delivery_id, DEAD, noon)])
         store.finish_run(finished(make_run(2), noon), [make_mail(make_run(2))])
-        assert store.remove_old(noon) == ()
-        assert store.remove_old(hour) == ("run00001", "run00004")
+        assert store.remove_old(noon, 100) == ()
+        assert store.remove_old(hour, 100) == ("run00001", "run00004")
         assert {run.run_id for run in store.runs()} == {"run00002", "run00003"}, "undelivered, unfinished: kept"
         with store._reading.transaction() as connection:
             left = connection.exec_driver_sql("SELECT run_id FROM mails").scalars().all()
@@ -302,13 +299,44 @@ class TestRetention:
     def test_a_long_run_counts_from_its_end(self, store, make_run, noon):
         store.add_run(make_run(1))
         store.finish_run(finished(make_run(1), noon + timedelta(hours=9)), [])
-        assert store.remove_old(noon + timedelta(hours=5)) == ()
-        assert store.remove_old(noon + timedelta(hours=10)) == ("run00001",)
+        assert store.remove_old(noon + timedelta(hours=5), 100) == ()
+        assert store.remove_old(noon + timedelta(hours=10), 100) == ("run00001",)
 
     def test_more_than_a_batch(self, store, make_run, noon):
-        store.record_fires([make_run(n, state=RunState.SKIPPED) for n in range(1201)], [])
-        assert len(store.remove_old(noon + timedelta(days=9))) == 1201
+        store.record_fires([make_run(n, state=RunState.SKIPPED) for n in range(701)], [])
+        assert len(store.remove_old(noon + timedelta(days=9), 1000)) == 701
         assert store.runs() == ()
+
+
+class TestRetentionByCount:
+    def test_the_newest_finished_runs_of_each_job_stay(self, store, make_run, noon):
+        for number in range(1, 9):
+            store.add_run(make_run(number, job_name="odd" if number % 2 else "even", state=RunState.SUCCEEDED))
+        assert sorted(store.remove_old(noon, 2)) == ["run00001", "run00002", "run00003", "run00004"]
+        assert store.remove_old(noon, 2) == ()
+        assert len(store.runs()) == 4
+
+    def test_unfinished_runs_neither_count_nor_go(self, store, make_run, noon):
+        states = [RunState.QUEUED, *[RunState.SUCCEEDED] * 4, RunState.RUNNING]
+        for number, state in enumerate(states):
+            store.add_run(make_run(number, state=state))
+        assert store.remove_old(noon, 2) == ("run00001", "run00002")
+        assert [run.run_id[-1] for run in store.runs()] == ["5", "4", "3", "0"]
+
+    def test_mails_that_wait_keep_their_run(self, store, make_run, make_mail, noon):
+        for number, result in ((1, None), (2, DEFERRED), (3, HELD), (4, DEAD), (5, SENT), (6, SENT)):
+            run = make_run(number)
+            store.add_run(run)
+            (delivery,) = store.finish_run(finished(run, noon), [make_mail(run)])[0].deliveries
+            if result is not None:
+                later = noon if result is DEFERRED else None
+                store.record_attempts([attempt(delivery.delivery_id, result, noon, later)])
+        assert store.remove_old(noon, 1) == ("run00004", "run00005")
+        assert store.remove_old(noon + timedelta(days=900), 1) == ("run00006",)
+
+    def test_more_than_a_batch(self, store, make_run, noon):
+        store.record_fires([make_run(n, state=RunState.SKIPPED) for n in range(700)], [])
+        assert store.remove_old(noon, 100) == tuple(f"run{n:05d}" for n in range(600))
 
 
 def test_threads_write_and_read_together(store, make_run, make_mail, noon):
@@ -343,7 +371,7 @@ def test_a_full_disk_is_named_and_changes_nothing(store, make_run, noon):
     assert "RUN_RETENTION_DAYS" in caught.value.hint
     assert caught.value.__cause__ is not None
     assert store.run("run00001").state is RunState.QUEUED
-    done = store.finish_run(finished(make_run(1), noon), [])
+    done, _ = store.finish_run(finished(make_run(1), noon), [])
     assert store.run("run00001") == done
 
 

@@ -1,11 +1,12 @@
 """The cells of a DataFrame as text, and a small table of them as CSV.
 
 The texts are those of `to_csv(index=False)`: floats in their shortest form, booleans as True and False, gaps as
-nothing, a column of times as fine as its finest value, lists and other objects as `str` shows them. A text that a
-spreadsheet would run as a formula gets a `'` before it; a number is none.
+nothing, a column of times as fine as its finest value, lists and other objects as `str` shows them. Each text goes
+through a guard: `defuse` puts a `'` before one that a spreadsheet would run as a formula.
 """
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from numbers import Number
 from typing import Any
@@ -13,7 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+Guard = Callable[[str], str]
+"""What is done to each text, and each column name, before it is written."""
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# `-5.3`, `+49`, `-5,3`, `-1e5`: a number to every spreadsheet. In RE2's terms as well as in Python's.
+PLAIN_NUMBER = "[+-]([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?"
+_PLAIN_NUMBER = re.compile(PLAIN_NUMBER)
 # What DuckDB quotes: some readers take what follows a # for a comment.
 _SPECIAL = re.compile('[",\n\r#]')
 _ROWS_AT_ONCE = 10_000
@@ -56,12 +63,12 @@ def time_unit(times: pd.Series) -> str:
     return "ns"
 
 
-def texts_of(series: pd.Series, unit: str = "") -> list[str]:
-    """The cells of one column, defused; a gap is empty. `unit` is that of a column of times."""
+def texts_of(series: pd.Series, unit: str = "", *, guard: Guard) -> list[str]:
+    """The cells of one column; a gap is empty. `unit` is that of a column of times."""
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         series = series.cat.remove_unused_categories()
-        texts = [*texts_of(pd.Series(series.cat.categories)), ""]
+        texts = [*texts_of(pd.Series(series.cat.categories), guard=guard), ""]
         # The code of a gap is -1.
         return [texts[code] for code in series.cat.codes]
     kind = kind_of(dtype)
@@ -72,29 +79,39 @@ def texts_of(series: pd.Series, unit: str = "") -> list[str]:
     values = series.array if kind is CellKind.TEXT and not isinstance(dtype, pd.StringDtype) else series.tolist()
     cells = zip(values, series.isna().tolist(), strict=True)
     if kind is CellKind.TEXT:
-        return ["" if gap else str(cell) if isinstance(cell, Number) else defuse(str(cell)) for cell, gap in cells]
+        return ["" if gap else str(cell) if isinstance(cell, Number) else guard(str(cell)) for cell, gap in cells]
     return ["" if gap else str(cell) for cell, gap in cells]
 
 
 def defuse(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return "'" + text if text.startswith(FORMULA_STARTS) else text
+    """A text that no spreadsheet takes for a formula; a plain number is none."""
+    return "'" + text if text.startswith(FORMULA_STARTS) and not _PLAIN_NUMBER.fullmatch(text) else text
 
 
-def write_cells(frame: pd.DataFrame, names: list[str], path: str) -> None:
+def leave(text: str) -> str:
+    """The text itself."""
+    return text
+
+
+def guard_of(defuse_formulas: bool) -> Guard:
+    """The guard that an order asks for."""
+    return defuse if defuse_formulas else leave
+
+
+def write_cells(frame: pd.DataFrame, names: list[str], path: str, *, guard: Guard) -> None:
     """Write a DataFrame as CSV, without its index and with these column names."""
     columns = [frame.iloc[:, place] for place in range(len(names))]
     units = [time_unit(column) if kind_of(column.dtype) is CellKind.TIME else "" for column in columns]
     with open(path, "wb") as file:  # noqa: PTH123 - `path` is text
-        file.write(_line(tuple(map(_quote, map(defuse, names)))).encode())
+        file.write(_line(tuple(map(_quote, map(guard, names)))).encode())
         for start in range(0, len(frame), _ROWS_AT_ONCE):
             pieces = (column.iloc[start : start + _ROWS_AT_ONCE] for column in columns)
-            cells = [_quoted(piece, unit) for piece, unit in zip(pieces, units, strict=True)]
+            cells = [_quoted(piece, unit, guard) for piece, unit in zip(pieces, units, strict=True)]
             file.write("".join(map(_line, zip(*cells, strict=True))).encode())
 
 
-def _quoted(series: pd.Series, unit: str) -> list[str]:
-    texts = texts_of(series, unit)
+def _quoted(series: pd.Series, unit: str, guard: Guard) -> list[str]:
+    texts = texts_of(series, unit, guard=guard)
     return [_quote(text) for text in texts] if kind_of(series.dtype) is CellKind.TEXT else texts
 
 

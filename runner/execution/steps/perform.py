@@ -1,18 +1,20 @@
 """One order → its outcome: reads, runs the step, writes. Never raises."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
-from runner.core.job import FileType, StepKind
+from runner.core.job import AttachmentFormat, FileType, StepKind
 from runner.core.run import FailureKind, RunFailure
 from runner.execution.orders import StepOrder, StepOutcome
 from runner.execution.results import RESULT_FILE
+from runner.execution.steps.cells import guard_of
+from runner.execution.steps.content import FrameContent
 from runner.execution.steps.faults import StepError, memory_error
 from runner.execution.steps.python import run_script
 from runner.execution.steps.reading import read_data
-from runner.execution.steps.sql import Written, pass_through, result_path, run_query
+from runner.execution.steps.sql import Written, attachment_path, pass_through, result_path, run_query
 from runner.execution.steps.writing import read_preview, write_frame
 
 
@@ -41,9 +43,10 @@ def perform(connect: Callable[[], duckdb.DuckDBPyConnection], order: StepOrder) 
         return StepOutcome(rows_in=progress.rows_in, failure=memory_error().failure)
     except Exception as error:  # noqa: BLE001 - a result whose methods raise, whatever they like
         return StepOutcome(rows_in=progress.rows_in, failure=_unexpected(error, progress))
-    return StepOutcome(
+    outcome = StepOutcome(
         rows_in=written.rows_in, rows_out=written.rows_out, result_file=RESULT_FILE, preview=preview
     )
+    return replace(outcome, failure=_attach(order, written))
 
 
 def _write(connect: Callable[[], duckdb.DuckDBPyConnection], order: StepOrder, progress: _Progress) -> Written:
@@ -57,8 +60,37 @@ def _write(connect: Callable[[], duckdb.DuckDBPyConnection], order: StepOrder, p
     if kind is StepKind.SCRIPT:
         frame = run_script(order, frame)
     progress.writing = True
-    numeric = write_frame(connect, frame, result_path(order))
-    return Written(rows_in=progress.rows_in, rows_out=len(frame), numeric=numeric)
+    numeric = write_frame(connect, frame, result_path(order), guard=guard_of(order.defuse_formulas))
+    content = FrameContent(frame=frame)
+    return Written(rows_in=progress.rows_in, rows_out=len(frame), numeric=numeric, content=content)
+
+
+def _attach(order: StepOrder, written: Written) -> RunFailure | None:
+    """Write the file that is attached, where that is not the CSV; answers what went wrong."""
+    path = attachment_path(order)
+    try:
+        if path is not None and order.attachment is AttachmentFormat.PARQUET:
+            written.content.write_parquet(path)
+        elif path is not None:
+            guard = guard_of(order.defuse_formulas)
+            written.content.write_sheet(path, guard=guard, folder=order.run_dir)
+    except StepError as error:
+        return _kept_as_csv(order, error.failure)
+    except (MemoryError, duckdb.OutOfMemoryException):
+        return memory_error().failure
+    except Exception as error:  # noqa: BLE001 - as above
+        failure = RunFailure(
+            kind=FailureKind.ATTACHMENT,
+            message=f"the result cannot be written as {order.attachment}: {type(error).__name__}: {error}",
+            hint="Set `attachment: csv` under `delivery` in the job file.",
+        )
+        return _kept_as_csv(order, failure)
+    return None
+
+
+def _kept_as_csv(order: StepOrder, failure: RunFailure) -> RunFailure:
+    """The failure, with where people find what could not be attached."""
+    return replace(failure, message=f"{failure.message}. As CSV it is kept at {result_path(order)}")
 
 
 def _unexpected(error: Exception, progress: _Progress) -> RunFailure:

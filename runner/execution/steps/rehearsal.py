@@ -14,6 +14,7 @@ import pandas as pd
 from runner.core.job import FileType, Step, StepKind
 from runner.core.references import run_facts
 from runner.execution.orders import FrameReader, StepOrder, StepOutcome, decode, encode
+from runner.execution.steps.cells import defuse
 from runner.execution.steps.python import run_script
 from runner.execution.steps.quoting import quote_text
 from runner.execution.steps.writing import Column, copy_statement, read_preview, text_cells, write_frame
@@ -46,14 +47,15 @@ def rehearse(database: duckdb.DuckDBPyConnection) -> None:
     with _memory_file() as path, _memory_file() as written:
         Path(path).write_bytes(_SAMPLE)
         connection = database.cursor()
-        write_frame(lambda: connection, frame, written, small=0)
+        write_frame(lambda: connection, frame, written, guard=defuse, small=0)
         query = _QUERY.format(path=quote_text(path))
         connection.execute(f"DESCRIBE {query}").fetchall()
         columns = [
-            Column(name="group", cells=text_cells("c0"), numeric=False),
+            Column(name="group", cells=text_cells("c0", guard=defuse), numeric=False),
             Column(name="total", cells="c1", numeric=True),
         ]
-        connection.execute(copy_statement(columns, f"({query}) AS whole(c0, c1)", written)).fetchall()
+        copy = copy_statement(columns, f"({query}) AS whole(c0, c1)", written, guard=defuse)
+        connection.execute(copy).fetchall()
         connection.close()
 
 
@@ -78,7 +80,7 @@ def _rehearse_script(text: str) -> pd.DataFrame:
     reader.feed(encode(order))
     decode(reader.next_frame() or b"", StepOrder)
     frame = run_script(order, pd.read_csv(io.BytesIO(_SAMPLE)))
-    numeric = write_frame(_no_connection, frame, os.devnull)
+    numeric = write_frame(_no_connection, frame, os.devnull, guard=defuse)
     preview = read_preview(os.devnull, rows=order.preview_rows, numeric=numeric, total_rows=len(frame))
     encode(StepOutcome(rows_in=1, rows_out=1, preview=preview))
     return frame

@@ -3,10 +3,9 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import duckdb
 
@@ -14,18 +13,20 @@ from runner.core.job import FileType, Step
 from runner.core.references import Reference, ReferenceKind, ReferenceSyntaxError, substitute
 from runner.core.run import FailureKind
 from runner.execution.orders import StepOrder
-from runner.execution.results import RESULT_FILE
+from runner.execution.results import ATTACHMENT_FILES, RESULT_FILE
+from runner.execution.steps.cells import guard_of
+from runner.execution.steps.content import Content, QueryContent
 from runner.execution.steps.faults import StepError, memory_error
+from runner.execution.steps.query_columns import QueryColumn, describe
 from runner.execution.steps.quoting import quote_text
 from runner.execution.steps.reading import frame_of, load_json, select_records, starts_with
-from runner.execution.steps.writing import Column, copy_statement, text_cells
+from runner.execution.steps.writing import copy_statement
 
 _RECORDS_FILE = "records.json"
 _SPILL_DIR = "spill"
 _RESULT_TABLE = "runner_result"
 _CSV = "header = true, delim = ',', quote = '\"', escape = '\"'"
 _CHEAP_TO_COUNT = 64 << 20
-_NUMBERS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\))\Z")
 _WHOLE_FACTS = frozenset({"attempt", "scheduled_year", "scheduled_month", "scheduled_day"})
 _PREFIX = "run_"
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)
@@ -33,11 +34,12 @@ _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)",
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
-    """What a query wrote: counts, and which columns are numbers."""
+    """What a step wrote: counts, which columns are numbers, and the table for other forms than CSV."""
 
     rows_in: int | None
     rows_out: int
     numeric: tuple[bool, ...]
+    content: Content
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, order: StepOrder) -> Written:
@@ -68,20 +70,16 @@ def pass_through(connection: duckdb.DuckDBPyConnection, order: StepOrder) -> Wri
     _confine(connection, order, source)
     rows = _open_data(connection, order, source)
     try:
-        columns = _described(connection, "SELECT * FROM data", {})
-        origin = "data"
+        columns = describe(connection, "SELECT * FROM data", {})
+        origin = "FROM data"
         if order.format is FileType.CSV:
-            origin = f"read_csv({quote_text(source)}, {_CSV}, all_varchar = true)"
-        names = ", ".join(f"c{place}" for place in range(len(columns)))
-        whole = f"(SELECT * FROM {origin}) AS whole({names})"  # noqa: S608 - quoted
-        statement = copy_statement(columns, whole, result_path(order))
-        written = connection.execute(statement).fetchall()[0][0]
+            origin = f"FROM read_csv({quote_text(source)}, {_CSV}, all_varchar = true)"
+        written = _copy(connection, order, columns, origin, {})
     except duckdb.OutOfMemoryException as error:
         raise memory_error() from error
     except duckdb.Error as error:
         raise _input_failure(error, order.format) from error
-    numeric = tuple(column.numeric for column in columns)
-    return Written(rows_in=written if rows is None else rows, rows_out=written, numeric=numeric)
+    return _written(connection, columns, "FROM data", rows_in=written if rows is None else rows, rows_out=written)
 
 
 def data_source(order: StepOrder) -> str:
@@ -132,9 +130,9 @@ def _parameter(reference: Reference) -> str:
 
 
 def _confine(connection: duckdb.DuckDBPyConnection, order: StepOrder, source: str) -> None:
-    """The input and the result are the only files, and the settings are final; see also `open_database`."""
+    """The input and the results are the only files, and the settings are final; see also `open_database`."""
     spill = os.path.join(order.run_dir, _SPILL_DIR)  # noqa: PTH118 - text in, text out
-    paths = ", ".join(quote_text(path) for path in (source, result_path(order)))
+    paths = ", ".join(quote_text(path) for path in (source, result_path(order), attachment_path(order)) if path)
     # Part of the bound is left to what DuckDB does not count: the interpreter, reading buffers.
     memory = max(order.memory_mb * 8 // 10, 32)
     settings = (
@@ -171,6 +169,7 @@ def _open_data(connection: duckdb.DuckDBPyConnection, order: StepOrder, source: 
 
 def _run(connection: duckdb.DuckDBPyConnection, order: StepOrder, rows_in: int | None) -> Written:
     facts = _values(dict(order.facts))
+    kept = f"FROM {_RESULT_TABLE}"
     *before, last = _statements(connection, order.step)
     for statement, names in before:
         connection.execute(statement, {name: facts[name] for name in names})
@@ -179,12 +178,49 @@ def _run(connection: duckdb.DuckDBPyConnection, order: StepOrder, rows_in: int |
     if _is_in_parts(connection, query):
         # PIVOT is several statements inside, and COPY of it counts nothing.
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {_RESULT_TABLE} AS {query}", values)
-        query, values = f"FROM {_RESULT_TABLE}", {}
-    columns = _described(connection, query, values)
-    keys = ", ".join(f"c{place}" for place in range(len(columns)))
-    copy = copy_statement(columns, f"({query}\n) AS whole({keys})", result_path(order))
-    written = connection.execute(copy, values).fetchall()[0][0]
-    return Written(rows_in=rows_in, rows_out=int(written), numeric=tuple(column.numeric for column in columns))
+        query, values = kept, {}
+    columns = describe(connection, query, values)
+    if attachment_path(order) and query != kept:
+        # Run once: it may take long, or answer otherwise the second time.
+        whole = _whole(columns, query)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {_RESULT_TABLE} AS FROM {whole}", values)
+        query, values = kept, {}
+    written = _copy(connection, order, columns, query, values)
+    return _written(connection, columns, query, rows_in=rows_in, rows_out=written)
+
+
+def _whole(columns: Sequence[QueryColumn], query: str) -> str:
+    """A query as a table expression whose columns are c0, c1, …"""
+    return f"({query}\n) AS whole({', '.join(column.key for column in columns)})"
+
+
+def _copy(
+    connection: duckdb.DuckDBPyConnection,
+    order: StepOrder,
+    columns: Sequence[QueryColumn],
+    query: str,
+    values: Mapping[str, int | str],
+) -> int:
+    """Write the rows of a query as CSV; answers how many."""
+    guard = guard_of(order.defuse_formulas)
+    written = [column.csv(guard) for column in columns]
+    copy = copy_statement(written, _whole(columns, query), result_path(order), guard=guard)
+    return int(connection.execute(copy, dict(values)).fetchall()[0][0])
+
+
+def _written(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[QueryColumn],
+    query: str,
+    *,
+    rows_in: int | None,
+    rows_out: int,
+) -> Written:
+    content = QueryContent(
+        connection=connection, columns=columns, source=_whole(columns, query), total_rows=rows_out
+    )
+    numeric = tuple(column.numeric for column in columns)
+    return Written(rows_in=rows_in, rows_out=rows_out, numeric=numeric, content=content)
 
 
 def _statements(connection: duckdb.DuckDBPyConnection, step: Step) -> list[tuple[str, frozenset[str]]]:
@@ -224,17 +260,6 @@ def _is_in_parts(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
     return any(statement.type is duckdb.StatementType.MULTI for statement in connection.extract_statements(query))
 
 
-def _described(connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, Any]) -> list[Column]:
-    """The columns of a query, as they are written."""
-    rows = connection.execute(f"DESCRIBE {query}", dict(values)).fetchall()
-    columns = []
-    for place, (name, kind, *_) in enumerate(rows):
-        text = kind == "VARCHAR" or kind.startswith("ENUM")
-        cells = text_cells(f"CAST(c{place} AS VARCHAR)") if text else f"c{place}"
-        columns.append(Column(name=name, cells=cells, numeric=bool(_NUMBERS.match(kind))))
-    return columns
-
-
 def _values(facts: Mapping[str, str]) -> dict[str, int | str]:
     return {_PREFIX + name: int(value) if name in _WHOLE_FACTS else value for name, value in facts.items()}
 
@@ -242,6 +267,12 @@ def _values(facts: Mapping[str, str]) -> dict[str, int | str]:
 def result_path(order: StepOrder) -> str:
     """Where the result of a step lies."""
     return os.path.join(order.run_dir, RESULT_FILE)  # noqa: PTH118 - text in, text out
+
+
+def attachment_path(order: StepOrder) -> str | None:
+    """Where the result lies in the form that is attached; None where that is made of the CSV."""
+    name = ATTACHMENT_FILES.get(order.attachment)
+    return None if name is None else os.path.join(order.run_dir, name)  # noqa: PTH118
 
 
 def _query_failure(error: duckdb.Error, step: Step) -> StepError:

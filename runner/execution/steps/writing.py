@@ -16,7 +16,9 @@ from runner.core.run import FailureKind, Preview
 from runner.execution.orders import PREVIEW_COLUMNS, cut
 from runner.execution.steps.cells import (
     FORMULA_STARTS,
+    PLAIN_NUMBER,
     CellKind,
+    Guard,
     defuse,
     kind_of,
     texts_of,
@@ -49,26 +51,35 @@ class Column:
     numeric: bool
 
 
-def text_cells(expression: str) -> str:
-    """SQL for the cells of a text column: formulas defused, empty texts as nothing."""
-    starts = ", ".join(f"chr({ord(letter)})" for letter in FORMULA_STARTS)
-    first = f"left({expression}, 1)"
-    return f"CASE WHEN {first} IN ({starts}) THEN '''' || {expression} ELSE nullif({expression}, '') END"
+def text_cells(expression: str, *, guard: Guard) -> str:
+    """SQL for the cells of a text column: guarded, empty texts as nothing."""
+    if guard is not defuse:
+        return f"nullif({expression}, '')"
+    starts = ", ".join(str(ord(letter)) for letter in FORMULA_STARTS)
+    plain = f"regexp_full_match({expression}, {quote_text(PLAIN_NUMBER)})"
+    # A CASE of its own: only the few texts that start so are matched.
+    defused = f"CASE WHEN {plain} THEN {expression} ELSE '''' || {expression} END"
+    return f"CASE WHEN ascii({expression}) IN ({starts}) THEN {defused} ELSE nullif({expression}, '') END"
 
 
-def copy_statement(columns: Sequence[Column], source: str, path: str) -> str:
+def copy_statement(columns: Sequence[Column], source: str, path: str, *, guard: Guard) -> str:
     """The COPY that writes `source`, a table expression, to `path`."""
     cells = [column.cells for column in columns]
     if len(cells) == 1:
         # A line with nothing on it is no row to many readers: the one cell is written as "".
         cells = [f"coalesce(CAST({cells[0]} AS VARCHAR), '')"]
-    named = (f"{cell} AS {quote_name(defuse(column.name))}" for cell, column in zip(cells, columns, strict=True))
+    named = (f"{cell} AS {quote_name(guard(column.name))}" for cell, column in zip(cells, columns, strict=True))
     query = f"SELECT {', '.join(named)} FROM {source}"  # noqa: S608 - quoted
     return f"COPY ({query}) TO {quote_text(path)} ({_COPY_OPTIONS})"
 
 
 def write_frame(
-    connect: Callable[[], duckdb.DuckDBPyConnection], frame: pd.DataFrame, path: str, *, small: int = SMALL
+    connect: Callable[[], duckdb.DuckDBPyConnection],
+    frame: pd.DataFrame,
+    path: str,
+    *,
+    guard: Guard,
+    small: int = SMALL,
 ) -> tuple[bool, ...]:
     """Write a DataFrame to a file, without its index; says which columns are numbers.
 
@@ -79,21 +90,23 @@ def write_frame(
         StepError: kind RESULT, two columns have one name, or there is no column.
     """
     names = column_names(frame)
-    if len(frame) * len(names) <= small or not _write_fast(connect(), frame, names, path):
-        write_cells(frame, names, path)
+    if len(frame) * len(names) <= small or not _write_fast(connect(), frame, names, path, guard):
+        write_cells(frame, names, path, guard=guard)
     return tuple(map(_is_number, frame.dtypes))
 
 
-def _write_fast(connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame, names: list[str], path: str) -> bool:
+def _write_fast(
+    connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame, names: list[str], path: str, guard: Guard
+) -> bool:
     """Let DuckDB write; False where it cannot."""
     folded = {name.casefold() for name in names}
     if len(folded) < len(names) or "" in folded:
         # Names that DuckDB does not keep apart, or does not know.
         return False
-    prepared, columns = _prepare(frame, names)
+    prepared, columns = _prepare(frame, names, guard)
     connection.register(_FRAME, prepared)
     try:
-        connection.execute(copy_statement(columns, _FRAME, path))
+        connection.execute(copy_statement(columns, _FRAME, path, guard=guard))
     except duckdb.OutOfMemoryException as error:
         raise MemoryError from error
     except duckdb.Error:
@@ -153,18 +166,18 @@ def _is_number(dtype: Any) -> bool:
     return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
 
 
-def _prepare(frame: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, list[Column]]:
+def _prepare(frame: pd.DataFrame, names: list[str], guard: Guard) -> tuple[pd.DataFrame, list[Column]]:
     """The columns in a form that DuckDB reads exactly, and how to write each."""
     prepared: dict[str, pd.Series] = {}
     columns = []
     for place, name in enumerate(names):
         key = f"c{place}"
-        prepared[key], cells = _column(frame.iloc[:, place].reset_index(drop=True), key)
+        prepared[key], cells = _column(frame.iloc[:, place].reset_index(drop=True), key, guard)
         columns.append(Column(name=name, cells=cells, numeric=_is_number(frame.dtypes.iloc[place])))
     return pd.DataFrame(prepared, copy=False), columns
 
 
-def _column(series: pd.Series, key: str) -> tuple[pd.Series, str]:
+def _column(series: pd.Series, key: str, guard: Guard) -> tuple[pd.Series, str]:
     kind = kind_of(series.dtype)
     if kind is CellKind.TRUTH:
         return series, f"CASE {key} WHEN true THEN 'True' WHEN false THEN 'False' END"
@@ -173,5 +186,5 @@ def _column(series: pd.Series, key: str) -> tuple[pd.Series, str]:
     if kind is CellKind.TIME:
         return series, f"strftime({key}, {quote_text(_TIME_FORMATS[time_unit(series)])})"
     if isinstance(series.dtype, pd.StringDtype):
-        return series, text_cells(key)
-    return pd.Series(texts_of(series), dtype="str"), f"nullif({key}, '')"
+        return series, text_cells(key, guard=guard)
+    return pd.Series(texts_of(series, guard=guard), dtype="str"), f"nullif({key}, '')"

@@ -12,6 +12,7 @@ from runner.jobfiles.lint.fires import check_fires
 from runner.jobfiles.lint.job_tests import check_tests
 from runner.jobfiles.lint.people import check_owner, check_people
 from runner.jobfiles.lint.policy import check_policy
+from runner.jobfiles.lint.retry import check_retry
 from runner.jobfiles.lint.schedule import check_schedule, check_timezone
 from runner.jobfiles.lint.source import check_source
 from runner.jobfiles.lint.step import check_step
@@ -20,6 +21,7 @@ CHECKS: tuple[Callable[[Inspection], None], ...] = (
     check_schedule,
     check_timezone,
     check_fires,
+    check_retry,
     check_source,
     check_step,
     check_people,

@@ -26,7 +26,7 @@ KEY_RULES = (
     Rule(
         name="missing-key",
         summary="A key that is needed is missing.",
-        reason="Without a name, a schedule, a source and someone to mail there is no job to run.",
+        reason="Without a name, a schedule or jobs to come after, a source and someone to mail there is no job.",
         bad=job(schedule=""),
         good=job(),
     ),

@@ -1,4 +1,4 @@
-"""Rules on when a job fires."""
+"""Rules on when a job fires, and when a failed run is tried again."""
 
 from runner.core.diagnostic import Severity
 from runner.jobfiles.rules.rule import Rule, job
@@ -58,6 +58,29 @@ SCHEDULE_RULES = (
         ),
         bad=job(schedule='schedule_time: "* 9 * * 1-5"\n'),
         good=job(schedule='schedule_time: "0 9 * * 1-5"\n'),
+    ),
+    Rule(
+        name="retry-waits",
+        severity=Severity.WARNING,
+        summary="The longest wait between attempts is shorter than the first one.",
+        reason=(
+            "The wait before an attempt begins at backoff_seconds (60 unless set) and doubles up to"
+            " max_delay_seconds (3600 unless set). With the bound below the start every wait is cut to it, and"
+            " backoff_seconds means nothing."
+        ),
+        bad=job("retry:\n  limit: 3\n  backoff_seconds: 120\n  max_delay_seconds: 60\n"),
+        good=job("retry:\n  limit: 3\n  backoff_seconds: 60\n  max_delay_seconds: 120\n"),
+    ),
+    Rule(
+        name="retry-without-limit",
+        severity=Severity.WARNING,
+        summary="A job says how it is tried again, but not how often.",
+        reason=(
+            "Without a limit, here or in a _defaults.yaml, a run has one attempt, and the waits that are set mean"
+            " nothing. Write limit: 0 where that is meant."
+        ),
+        bad=job("retry:\n  backoff_seconds: 30\n"),
+        good=job("retry:\n  limit: 3\n  backoff_seconds: 30\n"),
     ),
     Rule(
         name="unknown-timezone",

@@ -70,6 +70,12 @@ def schema_at(path: Path, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return node
 
 
+def needed_keys(schema: Mapping[str, Any]) -> list[str]:
+    """The keys that a mapping must have: each of these, or of a choice of them one."""
+    choice = [key for form in schema.get("oneOf", []) for key in form.get("required", [])]
+    return [*schema.get("required", []), *choice]
+
+
 def example_of(schema: Mapping[str, Any]) -> Any:
     """The first example of a schema, None where it has none."""
     examples = schema.get("examples")

@@ -8,7 +8,17 @@ from typing import Any
 
 from runner.jobfiles.document import Path
 from runner.jobfiles.schema import DEFAULTS_SCHEMA, JOB_SCHEMA, POLICY_SCHEMA
-from runner.jobfiles.wording.finding import Finding, cut, example_of, in_yaml, joined, name_of, schema_at, shown
+from runner.jobfiles.wording.finding import (
+    Finding,
+    cut,
+    example_of,
+    in_yaml,
+    joined,
+    name_of,
+    needed_keys,
+    schema_at,
+    shown,
+)
 from runner.jobfiles.wording.nearest import closest, nearest, odd_letter, same, synonym
 
 SOURCE = "data_source"
@@ -44,14 +54,13 @@ _NO_SUCH_KEY = {
     "env": "Write ${env:NAME} where the value is needed, and set NAME in the environment of the service.",
     "environment": "Write ${env:NAME} where the value is needed, and set NAME in the environment of the service.",
     "variables": "Write ${env:NAME} where the value is needed, and set NAME in the environment of the service.",
-    "depends_on": "Jobs do not wait for one another: give each its own schedule_time.",
-    "depends": "Jobs do not wait for one another: give each its own schedule_time.",
     "apiVersion": _KUBERNETES,
     "metadata": _KUBERNETES,
     "jobTemplate": _KUBERNETES,
     "$schema": "Write it as a comment: # yaml-language-server: $schema=…",
     "version": "Remove it: git keeps the versions of a job.",
 }
+_WHEN = ["schedule_time", "after"]
 _OPPOSITES = frozenset({"enabled", "enable", "active", "isactive", "is_active"})
 
 
@@ -93,6 +102,8 @@ def unknown_keys(error: Any, path: Path, schema: Mapping[str, Any]) -> Iterator[
             hint = f"Did you mean {meant}?" if meant else _no_such_key(key, instance, here)
         if not meant and not hint:
             meant, hint = _by_spelling(key, here)
+        if meant == "after" and "schedule_time" in instance:
+            hint = "Did you mean after? It stands in the place of schedule_time."
         odd = "" if hint.startswith(_KNOWN_HERE) else odd_letter(key)
         yield Finding(
             path=(*path, key),
@@ -124,19 +135,34 @@ def missing_keys(error: Any, path: Path, schema: Mapping[str, Any]) -> Iterator[
         )
 
 
-def choice_of_keys(error: Any, path: Path, keys: list[str]) -> Finding:
+def choice_of_keys(error: Any, path: Path, keys: list[str], schema: Mapping[str, Any]) -> Iterator[Finding]:
     """The finding where at least one, or only one, of some keys must stand."""
+    if not isinstance(error.instance, dict) or _wrapper(error.instance, path, schema) is not None:
+        return  # told as such
     present = [key for key in keys if key in error.instance]
     if present:
         message = f"{joined(present, 'and')} cannot stand together"
-        return Finding(path=path, rule="misplaced-key", message=message, hint="Keep one of them.", at_key=True)
+        hint = "Keep one of them."
+        if keys == _WHEN:
+            hint = "Keep one: a job runs at its own times, or after the runs of other jobs."
+        place = (*path, "after") if keys == _WHEN else path
+        yield Finding(path=place, rule="misplaced-key", message=message, hint=hint, at_key=True)
+        return
     # A misspelt key is told of by itself.
-    meant = next((near for key in itertools.islice(error.instance, 10) if (near := nearest(key, keys))), None)
-    return Finding(
+    known = schema_at(path, schema).get("properties", {})
+    unknown = (key for key in itertools.islice(error.instance, _MOST_LOOKED_UP) if key not in known)
+    meant = next((near for key in unknown if (near := nearest(key, keys))), None)
+    message, hint = f"{name_of(path)} needs one of {joined(keys, 'and')}", f"Add {joined(keys, 'or')}."
+    if keys == _WHEN:
+        example = in_yaml(example_of(schema_at((*path, keys[0]), schema)))
+        message = "the key schedule_time is missing"
+        hint = f"Add schedule_time, such as schedule_time: {example}; or after, with the jobs that it comes after."
+        meant = meant or keys[0]
+    yield Finding(
         path=path,
         rule="missing-key",
-        message=f"{name_of(path)} needs one of {joined(keys, 'and')}",
-        hint=f"Add {joined(keys, 'or')}.",
+        message=message,
+        hint=hint,
         at_key=True,
         missing=(*path, meant) if meant else None,
     )
@@ -149,6 +175,9 @@ def misplaced_key(error: Any, path: Path) -> Finding:
     if "dependentSchemas" in schema_path:
         other = schema_path[schema_path.index("dependentSchemas") + 1]
         message, hint = f"{key} cannot stand beside {other}", "Keep one of the two."
+        if other == "after":
+            message = f"{key} is for schedule_time"
+            hint = "Remove it: this job runs when those that it comes after have run."
     elif key in FOR_FILE:
         value = error.instance if isinstance(error.instance, str) else "json"
         message, hint = f"{key} is for source_type: file", f"For an API write response_format: {value}."
@@ -219,7 +248,8 @@ def _by_spelling(key: str, here: _Here) -> tuple[str | None, str]:
         return meant, f"Did you mean {meant}?"
     if there:
         return None, f"{there} is there already: remove this one."
-    return None, f"{_KNOWN_HERE}: {', '.join(here.free or here.taken)}."
+    known = [key for key in here.free if key != "after" or "schedule_time" not in here.taken]
+    return None, f"{_KNOWN_HERE}: {', '.join(known or here.taken)}."
 
 
 def _by_distance(here: _Here) -> list[_Place]:
@@ -272,7 +302,7 @@ def _files() -> tuple[tuple[str, str, tuple[str, ...]], ...]:
 
 def _wrapper(instance: Mapping[str, Any], path: Path, schema: Mapping[str, Any]) -> str | None:
     """The key at the top below which the whole job stands, one level too deep; None where there is none."""
-    required = schema.get("required", [])
+    required = needed_keys(schema)
     if path or not required or len(instance) > _MOST_LOOKED_UP:
         return None
     if any(same(key, required) or synonym(key, required) for key in instance):

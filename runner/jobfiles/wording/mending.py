@@ -77,6 +77,8 @@ def mended_name(kind: str, text: str) -> str:
     """A text in the form of a name of its kind, as near to it as can be; it may still be none."""
     plain = plain_letters(text[:_LONGEST]).strip()
     match kind:
+        case "after":
+            return mended_name("job_name", re.sub(r".*/|\.ya?ml$", "", plain))
         case "job_name":
             return re.sub(r"[^a-z0-9_-]+", "_", plain.lower()).strip("_-")[:63]
         case "tags":

@@ -13,6 +13,7 @@ from runner.jobfiles.wording.finding import (
     in_yaml,
     joined,
     name_of,
+    needed_keys,
     schema_at,
     shown,
 )
@@ -38,6 +39,7 @@ _FILE_WORDS = {
 # The form of each value that has one: by its key, or that of the list or mapping it stands in.
 _FORM_WORDS = {
     "job_name": "a job_name is 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit",
+    "after": "a job_name is 1 to 63 of a-z, 0-9, _ and -, and starts with a letter or digit",
     "tags": "a tag is 1 to 63 letters, digits and . _ : / -, and starts with a letter or digit",
     "headers": "a header is one line of text",
     "name": "the name of a test is one line of text, and starts with no blank",
@@ -94,7 +96,7 @@ def _or_remove(path: Path, schema: Mapping[str, Any]) -> str:
     if isinstance(path[-1], int):
         return ", or remove the item"
     around = schema_at(path[:-1], schema)
-    needed = {key for part in (around, *_consequences(around)) for key in part.get("required", [])}
+    needed = {key for part in (around, *_consequences(around)) for key in needed_keys(part)}
     return "" if path[-1] in needed else ", or remove the key"
 
 
@@ -224,7 +226,7 @@ def no_form(error: Any, path: Path, schema: Mapping[str, Any]) -> Iterator[Findi
     """`anyOf` and `oneOf`: a choice of keys, of types, or of forms that have no short name."""
     forms: list[Mapping[str, Any]] = error.validator_value
     if all(form.keys() == {"required"} for form in forms):
-        yield choice_of_keys(error, path, [key for form in forms for key in form["required"]])
+        yield from choice_of_keys(error, path, [key for form in forms for key in form["required"]], schema)
         return
     types = [one.validator_value for one in error.context if one.validator == "type"]
     if len(types) == len(forms):

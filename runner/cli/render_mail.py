@@ -1,0 +1,116 @@
+"""Deliveries and mails on a terminal."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from runner.cli.render import foreign
+from runner.core.delivery import Delivery, DeliveryState
+from runner.core.ledger import LedgerChange, LedgerEntry, SentBy
+from runner.core.report import local_time, size_words
+from runner.delivery.words import one_line
+
+_STYLES = {
+    DeliveryState.SENT: "green",
+    DeliveryState.DEFERRED: "yellow",
+    DeliveryState.DEAD: "red",
+    DeliveryState.HELD: "magenta",
+}
+
+
+def delivery_text(state: DeliveryState) -> Text:
+    """The state in its colour."""
+    return Text(str(state), style=_STYLES.get(state, ""))
+
+
+def delivery_table(deliveries: Iterable[Delivery], timezone: str) -> Table:
+    """Deliveries in the order given; below each the kind of mail, and what comes next."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("id", justify="right")
+    table.add_column("mail", overflow="fold")
+    table.add_column("to", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    table.add_column("what happened", overflow="fold")
+    for delivery in deliveries:
+        mail = foreign(delivery.job_name).append(f"\n{delivery.kind}", style="dim")
+        table.add_row(
+            str(delivery.delivery_id),
+            mail,
+            foreign(delivery.recipient),
+            delivery_text(delivery.state),
+            _happened(delivery, timezone),
+        )
+    return table
+
+
+def entry_panel(entry: LedgerEntry, timezone: str) -> RenderableType:
+    """One mail: its envelope, its state, and its text."""
+    delivery, mail = entry.delivery, entry.mail
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("Mail", f"{delivery.delivery_id}, {delivery.kind} of {delivery.job_name}")
+    rows = (
+        ("Run", delivery.run_id),
+        ("From", mail.sender),
+        ("To", delivery.recipient),
+        ("All to", ", ".join(mail.recipients) if len(mail.recipients) > 1 else ""),
+        ("Subject", mail.subject),
+        ("Message-ID", delivery.message_id),
+        ("Made", _time(delivery.created_at, timezone)),
+    )
+    for label, value in rows:
+        if value:
+            facts.add_row(label, foreign(one_line(value)))
+    facts.add_row("State", delivery_text(delivery.state))
+    facts.add_row("Attempts", str(delivery.attempts))
+    for label, moment in (("Next attempt", delivery.next_attempt_at), ("Sent", delivery.sent_at)):
+        if moment is not None:
+            facts.add_row(label, _time(moment, timezone))
+    if delivery.error:
+        facts.add_row("Error", foreign(delivery.error, "red"))
+    for part in entry.attachments:
+        facts.add_row("Attached", foreign(one_line(f"{part.name}, {size_words(part.size)}")))
+    text = foreign(entry.text.rstrip()) if mail.message else Text(_gone(delivery), style="dim")
+    return Group(facts, Panel(text, title="text", title_align="left"))
+
+
+def change_words(change: LedgerChange) -> str:
+    """Who sends what was put up for another attempt; empty where all is said."""
+    if not any(delivery.state is DeliveryState.PENDING for delivery in change.changed):
+        return ""
+    if change.sent_by is SentBy.SERVICE:
+        return "The running service sends them as soon as it can."
+    return "Another runner command has the state folder: they go out with it, or with the next runner start."
+
+
+def _happened(delivery: Delivery, timezone: str) -> Text:
+    lines: list[Text] = []
+    if delivery.sent_at is not None:
+        lines.append(Text(_time(delivery.sent_at, timezone)))
+    if delivery.error and delivery.state is not DeliveryState.SENT:
+        lines.append(foreign(one_line(delivery.error)))
+    tries = f"{delivery.attempts} attempt{'' if delivery.attempts == 1 else 's'}" if delivery.attempts else ""
+    if delivery.next_attempt_at is not None and delivery.state.open:
+        moment = f"next {_time(delivery.next_attempt_at, timezone)}"
+        lines.append(Text(f"{tries}, {moment}" if tries else moment, style="dim"))
+    elif delivery.state is not DeliveryState.SENT:
+        made = f"made {_time(delivery.created_at, timezone)}"
+        lines.append(Text(f"{tries}, {made}" if tries else made, style="dim"))
+    return Text("\n").join(lines)
+
+
+def _time(moment: datetime, timezone: str) -> str:
+    return local_time(moment.replace(microsecond=0), timezone)
+
+
+def _gone(delivery: Delivery) -> str:
+    return (
+        f"The mail itself is no longer kept: all its recipients have it. To make a new one: runner run "
+        f"{delivery.job_name}"
+    )

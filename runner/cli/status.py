@@ -1,0 +1,28 @@
+"""`runner status`."""
+
+import click
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, *, as_json: bool) -> None:
+    """Show on one screen where everything stands, while the service runs and when it does not.
+
+    Exit code 1 when something needs attention: no service runs or it is not ready, a file is not in force, the
+    last run of a job failed, a mail was given up or is held, the disk is nearly full.
+    """
+    from runner.cli.environment import open_console, open_settings, print_json
+    from runner.core.documents import standing_document
+    from runner.service.standing import take_stock
+    from runner.service.wiring import utc_now
+
+    settings, _ = open_settings()
+    standing = take_stock(settings, now=utc_now())
+    if as_json:
+        print_json(standing_document(standing))
+    else:
+        from runner.cli.render_health import standing_screen
+
+        open_console().print(standing_screen(standing, settings.timezone))
+    ctx.exit(1 if standing.needs_attention else 0)

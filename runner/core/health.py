@@ -1,0 +1,118 @@
+"""What `runner doctor` finds, and what `runner status` shows: values, and when they ask for attention."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from runner.core.delivery import DeliveryState
+from runner.core.run import Run
+
+
+class Health(StrEnum):
+    """How a part is. A warning works, but not as most would want it."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What was found of one part: one line, and what to do where it is not well."""
+
+    subject: str
+    health: Health = Health.OK
+    message: str
+    hint: str = ""
+
+
+def has_problem(findings: Iterable[Finding]) -> bool:
+    """Whether one of them keeps the service from its work."""
+    return any(one.health is Health.PROBLEM for one in findings)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceStanding:
+    """The service on a state folder. `ready` is None where it does not run, or does not say.
+
+    `holder` is what it says of itself: `a service, process 123`. `reasons` tell why it is not ready.
+    """
+
+    running: bool
+    holder: str = ""
+    address: str = ""
+    ready: bool | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FailingJob:
+    """A job whose newest runs failed: how many in a row, and the last of them."""
+
+    job_name: str
+    failures: int
+    run: Run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NextFire:
+    """One coming fire, aware UTC, with the zone of its job."""
+
+    job_name: str
+    scheduled_time: datetime
+    timezone: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskSpace:
+    """The disk of the state folder, in bytes."""
+
+    path: str
+    free_bytes: int
+    total_bytes: int
+
+    @property
+    def short(self) -> bool:
+        """Whether it is nearly full: a few large results, and nothing can be recorded any more."""
+        return self.free_bytes < SHORT_OF_SPACE
+
+
+# A result may be a gigabyte.
+SHORT_OF_SPACE = 1_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """Where everything stands at one moment.
+
+    `invalid` are the paths of files that are not in force as they stand now; `deliveries` the states in which
+    deliveries are stuck or wait, with their number.
+    """
+
+    at: datetime
+    service: ServiceStanding
+    in_force: int
+    suspended: int
+    invalid: tuple[str, ...] = ()
+    folder_error: str = ""
+    running: tuple[Run, ...] = ()
+    queued: tuple[Run, ...] = ()
+    failing: tuple[FailingJob, ...] = ()
+    deliveries: tuple[tuple[DeliveryState, int], ...] = ()
+    next_fires: tuple[NextFire, ...] = ()
+    disk: DiskSpace | None = None
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether somebody should look. Mails that are tried again and runs that wait are the normal course."""
+        stuck = any(state in {DeliveryState.DEAD, DeliveryState.HELD} for state, count in self.deliveries if count)
+        return bool(
+            not self.service.running
+            or self.service.ready is False
+            or self.folder_error
+            or self.invalid
+            or self.failing
+            or stuck
+            or (self.disk is not None and self.disk.short)
+        )

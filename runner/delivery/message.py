@@ -1,0 +1,110 @@
+"""A Letter → the MIME message that is sent."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+from runner.core.delivery import Mail, MailKind
+from runner.delivery.addresses import header_recipient, header_sender, sender_address
+from runner.delivery.attachment import Attachment
+from runner.delivery.content import Content
+from runner.delivery.html import render_html
+from runner.delivery.text import render_text
+from runner.delivery.words import one_line
+
+# Seven-bit content passes every server, whether or not it offers 8BITMIME.
+_POLICY = SMTP.clone(cte_type="7bit")
+_NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Letter:
+    """What makes a mail: to whom, from whom, about which run, and its content.
+
+    `identity` is what stands before the @ of its Message-ID, `domain` what stands after it.
+    """
+
+    run_id: str
+    job_name: str
+    kind: MailKind
+    identity: str
+    domain: str
+    sender: str
+    recipients: tuple[str, ...]
+    subject: str
+    moment: datetime
+    content: Content
+    file: Attachment | None = None
+    hold_ambiguous: bool = False
+
+
+def build_mail(letter: Letter) -> Mail:
+    """The mail of a letter. The same letter makes the same bytes: no clock and no randomness is asked.
+
+    Every mail of a job answers one that was never sent: `<{job_name}.job@{domain}>`. Mail programs that follow
+    References (RFC 5322, section 3.6.4) show them as one thread.
+    """
+    title = one_line(letter.subject)
+    recipients = tuple(dict.fromkeys(letter.recipients))
+    message_id = _message_id(letter.identity, letter.domain)
+    thread = _message_id(f"{letter.job_name}.job", letter.domain)
+
+    message = EmailMessage(policy=_POLICY)
+    message["From"] = header_sender(letter.sender)
+    message["To"] = tuple(header_recipient(recipient) for recipient in recipients)
+    message["Subject"] = title
+    message["Date"] = format_datetime(letter.moment.replace(microsecond=0))
+    message["Message-ID"] = message_id
+    message["In-Reply-To"] = thread
+    message["References"] = thread
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Runner-Job"] = one_line(letter.job_name)
+    message["X-Runner-Run-Id"] = one_line(letter.run_id)
+    message.set_content(render_text(letter.content))
+    message.add_alternative(render_html(letter.content, subject=title), subtype="html")
+    if letter.file is not None:
+        _add_file(message, letter.file)
+    _set_boundaries(message)
+    return Mail(
+        run_id=letter.run_id,
+        kind=letter.kind,
+        message_id=message_id,
+        sender=sender_address(letter.sender),
+        recipients=recipients,
+        subject=title,
+        message=message.as_bytes(),
+        hold_ambiguous=letter.hold_ambiguous,
+    )
+
+
+def _message_id(left: str, domain: str) -> str:
+    """A msg-id (RFC 5322, section 3.6.4), whatever the texts hold."""
+    return f"<{_dot_atom(left) or 'runner'}@{_dot_atom(domain) or 'localhost'}>"
+
+
+def _dot_atom(text: str) -> str:
+    return ".".join(part for part in _NOT_IN_ID.sub("", text).split(".") if part)
+
+
+def _add_file(message: EmailMessage, file: Attachment) -> None:
+    message.add_attachment(
+        file.content,
+        maintype=file.maintype,
+        subtype=file.subtype,
+        filename=one_line(file.name),
+        params={"charset": "utf-8"} if file.maintype == "text" else None,
+    )
+
+
+def _set_boundaries(message: EmailMessage) -> None:
+    """Boundaries from the content: the library's are random, and a text cannot hold its own digest."""
+    digest = hashlib.sha256(str(message["Message-ID"]).encode("utf-8"))
+    for part in message.walk():
+        if not part.is_multipart():
+            digest.update(str(part.get_payload()).encode("utf-8", "surrogateescape"))
+    for number, part in enumerate(part for part in message.walk() if part.is_multipart()):
+        part.set_boundary(f"=_{number}_{digest.hexdigest()[:40]}")

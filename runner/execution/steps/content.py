@@ -1,0 +1,99 @@
+"""What a step has made: its table, in the forms that are attached beside the CSV."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from runner.execution.steps.cells import Guard, leave, texts_of
+from runner.execution.steps.query_columns import QueryColumn
+from runner.execution.steps.quoting import quote_name, quote_text
+from runner.execution.steps.sheet import SheetColumn, write_sheet
+from runner.execution.steps.sheet_cells import sheet_columns, sheet_rows
+from runner.execution.steps.writing import column_names
+
+_ROWS_AT_ONCE = 5_000
+# Arrow keeps these as bare numbers, which nobody else understands.
+_AS_TEXT = (pd.PeriodDtype, pd.IntervalDtype)
+
+
+class Content(Protocol):
+    """A table that can be written in other forms than CSV."""
+
+    def write_parquet(self, path: str) -> None:
+        """Write it with its types, its texts as they are."""
+
+    def write_sheet(self, path: str, *, guard: Guard, folder: str) -> None:
+        """Write it as a workbook; `folder` takes what is needed in between.
+
+        Raises:
+            StepError: kind ATTACHMENT, it does not fit on a sheet.
+        """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameContent:
+    """The table of a script, or of JSON that is passed through."""
+
+    frame: pd.DataFrame
+
+    def write_parquet(self, path: str) -> None:
+        """Write it by Arrow. A column that has no type of its own there is written as the texts of its cells."""
+        # Here, as few steps need it.
+        from pyarrow.parquet import write_table
+
+        places = range(self.frame.shape[1])
+        arrays = [_array(self.frame.iloc[:, place]) for place in places]
+        write_table(pa.Table.from_arrays(arrays, names=column_names(self.frame)), path)
+
+    def write_sheet(self, path: str, *, guard: Guard, folder: str) -> None:
+        """As of the protocol."""
+        columns = sheet_columns(self.frame, column_names(self.frame), guard=guard)
+        rows = sheet_rows(self.frame, guard=guard)
+        write_sheet(path, columns, rows, total_rows=len(self.frame), folder=folder)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueryContent:
+    """The table of a query, or a file that is passed through. `source` is a table expression: columns c0, c1, …"""
+
+    connection: duckdb.DuckDBPyConnection
+    columns: Sequence[QueryColumn]
+    source: str
+    total_rows: int
+
+    def write_parquet(self, path: str) -> None:
+        """Write it by DuckDB, which gives the second of two columns of one name another."""
+        named = ", ".join(f"{column.key} AS {quote_name(column.name)}" for column in self.columns)
+        query = f"SELECT {named} FROM {self.source}"  # noqa: S608 - quoted
+        self.connection.execute(f"COPY ({query}) TO {quote_text(path)} (FORMAT parquet, USE_TMP_FILE false)")
+
+    def write_sheet(self, path: str, *, guard: Guard, folder: str) -> None:
+        """As of the protocol."""
+        columns = [SheetColumn(guard(column.name), column.style) for column in self.columns]
+        write_sheet(path, columns, self._rows(guard), total_rows=self.total_rows, folder=folder)
+
+    def _rows(self, guard: Guard) -> Iterator[tuple[Any, ...]]:
+        cells = ", ".join(column.sheet(guard) for column in self.columns)
+        self.connection.execute(f"SELECT {cells} FROM {self.source}")  # noqa: S608 - quoted
+        while rows := self.connection.fetchmany(_ROWS_AT_ONCE):
+            yield from rows
+
+
+def _array(series: pd.Series) -> pa.Array:
+    dtype = series.dtype
+    if isinstance(dtype, pd.SparseDtype):
+        series = pd.Series(np.asarray(series))
+    if not isinstance(dtype, _AS_TEXT) and dtype.kind not in "mc":
+        try:
+            array = pa.array(series, from_pandas=True)
+            return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+            # Cells of several types, or larger than any.
+            pass
+    texts = texts_of(series, guard=leave)
+    return pa.array([None if gap else text for text, gap in zip(texts, series.isna(), strict=True)], pa.string())

@@ -1,0 +1,109 @@
+"""The columns of a DataFrame as cells of a sheet."""
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from numbers import Integral, Number, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from runner.execution.steps.cells import CellKind, Guard, kind_of, texts_of, time_unit
+from runner.execution.steps.sheet import CellStyle, Moment, SheetCell, SheetColumn
+
+_ROWS_AT_ONCE = 10_000
+_EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - a sheet knows no zones
+# Sheets count days that were not before it: 1900 is a leap year to them.
+_FIRST = datetime(1900, 3, 1)  # noqa: DTZ001
+_LAST_YEAR = 9999
+_MS_PER_DAY = 86_400_000
+_STYLES = {"D": CellStyle.DAY, "s": CellStyle.SECOND}
+_NATIVE = (type(None), bool, int, float, Decimal)
+
+
+def sheet_columns(frame: pd.DataFrame, names: list[str], *, guard: Guard) -> list[SheetColumn]:
+    """The columns of the sheet."""
+    return [SheetColumn(guard(name), _column_style(frame.iloc[:, place])) for place, name in enumerate(names)]
+
+
+def sheet_rows(frame: pd.DataFrame, *, guard: Guard) -> Iterator[tuple[SheetCell, ...]]:
+    """The rows, a piece of the table at a time."""
+    for start in range(0, len(frame), _ROWS_AT_ONCE):
+        piece = frame.iloc[start : start + _ROWS_AT_ONCE]
+        cells = (_cells(piece.iloc[:, place], guard) for place in range(piece.shape[1]))
+        yield from zip(*cells, strict=True)
+
+
+def sheet_cell(value: Any, guard: Guard) -> SheetCell:
+    """One value of any type, which is no gap: number, truth or moment where it is one, else its text."""
+    if type(value) in _NATIVE:
+        return value  # type: ignore[no-any-return]
+    if isinstance(value, str):
+        return guard(value) or None
+    if isinstance(value, date | time):
+        return _moment(value) or guard(str(value))
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, np.floating):
+        # By its text: a short float has a shorter one than the long float of its value.
+        return float(str(value))
+    if isinstance(value, Real):
+        return float(value)
+    return str(value) if isinstance(value, Number) else guard(str(value)) or None
+
+
+def _column_style(series: pd.Series) -> CellStyle | None:
+    if kind_of(series.dtype) is not CellKind.TIME:
+        return None
+    return _STYLES.get(time_unit(series), CellStyle.FRACTION)
+
+
+def _cells(series: pd.Series, guard: Guard) -> list[SheetCell]:
+    dtype = series.dtype
+    kind = kind_of(dtype)
+    if isinstance(dtype, pd.CategoricalDtype):
+        # The code of a gap is -1.
+        known = [*(sheet_cell(value, guard) for value in series.cat.categories), None]
+        return [known[code] for code in series.cat.codes]
+    if kind is CellKind.TIME:
+        return _times(series, guard)
+    if isinstance(dtype, np.dtype) and kind is CellKind.NUMBER:
+        return series.tolist()
+    plain = kind is CellKind.TRUTH or isinstance(dtype, pd.StringDtype)
+    values: Iterable[Any] = series.tolist() if plain else series.array
+    gaps = series.isna().tolist()
+    return [None if gap else sheet_cell(value, guard) for value, gap in zip(values, gaps, strict=True)]
+
+
+def _times(series: pd.Series, guard: Guard) -> list[SheetCell]:
+    """Moments of a column that has a style; those outside what a sheet knows as texts."""
+    values = series.to_numpy()
+    first = np.datetime64(_FIRST).astype(values.dtype)
+    years = values.astype("M8[Y]").astype("int64") + 1970
+    known = (values >= first) & (years <= _LAST_YEAR)
+    serials = (values.astype("M8[ms]") - np.datetime64(_EPOCH, "ms")).astype("int64") / _MS_PER_DAY
+    cells: list[SheetCell] = serials.tolist()
+    for place in np.flatnonzero(~known).tolist():
+        cells[place] = texts_of(series.iloc[[place]], guard=guard)[0] or None
+    return cells
+
+
+def _moment(value: date | time) -> Moment | None:
+    """A date or time as a sheet has it; None for one with a zone, or long ago."""
+    if isinstance(value, time):
+        if value.tzinfo is not None:
+            return None
+        passed = timedelta(
+            hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
+        )
+        return Moment(passed / timedelta(days=1), CellStyle.CLOCK)
+    if not isinstance(value, datetime):
+        value, style = datetime(value.year, value.month, value.day), CellStyle.DAY  # noqa: DTZ001
+    elif value.tzinfo is not None:
+        return None
+    else:
+        style = CellStyle.FRACTION if value.microsecond else CellStyle.SECOND
+    return Moment((value - _EPOCH) / timedelta(days=1), style) if value >= _FIRST else None

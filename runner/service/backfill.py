@@ -1,0 +1,128 @@
+"""Running the fires of a past span: what `runner backfill` does."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from runner.core.backfill import BackfillPlan, plan_backfill
+from runner.core.cron import fire_key, fires_between, parse_cron
+from runner.core.job import Job
+from runner.core.run import Fire, Run, Trigger
+from runner.errors import UsageError
+from runner.service.carrier import Carrier, open_carrier
+from runner.service.overview import find_job, read_catalog
+from runner.service.wiring import utc_now
+from runner.settings import Settings
+from runner.store.reader import StoreReader
+from runner.store.store import Store
+
+# A year of hourly runs. More is more than one wants to begin with one command.
+LARGEST = 10_000
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackfillRequest:
+    """Which fires: those of a job from `since` to `until`, both included.
+
+    With `again`, those that have succeeded before are run once more.
+    """
+
+    job_name: str
+    since: datetime
+    until: datetime
+    again: bool = False
+    mailing: bool = True
+
+
+class Backfill:
+    """One backfill: what it would do, and doing it."""
+
+    def __init__(self, settings: Settings, request: BackfillRequest, job: Job, carrier: Carrier) -> None:
+        self.job = job
+        self._settings = settings
+        self._request = request
+        self._carrier = carrier
+        self.plan = _plan(job, request, carrier.history)
+
+    def run(self, on_change: Callable[[Run], None]) -> tuple[Run, ...]:
+        """Run every fire that is to be run, one after the other, and wait until they have ended.
+
+        Args:
+            on_change: called for each run that begins, ends, or is to be tried again.
+
+        Raises:
+            RunnerError: see `Carrier.carry_out`.
+        """
+        runs = tuple(self._new_run(fire) for fire in self.plan.todo)
+        jobs = {**read_catalog(self._settings).jobs, self.job.job_name: self.job}
+        return self._carrier.carry_out(runs, jobs, on_change)
+
+    def _new_run(self, fire: Fire) -> Run:
+        run = self._carrier.new_run(
+            self.job,
+            trigger=Trigger.BACKFILL,
+            scheduled_time=fire.scheduled_time,
+            fire=fire,
+            mailing=self._request.mailing,
+        )
+        # The key of a fire is for one run alone; what runs again is told apart by its identifier.
+        return replace(run, fire_key=None) if fire.key in self.plan.recorded else run
+
+
+def backfill_plan(settings: Settings, request: BackfillRequest) -> tuple[Job, BackfillPlan]:
+    """What a backfill would do; nothing is changed.
+
+    Raises:
+        UsageError: as `open_backfill`.
+        StoreError: the history cannot be read.
+    """
+    job = find_job(settings, request.job_name)
+    with Store.open_reader(settings.storage_path) as history:
+        return job, _plan(job, request, history)
+
+
+@contextmanager
+def open_backfill(settings: Settings, environ: Mapping[str, str], request: BackfillRequest) -> Iterator[Backfill]:
+    """A backfill, carried out by the running service, or here where there is none.
+
+    Raises:
+        UsageError: there is no such job, it has no schedule, or the span cannot be run.
+        RunnerError: the store cannot be opened, or the sandbox cannot be had.
+    """
+    job = find_job(settings, request.job_name)
+    _fires(job, request)
+    with open_carrier(settings, environ) as carrier:
+        yield Backfill(settings, request, job, carrier)
+
+
+def _plan(job: Job, request: BackfillRequest, history: StoreReader) -> BackfillPlan:
+    fires = _fires(job, request)
+    on_record = history.runs_between(job.job_name, request.since, request.until)
+    return plan_backfill(fires, on_record, again=request.again)
+
+
+def _fires(job: Job, request: BackfillRequest) -> tuple[Fire, ...]:
+    if job.schedule_time is None:
+        raise UsageError(
+            f"{job.job_name} has no schedule of its own: it comes after {', '.join(job.after)}",
+            hint="Backfill those; it follows where it has not run yet.",
+        )
+    if request.until > utc_now():
+        raise UsageError(
+            "the span ends in the future", hint="Give a --to that is past; later fires run by schedule."
+        )
+    if request.since > request.until:
+        raise UsageError("the span ends before it begins", hint="Give a --from that is before --to.")
+    schedule = parse_cron(job.schedule_time)
+    times, earlier = fires_between(schedule, job.timezone, request.since - _SECOND, request.until, limit=LARGEST)
+    if earlier:
+        raise UsageError(
+            f"these are {len(times) + earlier:,} fires, and a backfill runs at most {LARGEST:,}",
+            hint="Give a shorter span, and the next one after it.",
+        )
+    return tuple(
+        Fire(scheduled_time=moment, job_name=job.job_name, key=fire_key(schedule, job.timezone, moment))
+        for moment in times
+    )

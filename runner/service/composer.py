@@ -1,0 +1,44 @@
+"""The mails of the service: composed by `runner.delivery`, from the sender that the settings name."""
+
+from datetime import datetime
+
+from runner.core.delivery import Delivery, Mail
+from runner.core.job import Job
+from runner.core.report import Report
+from runner.delivery.addresses import sender_address
+from runner.delivery.attachment import Attached
+from runner.delivery.compose import compose, compose_recovery, compose_undelivered
+
+
+class Composer:
+    """Composes every mail that leaves. Safe to use from several threads.
+
+    Args:
+        sender: an address, or `Name <address>`; its domain stands in every Message-ID.
+    """
+
+    def __init__(self, sender: str) -> None:
+        self._sender = sender
+        self._domain = sender_address(sender).rpartition("@")[2] or "localhost"
+
+    def of_run(self, report: Report, attached: Attached | None = None) -> Mail:
+        """The mail on a run: its result with what is attached, or its failure."""
+        return compose(report, attached=attached, sender=self._sender, message_domain=self._domain)
+
+    def of_recovery(self, report: Report, recipients: tuple[str, ...]) -> Mail:
+        """The mail that tells these people that the job works again."""
+        return compose_recovery(report, recipients=recipients, sender=self._sender, message_domain=self._domain)
+
+    def of_undelivered(
+        self, delivery: Delivery, *, subject: str, error: str, job: Job, at: datetime
+    ) -> Mail | None:
+        """The mail that tells the owner of a mail that came to nothing; None where nobody is left to be told."""
+        return compose_undelivered(
+            delivery,
+            subject=subject,
+            error=error,
+            job=job,
+            sender=self._sender,
+            message_domain=self._domain,
+            at=at,
+        )

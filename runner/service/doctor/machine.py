@@ -1,0 +1,134 @@
+"""What the machine gives: time zones, a sandbox, memory and cores, the writer of spreadsheets."""
+
+import os
+import re
+import zoneinfo
+from collections.abc import Iterable
+from datetime import datetime
+from importlib import metadata, util
+from pathlib import Path
+
+from runner.core.health import Finding
+from runner.core.job import AttachmentFormat, Job
+from runner.errors import RunnerError
+from runner.execution.sandbox import NO_LEVEL
+from runner.execution.zygote import Zygote
+from runner.service.doctor.findings import problem, warning
+from runner.settings import Settings
+
+ZONES, SANDBOX, RESOURCES, SPREADSHEETS = "time zones", "sandbox", "resources", "spreadsheets"
+_FULL_LEVEL = "landlock+seccomp"
+_OLD_YEARS = 2
+_ZONE_VERSION_FILES = ("tzdata.zi", "+VERSION", "version")
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def check_zones(settings: Settings, jobs: Iterable[Job], *, now: datetime) -> Finding:
+    """Whether the zones of all jobs are there, and how old the rules are."""
+    names = sorted({settings.timezone, *(job.timezone for job in jobs)})
+    missing = [name for name in names if not _zone_is_there(name)]
+    if missing:
+        return problem(ZONES, f"not there: {', '.join(missing)}", "pip install tzdata brings all zones.")
+    version = _zone_version()
+    year = re.match(r"\d{4}", version)
+    words = f"{len(names)} in use, rules of {version or 'an unknown version'}"
+    if year is not None and int(year[0]) < now.year - _OLD_YEARS:
+        return warning(
+            ZONES, f"{words}: some clock changes may have been altered since", "Bring tzdata up to date."
+        )
+    return Finding(subject=ZONES, message=words)
+
+
+def _zone_is_there(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo.no_cache(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _zone_version() -> str:
+    """`2025b`: that of the machine's files, which go first, else that of the package; empty where none tells."""
+    for folder in zoneinfo.TZPATH:
+        for name in _ZONE_VERSION_FILES:
+            try:
+                with (Path(folder) / name).open(encoding="ascii") as file:
+                    found = re.search(r"\b(\d{4}[a-z]{1,2})\b", file.readline())
+            except (OSError, UnicodeDecodeError):
+                continue
+            if found is not None:
+                return found[1]
+    try:
+        return metadata.version("tzdata")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def check_sandbox(settings: Settings) -> Finding:
+    """What level a step gets here: a zygote is started, as the service does it."""
+    zygote = Zygote(sandbox_mode=settings.sandbox, waiting=1)
+    try:
+        zygote.start()
+    except RunnerError as error:
+        return problem(SANDBOX, error.message, error.hint)
+    finally:
+        zygote.close()
+    words = f"{zygote.level} (SANDBOX={settings.sandbox})"
+    if zygote.level == _FULL_LEVEL:
+        return Finding(subject=SANDBOX, message=words)
+    reason = "scripts can do what this user can" if zygote.level == NO_LEVEL else "a layer is missing"
+    return warning(
+        SANDBOX, f"{words}: {reason}", "Set SANDBOX=strict on Linux 5.13 or newer with Landlock and seccomp."
+    )
+
+
+def check_resources(settings: Settings, jobs: Iterable[Job]) -> Finding:
+    """Whether the largest jobs fit in the machine together."""
+    cores, memory = _cores(), _memory()
+    at_once = settings.max_concurrent_runs
+    if memory is None:
+        return Finding(
+            subject=RESOURCES, message=f"{cores} cores for {at_once} runs at a time; memory cannot be told"
+        )
+    largest = sorted((job.resources.memory_mb for job in jobs), reverse=True)[:at_once]
+    wanted, have = sum(largest), memory >> 20
+    words = f"{cores} cores and {have:,} MiB for {at_once} run{'s' if at_once != 1 else ''} at a time"
+    if wanted > have:
+        return warning(
+            RESOURCES,
+            f"{words}, which may take {wanted:,} MiB together",
+            "Lower MAX_CONCURRENT_RUNS, or resources.memory_mb of the largest jobs.",
+        )
+    if at_once > 4 * cores:
+        return warning(RESOURCES, f"{words}: many for so few cores", "Lower MAX_CONCURRENT_RUNS.")
+    return Finding(subject=RESOURCES, message=words)
+
+
+def check_spreadsheets(jobs: Iterable[Job]) -> Finding:
+    """Whether what writes xlsx attachments is installed, and how many jobs need it."""
+    using = sum(job.delivery.attachment is AttachmentFormat.XLSX for job in jobs)
+    attached = f"{using} job{'s' if using != 1 else ''} attach{'' if using != 1 else 'es'} xlsx"
+    if util.find_spec("xlsxwriter") is not None:
+        return Finding(subject=SPREADSHEETS, message=f"xlsxwriter is installed; {attached}")
+    missing = problem if using else warning
+    return missing(SPREADSHEETS, f"xlsxwriter is not installed; {attached}", "pip install xlsxwriter")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _memory() -> int | None:
+    """Bytes of memory of the machine, or of the control group where that is less; None where it cannot be told."""
+    try:
+        found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    except (OSError, ValueError):
+        return None
+    for path in _CGROUP_LIMITS:
+        try:
+            text = Path(path).read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            found.append(int(text))
+    return min(found)

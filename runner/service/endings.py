@@ -1,0 +1,197 @@
+"""What is recorded when an attempt has ended: its outcome, its mails, another attempt, the runs that follow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from runner.core.delivery import Mail
+from runner.core.job import Job
+from runner.core.policy import Mailing, decide_mailing, decide_retry, is_recovery
+from runner.core.report import Report
+from runner.core.run import (
+    Attempt,
+    FailureKind,
+    FollowingRun,
+    Preview,
+    Run,
+    RunFailure,
+    RunOutcome,
+    RunState,
+    Trigger,
+)
+from runner.delivery.attachment import Attached, attach
+from runner.execution.results import RESULT_FILE
+from runner.service.composer import Composer
+from runner.service.followers import Followers
+from runner.service.run_folders import read_outcome
+from runner.settings import Settings
+from runner.store.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """What is to be recorded. With an `attempt`, the run is queued again for after `delay`; else it has ended."""
+
+    report: Report
+    attempt: Attempt | None = None
+    delay: timedelta = timedelta()
+    mails: tuple[Mail, ...] = ()
+    following: tuple[FollowingRun, ...] = ()
+
+    @property
+    def run(self) -> Run:
+        """The run as it is to be recorded."""
+        return self.report.run
+
+
+class Endings:
+    """Judges attempts that have ended. Changes nothing; safe to use from several threads.
+
+    Args:
+        random: a number from 0 to 1, for the jitter of retries.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        random: Callable[[], float],
+        composer: Composer,
+        followers: Followers,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._random = random
+        self._composer = composer
+        self._followers = followers
+
+    def of_outcome(self, run: Run, job: Job, outcome: RunOutcome) -> Ending:
+        """The ending of an attempt that was executed.
+
+        Raises:
+            StoreError: the history of the job cannot be read.
+        """
+        outcome, result = read_outcome(self._run_dir(run), outcome)
+        ended = replace(
+            run,
+            state=outcome.state,
+            started_at=run.started_at or outcome.started_at,
+            finished_at=outcome.finished_at,
+            rows_in=outcome.rows_in,
+            rows_out=outcome.rows_out,
+            failure=outcome.failure,
+            output=outcome.output,
+            sandbox=outcome.sandbox,
+        )
+        size = outcome.attachment_bytes if outcome.attachment_file else outcome.result_bytes
+        return self._judge(Report(run=ended, job=job, preview=outcome.preview, result=result, result_bytes=size))
+
+    def of_lost(self, run: Run, job: Job, at: datetime) -> Ending:
+        """The ending of a run that an earlier service left behind.
+
+        Raises:
+            StoreError: the history of the job cannot be read.
+        """
+        return self._judge(Report(run=lost(run, at), job=job))
+
+    def of_error(self, run: Run, job: Job, at: datetime, error: Exception) -> Ending:
+        """The ending of a run whose outcome could not be handled, by a fault of ours: with the plainest mail."""
+        failure = RunFailure(
+            kind=FailureKind.INTERNAL,
+            message=f"the runner failed to handle the result: {type(error).__name__}: {error}",
+            hint="This is not the script's fault. The service's log has the details.",
+        )
+        failed = replace(
+            run, state=RunState.FAILED, started_at=run.started_at or at, finished_at=at, failure=failure
+        )
+        report = Report(run=failed, job=job)
+        mails = (self._composer.of_run(report),) if run.mailing else ()
+        return Ending(report=report, mails=mails)
+
+    def _judge(self, report: Report) -> Ending:
+        run, job = report.run, report.job
+        if run.mailing:
+            before = self._store.failure_streak(run.job_name, before=run.run_id)
+            report = replace(report, failures_before=before)
+        attached = None
+        if self._mailing(report) is Mailing.RESULTS:
+            attached = attach(report, kept_at=self._kept_at(run))
+            if attached.attachment is None:
+                report = _not_attached(report, attached)
+        delay = decide_retry(job.retry, report.run, fraction=self._random())
+        if delay is not None:
+            return _again(report, delay)
+        return Ending(
+            report=report,
+            mails=self._mails(report, attached),
+            following=self._followers.of(report.run, failures_before=report.failures_before),
+        )
+
+    def _mailing(self, report: Report) -> Mailing:
+        if report.run.state is RunState.LOST and report.run.trigger is Trigger.MANUAL:
+            # The person who started it has seen it end.
+            return Mailing.NONE
+        return decide_mailing(report.run, report.job, failures_before=report.failures_before)
+
+    def _mails(self, report: Report, attached: Attached | None) -> tuple[Mail, ...]:
+        mails = []
+        mailing = self._mailing(report)
+        if mailing is not Mailing.NONE:
+            mails.append(self._composer.of_run(report, attached if mailing is Mailing.RESULTS else None))
+        if is_recovery(report.run, report.job, failures_before=report.failures_before):
+            # Those who get the result read in it that the job works again.
+            reading = {recipient for mail in mails for recipient in mail.recipients}
+            others = tuple(one for one in report.job.failure_recipients() if one not in reading)
+            if others:
+                mails.append(self._composer.of_recovery(report, others))
+        return tuple(mails)
+
+    def _run_dir(self, run: Run) -> Path:
+        return self._settings.runs_dir / run.run_id
+
+    def _kept_at(self, run: Run) -> str:
+        return str(self._run_dir(run) / RESULT_FILE)
+
+
+def lost(run: Run, at: datetime) -> Run:
+    """A run that was under way when the service ended."""
+    failure = RunFailure(
+        kind=FailureKind.LOST,
+        message="The service stopped while it was running",
+        hint=f"Look at the service's log for why it stopped; run it again with: runner run {run.job_name}",
+    )
+    return replace(run, state=RunState.LOST, finished_at=at, failure=failure)
+
+
+def _not_attached(report: Report, attached: Attached) -> Report:
+    """A result that cannot go with its mail is a failure: nobody may take the silence for a result."""
+    failure = RunFailure(kind=FailureKind.ATTACHMENT, message=attached.sentence, hint=attached.hint)
+    return replace(report, run=replace(report.run, state=RunState.FAILED, failure=failure))
+
+
+def _again(report: Report, delay: timedelta) -> Ending:
+    run = report.run
+    assert run.finished_at is not None
+    attempt = Attempt(
+        number=run.attempt,
+        state=run.state,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        failure=run.failure or RunFailure(kind=FailureKind.INTERNAL, message="no reason was recorded"),
+    )
+    queued = replace(
+        run,
+        state=RunState.QUEUED,
+        attempt=run.attempt + 1,
+        attempts=(*run.attempts, attempt),
+        next_attempt_at=run.finished_at + delay,
+        started_at=None,
+        finished_at=None,
+        rows_in=None,
+        rows_out=None,
+        failure=None,
+        output="",
+    )
+    return Ending(report=replace(report, run=queued, preview=Preview(), result=None), attempt=attempt, delay=delay)

@@ -1,0 +1,74 @@
+"""Runs that come to the service from elsewhere: left by an earlier service, or asked for on the command line."""
+
+import logging
+from collections.abc import Callable, Mapping
+
+from runner.core.job import Job
+from runner.core.run import Run
+from runner.logs import run_context
+from runner.service.runs import RunDesk
+from runner.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Takes recorded runs in, or drops them where their job is not in force any more.
+
+    Args:
+        jobs: the jobs in force, by name.
+    """
+
+    def __init__(self, *, store: Store, desk: RunDesk, jobs: Callable[[], Mapping[str, Job]]) -> None:
+        self._store = store
+        self._desk = desk
+        self._jobs = jobs
+        # Taken out of the store and not in hand yet, each with why.
+        self._waiting: list[tuple[Run, str]] = []
+
+    def recover(self) -> None:
+        """Close what an earlier service left running, and take up what it had queued.
+
+        Raises:
+            StoreError: the store cannot be read or written.
+        """
+        jobs = self._jobs()
+        self._desk.set_jobs(jobs)
+        # Read before anything is changed: a lost run that is tried again is queued afterwards.
+        queued = self._store.queued_runs()
+        for run in self._store.running_runs():
+            with run_context(run.job_name, run.run_id):
+                log.error("Run %s was under way when the service ended: it is lost", run.run_id)
+                again = self._desk.recover(run, jobs.get(run.job_name))
+            if again is not None:
+                self._waiting.append((again, "it is tried again"))
+        self._waiting.extend((run, "it was queued when the service ended") for run in queued)
+        self._take_all()
+
+    def take_requests(self) -> None:
+        """Take up the runs that the command line has asked for.
+
+        Raises:
+            StoreError: the store cannot be read or written.
+        """
+        self._waiting.extend((run, "it was asked for") for run in self._store.take_requests())
+        self._take_all()
+
+    def _take_all(self) -> None:
+        """Each is let go of once it is in hand: what the store refuses in between loses none."""
+        while self._waiting:
+            self._take_in(*self._waiting[0])
+            del self._waiting[0]
+
+    def _take_in(self, run: Run, why: str) -> None:
+        job = self._jobs().get(run.job_name)
+        with run_context(run.job_name, run.run_id):
+            if job is None:
+                self._desk.drop(run, "the job was not in force when the run was to begin")
+                log.warning("Run %s is cancelled: its job is not in force", run.run_id)
+            elif job.suspend and run.trigger.scheduled:
+                self._desk.drop(run, "the job was suspended before the run began")
+                log.warning("Run %s is cancelled: its job is suspended", run.run_id)
+            else:
+                log.info("Run %s queued: %s", run.run_id, why)
+                self._desk.begin(run, job)

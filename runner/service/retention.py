@@ -1,0 +1,74 @@
+"""What is past its retention is removed: runs, their mails, and their folders."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from runner.service.run_folders import sweep
+from runner.settings import Settings
+from runner.store.store import Store
+
+log = logging.getLogger(__name__)
+
+PERIOD_SECONDS = 3600.0
+# A wall clock that moved so much against the other one was set, or the machine slept.
+_STEP = timedelta(minutes=30)
+
+
+class Retention:
+    """Tidies at once, and every hour after that.
+
+    After a step of the wall clock one round is left out: a clock that is wrong for a while must not cost the
+    history.
+
+    Args:
+        clock: the wall clock, aware.
+        monotonic: seconds of a clock that only goes forward.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._monotonic = monotonic
+        self._next_round = monotonic()
+        self._offset = self._wall_offset()
+
+    def tidy_if_due(self) -> None:
+        """Remove what is old, where an hour has passed.
+
+        Raises:
+            StoreError: the store cannot be written; the next round is in an hour.
+        """
+        if self._monotonic() < self._next_round:
+            return
+        self._next_round = self._monotonic() + PERIOD_SECONDS
+        before, self._offset = self._offset, self._wall_offset()
+        if abs(self._offset - before) > _STEP:
+            log.warning("The clock was set, or the machine slept: what is old is removed in an hour")
+            return
+        self._tidy()
+
+    def _tidy(self) -> None:
+        days, count = self._settings.run_retention_days, self._settings.run_retention_count
+        removed = self._store.remove_old(self._clock() - timedelta(days=days), keep_per_job=count)
+        if removed:
+            log.info(
+                "Removed %d runs: older than %d days, or beyond the newest %d of their job",
+                len(removed),
+                days,
+                count,
+            )
+        sweep(self._settings.runs_dir, lambda run_id: self._store.run(run_id) is not None)
+
+    def _wall_offset(self) -> timedelta:
+        """How far the wall clock is from the other one."""
+        return timedelta(seconds=self._clock().timestamp() - self._monotonic())

@@ -1,0 +1,112 @@
+"""How a run comes into being and begins: made, and recorded as begun before anything of it is executed."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from runner.core.identity import RisingIds
+from runner.core.job import Job
+from runner.core.run import Fire, Run, RunOrder, RunState, Trigger
+from runner.errors import RunStateError, StoreError
+from runner.execution.trees import remove_tree
+from runner.store.store import Store
+
+log = logging.getLogger(__name__)
+
+# A run that cannot be recorded as begun is tried again this often.
+_STORE_RETRY_SECONDS = 1.0
+
+
+class RunFactory:
+    """Makes runs that nothing is recorded of yet. Thread-safe.
+
+    Their identifiers rise, also within one millisecond.
+
+    Args:
+        entropy: random bits for identifiers, as `secrets.randbits` gives them.
+    """
+
+    def __init__(self, *, clock: Callable[[], datetime], entropy: Callable[[int], int]) -> None:
+        self._clock = clock
+        self._make_id = RisingIds(entropy)
+        self._lock = threading.Lock()
+
+    def __call__(
+        self,
+        job: Job,
+        *,
+        trigger: Trigger,
+        scheduled_time: datetime,
+        fire: Fire | None = None,
+        state: RunState = RunState.QUEUED,
+        note: str = "",
+        mailing: bool = True,
+    ) -> Run:
+        """A run of this job."""
+        now = self._clock()
+        with self._lock:
+            run_id = self._make_id(now)
+        return Run(
+            run_id=run_id,
+            job_name=job.job_name,
+            trigger=trigger,
+            scheduled_time=scheduled_time,
+            state=state,
+            fire_key=fire.key if fire else None,
+            queued_at=now,
+            finished_at=now if state.finished else None,
+            note=note,
+            mailing=mailing,
+            revision=job.revision,
+            digest=job.digest,
+        )
+
+
+class RunStarts:
+    """Records that runs begin. What cannot be recorded does not begin: it waits. Thread-safe."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: dict[str, str] = {}
+
+    @property
+    def trouble(self) -> str:
+        """Why runs whose turn it is do not begin; empty while they do."""
+        return next(iter(self._waiting.copy().values()), "")
+
+    def record(self, order: RunOrder, cancelled: threading.Event) -> datetime | None:
+        """Make the folder of a run and record that it begins; while the disk is full, wait.
+
+        Returns:
+            When it began; None where it was cancelled meanwhile.
+
+        Raises:
+            RunStateError: the run is not queued any more.
+        """
+        try:
+            while (started := self._try(order)) is None:
+                if cancelled.wait(_STORE_RETRY_SECONDS):
+                    return None
+        finally:
+            self._waiting.pop(order.run_id, None)
+        return started
+
+    def _try(self, order: RunOrder) -> datetime | None:
+        started = self._clock()
+        run_dir = Path(order.run_dir)
+        try:
+            if run_dir.exists():
+                remove_tree(run_dir)
+            run_dir.mkdir(parents=True, mode=0o700)
+            self._store.mark_running(order.run_id, started)
+        except RunStateError:
+            raise
+        except (StoreError, OSError) as error:
+            if order.run_id not in self._waiting:
+                log.error("Run %s does not begin, as that cannot be recorded: %s", order.run_id, error)
+            self._waiting[order.run_id] = f"runs do not begin, as that cannot be recorded: {error}"
+            return None
+        return started

@@ -1,0 +1,93 @@
+"""Where everything stands: what `runner status` shows, with a running service and without one."""
+
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from heapq import nsmallest
+
+from runner.core.catalog import Catalog, SyncState
+from runner.core.delivery import DeliveryState
+from runner.core.health import DiskSpace, FailingJob, NextFire, Standing
+from runner.core.run import Run, RunState
+from runner.errors import RunnerError
+from runner.service.overview import job_next_fire, read_catalog
+from runner.service.peer import ask_service
+from runner.settings import Settings
+from runner.store.reader import StoreReader
+from runner.store.store import Store
+
+NEXT_FIRES = 5
+# More are not counted.
+_COUNTED = 10_000
+_UNSENT = (DeliveryState.PENDING, DeliveryState.DEFERRED, DeliveryState.DEAD, DeliveryState.HELD)
+_LOOKED_BACK = 100
+
+
+def take_stock(settings: Settings, *, now: datetime) -> Standing:
+    """Where everything stands now. A folder of jobs that cannot be read is part of the answer.
+
+    Raises:
+        StoreError: the history cannot be read.
+    """
+    try:
+        catalog, folder_error = read_catalog(settings), ""
+    except RunnerError as error:
+        catalog, folder_error = Catalog(), error.message
+    jobs = catalog.jobs
+    with Store.open_reader(settings.storage_path) as store:
+        unfinished = store.unfinished_runs()
+        failing = _failing(store, jobs, known=not folder_error)
+        deliveries = tuple((state, len(store.deliveries(states=(state,), limit=_COUNTED))) for state in _UNSENT)
+    return Standing(
+        at=now,
+        service=ask_service(settings),
+        in_force=len(jobs),
+        suspended=sum(job.suspend for job in jobs.values()),
+        invalid=tuple(entry.path for entry in catalog.entries if entry.sync is not SyncState.IN_FORCE),
+        folder_error=folder_error,
+        running=tuple(run for run in unfinished if run.state is RunState.RUNNING),
+        queued=tuple(run for run in unfinished if run.state is RunState.QUEUED),
+        failing=failing,
+        deliveries=tuple((state, count) for state, count in deliveries if count),
+        next_fires=_next_fires(catalog, now),
+        disk=disk_of(settings),
+    )
+
+
+def disk_of(settings: Settings) -> DiskSpace | None:
+    """The disk of the state folder, or of where it will be made; None where that cannot be told."""
+    place = next((one for one in (settings.state_dir, *settings.state_dir.parents) if one.is_dir()), None)
+    try:
+        usage = shutil.disk_usage(place) if place is not None else None
+    except OSError:
+        return None
+    return usage and DiskSpace(path=str(place), free_bytes=usage.free, total_bytes=usage.total)
+
+
+def _failing(store: StoreReader, jobs: Mapping[str, object], *, known: bool) -> tuple[FailingJob, ...]:
+    """The jobs of the folder whose last finished run failed. Without a folder: of the whole history."""
+    found = []
+    for job_name, last in sorted(store.last_runs().items()):
+        if (known and job_name not in jobs) or last.state is RunState.SUCCEEDED:
+            continue
+        failures = store.failure_streak(job_name)
+        run = _last_failed(store, last) if failures else None
+        if run is not None:
+            found.append(FailingJob(job_name=job_name, failures=failures, run=run))
+    return tuple(found)
+
+
+def _last_failed(store: StoreReader, last: Run) -> Run | None:
+    if last.state.failed and last.mailing:
+        return last
+    runs = store.runs(job_name=last.job_name, limit=_LOOKED_BACK)
+    return next((run for run in runs if run.state.failed and run.mailing), None)
+
+
+def _next_fires(catalog: Catalog, now: datetime) -> tuple[NextFire, ...]:
+    fires = (
+        NextFire(job_name=job.job_name, scheduled_time=moment, timezone=job.timezone)
+        for job in catalog.jobs.values()
+        if (moment := job_next_fire(job, now)) is not None
+    )
+    return tuple(nsmallest(NEXT_FIRES, fires, key=lambda fire: (fire.scheduled_time, fire.job_name)))

@@ -1,0 +1,73 @@
+"""Which runs are past their retention, and their removal."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, exists, func, select, text
+
+from runner.store import tables
+from runner.store.listing import job_names
+from runner.store.rows import micros
+from runner.store.statements import Statement
+
+BATCH = 200
+
+_RUNS = tables.runs
+# A held delivery waits for a person's word: it is not for a clean-up to decide.
+_IS_AWAITED = (
+    exists()
+    .where(
+        tables.mails.c.run_id == _RUNS.c.run_id,
+        tables.deliveries.c.mail_id == tables.mails.c.mail_id,
+        text("deliveries.state IN ('pending', 'deferred', 'held')"),
+    )
+    .correlate(_RUNS)
+)
+_REMOVE = Statement(
+    delete(_RUNS).where(_RUNS.c.run_id == bindparam("this_run"), tables.finished_run, ~_IS_AWAITED)
+)
+
+
+def ended_before(connection: Connection, before: datetime) -> Sequence[str]:
+    """Some finished runs that ended before a moment and wait for no delivery."""
+    limit = micros(before)
+    query = (
+        select(_RUNS.c.run_id)
+        .where(_RUNS.c.queued_at < limit, func.coalesce(_RUNS.c.finished_at, _RUNS.c.queued_at) < limit)
+        .where(tables.finished_run, ~_IS_AWAITED)
+        .limit(BATCH)
+    )
+    return connection.scalars(query).all()
+
+
+def jobs_with_more(connection: Connection, keep: int) -> Sequence[str]:
+    """The names of the jobs that have more than `keep` runs; an index alone tells."""
+    names = job_names()
+    of_job = _RUNS.c.job_name == names.c.job_name
+    one_more = select(_RUNS.c.run_id).where(of_job).order_by(_RUNS.c.run_id.desc()).limit(1).offset(keep)
+    return connection.scalars(select(names.c.job_name).where(one_more.scalar_subquery().is_not(None))).all()
+
+
+def beyond_newest(connection: Connection, job_name: str, keep: int, after: str) -> Sequence[str]:
+    """The next finished runs of a job after an id, beyond its newest `keep` ones, that wait for no delivery."""
+    of_job = _RUNS.c.job_name == job_name
+    newest = select(_RUNS.c.run_id).where(of_job).order_by(_RUNS.c.run_id.desc()).limit(1).offset(keep - 1)
+    # The name is hidden in an expression: by its index all rows of the job would be read, not the few unfinished.
+    unfinished = select(exists().where(tables.unfinished_run, _RUNS.c.job_name.concat("") == job_name))
+    if connection.scalar(unfinished):
+        # Only then are the rows read: the index alone tells where the newest end.
+        newest = newest.where(tables.finished_run)
+    query = (
+        select(_RUNS.c.run_id)
+        .where(of_job, _RUNS.c.run_id < newest.scalar_subquery(), tables.finished_run, ~_IS_AWAITED)
+        .where(_RUNS.c.run_id > after)
+        .order_by(_RUNS.c.run_id)
+        .limit(BATCH)
+    )
+    return connection.scalars(query).all()
+
+
+def remove(connection: sqlite3.Connection, run_ids: Sequence[str]) -> tuple[str, ...]:
+    """Remove runs with their attempts and mails; answers which: not those that have got unfinished business."""
+    return tuple(run_id for run_id in run_ids if _REMOVE.run(connection, {"this_run": run_id}).rowcount == 1)

@@ -1,0 +1,92 @@
+"""`runner run` and `runner backfill`: through the running service's queue, or in a process of their own."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+JOB = """\
+job_name: sales
+schedule_time: "0 6 * * *"
+timezone: Europe/Berlin
+data_source: {source_type: file, location: input.csv, file_type: csv}
+consumer_emails: [analyst@example.com]
+"""
+AFTER = """\
+job_name: summary
+after: [sales]
+data_source: {source_type: file, location: input.csv, file_type: csv}
+consumer_emails: [boss@example.com]
+"""
+SPAN = ("--from", "2025-11-01", "--to", "2025-11-04T23:00:00Z")
+
+
+@pytest.fixture
+def project(repository):
+    repository.write("sales.yaml", JOB)
+    repository.write("summary.yaml", AFTER)
+    (repository.folder / "input.csv").write_text("category,amount\nToys,1\nBooks,-2\n")
+    return repository.folder
+
+
+def test_without_a_service_they_run_here_and_jobs_that_come_after_follow(project, runner):
+    plan = runner("backfill", "sales", *SPAN, "--dry-run", cwd=project)
+    assert plan.returncode == 0, plan.stderr
+    assert plan.stdout.splitlines()[0] == "4 fires to run"
+    assert "2025-11-01 06:00 CET (+01:00)" in plan.stdout
+
+    done = runner("backfill", "sales", *SPAN, "--json", cwd=project)
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(done.stdout)["runs"]
+    assert [run["scheduled_time"] for run in runs] == [f"2025-11-0{day}T05:00:00Z" for day in (1, 2, 3, 4)]
+    assert {(run["trigger"], run["state"]) for run in runs} == {("backfill", "succeeded")}
+    assert len(list((project / "data" / "mail").glob("*.eml"))) == 8
+
+    history = json.loads(runner("history", "summary", "--json", cwd=project).stdout)["runs"]
+    assert sorted(run["scheduled_time"] for run in history) == [run["scheduled_time"] for run in runs]
+
+    again = runner("backfill", "sales", *SPAN, cwd=project)
+    assert again.returncode == 0
+    assert "0 fires to run; 4 succeeded before" in again.stderr
+
+
+def test_beside_a_service_they_go_through_its_queue(project, runner, start_service):
+    service = start_service(project)
+    done = runner("run", "sales", "--json", "--output", "result.csv", cwd=project)
+    assert done.returncode == 0, done.stderr
+    run = json.loads(done.stdout)
+    assert (run["trigger"], run["state"]) == ("manual", "succeeded")
+    assert [one["state"] for one in run["deliveries"]] == ["sent"]
+    assert (project / "result.csv").read_text() == "category,amount\nToys,1\nBooks,-2\n"
+    assert re.search(rf"\[sales\] Run {run['run_id']} queued: it was asked for", service.log())
+
+    shown = runner("run", "sales", "--no-mail", "--at", "2025-11-09T06:00:00Z", cwd=project)
+    assert shown.returncode == 0, shown.stderr
+    assert "Books" in shown.stdout, "the first rows are shown"
+    assert service.runs("sales")[0]["deliveries"] == []
+
+    filled = runner("backfill", "sales", *SPAN, cwd=project)
+    assert filled.returncode == 0, filled.stderr
+    assert "4 succeeded, 0 did not" in filled.stdout
+    service.wait_for(lambda: len(service.runs("summary")) == 4, 20, "the job that comes after")
+    assert service.stop() == 0
+
+
+def test_a_failure_and_a_span_that_cannot_be_run(project, runner):
+    (project / "input.csv").unlink()
+    failed = runner("backfill", "sales", "--from", "2025-11-01", "--to", "2025-11-02", cwd=project)
+    assert failed.returncode == 1
+    assert "0 succeeded, 1 did not" in failed.stdout
+    assert "input.csv" in failed.stdout
+
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for arguments, words in (
+        (("summary", *SPAN), "comes after sales"),
+        (("sales", "--from", "2025-11-01", "--to", tomorrow), "ends in the future"),
+        (("sales", "--from", "2025-11-03", "--to", "2025-11-01"), "ends before it begins"),
+        (("nosuch", *SPAN), "there is no job 'nosuch'"),
+    ):
+        refused = runner("backfill", *arguments, cwd=project)
+        assert refused.returncode == 2
+        assert words in refused.stderr

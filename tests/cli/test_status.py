@@ -1,0 +1,92 @@
+"""`runner status`."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from runner.core.run import Run, RunState, Trigger
+from runner.store.store import Store
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def test_without_anything_it_says_what_to_do(call, project):
+    done = call("status")
+    assert done.exit_code == 1
+    assert "not running: runner start starts it" in done.stdout
+    assert "1 in force" in done.stdout
+    assert not (project / "data").exists()
+
+
+def test_one_screen_shows_what_needs_attention(call, history, project):
+    (project / "jobs.d" / "broken.yaml").write_text("job_name: [")
+    sales = (project / "jobs.d" / "sales.yaml").read_text()
+    (project / "jobs.d" / "idle.yaml").write_text(sales.replace("sales", "idle") + "suspend: true\n")
+    waiting = Run(
+        run_id="r2",
+        job_name="sales",
+        trigger=Trigger.SCHEDULE,
+        scheduled_time=NOON,
+        state=RunState.QUEUED,
+        queued_at=NOON,
+    )
+    with Store.open(history.storage_path) as store:
+        store.add_run(waiting)
+        store.add_run(replace(waiting, run_id="r3", job_name="idle"))
+        store.mark_running("r3", NOON)
+    done = call("status")
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 20
+    shown, label = {}, ""
+    for line in lines:
+        label = line[:8].strip() or label
+        shown.setdefault(label, []).append(line[9:].strip())
+    assert shown["Jobs"][0] == "2 in force, 1 of them suspended, 1 invalid: jobs.d/broken.yaml"
+    assert re.fullmatch(r"idle for .*", shown["Running"][0])
+    assert shown["Queued"] == ["sales, due 2026-03-02 12:00 UTC"]
+    assert shown["Failing"] == ["sales failed, last 2026-03-02 12:00:03 UTC", r"there is \x1b[31m no file"]
+    assert shown["Mails"][0] == "1 dead"
+    assert shown["Next"][0].endswith("09:00 UTC  sales")
+    assert "free at" in shown["Disk"][0]
+
+
+def test_json_holds_the_same(call, history):
+    with Store.open(history.storage_path):
+        done = call("status", "--json")
+    document = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert document["needs_attention"] is True
+    assert document["service"]["running"] is True
+    assert document["service"]["ready"] is None
+    assert (document["jobs"]["in_force"], document["jobs"]["invalid"]) == (1, [])
+    assert [(one["job_name"], one["failures"]) for one in document["failing"]] == [("sales", 1)]
+    assert document["deliveries"] == {"dead": 1}
+    assert document["next_fires"][0]["job_name"] == "sales"
+
+
+def test_a_folder_that_is_gone_is_part_of_the_answer(call, history, project):
+    for file in (project / "jobs.d").iterdir():
+        file.unlink()
+    (project / "jobs.d").rmdir()
+    done = call("status", "--json")
+    document = json.loads(done.stdout)
+    assert (done.exit_code, "cannot be listed" in document["jobs"]["error"]) == (1, True)
+    assert [one["job_name"] for one in document["failing"]] == ["sales"]
+
+
+def test_all_well_ends_with_zero():
+    from runner.core.health import DiskSpace, ServiceStanding, Standing
+
+    well = Standing(
+        at=NOON,
+        service=ServiceStanding(running=True, ready=True),
+        in_force=1,
+        suspended=0,
+        disk=DiskSpace(path="/", free_bytes=10**10, total_bytes=10**11),
+    )
+    assert not well.needs_attention
+    assert replace(well, disk=DiskSpace(path="/", free_bytes=10**8, total_bytes=10**11)).needs_attention
+    assert replace(well, service=ServiceStanding(running=True, ready=False)).needs_attention

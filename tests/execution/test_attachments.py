@@ -1,0 +1,228 @@
+import zipfile
+from datetime import UTC, date, datetime, time
+
+import openpyxl
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from runner.core.job import AttachmentFormat, FileType, StepKind
+from runner.core.run import FailureKind
+from runner.execution.steps.faults import StepError
+from runner.execution.steps.sheet import COLUMN_LIMIT, ROW_LIMIT, SheetColumn, write_sheet
+
+FRAME = """
+import datetime as dt, decimal
+result = pd.DataFrame({
+    "=n": [1, 2**60, -3],
+    "f": [1.5, np.nan, np.inf],
+    "short": np.array([0.1, 2, 3], dtype="float32"),
+    "gaps": pd.array([1, None, 2**62], dtype="Int64"),
+    "s": ["=1+1", "-5.3", "<r>&</r>"],
+    "day": pd.to_datetime(["2025-01-02", None, "1815-06-18"]),
+    "at": pd.to_datetime(["2025-01-02 12:00:00", "1900-03-01 00:00:00", "9999-12-31 23:59:59"]),
+    "zone": pd.to_datetime(["2025-07-01 12:00"] * 3).tz_localize("Europe/Berlin"),
+    "any": [dt.date(2025, 1, 2), decimal.Decimal("1.10"), " x\\r_x0041_ "],
+    "time": [dt.time(6), "", [1]],
+    "sure": [True, False, True],
+    "kind": pd.Categorical(["=a", None, "b"]),
+    "span": pd.to_timedelta(["1 day", None, "0 s"]),
+    "huge": [10**400, None, -1],
+})
+"""
+QUERY = """
+SELECT * FROM (VALUES
+    (1, 1152921504606846976, '=1+1', 'nan'::DOUBLE, 0.1::FLOAT, 1.10::DECIMAL(4, 2), DATE '2025-01-02',
+     TIMESTAMP '2025-01-02 12:00', TIME '06:00', true, '=x'::BLOB, [1], NULL),
+    (-1, 2, '-5.3', 'inf', 2, 12345678901234567.25, DATE '0044-03-15 (BC)',
+     TIMESTAMP 'infinity', NULL, false, NULL, NULL, NULL)
+) AS t(a, b, "+c", d, e, f, g, h, i, j, k, l, m)
+"""
+SUMS = {StepKind.SCRIPT: "result = data.assign(day=1)", StepKind.QUERY: "SELECT *, 1 AS day FROM data"}
+
+
+@pytest.fixture
+def attach(bench):
+    """The outcome, and the path of the file that is attached."""
+
+    def call(text="", form=AttachmentFormat.XLSX, **more):
+        outcome = bench.run(text, attachment=form, **more)
+        assert outcome.failure is None, f"{outcome.failure}\n{outcome.output}"
+        path = bench.folder / f"run-{bench.count}" / f"result.{form}"
+        assert outcome.attachment_file == path.name
+        assert outcome.attachment_bytes == path.stat().st_size
+        assert sorted(file.name for file in path.parent.iterdir()) == ["result.csv", path.name]
+        return outcome, path
+
+    return call
+
+
+def sheet_of(path):
+    sheet = openpyxl.load_workbook(path).active
+    return sheet, [list(row) for row in sheet.iter_rows(values_only=True)]
+
+
+def test_a_frame_becomes_a_sheet(attach):
+    outcome, path = attach(FRAME)
+    sheet, (header, *rows) = sheet_of(path)
+    assert header[:2] == ["'=n", "f"]
+    assert (sheet.freeze_panes, sheet["A1"].font.bold, sheet["A2"].font.bold) == ("A2", True, False)
+    zone = "2025-07-01 12:00:00+02:00"
+    day, noon = datetime(2025, 1, 2), datetime(2025, 1, 2, 12)
+    end = datetime(9999, 12, 31, 23, 59, 59)
+    text = " x_x000D__x005F_x0041_ "
+    assert rows == [
+        [1, 1.5, 0.1, 1, "'=1+1", day, noon, zone, day, time(6), True, "'=a", "1 days 00:00:00", "1" + "0" * 400],
+        [str(2**60), None, 2, None, "-5.3", None, datetime(1900, 3, 1), zone, 1.1, None, False, None, None, None],
+        [
+            -3,
+            "inf",
+            3,
+            str(2**62),
+            "<r>&</r>",
+            "1815-06-18",
+            end,
+            zone,
+            text,
+            "[1]",
+            True,
+            "b",
+            "0 days 00:00:00",
+            -1,
+        ],
+    ]
+    assert [sheet[cell].number_format for cell in ("F2", "G2", "I2", "J2")] == [
+        "yyyy-mm-dd",
+        "yyyy-mm-dd hh:mm:ss",
+        "yyyy-mm-dd",
+        "hh:mm:ss",
+    ]
+    assert outcome.preview.columns[0] == "'=n"
+
+
+def test_a_query_becomes_a_sheet(attach):
+    _, path = attach(QUERY, kind=StepKind.QUERY)
+    sheet, (header, *rows) = sheet_of(path)
+    assert header == ["a", "b", "'+c", *"defghijklm"]
+    noon = datetime(2025, 1, 2, 12)
+    first = [1, str(2**60), "'=1+1", None, 0.1, 1.1, datetime(2025, 1, 2), noon, time(6), True, "'=x", "[1]", None]
+    last = [-1, 2, "-5.3", "inf", 2, "12345678901234567.25", "0044-03-15 (BC)", "infinity", None, False]
+    assert rows == [first, last + [None] * 3]
+    assert sheet["G2"].number_format == "yyyy-mm-dd"
+
+
+@pytest.mark.parametrize("kind", SUMS)
+def test_formulas_stay_where_the_job_says_so(attach, bench, kind):
+    source = "=a,b\n=1,@x\n"
+    _, path = attach(SUMS[kind], kind=kind, source=source, defuse_formulas=False)
+    _, rows = sheet_of(path)
+    assert rows == [["=a", "b", "day"], ["=1", "@x", 1]]
+    assert (path.parent / "result.csv").read_text() == "=a,b,day\n=1,@x,1\n"
+    # As texts: a spreadsheet shows them, and calculates nothing.
+    assert "<f>" not in zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml").decode()
+
+
+def test_what_passes_through_is_attached_too(attach, tmp_path):
+    _, path = attach(kind=StepKind.PASS_THROUGH, source="id,n\n007,1\n008,2.5\n")
+    assert sheet_of(path)[1] == [["id", "n"], ["007", 1], ["008", 2.5]]
+    source = '[{"a": "=1", "n": 2}]'
+    _, path = attach(kind=StepKind.PASS_THROUGH, source=source, kind_of_file=FileType.JSON)
+    assert sheet_of(path)[1] == [["a", "n"], ["'=1", 2]]
+    _, path = attach(kind=StepKind.PASS_THROUGH, form=AttachmentFormat.PARQUET)
+    assert pq.read_table(path).to_pylist()[0] == {"category": "a", "amount": 1}
+
+
+def test_a_frame_becomes_parquet(attach):
+    _, path = attach(FRAME, AttachmentFormat.PARQUET)
+    table = pq.read_table(path)
+    first, second, _ = table.to_pylist()
+    assert (first["=n"], second["=n"], first["s"], first["kind"], second["kind"]) == (1, 2**60, "=1+1", "=a", None)
+    assert (second["f"], first["gaps"], second["gaps"]) == (None, 1, None)
+    assert first["at"] == datetime(2025, 1, 2, 12)
+    assert first["zone"] == datetime(2025, 7, 1, 10, tzinfo=UTC)
+    # Cells of several types, spans of time and what is too large for a number, as texts.
+    assert first["huge"] == "1" + "0" * 400
+    assert (first["any"], second["any"], first["span"], second["span"]) == (
+        "2025-01-02",
+        "1.10",
+        "1 days 00:00:00",
+        None,
+    )
+
+
+def test_a_query_becomes_parquet(attach):
+    text = "SELECT 1::UTINYINT AS a, '=1' AS s, DATE '2025-01-02' AS d, random() AS r, 2 AS a"
+    _, path = attach(text, AttachmentFormat.PARQUET, kind=StepKind.QUERY)
+    (row,) = pq.read_table(path).to_pylist()
+    assert (row["a"], row["s"], row["d"], row["a_1"]) == (1, "=1", date(2025, 1, 2), 2)
+    # The query was run once.
+    assert str(row["r"]) in (path.parent / "result.csv").read_text()
+
+
+def test_moments_of_every_kind(attach):
+    kinds = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
+    cells = ", ".join(f"'2025-01-02'::{kind}, '1815-06-18'::{kind}" for kind in kinds)
+    _, path = attach(f"SELECT {cells}, '2025-01-02 12:00+00'::TIMESTAMPTZ", kind=StepKind.QUERY)
+    (row,) = sheet_of(path)[1][1:]
+    assert row[0:10:2] == [datetime(2025, 1, 2)] * 5
+    assert [text[:10] for text in row[1:10:2]] == ["1815-06-18"] * 5
+    assert row[10].startswith("2025-01-02 13:00:00+01")
+
+
+def test_pivot_is_attached_too(attach):
+    _, path = attach("PIVOT data ON category USING sum(amount)", kind=StepKind.QUERY)
+    assert sheet_of(path)[1] == [["a", "b"], [4, 2]]
+
+
+@pytest.mark.parametrize("form", [AttachmentFormat.CSV, AttachmentFormat.CSV_GZ])
+def test_csv_needs_no_other_file(bench, form):
+    outcome = bench.run("result = data", attachment=form)
+    assert (outcome.failure, outcome.attachment_file, outcome.attachment_bytes) == (None, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "told"),
+    [
+        ("result = pd.DataFrame({'a': np.zeros(1_048_576)})", StepKind.SCRIPT, "1,048,576 rows and 1 column, and"),
+        ("SELECT 1 AS a FROM range(1048576)", StepKind.QUERY, "holds 1,048,575 rows below its header"),
+        ("result = pd.DataFrame({'a': ['x' * 32_768]})", StepKind.SCRIPT, "a text of 32,768 characters"),
+    ],
+)
+def test_a_result_that_is_too_large_for_a_sheet_is_kept_as_csv(bench, text, kind, told):
+    outcome = bench.run(text, kind=kind, attachment=AttachmentFormat.XLSX)
+    failure = outcome.failure
+    assert failure.kind is FailureKind.ATTACHMENT
+    assert told in failure.message
+    assert failure.message.endswith(f"As CSV it is kept at {bench.folder}/run-1/result.csv")
+    assert "attachment: csv" in failure.hint
+    assert (outcome.result_file, outcome.attachment_file) == ("result.csv", None)
+    assert outcome.result_bytes > 0
+    assert outcome.preview.total_rows == outcome.rows_out > 0
+
+
+def test_the_bounds_of_the_step_hold_for_its_attachment(bench):
+    text = "result = pd.DataFrame({f'c{n}': np.arange(300_000) for n in range(9)})"
+    assert bench.failure(text, attachment=AttachmentFormat.XLSX, timeout_seconds=1).kind is FailureKind.TIMEOUT
+
+
+@pytest.mark.parametrize("form", [AttachmentFormat.XLSX, AttachmentFormat.PARQUET])
+def test_what_a_script_puts_in_its_place_is_no_attachment(bench, form):
+    text = f"import os\nos.symlink('/etc/hostname', 'result.{form}')\nresult = data"
+    outcome = bench.run(text, attachment=form)
+    assert outcome.attachment_file is None
+    assert outcome.failure.kind in {FailureKind.RESULT, FailureKind.ATTACHMENT}
+
+
+@pytest.mark.parametrize("size", [(ROW_LIMIT, 1), (1, COLUMN_LIMIT + 1)])
+def test_a_sheet_has_its_limits(tmp_path, size):
+    rows, columns = size
+    with pytest.raises(StepError, match="holds 1,048,575 rows below its header and 16,384 columns"):
+        write_sheet(
+            str(tmp_path / "a.xlsx"), [SheetColumn("a")] * columns, [], total_rows=rows, folder=str(tmp_path)
+        )
+
+
+def test_an_empty_table_has_its_header(attach):
+    _, path = attach("result = data.head(0)")
+    assert sheet_of(path)[1] == [["category", "amount"]]
+    assert pd.read_parquet(attach("result = data.head(0)", AttachmentFormat.PARQUET)[1]).empty
