@@ -1,5 +1,6 @@
 """What is recorded when an attempt has ended: its outcome, its mails, another attempt, the runs that follow."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from pathlib import Path
 from runner.core.delivery import Mail
 from runner.core.job import Job
 from runner.core.policy import Mailing, decide_mailing, decide_retry, is_recovery
-from runner.core.report import Report
+from runner.core.report import Report, count_words, duration_words, local_time
 from runner.core.run import (
     Attempt,
     FailureKind,
@@ -27,6 +28,8 @@ from runner.service.followers import Followers
 from runner.service.run_folders import read_outcome
 from runner.settings import Settings
 from runner.store.store import Store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,3 +198,32 @@ def _again(report: Report, delay: timedelta) -> Ending:
         output="",
     )
     return Ending(report=replace(report, run=queued, preview=Preview(), result=None), attempt=attempt, delay=delay)
+
+
+def log_retry(ending: Ending) -> None:
+    """Say that an attempt has failed, and when the next one is."""
+    attempt, run, job = ending.attempt, ending.run, ending.report.job
+    assert attempt is not None
+    assert run.next_attempt_at is not None
+    log.warning(
+        "Attempt %d of %d of run %s %s: %s; the next one is at %s",
+        attempt.number,
+        job.retry.limit + 1,
+        run.run_id,
+        attempt.state,
+        attempt.failure.message,
+        local_time(run.next_attempt_at.replace(microsecond=0), job.timezone),
+    )
+
+
+def log_end(run: Run) -> None:
+    """Say how a run has ended."""
+    log.info(
+        "Run %s %s in %s: %s rows in, %s rows out, deliveries: %d",
+        run.run_id,
+        run.state,
+        duration_words(run.duration_seconds),
+        count_words(run.rows_in),
+        count_words(run.rows_out),
+        len(run.deliveries),
+    )

@@ -1,6 +1,7 @@
 """Which runs follow one that has ended: those of the jobs that come `after` its job."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from runner.core.dependencies import followers
@@ -49,24 +50,27 @@ class Followers:
             return ()
         if run.state is RunState.SUCCEEDED:
             direct = (jobs[name] for name in after[run.job_name])
-            return tuple(self._next(run, job) for job in direct if not job.suspend)
+            return tuple(one for job in direct if not job.suspend for one in self._next(run, job))
         failures = failures_before + 1 if run.state.failed else 0
         return tuple(
             self._skipped(run, job, failures) for job in _all_after(run.job_name, jobs, after) if not job.suspend
         )
 
-    def _next(self, run: Run, job: Job) -> FollowingRun:
+    def _next(self, run: Run, job: Job) -> Iterator[FollowingRun]:
         caught_up = run.trigger in {Trigger.MISSED, Trigger.BACKFILL}
         if not caught_up and self._overlap(job) is Overlap.SKIP:
             note = "the run before it was not finished (concurrency_policy: forbid)"
-            return FollowingRun(run=self._skip(run, job, note), needs=job.after)
+            skipped = self._skip(run, job, note)
+            yield FollowingRun(run=skipped, needs=job.after)
+            yield from (replace(one, needs=job.after) for one in self.of(skipped))
+            return
         following = self._new_run(
             job,
             trigger=run.trigger if caught_up else Trigger.AFTER,
             scheduled_time=run.scheduled_time,
             fire=_fire(run, job, "after"),
         )
-        return FollowingRun(run=following, needs=job.after)
+        yield FollowingRun(run=following, needs=job.after)
 
     def _skipped(self, run: Run, job: Job, failures: int) -> FollowingRun:
         skipped = self._skip(run, job, f"{run.job_name}, which it comes after, {_ended(run)} (run {run.run_id})")

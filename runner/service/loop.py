@@ -1,6 +1,5 @@
 """The service: one loop that watches, schedules, runs and stops."""
 
-import gc
 import logging
 import random
 import threading
@@ -20,12 +19,13 @@ from runner.errors import RunnerError, StoreError, UsageError
 from runner.logs import run_context
 from runner.service.folder import CatalogKeeper
 from runner.service.intake import Intake
+from runner.service.memory import settle
 from runner.service.notices import Notices
 from runner.service.overview import Overview
 from runner.service.retention import Retention
 from runner.service.schedule import Scheduler
 from runner.service.wiring import Works, build_works, open_transport, utc_now
-from runner.settings import Settings
+from runner.settings import DEFAULT_SENDER, Settings
 from runner.status.app import build_app
 from runner.status.server import StatusServer
 from runner.store.store import Store
@@ -93,9 +93,7 @@ class Service:
         except BaseException:
             self._close_opened()
             raise
-        # What is loaded stays. A collection that looked at all of it could hold up a due instant.
-        gc.collect()
-        gc.freeze()
+        settle()
         log.info(
             "Ready in %.1f s: %d jobs in force; page at %s",
             time.monotonic() - began,
@@ -122,6 +120,8 @@ class Service:
         self._intake = Intake(store=self._store, desk=self._works.desk, jobs=lambda: self._keeper.catalog.jobs)
         transport = open_transport(settings)
         log.info("Mails: %s", transport.describe())
+        if settings.smtp.host and settings.smtp.from_email == DEFAULT_SENDER:
+            log.warning("SMTP_FROM_EMAIL is not set: many servers refuse mails from %s", DEFAULT_SENDER)
         self._outbox = Outbox(
             self._store,
             transport,

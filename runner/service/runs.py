@@ -9,14 +9,14 @@ from pathlib import Path
 
 from runner.core.job import ConcurrencyPolicy, Job
 from runner.core.policy import Overlap, decide_overlap
-from runner.core.report import Report, count_words, duration_words, local_time
+from runner.core.report import Report
 from runner.core.run import Run, RunOrder, RunOutcome, RunState
 from runner.core.run_queue import RunQueue
 from runner.errors import StoreError
 from runner.execution.executors import Executor
 from runner.logs import run_context
 from runner.service.composer import Composer
-from runner.service.endings import Ending, Endings, lost
+from runner.service.endings import Ending, Endings, log_end, log_retry, lost
 from runner.service.followers import Followers
 from runner.service.run_ends import RunEnds
 from runner.service.run_folders import tidy
@@ -67,8 +67,6 @@ class RunDesk:
             settings=settings, store=store, random=random, composer=self.composer, followers=self._followers
         )
         self._ends = RunEnds(store, record=self._record, record_error=self._record_error, forget=self._close)
-        # Skipped fires whose followers are not recorded as skipped yet.
-        self._skips: list[Run] = []
         self._handing_back = False
         self._finished = 0
         self.reports: dict[str, Report] = {}
@@ -119,21 +117,13 @@ class RunDesk:
             due = self._queue.next_time()
         return None if due is None else max(0.0, due - self._monotonic())
 
-    def skipped(self, run: Run) -> None:
-        """Tell of a fire that was recorded as skipped; the jobs that come after it are skipped as well."""
-        self._on_change(run)
-        self._skips.append(run)
-        try:
-            self._skip_followers()
-        except StoreError as error:
-            log.error("The skipped runs that follow cannot be recorded yet: %s %s", error.message, error.hint)
+    def skipped_after(self, run: Run) -> tuple[Run, ...]:
+        """The runs to be recorded as skipped together with this one: those of the jobs that come after its job."""
+        return tuple(one.run for one in self._followers.of(run))
 
-    def _skip_followers(self) -> None:
-        while self._skips:
-            run = self._skips[0]
-            following = [one.run for one in self._followers.of(run)]
-            self._begin_following(run, self._store.record_fires(following, ()) if following else ())
-            del self._skips[0]
+    def announce(self, run: Run) -> None:
+        """Tell of a recorded run that ended without ever beginning."""
+        self._on_change(run)
 
     def recover(self, run: Run, job: Job | None) -> Run | None:
         """Close a run that an earlier service left under way as lost.
@@ -205,11 +195,6 @@ class RunDesk:
         """What becomes of a run of the schedule that is due now. Runs that people asked for do not count."""
         return decide_overlap(job.concurrency_policy, len(self._scheduled(job.job_name)))
 
-    def knows(self, run_id: str) -> bool:
-        """Whether a run is in its hands."""
-        with self._lock:
-            return run_id in self._queue
-
     def unfinished(self, job_name: str) -> tuple[str, ...]:
         """The runs of a job that are queued or running."""
         with self._lock:
@@ -273,13 +258,8 @@ class RunDesk:
         return True
 
     def retry_unrecorded(self) -> None:
-        """Try again to record what could not be: a full or locked disk may be well again.
-
-        Raises:
-            StoreError: it is not.
-        """
+        """Try again to record the ends of runs that could not be: a full or locked disk may be well again."""
         self._ends.retry()
-        self._skip_followers()
 
     def _submit(self, run: Run, job: Job) -> None:
         order = RunOrder(
@@ -342,10 +322,10 @@ class RunDesk:
     def _store_ending(self, ending: Ending) -> Run:
         if ending.attempt is not None:
             self._store.retry_run(ending.run, ending.attempt)
-            _log_retry(ending)
+            log_retry(ending)
             return ending.run
         run, following = self._store.finish_run(ending.run, ending.mails, ending.following)
-        _log_end(run)
+        log_end(run)
         self._begin_following(run, following)
         return run
 
@@ -371,30 +351,3 @@ class RunDesk:
         """The unfinished runs of a job that nobody asked for."""
         with self._lock:
             return tuple(run.run_id for run in self._queue.of_job(job_name) if run.trigger.scheduled)
-
-
-def _log_retry(ending: Ending) -> None:
-    attempt, run, job = ending.attempt, ending.run, ending.report.job
-    assert attempt is not None
-    assert run.next_attempt_at is not None
-    log.warning(
-        "Attempt %d of %d of run %s %s: %s; the next one is at %s",
-        attempt.number,
-        job.retry.limit + 1,
-        run.run_id,
-        attempt.state,
-        attempt.failure.message,
-        local_time(run.next_attempt_at.replace(microsecond=0), job.timezone),
-    )
-
-
-def _log_end(run: Run) -> None:
-    log.info(
-        "Run %s %s in %s: %s rows in, %s rows out, deliveries: %d",
-        run.run_id,
-        run.state,
-        duration_words(run.duration_seconds),
-        count_words(run.rows_in),
-        count_words(run.rows_out),
-        len(run.deliveries),
-    )

@@ -136,7 +136,7 @@ class Scheduler:
             with run_context(run.job_name, run.run_id):
                 if run.state is RunState.SKIPPED:
                     log.warning("Skipped the fire of %s: %s", utc_text(run.scheduled_time), run.note)
-                    self._desk.skipped(run)
+                    self._desk.announce(run)
                     continue
                 log.info("Due %s: run %s queued", utc_text(run.scheduled_time), run.run_id)
                 self._desk.begin(run, self._jobs[run.job_name])
@@ -214,11 +214,13 @@ class Scheduler:
             with run_context(job.job_name):
                 log.warning("%s", decision.note)
         if decision.latest_skipped is not None:
-            return [self._planned(job, decision.latest_skipped, RunState.SKIPPED, decision.note, late=True)]
+            skipped = self._planned(job, decision.latest_skipped, RunState.SKIPPED, decision.note, late=True)
+            return [skipped, *self._desk.skipped_after(skipped)]
         if self._desk.overlap(job) is Overlap.SKIP and len(decision.run) == 1:
             note = "the run before it was not finished (concurrency_policy: forbid)"
             note = f"{note}; {decision.note}" if decision.note else note
-            return [self._planned(job, decision.run[0], RunState.SKIPPED, note, late=decision.late)]
+            skipped = self._planned(job, decision.run[0], RunState.SKIPPED, note, late=decision.late)
+            return [skipped, *self._desk.skipped_after(skipped)]
         return [
             self._planned(job, fire, RunState.QUEUED, decision.note, late=decision.late) for fire in decision.run
         ]

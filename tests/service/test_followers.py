@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from runner.core.catalog import Catalog
 from runner.core.delivery import MailKind
 from runner.core.job import ConcurrencyPolicy, DeliveryOptions
 from runner.core.run import FailureKind, RunFailure, RunState, Trigger
+from runner.service.schedule import Scheduler
 
 BROKEN = RunFailure(kind=FailureKind.SCRIPT, message="KeyError: 'x'")
 
@@ -122,8 +124,9 @@ def test_overlap_holds_for_what_follows_but_not_for_what_is_caught_up(begin, exe
             clock.pass_(hours=1)
             for name in ("orders", "stock"):
                 executor.end(begin(name, trigger=trigger))
-        states = [run.state for run in store.runs() if run.job_name == "margin"]
-        assert states[0] is expected
+        states = {run.job_name: run.state for run in reversed(store.runs())}
+        assert states["margin"] is expected
+        assert states["summary"] is RunState.SKIPPED
     assert jobs["margin"].concurrency_policy is ConcurrencyPolicy.FORBID
 
 
@@ -136,3 +139,15 @@ def test_those_after_are_told_from_their_own_nth_failure_on(begin, executor, sto
         told.append(sum(delivery.job_name == "margin" for delivery, _ in due))
         clock.pass_(hours=1)
     assert told == [0, 1]
+
+
+def test_a_fire_that_is_skipped_skips_what_comes_after_in_the_same_transaction(desk, executor, store, clock, jobs):
+    scheduler = Scheduler(store=store, desk=desk, clock=clock)
+    scheduler.start(Catalog(jobs=jobs))
+    scheduler.tick(clock.pass_(hours=1))
+    scheduler.tick(clock.pass_(hours=1))
+    skipped = {run.job_name: run.note for run in store.runs() if run.state is RunState.SKIPPED}
+    assert set(skipped) == {"orders", "stock", "margin", "summary"}
+    assert "concurrency_policy: forbid" in skipped["orders"]
+    assert "was skipped" in skipped["margin"]
+    assert store.due_deliveries(clock.now, 99) == []
