@@ -30,6 +30,13 @@ class UsageError(RunnerError):
     exit_code = 2
 
 
+class StoppedError(RunnerError):
+    """The person who had asked for it has ended the command: what becomes of the runs it had asked for."""
+
+    # As a shell reports a program that SIGINT has ended.
+    exit_code = 130
+
+
 class StoreError(RunnerError):
     """The run history cannot be opened, read or written."""
 

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 @click.command("backfill")
 @click.argument("job")
 @click.option(
-    "--from", "since", metavar="TIME", required=True, help="The first moment (ISO 8601, UTC unless said)."
+    "--from",
+    "since",
+    metavar="TIME",
+    required=True,
+    help="The first moment: a date or time, ISO 8601, in the job's time zone unless it says its own.",
 )
-@click.option("--to", "until", metavar="TIME", required=True, help="The last moment; fires on it are included.")
+@click.option(
+    "--to", "until", metavar="TIME", required=True, help="The last moment, included; a date means the whole day."
+)
 @click.option("--again", is_flag=True, help="Also run the fires that have succeeded before.")
 @click.option("--no-mail", is_flag=True, help="Mail nobody.")
 @click.option("--dry-run", is_flag=True, help="Only show what would run.")
@@ -39,26 +45,31 @@ def command(
 ) -> None:
     """Run the fires of JOB between two moments that have not succeeded yet, in their order.
 
-    The running service runs them, behind what is due by schedule; without a service they run here. Exit code 1
-    when one of them fails.
+    The running service runs them, behind what is due by schedule; without a service they run here. Jobs that come
+    after JOB follow. What runner run or --no-mail has run counts as a trial, and nothing follows it. Ctrl-C takes
+    back what has not begun. Exit code 1 when a run fails or a mail could not be sent.
     """
     from runner.cli.environment import open_console, open_settings, print_json
-    from runner.cli.next_fires import parse_time
+    from runner.cli.next_fires import parse_moment
+    from runner.cli.render import unsent_words
+    from runner.cli.signals import StopFlag
     from runner.core.documents import runs_document
     from runner.core.run import RunState
     from runner.logs import configure_logging
     from runner.service.backfill import BackfillRequest, backfill_plan, open_backfill
 
+    stop_asked = StopFlag()
     settings, environ = open_settings()
     console = open_console(stderr=True)
     configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not console.is_terminal)
-    request = BackfillRequest(
-        job_name=job, since=parse_time(since), until=parse_time(until), again=again, mailing=not no_mail
-    )
+    first, last = parse_moment(since), parse_moment(until, end_of_day=True)
+    assert first is not None
+    assert last is not None
+    request = BackfillRequest(job_name=job, since=first, until=last, again=again, mailing=not no_mail)
     if dry_run:
         _show_plan(open_console(), *backfill_plan(settings, request), as_json=as_json)
         return
-    with open_backfill(settings, environ, request) as backfill:
+    with open_backfill(settings, environ, request, stop_asked) as backfill:
         click.echo(_plan_words(backfill.plan), err=True)
         with _progress(console, len(backfill.plan.todo)) as on_change:
             runs = backfill.run(on_change)
@@ -66,7 +77,10 @@ def command(
         print_json(runs_document(runs))
     else:
         _show_runs(open_console(), runs, backfill.job.timezone)
-    ctx.exit(0 if all(run.state is RunState.SUCCEEDED for run in runs) else 1)
+    unsent = unsent_words(runs)
+    if unsent:
+        click.echo(unsent, err=True)
+    ctx.exit(0 if all(run.state is RunState.SUCCEEDED for run in runs) and not unsent else 1)
 
 
 def _plan_words(plan: "BackfillPlan") -> str:

@@ -20,8 +20,11 @@ def command(*, job: str | None, limit: int, as_json: bool) -> None:
         print_json(runs_document(runs))
         return
     if not runs:
+        from runner.service.overview import stranger_words
+
         of_job = f" of {job}" if job else ""
-        click.echo(f"No runs{of_job} in {settings.storage_path}. runner run JOB makes one now.")
+        none_words = f"No runs{of_job} in {settings.storage_path}. runner run {job or 'JOB'} makes one now."
+        click.echo(stranger_words(settings, job) or none_words)
         return
     from runner.cli.render import run_table
 

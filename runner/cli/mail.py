@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 _STATES = ("pending", "sent", "deferred", "dead", "held")
 
 
+def _delivery_id(text: str) -> int:
+    """The number of a delivery; whether there is one is for the ledger to say."""
+    # int() refuses numbers that are far longer than any ledger has.
+    if not (text.isascii() and text.isdecimal()) or len(text) > 1000:
+        raise click.BadParameter(f"{text!r} is no ID of a mail. runner mail list shows them: they are numbers.")
+    return int(text)
+
+
 @click.group("mail")
 def command() -> None:
     """List, show, retry and hold mails: the delivery ledger.
@@ -39,6 +47,7 @@ def list_command(*, job: str | None, states: tuple[str, ...], limit: int, as_jso
     from runner.core.delivery import DeliveryState
     from runner.core.documents import ledger_document
     from runner.service.ledger import list_deliveries
+    from runner.service.overview import stranger_words
 
     settings, _ = open_settings()
     wanted = tuple(map(DeliveryState, states))
@@ -47,7 +56,8 @@ def list_command(*, job: str | None, states: tuple[str, ...], limit: int, as_jso
         print_json({"deliveries": [ledger_document(delivery) for delivery in found]})
         return
     if not found:
-        click.echo(f"No {' or '.join(states)}{' ' if states else ''}mails{f' of {job}' if job else ''}.")
+        none_words = f"No {' or '.join(states)}{' ' if states else ''}mails{f' of {job}' if job else ''}."
+        click.echo(stranger_words(settings, job) or none_words)
         return
     from runner.cli.render_mail import delivery_table
 
@@ -55,7 +65,7 @@ def list_command(*, job: str | None, states: tuple[str, ...], limit: int, as_jso
 
 
 @command.command("show")
-@click.argument("delivery_id", metavar="ID", type=click.IntRange(1))
+@click.argument("delivery_id", metavar="ID", type=_delivery_id)
 @click.option("--raw", is_flag=True, help="Print the mail itself, byte for byte.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -84,7 +94,7 @@ def show_command(ctx: click.Context, *, delivery_id: int, raw: bool, as_json: bo
 
 
 @command.command("retry")
-@click.argument("delivery_ids", metavar="[ID]...", nargs=-1, type=click.IntRange(1))
+@click.argument("delivery_ids", metavar="[ID]...", nargs=-1, type=_delivery_id)
 @click.option("--all-dead", is_flag=True, help="All that were given up.")
 @click.option("--all-held", is_flag=True, help="All that are held.")
 @click.option("--job", help="With --all-dead or --all-held: only mails of this job.")
@@ -107,19 +117,22 @@ def retry_command(
     from runner.core.delivery import DeliveryState
     from runner.logs import configure_logging
     from runner.service.ledger import retry_deliveries
+    from runner.service.overview import stranger_words
 
     choice = _choice(delivery_ids, all_dead=all_dead, all_held=all_held, job=job)
     settings, _ = open_settings()
     configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")))
     change = retry_deliveries(settings, choice)
     none_words = f"No mail{f' of {job}' if job else ''} is {choice.state}: there is nothing to send."
+    if not change.changed:
+        none_words = stranger_words(settings, job) or none_words
     _print_change(change, settings.timezone, none_words=none_words, as_json=as_json)
     sent = all(delivery.state is DeliveryState.SENT for delivery in change.changed)
     ctx.exit(0 if sent and not change.left_out else 1)
 
 
 @command.command("hold")
-@click.argument("delivery_ids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1))
+@click.argument("delivery_ids", metavar="ID...", nargs=-1, required=True, type=_delivery_id)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def hold_command(ctx: click.Context, *, delivery_ids: tuple[int, ...], as_json: bool) -> None:

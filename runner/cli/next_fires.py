@@ -35,17 +35,35 @@ def parse_time(text: str | None) -> datetime:
     """An ISO 8601 time, UTC where it names no offset; now for None.
 
     Raises:
-        click.BadParameter: it is no time, or of a year outside 1970 to 9000: near the ends of the calendar
-            a time cannot be told in every zone.
+        click.BadParameter: as `parse_moment`.
     """
     from datetime import UTC
 
-    if text is None:
+    moment = parse_moment(text)
+    if moment is None:
         return datetime.now(UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_moment(text: str | None, *, end_of_day: bool = False) -> datetime | None:
+    """An ISO 8601 time as it stands, without a zone where it names no offset; None for None.
+
+    Args:
+        end_of_day: whether a date alone means its last moment, not its first.
+
+    Raises:
+        click.BadParameter: it is no time, or of a year outside 1970 to 9000: near the ends of the calendar
+            a time cannot be told in every zone.
+    """
+    from datetime import timedelta
+
+    if text is None:
+        return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is no ISO 8601 time, such as 2026-01-31T09:00:00Z") from error
     if not 1970 <= moment.year <= 9000:
         raise click.BadParameter(f"{text!r} is out of range: the year must be 1970 to 9000")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    date_alone = len(text) <= len("2026-01-31")
+    return moment + timedelta(days=1, microseconds=-1) if end_of_day and date_alone else moment

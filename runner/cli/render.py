@@ -1,5 +1,6 @@
 """Reports, runs and jobs as rich tables."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.core.catalog import SyncState
+from runner.core.delivery import DeliveryState
 from runner.core.report import Report, count_words, duration_words, facts, local_time, state_words
 from runner.core.run import Preview, Run, RunState
 from runner.delivery.words import visible
@@ -130,6 +132,19 @@ def run_table(runs: Iterable[Run], timezone: str) -> Table:
             foreign(run.failure.message if run.failure else run.note),
         )
     return table
+
+
+def unsent_words(runs: Iterable[Run]) -> str:
+    """`2 of 3 mails not sent: 1 dead, 1 deferred.`, and what becomes of them; empty where all are sent."""
+    deliveries = [delivery for run in runs for delivery in run.deliveries]
+    unsent = Counter(str(one.state) for one in deliveries if one.state is not DeliveryState.SENT)
+    if not unsent:
+        return ""
+    states = ", ".join(f"{count} {state}" for state, count in sorted(unsent.items()))
+    waits = any(one.state.open for one in deliveries)
+    later = " What waits is tried again by the service, or with the next runner run." if waits else ""
+    mails = f"{len(deliveries)} mail{'' if len(deliveries) == 1 else 's'}"
+    return f"{unsent.total()} of {mails} not sent: {states}.{later} runner mail list says why."
 
 
 def _two_lines(first: str, second: str) -> Text:

@@ -12,7 +12,7 @@ from runner.cli.render_mail import delivery_text
 from runner.core.health import DiskSpace, FailingJob, Finding, Health, ServiceStanding, Standing
 from runner.core.report import duration_words, local_time, size_words
 from runner.core.run import Run
-from runner.delivery.words import one_line
+from runner.core.words import one_line
 
 _HEALTH_STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.PROBLEM: "bold red"}
 # One screen: more of a kind are counted.

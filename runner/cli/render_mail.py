@@ -13,7 +13,7 @@ from runner.cli.render import foreign
 from runner.core.delivery import Delivery, DeliveryState
 from runner.core.ledger import LedgerChange, LedgerEntry, SentBy
 from runner.core.report import local_time, size_words
-from runner.delivery.words import one_line
+from runner.core.words import one_line
 
 _STYLES = {
     DeliveryState.SENT: "green",
@@ -29,22 +29,17 @@ def delivery_text(state: DeliveryState) -> Text:
 
 
 def delivery_table(deliveries: Iterable[Delivery], timezone: str) -> Table:
-    """Deliveries in the order given; below each the kind of mail, and what comes next."""
+    """Deliveries in the order given: the subject, and below it to whom, what happened, and what comes next.
+
+    Lines that are too long go on below: shortened, a subject would lose the time that tells it from others.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("id", justify="right")
-    table.add_column("mail", overflow="fold")
-    table.add_column("to", overflow="fold")
+    table.add_column("id", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("what happened", overflow="fold")
+    table.add_column("mail", overflow="fold")
     for delivery in deliveries:
-        mail = foreign(delivery.job_name).append(f"\n{delivery.kind}", style="dim")
-        table.add_row(
-            str(delivery.delivery_id),
-            mail,
-            foreign(delivery.recipient),
-            delivery_text(delivery.state),
-            _happened(delivery, timezone),
-        )
+        mail = foreign(one_line(delivery.subject)).append("\n").append_text(_happened(delivery, timezone))
+        table.add_row(str(delivery.delivery_id), delivery_text(delivery.state), mail)
     return table
 
 
@@ -62,7 +57,7 @@ def entry_panel(entry: LedgerEntry, timezone: str) -> RenderableType:
         ("All to", ", ".join(mail.recipients) if len(mail.recipients) > 1 else ""),
         ("Subject", mail.subject),
         ("Message-ID", delivery.message_id),
-        ("Made", _time(delivery.created_at, timezone)),
+        ("Due since", _time(delivery.created_at, timezone)),
     )
     for label, value in rows:
         if value:
@@ -90,17 +85,18 @@ def change_words(change: LedgerChange) -> str:
 
 
 def _happened(delivery: Delivery, timezone: str) -> Text:
-    lines: list[Text] = []
+    first = foreign(f"to {delivery.recipient}")
     if delivery.sent_at is not None:
-        lines.append(Text(_time(delivery.sent_at, timezone)))
+        first.append(f", {_time(delivery.sent_at, timezone)}")
+    lines = [first]
     if delivery.error and delivery.state is not DeliveryState.SENT:
-        lines.append(foreign(one_line(delivery.error)))
+        lines.append(foreign(one_line(delivery.error), _STYLES.get(delivery.state, "")))
     tries = f"{delivery.attempts} attempt{'' if delivery.attempts == 1 else 's'}" if delivery.attempts else ""
     if delivery.next_attempt_at is not None and delivery.state.open:
         moment = f"next {_time(delivery.next_attempt_at, timezone)}"
         lines.append(Text(f"{tries}, {moment}" if tries else moment, style="dim"))
     elif delivery.state is not DeliveryState.SENT:
-        made = f"made {_time(delivery.created_at, timezone)}"
+        made = f"due since {_time(delivery.created_at, timezone)}"
         lines.append(Text(f"{tries}, {made}" if tries else made, style="dim"))
     return Text("\n").join(lines)
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,11 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.argument("job")
 @click.option("--no-mail", is_flag=True, help="Mail nobody.")
-@click.option("--at", "at", metavar="TIME", help="Run as if it were this time (ISO 8601). Default: now.")
+@click.option(
+    "--at",
+    metavar="TIME",
+    help="Run as if it were this time: ISO 8601, in the job's time zone unless it says its own. Default: now.",
+)
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result CSV here as well."
 )
@@ -38,7 +41,11 @@ def command(
     sample: int | None,
     as_json: bool,
 ) -> None:
-    """Run JOB now, once, and show its result. Exit code 1 when the run fails or a mail of it could not be sent."""
+    """Run JOB now, once, and show its result. Exit code 1 when the run fails or a mail of it could not be sent.
+
+    The running service runs it; without a service it runs here. Where it fails it is not tried again, and no job
+    that comes after it follows: runner backfill runs a fire as the schedule would.
+    """
     if sample is not None:
         if output is not None:
             raise click.UsageError(
@@ -46,28 +53,27 @@ def command(
             )
         ctx.exit(_try_sample(job, sample, at, as_json=as_json))
     from runner.cli.environment import open_console, open_settings, print_json
-    from runner.cli.next_fires import parse_time
-    from runner.core.delivery import DeliveryState
+    from runner.cli.next_fires import parse_moment
+    from runner.cli.render import unsent_words
+    from runner.cli.signals import StopFlag
     from runner.core.documents import run_document
     from runner.core.run import RunState
     from runner.logs import configure_logging
     from runner.service.once import RunRequest, run_once, write_result
 
-    # Ended from outside, the run is recorded as cancelled, as after Ctrl-C.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    stop_asked = StopFlag()
     settings, environ = open_settings()
     console = open_console(stderr=True)
     configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not console.is_terminal)
-    request = RunRequest(job_name=job, mailing=not no_mail, scheduled_time=parse_time(at) if at else None)
+    request = RunRequest(job_name=job, mailing=not no_mail, scheduled_time=parse_moment(at))
     if console.is_terminal:
         from rich.text import Text
 
         with console.status(Text(f"Running {job} …")) as status:
             logging.getLogger().addHandler(_ShowProgress(status))
-            report = run_once(settings, environ, request)
+            report = run_once(settings, environ, request, stop_asked)
     else:
-        report = run_once(settings, environ, request)
+        report = run_once(settings, environ, request, stop_asked)
     succeeded = report.run.state is RunState.SUCCEEDED
     if as_json:
         print_json(run_document(report.run, details=True))
@@ -79,13 +85,9 @@ def command(
         write_result(settings, report, output)
     elif output is not None:
         click.echo(f"no result to write to {output}", err=True)
-    unsent = sum(delivery.state is not DeliveryState.SENT for delivery in report.run.deliveries)
+    unsent = unsent_words([report.run])
     if unsent:
-        click.echo(
-            f"{unsent} of {len(report.run.deliveries)} mails could not be sent: the reasons stand above. "
-            "Those that are not dead go out with the next runner start or runner run.",
-            err=True,
-        )
+        click.echo(unsent, err=True)
     ctx.exit(0 if succeeded and not unsent else 1)
 
 
@@ -94,13 +96,13 @@ def _try_sample(job: str, rows: int, at: str | None, *, as_json: bool) -> int:
     from datetime import UTC, datetime
 
     from runner.cli.environment import open_console, open_settings, print_json, working_folder
-    from runner.cli.next_fires import parse_time
+    from runner.cli.next_fires import parse_moment
     from runner.core.documents import run_document
     from runner.core.run import RunState
     from runner.jobtests.samples import SampleRequest, run_sample
 
     settings, _ = open_settings()
-    request = SampleRequest(job_name=job, rows=rows, scheduled_time=parse_time(at) if at else None)
+    request = SampleRequest(job_name=job, rows=rows, scheduled_time=parse_moment(at))
     report = run_sample(settings, request, folder=working_folder(), clock=lambda: datetime.now(UTC))
     if as_json:
         print_json(run_document(report.run, details=True))

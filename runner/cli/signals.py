@@ -1,4 +1,4 @@
-"""Signals of the long-running verbs."""
+"""Signals of the verbs that run jobs."""
 
 import signal
 from collections.abc import Callable
@@ -31,3 +31,25 @@ class Signals:
 
 def _nothing() -> None:
     """There is nothing to stop or reload yet."""
+
+
+class StopFlag:
+    """Takes SIGTERM, SIGHUP and Ctrl-C from when it is made, and says so when asked.
+
+    Nothing is raised in the middle of anything: a write to the store ends as it should. A second signal ends the
+    command wherever it is.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._take)
+
+    def __call__(self) -> bool:
+        """Whether the command is to end."""
+        return self._asked
+
+    def _take(self, _number: int, _frame: object) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True

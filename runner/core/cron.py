@@ -97,10 +97,13 @@ def never_fires(schedule: CronSchedule) -> bool:
 
 
 def fire_key(schedule: CronSchedule, timezone: str, instant: datetime) -> str:
-    """What makes two fires of one job the same: local time of a fixed-time expression, UTC (`Z`) of a wildcard."""
+    """What makes two fires of one job the same: local time of a fixed-time expression, UTC (`Z`) of a wildcard.
+
+    A local time says its zone: in another zone it is another fire.
+    """
     require_aware(instant, "instant")
     if schedule.fixed_time:
-        return _wall(instant, _zone(timezone)).isoformat(timespec="minutes")
+        return f"{_wall(instant, _zone(timezone)).isoformat(timespec='minutes')} {timezone}"
     return _naive(instant.astimezone(UTC), timedelta()).isoformat(timespec="minutes") + "Z"
 
 

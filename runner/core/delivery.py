@@ -33,7 +33,8 @@ class DeliveryState(StrEnum):
 class Mail:
     """One composed message. `message` is the MIME bytes, CRLF line ends; `message_id` has its angle brackets.
 
-    `hold_ambiguous` says that it is held, not sent again, where nobody knows whether the server took it.
+    `hold_ambiguous` says that it is held, not sent again, where nobody knows whether the server took it. `notify`
+    are those who are told when it comes to nothing, whatever has become of the job by then.
     """
 
     run_id: str
@@ -44,14 +45,16 @@ class Mail:
     subject: str
     message: bytes
     hold_ambiguous: bool = False
+    notify: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
     """One mail to one recipient. `delivery_id` is the store's; times are aware UTC.
 
-    `attempts` counts those that were made. `began_at` is set while an attempt is under way, for mails that are
-    held where it ends without an answer.
+    `subject` is that of the mail, `scheduled_time` that of its run. `attempts` counts all that were made.
+    `created_at` is when it was first due, or when a person put it up again: it is given up some days after that.
+    `began_at` is set while an attempt is under way, for mails that are held where it ends without an answer.
     """
 
     delivery_id: int
@@ -60,6 +63,8 @@ class Delivery:
     kind: MailKind
     recipient: str
     message_id: str
+    subject: str = ""
+    scheduled_time: datetime | None = None
     state: DeliveryState = DeliveryState.PENDING
     attempts: int = 0
     created_at: datetime
@@ -86,7 +91,8 @@ class SendResult:
 class DeliveryAttempt:
     """What is to be recorded of one attempt. `next_attempt_at` is given exactly where it is deferred.
 
-    `notice` is the mail that tells the owner that this delivery came to nothing.
+    `notice` is the mail that tells people that this delivery came to nothing, and others of its mail beside it: of
+    these only one has it.
     """
 
     delivery_id: int

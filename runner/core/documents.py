@@ -268,11 +268,13 @@ def _recipient_document(change: RecipientChange) -> Document:
 
 
 def ledger_document(delivery: Delivery) -> Document:
-    """One line of `mail list --json`: a delivery with its job and run."""
+    """One line of `mail list --json`: a delivery with what its mail is about."""
     return {
         **delivery_document(delivery),
+        "subject": delivery.subject,
         "job_name": delivery.job_name,
         "run_id": delivery.run_id,
+        "scheduled_time": utc_text(delivery.scheduled_time),
         "created_at": utc_text(delivery.created_at),
     }
 
@@ -284,7 +286,6 @@ def ledger_entry_document(entry: LedgerEntry) -> Document:
         "kept": bool(entry.mail.message),
         "sender": entry.mail.sender,
         "recipients": list(entry.mail.recipients),
-        "subject": entry.mail.subject,
         "text": entry.text or None,
         "attachments": [
             {"name": part.name, "content_type": part.content_type, "size": part.size} for part in entry.attachments

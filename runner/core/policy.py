@@ -38,12 +38,12 @@ def decide_missed(job: Job, fires: Sequence[Fire], *, earlier: int, now: datetim
         earlier: how many more fires were due before the first of `fires`; they are let go, and counted.
     """
     total = len(fires) + earlier
-    if total == 1 and now - fires[0].scheduled_time <= ON_TIME:
-        return MissedDecision(run=tuple(fires))
     candidates = tuple(fires)
     if job.starting_deadline_seconds is not None:
         oldest = now - timedelta(seconds=job.starting_deadline_seconds)
         candidates = tuple(fire for fire in fires if fire.scheduled_time >= oldest)
+    if total == len(candidates) == 1 and now - fires[0].scheduled_time <= ON_TIME:
+        return MissedDecision(run=candidates)
     if job.on_missed is OnMissed.SKIP:
         run = tuple(fire for fire in candidates[-1:] if now - fire.scheduled_time <= ON_TIME)
     elif job.on_missed is OnMissed.RUN_ONCE:
@@ -111,13 +111,19 @@ class Mailing(StrEnum):
 def decide_mailing(run: Run, job: Job, *, failures_before: int) -> Mailing:
     """Which mail a finished run makes. A cancelled or skipped run is in the history and makes none.
 
+    `notify_after` is about runs by schedule. What a person asked for, and a result that no mail can carry, is told
+    at once.
+
     Args:
-        failures_before: how many runs of the job failed one after the other, right before this one.
+        failures_before: how many runs by schedule failed one after the other, right before this one.
     """
     if not run.mailing:
         return Mailing.NONE
     if run.state.failed:
-        return Mailing.FAILURE if failures_before + 1 >= job.delivery.notify_after else Mailing.NONE
+        too_large = run.failure is not None and run.failure.kind is FailureKind.ATTACHMENT
+        at_once = too_large or not run.trigger.scheduled
+        told = at_once or failures_before + 1 >= job.delivery.notify_after
+        return Mailing.FAILURE if told else Mailing.NONE
     if run.state is not RunState.SUCCEEDED:
         return Mailing.NONE
     if run.rows_out == 0 and job.delivery.on_empty is OnEmpty.SKIP:
@@ -126,5 +132,6 @@ def decide_mailing(run: Run, job: Job, *, failures_before: int) -> Mailing:
 
 
 def is_recovery(run: Run, job: Job, *, failures_before: int) -> bool:
-    """Whether this run ends a row of failures that people were told of."""
-    return run.mailing and run.state is RunState.SUCCEEDED and 0 < job.delivery.notify_after <= failures_before
+    """Whether this run, by schedule, ends a row of failures that people were told of."""
+    by_schedule = run.mailing and run.trigger.scheduled
+    return by_schedule and run.state is RunState.SUCCEEDED and 0 < job.delivery.notify_after <= failures_before

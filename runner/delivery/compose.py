@@ -13,9 +13,10 @@ from runner.delivery.content import (
     failure_content,
     recovery_content,
     results_content,
-    undelivered_content,
 )
 from runner.delivery.message import Letter, build_mail
+from runner.delivery.refusal import Refusal, refusal
+from runner.delivery.undelivered import undelivered_content
 
 
 def compose(report: Report, *, attached: Attached | None, sender: str, message_domain: str) -> Mail:
@@ -59,42 +60,46 @@ def compose_recovery(report: Report, *, recipients: Sequence[str], sender: str, 
 
 
 def compose_undelivered(
-    delivery: Delivery,
+    mail: Mail,
+    ended: Sequence[Delivery],
     *,
-    subject: str,
-    error: str,
-    job: Job,
+    job: Job | None,
     sender: str,
     message_domain: str,
     at: datetime,
+    failed_before: Sequence[Delivery] = (),
 ) -> Mail | None:
-    """The mail that tells the owner of a delivery that is dead or held; a job without an owner has its consumers.
+    """The mail that tells people of one which is dead, or held, for one or more of its recipients.
+
+    It goes to those whom that mail names for it; where none of these can be reached, to the owner of the job or
+    its consumers.
 
     Args:
-        delivery: as it is now, its last attempt counted: each end of a delivery makes a mail of its own.
-        subject: that of the mail which came to nothing.
-        error: the server's answer, or what went wrong.
-        at: when that was; aware.
+        ended: those deliveries as they are now, their last attempt counted: each end makes a mail of its own.
+        job: None where it is no longer there; the times are in UTC then.
+        at: when they came to nothing; aware.
+        failed_before: deliveries that are dead, or held, for long: their addresses are not told either.
 
     Returns:
-        None where the address that failed is the only one to tell.
+        None where only addresses that failed are left to be told.
     """
-    recipients = _without(delivery.recipient, (job.owner,) if job.owner else ())
-    recipients = recipients or _without(delivery.recipient, job.consumer_emails)
+    recipients = _reachable(mail, job, (*ended, *failed_before))
     if not recipients:
         return None
+    first, timezone = ended[0], job.timezone if job else "UTC"
+    content = undelivered_content(mail, ended, job_path=job.path if job else "", timezone=timezone)
     return build_mail(
         Letter(
-            run_id=delivery.run_id,
-            job_name=delivery.job_name,
+            run_id=mail.run_id,
+            job_name=first.job_name,
             kind=MailKind.UNDELIVERED,
-            identity=f"{delivery.run_id}.{MailKind.UNDELIVERED}-{delivery.delivery_id}-{delivery.attempts}",
+            identity=f"{mail.run_id}.{MailKind.UNDELIVERED}-{first.delivery_id}-{first.attempts}",
             domain=message_domain,
             sender=sender,
             recipients=recipients,
-            subject=mail_subject(MailKind.UNDELIVERED, delivery.job_name, at, job.timezone),
+            subject=mail_subject(MailKind.UNDELIVERED, first.job_name, at, timezone),
             moment=at,
-            content=undelivered_content(delivery, subject=subject, error=error, job=job),
+            content=content,
         )
     )
 
@@ -125,6 +130,7 @@ def _mail_of_run(
             content=content,
             file=file,
             hold_ambiguous=job.delivery.on_ambiguous is OnAmbiguous.HOLD,
+            notify=(job.owner,) if job.owner else job.consumer_emails,
         )
     )
 
@@ -137,5 +143,13 @@ def _failure_recipients(report: Report) -> tuple[str, ...]:
     return job.failure_recipients()
 
 
-def _without(address: str, addresses: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(one for one in addresses if one.casefold() != address.casefold())
+def _reachable(mail: Mail, job: Job | None, failed: Sequence[Delivery]) -> tuple[str, ...]:
+    """Whom to tell, without the addresses that failed. One that takes no large mail takes this one."""
+    lost = {one.recipient.casefold() for one in failed if refusal(one.error) is not Refusal.SIZE}
+    owner = (job.owner,) if job and job.owner else ()
+    # Mails of the first version name nobody.
+    for people in (mail.notify, owner, job.consumer_emails if job else ()):
+        reachable = tuple(one for one in people if one.casefold() not in lost)
+        if reachable:
+            return reachable
+    return ()

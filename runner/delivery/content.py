@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from runner.core.delivery import Delivery, DeliveryState
-from runner.core.job import Job
 from runner.core.report import (
     Report,
     attempt_words,
@@ -128,40 +126,6 @@ def recovery_content(report: Report) -> Content:
         lead=f"The run of {_moment(report)} went well{after if before else ''}.",
         details=(f"Its result has {_rows_words(_row_count(report))}.",),
         facts=_facts(report),
-    )
-
-
-def undelivered_content(delivery: Delivery, *, subject: str, error: str, job: Job) -> Content:
-    """What the mail says that tells of a mail that came to nothing, or is held."""
-    recipient, retry = one_line(delivery.recipient), f"`runner mail retry {delivery.delivery_id}`"
-    held = delivery.state is DeliveryState.HELD
-    if held:
-        lead = f"Nobody knows whether a mail to {recipient} has arrived, so it is held."
-        hint = f"Ask {recipient} whether it came. If it did not, {retry} sends the very mail again."
-    else:
-        lead = f"A mail to {recipient} could not be delivered, and is not tried again."
-        hint = (
-            f"If the address is wrong, correct it in {one_line(job.path) or 'the job file'} for the runs to "
-            f"come. If it is right, {retry} sends the very mail to it again, once its server takes mails."
-        )
-    known = (
-        ("Job", delivery.job_name),
-        ("Mail", subject),
-        ("To", delivery.recipient),
-        ("Attempts", str(delivery.attempts)),
-        ("First due", local_time(delivery.created_at.replace(microsecond=0), job.timezone)),
-        ("Job file", job.path),
-        ("Run", delivery.run_id),
-        ("Delivery", str(delivery.delivery_id)),
-    )
-    return Content(
-        good=False,
-        label="Mail held" if held else "Mail undelivered",
-        title=one_line(delivery.job_name),
-        lead=lead,
-        details=(f"The reason: {one_line(error)}",),
-        hint=hint,
-        facts=tuple((label, one_line(value)) for label, value in known if value),
     )
 
 

@@ -25,7 +25,8 @@ _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]+")
 class Letter:
     """What makes a mail: to whom, from whom, about which run, and its content.
 
-    `identity` is what stands before the @ of its Message-ID, `domain` what stands after it.
+    `identity` is what stands before the @ of its Message-ID, `domain` what stands after it. `notify` are those who
+    are told when it comes to nothing.
     """
 
     run_id: str
@@ -40,6 +41,7 @@ class Letter:
     content: Content
     file: Attachment | None = None
     hold_ambiguous: bool = False
+    notify: tuple[str, ...] = ()
 
 
 def build_mail(letter: Letter) -> Mail:
@@ -78,6 +80,7 @@ def build_mail(letter: Letter) -> Mail:
         subject=title,
         message=message.as_bytes(),
         hold_ambiguous=letter.hold_ambiguous,
+        notify=letter.notify,
     )
 
 

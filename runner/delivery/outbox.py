@@ -22,13 +22,18 @@ _BATCH_BYTES = 32_000_000
 # A single run beside the service leaves its mails here too, and cannot wake this process.
 _LONGEST_WAIT_SECONDS = 5.0
 _AFTER_TROUBLE_SECONDS = 5.0
+_NOTHING = frozenset({DeliveryState.DEAD, DeliveryState.HELD})
 
 
 class OutboxStore(Protocol):
     """What the outbox needs of the store. Times are aware UTC; everything may raise."""
 
     def due_deliveries(self, now: datetime, limit: int) -> Sequence[tuple[Delivery, Mail]]:
-        """At most `limit` open deliveries whose next attempt is due, the longest waiting first."""
+        """At most `limit` open deliveries whose next attempt is due, the longest waiting first.
+
+        Others of the last mail may come with them. Those of one mail come with the very same `Mail`, and those of
+        two mails never do.
+        """
         ...
 
     def next_delivery_time(self) -> datetime | None:
@@ -60,7 +65,7 @@ def _no_context(_job_name: str, _run_id: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def _no_notice(_delivery: Delivery, _result: SendResult) -> Mail | None:
+def _no_notice(_mail: Mail, _ended: Sequence[Delivery]) -> Mail | None:
     return None
 
 
@@ -77,8 +82,8 @@ class Outbox:
         on_result: called after a result was recorded, from the thread that sent, with the delivery as it is then.
         context: given a job's name and a run's identifier, what is entered while a mail of theirs is sent and
             its results are recorded: so log lines can name the job.
-        notice: given a delivery that is dead or held now, and its last result, the mail that tells people so, or
-            None. A delivery of such a notice makes no other.
+        notice: given a mail and those of its deliveries that an attempt has left dead or held, as they are then,
+            the mail that tells people so, or None. A delivery of such a notice makes no other.
     """
 
     def __init__(
@@ -90,7 +95,7 @@ class Outbox:
         random: Callable[[], float],
         on_result: Callable[[Delivery, SendResult], None] | None = None,
         context: Callable[[str, str], AbstractContextManager[object]] = _no_context,
-        notice: Callable[[Delivery, SendResult], Mail | None] = _no_notice,
+        notice: Callable[[Mail, Sequence[Delivery]], Mail | None] = _no_notice,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -206,7 +211,7 @@ class Outbox:
                 due = self._store.due_deliveries(moment, self._limit)
         if due:
             # Several deliveries of a batch may be of one mail, which is there once.
-            size = sum({mail.message_id: len(mail.message) for _, mail in due}.values())
+            size = sum(len(mail.message) for mail, _ in _by_mail(due))
             self._limit = max(1, min(_BATCH, _BATCH_BYTES * len(due) // max(1, size)))
         return due
 
@@ -224,10 +229,8 @@ class Outbox:
                 else held(delivery, "the service ended before the server had answered", now=now)
                 for delivery in deliveries
             ]
-            self._waiting = tuple(
-                (delivery, self._with_notice(delivery, attempt))
-                for delivery, attempt in zip(deliveries, judged, strict=True)
-            )
+            pairs = tuple(zip(deliveries, judged, strict=True))
+            self._waiting = _with_notice(pairs, self._notice_of(mail, pairs))
         return self._record()
 
     def _send(self, mail: Mail, recipients: list[str]) -> dict[str, SendResult]:
@@ -244,21 +247,19 @@ class Outbox:
         missing = SendResult(state=DeliveryState.DEFERRED, error="no result for this recipient", ambiguous=True)
         return {recipient: results.get(recipient, missing) for recipient in recipients}
 
-    def _with_notice(self, delivery: Delivery, attempt: DeliveryAttempt) -> DeliveryAttempt:
-        """The attempt with the mail that tells people of a delivery which came to nothing."""
-        state = attempt.result.state
-        if state not in {DeliveryState.DEAD, DeliveryState.HELD}:
-            return attempt
-        log.error("Mail to %s is %s: %s", delivery.recipient, state, attempt.result.error)
-        if delivery.kind is MailKind.UNDELIVERED:
+    def _notice_of(self, mail: Mail, pairs: Sequence[tuple[Delivery, DeliveryAttempt]]) -> Mail | None:
+        """The mail that tells people for whom this one came to nothing; None where there is nobody."""
+        nothing = [ended(delivery, attempt) for delivery, attempt in pairs if attempt.result.state in _NOTHING]
+        for delivery in nothing:
+            log.error("Mail to %s is %s: %s", delivery.recipient, delivery.state, delivery.error)
+        if not nothing or mail.kind is MailKind.UNDELIVERED:
             # A notice of a notice would go on for ever.
-            return attempt
+            return None
         try:
-            notice = self._notice(ended(delivery, attempt), attempt.result)
+            return self._notice(mail, nothing)
         except Exception:
-            log.exception("Nobody can be told that the mail to %s is %s", delivery.recipient, state)
-            return attempt
-        return replace(attempt, notice=notice)
+            log.exception("Nobody can be told that the mail %r came to nothing", mail.subject)
+            return None
 
     def _record(self) -> int:
         """Record the attempts that wait for it; where that fails they wait on.
@@ -297,6 +298,7 @@ class Outbox:
         except Exception:
             log.exception("The store is away")
             return False
+        notice = next((attempt.notice for _, attempt in self._waiting if attempt.notice is not None), None)
         for delivery, attempt in self._waiting:
             if delivery.delivery_id in closed:
                 log.warning(
@@ -304,7 +306,8 @@ class Outbox:
                     delivery.recipient,
                     attempt.result.state,
                 )
-        self._waiting = tuple(pair for pair in self._waiting if pair[0].delivery_id not in closed)
+        rest = tuple(pair for pair in self._waiting if pair[0].delivery_id not in closed)
+        self._waiting = _with_notice(rest, notice)
         return bool(closed)
 
     def _is_closed(self, delivery_id: int) -> bool:
@@ -313,8 +316,19 @@ class Outbox:
 
 
 def _by_mail(pairs: Sequence[tuple[Delivery, Mail]]) -> list[tuple[Mail, list[Delivery]]]:
-    """The deliveries of each mail, in order of their first."""
-    groups: dict[str, tuple[Mail, list[Delivery]]] = {}
+    """The deliveries of each mail, in order of their first. Two mails may have one Message-ID."""
+    groups: dict[int, tuple[Mail, list[Delivery]]] = {}
     for delivery, mail in pairs:
-        groups.setdefault(mail.message_id, (mail, []))[1].append(delivery)
+        groups.setdefault(id(mail), (mail, []))[1].append(delivery)
     return list(groups.values())
+
+
+def _with_notice(
+    pairs: Sequence[tuple[Delivery, DeliveryAttempt]], notice: Mail | None
+) -> tuple[tuple[Delivery, DeliveryAttempt], ...]:
+    """The attempts, with the notice at the first that came to nothing."""
+    first = next((delivery.delivery_id for delivery, attempt in pairs if attempt.result.state in _NOTHING), None)
+    return tuple(
+        (delivery, replace(attempt, notice=notice if delivery.delivery_id == first else None))
+        for delivery, attempt in pairs
+    )

@@ -6,7 +6,7 @@ import logging
 import smtplib
 import ssl
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from runner.core.delivery import DeliveryState, Mail, SendResult
 from runner.core.references import mask
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _ANSWER_CHARACTERS = 300
 _QUIT_SECONDS = 2.0
 _CHECK_SECONDS = 15.0
+_DONE, _GOING = 250, 421
+_ACCEPTED = frozenset({_DONE, 251})
 # The server wants a login or TLS first: a setting to mend, not a mail to give up.
 _CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
 _FORESEEN = (OSError, smtplib.SMTPException, InsecureServerError, LoginError, ValueError)
@@ -32,7 +34,7 @@ class SmtpTransport:
 
     With `use_tls`, STARTTLS, or TLS from the first byte on port 465; certificates are always verified, and a
     server that offers no STARTTLS gets nothing. 5xx answers are dead, everything else that fails is deferred, and
-    ambiguous where it broke off after the end of the content.
+    ambiguous where it broke off after the end of the content. A recipient that is refused keeps its own answer.
     Errors never hold the password. Thread-safe: one mail at a time.
 
     Args:
@@ -100,66 +102,85 @@ class SmtpTransport:
         reused = self._connection is not None
         connection = self._connection or Connection(self._settings, self._context)
         self._connection = connection
+        results: dict[str, SendResult] = {}
         try:
             with connection.within(self._total_timeout):
                 if not reused:
                     connection.open()
-                return self._transact(connection, mail, recipients)
+                self._transact(connection, mail, recipients, results)
         except Exception as error:
             if not isinstance(error, _FORESEEN):
                 log.exception("The mail %r met something unforeseen", mail.subject)
             result = self._failed(error, connection)
             self._drop()
+            unanswered = tuple(recipient for recipient in recipients if recipient not in results)
             if reused and _is_stale(error) and not connection.expired and not connection.content_ended:
                 # The server has let the idle connection go; nothing of this mail was taken.
-                return self._send(mail, recipients)
-            return dict.fromkeys(recipients, result)
+                return results | self._send(mail, unanswered)
+            return results | dict.fromkeys(unanswered, result)
+        return results
 
-    def _transact(self, connection: Connection, mail: Mail, recipients: tuple[str, ...]) -> dict[str, SendResult]:
-        """One mail over an open connection. Recipients that only SMTPUTF8 could name are dead without it."""
+    def _transact(
+        self, connection: Connection, mail: Mail, recipients: tuple[str, ...], results: dict[str, SendResult]
+    ) -> None:
+        """One mail over an open connection (RFC 5321, section 3.3).
+
+        Puts what becomes of each recipient into `results` as soon as that is known: the answers to those that are
+        refused stand, whatever becomes of the mail after them.
+        """
         connection.content_ended = False
-        international = connection.has_extn("smtputf8")
-        envelope = {recipient: ascii_address(recipient) for recipient in recipients}
-        results = {
-            recipient: SendResult(
-                state=DeliveryState.DEAD,
-                error=f"{self._server} takes no address with letters outside ASCII before the @ (no SMTPUTF8)",
-            )
-            for recipient, plain in envelope.items()
-            if plain is None and not international
-        }
-        wanted = {
-            recipient: plain or recipient for recipient, plain in envelope.items() if recipient not in results
-        }
-        if not wanted:
-            return results
-        sender = ascii_address(mail.sender) or mail.sender
-        needs_utf8 = not all(address.isascii() for address in (sender, *wanted.values()))
-        options = ("SMTPUTF8", "BODY=8BITMIME") if needs_utf8 else ()
-        refused = self._sendmail(connection, sender, tuple(wanted.values()), mail.message, options)
-        return results | {
-            recipient: refused.get(address, SendResult(state=DeliveryState.SENT))
-            for recipient, address in wanted.items()
-        }
+        addresses = self._addresses(connection, recipients, results)
+        if not addresses:
+            return
+        self._begin(connection, mail, addresses)
+        accepted: list[str] = []
+        for address, people in addresses.items():
+            code, answer = connection.rcpt(address)
+            if code in _ACCEPTED:
+                accepted += people
+                continue
+            results |= dict.fromkeys(people, self._refused(code, answer))
+            if code == _GOING:
+                connection.close()
+                unasked = SendResult(state=DeliveryState.DEFERRED, error=f"{self._server} hung up first")
+                results |= {recipient: unasked for recipient in recipients if recipient not in results}
+                return
+        if not accepted:
+            # Where the server has gone by now, the next mail finds out.
+            with contextlib.suppress(smtplib.SMTPServerDisconnected):
+                connection.rset()
+            return
+        code, answer = connection.data(mail.message)
+        if code != _DONE:
+            raise smtplib.SMTPDataError(code, answer)
+        results |= dict.fromkeys(accepted, SendResult(state=DeliveryState.SENT))
 
-    def _sendmail(
-        self,
-        connection: Connection,
-        sender: str,
-        addresses: tuple[str, ...],
-        message: bytes,
-        options: tuple[str, ...],
-    ) -> dict[str, SendResult]:
-        """The refused addresses with their results. smtplib raises only where every one is refused."""
-        try:
-            refused = connection.sendmail(sender, addresses, message, mail_options=options)
-        except smtplib.SMTPRecipientsRefused as error:
-            refused = error.recipients
-            results = {address: self._refused(*answer) for address, answer in refused.items()}
-            # After 421 the server has hung up: those that come later have not been asked for.
-            unasked = SendResult(state=DeliveryState.DEFERRED, error=f"{self._server} hung up first")
-            return {address: results.get(address, unasked) for address in addresses}
-        return {address: self._refused(*answer) for address, answer in refused.items()}
+    def _addresses(
+        self, connection: Connection, recipients: tuple[str, ...], results: dict[str, SendResult]
+    ) -> dict[str, list[str]]:
+        """Address on the wire → its recipients. Those that only SMTPUTF8 could name are dead without it."""
+        international = connection.has_extn("smtputf8")
+        addresses: dict[str, list[str]] = {}
+        for recipient in recipients:
+            address = ascii_address(recipient) or (recipient if international else None)
+            if address is None:
+                results[recipient] = SendResult(
+                    state=DeliveryState.DEAD,
+                    error=f"{self._server} takes no address with letters outside ASCII before the @ (no SMTPUTF8)",
+                )
+            else:
+                addresses.setdefault(address, []).append(recipient)
+        return addresses
+
+    @staticmethod
+    def _begin(connection: Connection, mail: Mail, addresses: Iterable[str]) -> None:
+        """Name the sender, and the size for a server that wants to know it before it takes the content."""
+        sender = ascii_address(mail.sender) or mail.sender
+        needs_utf8 = not all(address.isascii() for address in (sender, *addresses))
+        size = (f"SIZE={len(mail.message)}",) if connection.has_extn("size") else ()
+        code, answer = connection.mail(sender, (*size, *(("SMTPUTF8", "BODY=8BITMIME") if needs_utf8 else ())))
+        if code != _DONE:
+            raise smtplib.SMTPSenderRefused(code, answer, sender)
 
     def _refused(self, code: int, answer: bytes | str) -> SendResult:
         dead = 500 <= code < 600 and code not in _CONFIGURATION_CODES
@@ -224,5 +245,5 @@ def _tls_context(settings: SmtpSettings) -> ssl.SSLContext:
 def _is_stale(error: Exception) -> bool:
     """Whether a used connection failed as one does that the server has closed."""
     if isinstance(error, smtplib.SMTPResponseException):
-        return error.smtp_code == 421
+        return error.smtp_code == _GOING
     return isinstance(error, (smtplib.SMTPServerDisconnected, ConnectionError, ssl.SSLError))

@@ -1,21 +1,10 @@
-"""Texts of strangers made fit for a mail: nothing invisible, nothing that cannot be encoded, and its width."""
+"""Texts made fit for a mail: as `runner.core.words` makes them, and their width."""
 
-import re
 import unicodedata
 
-# Control characters but tab and line end, halves of surrogate pairs, and what turns the direction of text.
-_UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
+from runner.core.words import one_line, visible
 
-
-def visible(text: str) -> str:
-    """The text with unfit characters as escapes, such as `\\x1b`. Line ends become `\\n`."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _UNFIT.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
-
-
-def one_line(text: str) -> str:
-    """As `visible`, on one line: line ends and tabs become spaces."""
-    return visible(text).replace("\n", " ").replace("\t", " ").strip()
+__all__ = ["one_line", "pad", "shorten", "visible", "width"]
 
 
 def width(text: str) -> int:

@@ -1,5 +1,6 @@
 """The result of a step: files that untrusted code wrote, opened with care."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -11,6 +12,9 @@ from runner.errors import ExecutionError
 RESULT_FILE = "result.csv"
 # The other forms are the CSV itself, or made of it.
 ATTACHMENT_FILES = {AttachmentFormat.XLSX: "result.xlsx", AttachmentFormat.PARQUET: "result.parquet"}
+
+# How open(2) answers to a symbolic link, and to a pipe or a socket that nobody listens to.
+_NO_PLAIN_FILE = {errno.ELOOP, errno.ENXIO}
 
 
 def open_result(run_dir: Path, name: str = RESULT_FILE) -> BinaryIO:
@@ -26,14 +30,23 @@ def open_result(run_dir: Path, name: str = RESULT_FILE) -> BinaryIO:
         # O_NONBLOCK: a pipe in its place would wait for a writer for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno in _NO_PLAIN_FILE:
+            raise _no_plain_file(path) from error
         raise ExecutionError(
-            f"{path} cannot be read: {error.strerror}", hint="Run the job again: runner run JOB"
+            f"{path} cannot be read: {error.strerror}", hint="The next run of the job makes it anew."
         ) from error
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         os.close(descriptor)
-        raise ExecutionError(f"{path} is no plain file", hint=f"The script must leave {name} alone.")
+        raise _no_plain_file(path)
     return os.fdopen(descriptor, "rb")
+
+
+def _no_plain_file(path: Path) -> ExecutionError:
+    return ExecutionError(
+        f"{path} is no plain file",
+        hint=f"Let the script leave the name {path.name} to the runner, which writes the result there.",
+    )
 
 
 def result_size(run_dir: Path, name: str) -> int:

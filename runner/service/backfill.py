@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from runner.core.backfill import BackfillPlan, plan_backfill
 from runner.core.cron import fire_key, fires_between, parse_cron
 from runner.core.job import Job
-from runner.core.run import Fire, Run, Trigger
+from runner.core.run import Fire, Run, Trigger, in_zone
 from runner.errors import UsageError
 from runner.service.carrier import Carrier, open_carrier
 from runner.service.overview import find_job, read_catalog
@@ -24,7 +24,7 @@ _SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackfillRequest:
-    """Which fires: those of a job from `since` to `until`, both included.
+    """Which fires: those of a job from `since` to `until`, both included. Times without a zone are the job's own.
 
     With `again`, those that have succeeded before are run once more.
     """
@@ -60,15 +60,13 @@ class Backfill:
         return self._carrier.carry_out(runs, jobs, on_change)
 
     def _new_run(self, fire: Fire) -> Run:
-        run = self._carrier.new_run(
+        return self._carrier.new_run(
             self.job,
             trigger=Trigger.BACKFILL,
             scheduled_time=fire.scheduled_time,
-            fire=fire,
+            fire=replace(fire, key=self.plan.key_of(fire)),
             mailing=self._request.mailing,
         )
-        # The key of a fire is for one run alone; what runs again is told apart by its identifier.
-        return replace(run, fire_key=None) if fire.key in self.plan.recorded else run
 
 
 def backfill_plan(settings: Settings, request: BackfillRequest) -> tuple[Job, BackfillPlan]:
@@ -84,7 +82,9 @@ def backfill_plan(settings: Settings, request: BackfillRequest) -> tuple[Job, Ba
 
 
 @contextmanager
-def open_backfill(settings: Settings, environ: Mapping[str, str], request: BackfillRequest) -> Iterator[Backfill]:
+def open_backfill(
+    settings: Settings, environ: Mapping[str, str], request: BackfillRequest, stop_asked: Callable[[], bool]
+) -> Iterator[Backfill]:
     """A backfill, carried out by the running service, or here where there is none.
 
     Raises:
@@ -93,30 +93,35 @@ def open_backfill(settings: Settings, environ: Mapping[str, str], request: Backf
     """
     job = find_job(settings, request.job_name)
     _fires(job, request)
-    with open_carrier(settings, environ) as carrier:
+    with open_carrier(settings, environ, stop_asked) as carrier:
         yield Backfill(settings, request, job, carrier)
 
 
 def _plan(job: Job, request: BackfillRequest, history: StoreReader) -> BackfillPlan:
     fires = _fires(job, request)
-    on_record = history.runs_between(job.job_name, request.since, request.until)
-    return plan_backfill(fires, on_record, again=request.again)
+    since, until = _span(job, request)
+    return plan_backfill(fires, history.runs_between(job.job_name, since, until), again=request.again)
+
+
+def _span(job: Job, request: BackfillRequest) -> tuple[datetime, datetime]:
+    return in_zone(request.since, job.timezone), in_zone(request.until, job.timezone)
 
 
 def _fires(job: Job, request: BackfillRequest) -> tuple[Fire, ...]:
     if job.schedule_time is None:
         raise UsageError(
             f"{job.job_name} has no schedule of its own: it comes after {', '.join(job.after)}",
-            hint="Backfill those; it follows where it has not run yet.",
+            hint="Backfill those, with --again where they succeeded before; it follows where it has not run yet.",
         )
-    if request.until > utc_now():
+    since, until = _span(job, request)
+    if until > utc_now():
         raise UsageError(
             "the span ends in the future", hint="Give a --to that is past; later fires run by schedule."
         )
-    if request.since > request.until:
+    if since > until:
         raise UsageError("the span ends before it begins", hint="Give a --from that is before --to.")
     schedule = parse_cron(job.schedule_time)
-    times, earlier = fires_between(schedule, job.timezone, request.since - _SECOND, request.until, limit=LARGEST)
+    times, earlier = fires_between(schedule, job.timezone, since - _SECOND, until, limit=LARGEST)
     if earlier:
         raise UsageError(
             f"these are {len(times) + earlier:,} fires, and a backfill runs at most {LARGEST:,}",

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from secrets import randbits
 from typing import Protocol
@@ -11,9 +11,9 @@ from typing import Protocol
 from runner.core.delivery import DeliveryState
 from runner.core.job import Job
 from runner.core.report import Report
-from runner.core.run import Run
+from runner.core.run import Run, RunState, Trigger
 from runner.delivery.outbox import Outbox
-from runner.errors import RunnerError, StoreBusyError
+from runner.errors import RunnerError, RunStateError, StoppedError, StoreBusyError
 from runner.logs import run_context
 from runner.service.notices import Notices
 from runner.service.run_folders import read_preview
@@ -27,6 +27,8 @@ from runner.store.store import Store
 # Seconds that is waited for mails to be sent, and for a store that is away.
 DELIVERY_PATIENCE = 60.0
 RECORD_PATIENCE = 60.0
+STOP_PATIENCE = 10.0
+WITHDRAWN = "the command that had asked for it was ended"
 _LOOK_SECONDS = 0.1
 
 OnChange = Callable[[Run], None]
@@ -39,7 +41,7 @@ class Carrier(Protocol):
     new_run: RunFactory
 
     def carry_out(self, runs: Sequence[Run], jobs: Mapping[str, Job], on_change: OnChange) -> tuple[Run, ...]:
-        """Record runs, have them carried out in their order, and wait until they have ended.
+        """Record runs, have them carried out in their order, and wait for their ends and their mails.
 
         Runs whose fire is on record already are left out.
 
@@ -48,33 +50,41 @@ class Carrier(Protocol):
             on_change: called for a run that has begun, has ended, or is to be tried again.
 
         Raises:
+            StoppedError: the person has asked to end: what has not begun is taken back.
             RunnerError: they cannot be recorded, or whoever carries them out has gone.
         """
 
     def report(self, run: Run, job: Job) -> Report:
-        """A run that has ended as people see it, once its mails are sent or put off."""
+        """A run that has ended as people see it."""
 
 
 @contextmanager
-def open_carrier(settings: Settings, environ: Mapping[str, str]) -> Iterator[Carrier]:
+def open_carrier(
+    settings: Settings, environ: Mapping[str, str], stop_asked: Callable[[], bool]
+) -> Iterator[Carrier]:
     """The running service's queue where a service runs on the state folder; else this process itself.
+
+    Args:
+        stop_asked: whether the person has asked to end, as by Ctrl-C; asked again and again.
 
     Raises:
         RunnerError: the store cannot be opened, or the sandbox cannot be had.
     """
-    by_service = service_running(settings.storage_path)
     with Store.open(settings.storage_path, beside_service=True) as store:
-        if by_service:
-            yield ServiceCarrier(settings, store)
+        # Asked when the folder is this process's own, or is not: a service that starts meanwhile changes nothing.
+        if not store.alone and service_running(settings.storage_path):
+            yield ServiceCarrier(settings, store, stop_asked)
             return
-        with own_carrier(settings, environ, store) as carrier:
+        with own_carrier(settings, environ, store, stop_asked) as carrier:
             yield carrier
 
 
 @contextmanager
-def own_carrier(settings: Settings, environ: Mapping[str, str], store: Store) -> Iterator["OwnCarrier"]:
+def own_carrier(
+    settings: Settings, environ: Mapping[str, str], store: Store, stop_asked: Callable[[], bool]
+) -> Iterator["OwnCarrier"]:
     """A carrier of this process, with a zygote of its own until the end of the block."""
-    carrier = OwnCarrier(settings, store)
+    carrier = OwnCarrier(settings, store, stop_asked)
     works = build_works(settings, environ, store=store, on_change=carrier.changed)
     try:
         works.zygote.start()
@@ -90,11 +100,12 @@ def own_carrier(settings: Settings, environ: Mapping[str, str], store: Store) ->
 class ServiceCarrier:
     """Hands runs to the running service through its store, and follows them there."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, stop_asked: Callable[[], bool]) -> None:
         self.history: StoreReader = store
         self.new_run = RunFactory(clock=utc_now, entropy=randbits)
         self._settings = settings
         self._store = store
+        self._stop_asked = stop_asked
 
     def carry_out(self, runs: Sequence[Run], jobs: Mapping[str, Job], on_change: OnChange) -> tuple[Run, ...]:  # noqa: ARG002 - the service knows its jobs
         """See `Carrier.carry_out`."""
@@ -110,16 +121,46 @@ class ServiceCarrier:
                 waiting[run.run_id] = run
                 if run.state.finished:
                     ended[run.run_id] = waiting.pop(run.run_id)
+            if waiting and self._stop_asked():
+                self._withdraw(tuple(waiting))
             if waiting and not alive:
                 raise RunnerError(
                     f"the service has ended, and {len(waiting)} of the runs have not",
                     hint="They are on record and begin with the next runner start.",
                 )
-        return tuple(ended[run.run_id] for run in runs if run.run_id in ended)
+        return self._once_mailed(tuple(run.run_id for run in runs if run.run_id in ended))
+
+    def _once_mailed(self, run_ids: tuple[str, ...]) -> tuple[Run, ...]:
+        """The runs, in that order, when the service has tried to send each of their mails, or after a minute."""
+        deadline = time.monotonic() + DELIVERY_PATIENCE
+        while True:
+            runs = {run.run_id: run for run in self._store.runs_of(run_ids)}
+            pending = any(one.state is DeliveryState.PENDING for run in runs.values() for one in run.deliveries)
+            if not pending or time.monotonic() > deadline:
+                return tuple(runs[run_id] for run_id in run_ids if run_id in runs)
+            time.sleep(_LOOK_SECONDS)
+
+    def _withdraw(self, run_ids: Sequence[str]) -> None:
+        """Take back what has not begun.
+
+        Raises:
+            StoppedError: always; it says what goes on.
+        """
+        withdrawn = 0
+        for run in self._store.runs_of(run_ids):
+            if run.state is RunState.QUEUED and not run.attempts:
+                ended = replace(run, state=RunState.CANCELLED, finished_at=utc_now(), note=WITHDRAWN)
+                # The service may have begun it in this very moment.
+                with suppress(RunStateError):
+                    self._store.finish_run(ended, ())
+                    withdrawn += 1
+        raise StoppedError(
+            f"stopped: {withdrawn} of the runs taken back, {len(run_ids) - withdrawn} go on in the service",
+            hint="runner history shows how they end.",
+        )
 
     def report(self, run: Run, job: Job) -> Report:
         """See `Carrier.report`; the first rows are read from the kept result."""
-        run = _wait_for_mails(self._store, run)
         preview = read_preview(self._settings.runs_dir / run.run_id, run, job.delivery.preview_rows)
         return Report(run=self._store.run(run.run_id) or run, job=job, preview=preview)
 
@@ -127,10 +168,11 @@ class ServiceCarrier:
 class OwnCarrier:
     """Carries out runs in this process."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, stop_asked: Callable[[], bool]) -> None:
         self.history: StoreReader = store
         self._settings = settings
         self._store = store
+        self._stop_asked = stop_asked
         self._works: Works
         self._on_change: OnChange = _ignore
         self._asked: tuple[Run, ...] = ()
@@ -151,10 +193,12 @@ class OwnCarrier:
         self._on_change, self._jobs = on_change, jobs
         desk = self._works.desk
         desk.set_jobs(jobs)
-        if len(runs) == 1:
+        if all(run.trigger is Trigger.MANUAL for run in runs):
             # Another process may hold the folder: no service that starts may take this run for a lost one.
-            self._store.hold_run(runs[0].run_id)
+            for run in runs:
+                self._store.hold_run(run.run_id)
         elif not self._store.alone:
+            # What follows these runs has no such hold.
             raise StoreBusyError(
                 f"{self._settings.state_dir} is in use by another runner run or backfill",
                 hint="Wait until it ends, or start the service: it runs both.",
@@ -167,16 +211,8 @@ class OwnCarrier:
         return self._recorded()
 
     def report(self, run: Run, job: Job) -> Report:
-        """See `Carrier.report`.
-
-        Raises:
-            RunnerError: the end of the run could not be recorded.
-        """
+        """See `Carrier.report`."""
         report = self._works.desk.reports.get(run.run_id)
-        if report is None and not run.state.finished:
-            raise RunnerError(
-                "the run ended, but its end could not be recorded", hint="The log lines above say why."
-            )
         recorded = self._store.run(run.run_id) or run
         return Report(run=recorded, job=job) if report is None else replace(report, run=recorded)
 
@@ -213,32 +249,47 @@ class OwnCarrier:
         """Close what was asked for and has not ended, as the person who asked has gone."""
         for run in self._recorded():
             if not run.state.finished:
-                self._works.desk.drop(run, "it was cancelled: the command that had asked for it was ended")
+                self._works.desk.drop(run, WITHDRAWN)
 
     def _wait(self) -> None:
-        """Until all has ended and is on record; a store that stays away is given up on after a minute."""
+        """Until all has ended and is on record.
+
+        Raises:
+            StoppedError: the person has asked to end.
+            RunnerError: for a minute nothing could be recorded.
+        """
         desk = self._works.desk
         gives_up_at: float | None = None
         while desk.unfinished_count():
             time.sleep(0.01)
+            if self._stop_asked():
+                self._stop()
             desk.pump()
-            if not desk.unrecorded_count():
+            desk.retry_unrecorded()
+            if not (desk.unrecorded_count() or desk.trouble):
                 gives_up_at = None
                 continue
             gives_up_at = gives_up_at or time.monotonic() + RECORD_PATIENCE
             if time.monotonic() > gives_up_at:
-                return
-            time.sleep(0.5)
-            desk.retry_unrecorded()
+                raise RunnerError(
+                    desk.trouble or "the run ended, but its end could not be recorded",
+                    hint="The log lines above say why.",
+                )
 
+    def _stop(self) -> None:
+        """Cancel what was asked for, and see it end.
 
-def _wait_for_mails(store: Store, run: Run) -> Run:
-    """The run when the service has tried to send each of its mails, or after a minute."""
-    deadline = time.monotonic() + DELIVERY_PATIENCE
-    while any(one.state is DeliveryState.PENDING for one in run.deliveries) and time.monotonic() < deadline:
-        time.sleep(_LOOK_SECONDS)
-        run = store.run(run.run_id) or run
-    return run
+        Raises:
+            StoppedError: always.
+        """
+        desk = self._works.desk
+        for run in self._asked:
+            desk.cancel(run.run_id)
+        deadline = time.monotonic() + STOP_PATIENCE
+        while any(not run.state.finished for run in self._recorded()) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        cancelled = sum(run.state is RunState.CANCELLED for run in self._recorded())
+        raise StoppedError(f"stopped: {cancelled} of the runs cancelled")
 
 
 def _ignore(_run: Run) -> None:

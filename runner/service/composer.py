@@ -1,5 +1,6 @@
 """The mails of the service: composed by `runner.delivery`, from the sender that the settings name."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from runner.core.delivery import Delivery, Mail
@@ -30,15 +31,21 @@ class Composer:
         return compose_recovery(report, recipients=recipients, sender=self._sender, message_domain=self._domain)
 
     def of_undelivered(
-        self, delivery: Delivery, *, subject: str, error: str, job: Job, at: datetime
+        self,
+        mail: Mail,
+        ended: Sequence[Delivery],
+        *,
+        job: Job | None,
+        at: datetime,
+        failed_before: Sequence[Delivery] = (),
     ) -> Mail | None:
-        """The mail that tells the owner of a mail that came to nothing; None where nobody is left to be told."""
+        """The mail that tells people of one that came to nothing; None where nobody is left to be told."""
         return compose_undelivered(
-            delivery,
-            subject=subject,
-            error=error,
+            mail,
+            ended,
             job=job,
             sender=self._sender,
             message_domain=self._domain,
             at=at,
+            failed_before=failed_before,
         )

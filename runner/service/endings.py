@@ -70,8 +70,8 @@ class Endings:
         self._composer = composer
         self._followers = followers
 
-    def of_outcome(self, run: Run, job: Job, outcome: RunOutcome) -> Ending:
-        """The ending of an attempt that was executed.
+    def of_outcome(self, run: Run, job: Job, outcome: RunOutcome, *, final: bool = False) -> Ending:
+        """The ending of an attempt that was executed; with `final`, the last one of its run.
 
         Raises:
             StoreError: the history of the job cannot be read.
@@ -89,7 +89,8 @@ class Endings:
             sandbox=outcome.sandbox,
         )
         size = outcome.attachment_bytes if outcome.attachment_file else outcome.result_bytes
-        return self._judge(Report(run=ended, job=job, preview=outcome.preview, result=result, result_bytes=size))
+        report = Report(run=ended, job=job, preview=outcome.preview, result=result, result_bytes=size)
+        return self._judge(report, final=final)
 
     def of_lost(self, run: Run, job: Job, at: datetime) -> Ending:
         """The ending of a run that an earlier service left behind.
@@ -98,6 +99,26 @@ class Endings:
             StoreError: the history of the job cannot be read.
         """
         return self._judge(Report(run=lost(run, at), job=job))
+
+    def of_dropped(self, run: Run, job: Job, note: str) -> Ending:
+        """The ending of a run that has failed before and is not tried again: it ended as its last attempt did.
+
+        Raises:
+            StoreError: the history of the job cannot be read.
+        """
+        last = run.attempts[-1]
+        failed = replace(
+            run,
+            state=last.state,
+            attempt=last.number,
+            attempts=run.attempts[:-1],
+            next_attempt_at=None,
+            started_at=last.started_at,
+            finished_at=last.finished_at,
+            failure=last.failure,
+            note=note,
+        )
+        return self._judge(Report(run=failed, job=job), final=True)
 
     def of_error(self, run: Run, job: Job, at: datetime, error: Exception) -> Ending:
         """The ending of a run whose outcome could not be handled, by a fault of ours: with the plainest mail."""
@@ -111,11 +132,11 @@ class Endings:
         )
         report = Report(run=failed, job=job)
         mails = (self._composer.of_run(report),) if run.mailing else ()
-        return Ending(report=report, mails=mails)
+        return Ending(report=report, mails=mails, following=self._followers.of(failed))
 
-    def _judge(self, report: Report) -> Ending:
+    def _judge(self, report: Report, *, final: bool = False) -> Ending:
         run, job = report.run, report.job
-        if run.mailing:
+        if run.mailing and run.trigger.scheduled:
             before = self._store.failure_streak(run.job_name, before=run.run_id)
             report = replace(report, failures_before=before)
         attached = None
@@ -124,13 +145,18 @@ class Endings:
             if attached.attachment is None:
                 report = _not_attached(report, attached)
         delay = decide_retry(job.retry, report.run, fraction=self._random())
-        if delay is not None:
+        if delay is not None and not final and self._is_in_force(report.run):
             return _again(report, delay)
         return Ending(
             report=report,
             mails=self._mails(report, attached),
             following=self._followers.of(report.run, failures_before=report.failures_before),
         )
+
+    def _is_in_force(self, run: Run) -> bool:
+        """Whether another attempt of this run may begin: its job may have been removed or suspended meanwhile."""
+        job = self._followers.job(run.job_name)
+        return job is not None and not (job.suspend and run.trigger.scheduled)
 
     def _mailing(self, report: Report) -> Mailing:
         if report.run.state is RunState.LOST and report.run.trigger is Trigger.MANUAL:

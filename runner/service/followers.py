@@ -73,7 +73,8 @@ class Followers:
         yield FollowingRun(run=following, needs=job.after)
 
     def _skipped(self, run: Run, job: Job, failures: int) -> FollowingRun:
-        skipped = self._skip(run, job, f"{run.job_name}, which it comes after, {_ended(run)} (run {run.run_id})")
+        note = f"{run.job_name}, which it comes after, {_ended(run)} (run {run.run_id})"
+        skipped = self._skip(run, job, f"{note}; once that is mended: {_remedy(run)}" if failures else note)
         told = failures >= job.delivery.notify_after
         mails = (self._composer.of_run(Report(run=skipped, job=job)),) if told else ()
         return FollowingRun(run=skipped, mails=mails)
@@ -95,6 +96,11 @@ def _fire(run: Run, job: Job, word: str) -> Fire:
     return Fire(
         scheduled_time=run.scheduled_time, job_name=job.job_name, key=f"{word} {utc_text(run.scheduled_time)}"
     )
+
+
+def _remedy(run: Run) -> str:
+    moment = utc_text(run.scheduled_time)
+    return f"runner backfill {run.job_name} --from {moment} --to {moment}"
 
 
 def _ended(run: Run) -> str:

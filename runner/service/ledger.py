@@ -90,7 +90,7 @@ def hold_deliveries(settings: Settings, choice: Choice) -> LedgerChange:
     """
     with Store.open(settings.storage_path, beside_service=True) as store:
         chosen, left_out = _chosen(store, choice, _why_not_held)
-        held = store.hold_deliveries([one.delivery_id for one in chosen])
+        held = store.hold_deliveries([one.delivery_id for one in chosen], utc_now())
         # Sent in the moment since they were looked at.
         late = {one.delivery_id for one in chosen} - {one.delivery_id for one in held}
         missed = tuple((one, "it has just been sent or given up") for one in chosen if one.delivery_id in late)

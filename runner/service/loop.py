@@ -24,7 +24,7 @@ from runner.service.notices import Notices
 from runner.service.overview import Overview
 from runner.service.retention import Retention
 from runner.service.schedule import Scheduler
-from runner.service.wiring import Works, build_works, open_transport, utc_now
+from runner.service.wiring import Works, build_works, open_store, open_transport, utc_now
 from runner.settings import DEFAULT_SENDER, Settings
 from runner.status.app import build_app
 from runner.status.server import StatusServer
@@ -56,6 +56,8 @@ class Service:
         # Plain numbers, not events of the threading module: a signal handler must take no lock.
         self._stops_asked = 0
         self._jobs_saved = True
+        # Jobs that were removed or suspended and may have runs that wait.
+        self._gone: set[str] = set()
         self._store: Store
         self._works: Works
         self._keeper: CatalogKeeper
@@ -103,7 +105,7 @@ class Service:
 
     def _open(self) -> None:
         settings = self._settings
-        self._store = Store.open(settings.storage_path)
+        self._store = open_store(settings, lambda: self._stops_asked > 0)
         self._opened.append(self._store.close)
         self._works = build_works(
             settings,
@@ -113,6 +115,8 @@ class Service:
         )
         self._opened.append(self._works.zygote.close)
         self._opened.append(lambda: self._works.executor.shutdown(grace_seconds=0.0))
+        # Closed before it: a run that is ended by a start that fails begins again with the next one.
+        self._opened.append(self._works.desk.hand_back)
         self._keeper = CatalogKeeper(settings, on_hint=lambda: self._events.put(self._hinted))
         self._opened.append(self._keeper.stop)
         self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
@@ -175,25 +179,35 @@ class Service:
     def run(self) -> None:
         """The loop, until a stop is asked for."""
         while not self._stops_asked:
-            try:
-                self._turn()
-                self._wait()
-            except RunnerError as error:
-                log.error("%s %s", error.message, error.hint)
+            troubled = [step for step in self._steps() if not self._carries_out(step)]
+            if troubled:
                 time.sleep(1)
-            except Exception:
-                # One bad turn must not end the service; the next one is a second away.
-                log.exception("The loop met something unforeseen")
-                time.sleep(1)
+            self._wait()
 
-    def _turn(self) -> None:
-        self._scheduler.tick(utc_now())
-        self._works.desk.retry_unrecorded()
-        self._works.desk.pump()
-        self._intake.take_requests()
-        self._apply(self._keeper.rescan_if_due())
-        self._save_jobs()
-        self._retention.tidy_if_due()
+    def _steps(self) -> tuple[Callable[[], object], ...]:
+        """What every turn does. Each on its own: the trouble of one keeps no other from its work."""
+        return (
+            lambda: self._scheduler.tick(utc_now()),
+            self._works.desk.retry_unrecorded,
+            self._works.desk.pump,
+            self._intake.take_requests,
+            lambda: self._apply(self._keeper.rescan_if_due()),
+            self._cancel_what_is_gone,
+            self._save_jobs,
+            self._retention.tidy_if_due,
+        )
+
+    def _carries_out(self, step: Callable[[], object]) -> bool:
+        try:
+            step()
+        except RunnerError as error:
+            log.error("%s %s", error.message, error.hint)
+            return False
+        except Exception:
+            # One bad step must not end the service; the next turn is a second away.
+            log.exception("The loop met something unforeseen")
+            return False
+        return True
 
     def request_stop(self) -> None:
         """Ask the loop to end; asked a second time, runs are not waited for. Safe in a signal handler."""
@@ -236,17 +250,20 @@ class Service:
             desk.begun_count(),
             self._grace_seconds,
         )
-        self._keeper.stop()
-        self._end_runs()
-        desk.retry_unrecorded()
-        still_open = self._outbox.close(5.0)
-        log.info(
-            "Stopped. Runs finished: %d; handed back, to start again with the service: %d; mails left to send: %d",
-            desk.finished_count(),
-            open_runs - desk.finished_count(),
-            still_open,
-        )
-        self._close_opened()
+        try:
+            self._keeper.stop()
+            self._end_runs()
+            desk.retry_unrecorded()
+            still_open = self._outbox.close(5.0)
+            log.info(
+                "Stopped. Runs finished: %d; handed back, to start again with the service: %d; "
+                "mails left to send: %d",
+                desk.finished_count(),
+                open_runs - desk.finished_count(),
+                still_open,
+            )
+        finally:
+            self._close_opened()
 
     def _end_runs(self) -> None:
         """No run begins any more; those under way have the grace time, or until a second stop is asked for."""
@@ -297,9 +314,16 @@ class Service:
         self._jobs_saved = False
         self._scheduler.apply(self._keeper.catalog, change)
         self._overview.changed()
-        for name in (*change.removed, *change.suspended):
-            self._works.desk.cancel_queued(name)
+        self._gone.update(change.removed, change.suspended)
         self._log_next()
+
+    def _cancel_what_is_gone(self) -> None:
+        """Drop the runs of jobs that were removed or suspended; where the store is away, at a later turn."""
+        for name in tuple(self._gone):
+            job = self._keeper.catalog.jobs.get(name)
+            if job is None or job.suspend:
+                self._works.desk.cancel_queued(name, scheduled_only=job is not None)
+            self._gone.discard(name)
 
     def _save_jobs(self) -> None:
         """Remember the jobs in force for the next start; where the store is away, at the next turn."""

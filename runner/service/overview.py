@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -133,13 +133,37 @@ def find_job(settings: Settings, job_name: str) -> Job:
         if job_name in (entry.job_name, entry.path):
             found = next(one for one in entry.diagnostics if one.severity is Severity.ERROR)
             raise RunnerError(str(found), hint=found.hint or "runner validate shows every finding.")
+    raise UsageError(
+        f"there is no job {job_name!r} in {settings.jobs_dir}", hint=_nearest_words(job_name, catalog.jobs)
+    )
+
+
+def stranger_words(settings: Settings, job_name: str | None) -> str:
+    """That no job has this name, neither in the folder nor in the history, and which is the nearest; else empty.
+
+    Raises:
+        StoreError: the history cannot be read.
+    """
+    if job_name is None:
+        return ""
+    try:
+        names = {entry.job_name for entry in read_catalog(settings).entries if entry.job_name}
+    except RunnerError:
+        # The history can be looked at where the folder cannot.
+        names = set()
+    with StoreReader.open_reader(settings.storage_path) as history:
+        names.update(history.last_runs())
+    if job_name in names:
+        return ""
+    missing = f"There is no job {job_name!r} in {settings.jobs_dir}, and none in the history."
+    return f"{missing} {_nearest_words(job_name, names)}"
+
+
+def _nearest_words(job_name: str, names: Iterable[str]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(job_name, list(catalog.jobs), n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    raise UsageError(
-        f"there is no job {job_name!r} in {settings.jobs_dir}", hint=f"{hint}runner list shows the jobs."
-    )
+    near = get_close_matches(job_name, sorted(names), n=1)
+    return f"Did you mean {near[0]!r}? runner list shows the jobs." if near else "runner list shows the jobs."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,10 +1,12 @@
 """What is past its retention is removed: runs, their mails, and their folders."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from runner.errors import StoreError
 from runner.service.run_folders import sweep
 from runner.settings import Settings
 from runner.store.store import Store
@@ -16,6 +18,10 @@ PERIOD_SECONDS = 3600.0
 _STEP = timedelta(minutes=30)
 
 
+def _in_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="retention", daemon=True).start()
+
+
 class Retention:
     """Tidies at once, and every hour after that.
 
@@ -25,6 +31,7 @@ class Retention:
     Args:
         clock: the wall clock, aware.
         monotonic: seconds of a clock that only goes forward.
+        spawn: begins a round, in a thread of its own.
     """
 
     def __init__(
@@ -34,20 +41,18 @@ class Retention:
         *,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
+        spawn: Callable[[Callable[[], None]], object] = _in_thread,
     ) -> None:
         self._store = store
         self._settings = settings
         self._clock = clock
         self._monotonic = monotonic
+        self._spawn = spawn
         self._next_round = monotonic()
         self._offset = self._wall_offset()
 
     def tidy_if_due(self) -> None:
-        """Remove what is old, where an hour has passed.
-
-        Raises:
-            StoreError: the store cannot be written; the next round is in an hour.
-        """
+        """Remove what is old, where an hour has passed; in a thread of its own: due runs do not wait for it."""
         if self._monotonic() < self._next_round:
             return
         self._next_round = self._monotonic() + PERIOD_SECONDS
@@ -55,9 +60,18 @@ class Retention:
         if abs(self._offset - before) > _STEP:
             log.warning("The clock was set, or the machine slept: what is old is removed in an hour")
             return
-        self._tidy()
+        self._spawn(self._tidy)
 
     def _tidy(self) -> None:
+        try:
+            self._remove()
+        except StoreError as error:
+            log.error("What is old cannot be removed: %s %s; tried again in an hour", error.message, error.hint)
+        except Exception:
+            # Nobody waits for this thread: what it meets is told here or nowhere.
+            log.exception("Removing what is old met something unforeseen; tried again in an hour")
+
+    def _remove(self) -> None:
         days, count = self._settings.run_retention_days, self._settings.run_retention_count
         removed = self._store.remove_old(self._clock() - timedelta(days=days), keep_per_job=count)
         if removed:
@@ -67,7 +81,7 @@ class Retention:
                 days,
                 count,
             )
-        sweep(self._settings.runs_dir, lambda run_id: self._store.run(run_id) is not None)
+        sweep(self._settings.runs_dir, self._store.known)
 
     def _wall_offset(self) -> timedelta:
         """How far the wall clock is from the other one."""

@@ -4,7 +4,7 @@ import csv
 import io
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 # A larger result is not read into the service: no compression makes a mail of it. It stays in the run's folder.
 LARGEST_READ = 64 << 20
+_BATCH = 500
 
 
 def read_outcome(run_dir: Path, outcome: RunOutcome) -> tuple[RunOutcome, bytes | None]:
@@ -48,17 +49,23 @@ def tidy(run_dir: Path) -> None:
         log.warning("The folder %s cannot be tidied: %s", run_dir, error)
 
 
-def sweep(runs_dir: Path, is_known: Callable[[str], bool]) -> None:
+def sweep(runs_dir: Path, known: Callable[[Collection[str]], Collection[str]]) -> None:
     """Remove the folders of runs that are no longer on record, also those that an earlier try left.
 
     The folder may hold other things than ours, where JOB_STORAGE_PATH names a shared place: those stay.
+
+    Args:
+        known: those of some run identifiers that are on record.
     """
-    for folder in runs_dir.iterdir() if runs_dir.is_dir() else ():
-        if is_run_id(folder.name) and folder.is_dir() and not is_known(folder.name):
+    found = [folder for folder in runs_dir.iterdir() if is_run_id(folder.name)] if runs_dir.is_dir() else []
+    for start in range(0, len(found), _BATCH):
+        folders = {folder.name: folder for folder in found[start : start + _BATCH]}
+        for name in folders.keys() - set(known(folders.keys())):
             try:
-                remove_tree(folder)
+                if folders[name].is_dir():
+                    remove_tree(folders[name])
             except OSError as error:
-                log.warning("%s cannot be removed: %s", folder, error)
+                log.warning("%s cannot be removed: %s", folders[name], error)
 
 
 def read_preview(run_dir: Path, run: Run, limit: int) -> Preview:

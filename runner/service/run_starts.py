@@ -1,5 +1,6 @@
 """How a run comes into being and begins: made, and recorded as begun before anything of it is executed."""
 
+import errno
 import logging
 import threading
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 from runner.core.identity import RisingIds
 from runner.core.job import Job
 from runner.core.run import Fire, Run, RunOrder, RunState, Trigger
-from runner.errors import RunStateError, StoreError
+from runner.errors import ExecutionError, RunStateError, StoreError
 from runner.execution.trees import remove_tree
 from runner.store.store import Store
 
@@ -17,6 +18,10 @@ log = logging.getLogger(__name__)
 
 # A run that cannot be recorded as begun is tried again this often.
 _STORE_RETRY_SECONDS = 1.0
+# What keeps a folder from being made for a while, and not for good.
+_PASSING = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS}
+)
 
 
 class RunFactory:
@@ -85,6 +90,7 @@ class RunStarts:
 
         Raises:
             RunStateError: the run is not queued any more.
+            ExecutionError: the folder cannot be made, and time will not mend that.
         """
         try:
             while (started := self._try(order)) is None:
@@ -104,9 +110,20 @@ class RunStarts:
             self._store.mark_running(order.run_id, started)
         except RunStateError:
             raise
-        except (StoreError, OSError) as error:
-            if order.run_id not in self._waiting:
-                log.error("Run %s does not begin, as that cannot be recorded: %s", order.run_id, error)
-            self._waiting[order.run_id] = f"runs do not begin, as that cannot be recorded: {error}"
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise ExecutionError(
+                    f"the folder {run_dir} cannot be made: {error.strerror}",
+                    hint="Let the user of the service write there.",
+                ) from error
+            self._wait(order, error)
+            return None
+        except StoreError as error:
+            self._wait(order, error)
             return None
         return started
+
+    def _wait(self, order: RunOrder, error: StoreError | OSError) -> None:
+        if order.run_id not in self._waiting:
+            log.error("Run %s does not begin, as that cannot be recorded: %s", order.run_id, error)
+        self._waiting[order.run_id] = f"runs do not begin, as that cannot be recorded: {error}"

@@ -5,14 +5,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 from runner.core.job import ConcurrencyPolicy, Job
 from runner.core.policy import Overlap, decide_overlap
 from runner.core.report import Report
-from runner.core.run import Run, RunOrder, RunOutcome, RunState
+from runner.core.run import Run, RunOrder, RunOutcome, RunState, Trigger
 from runner.core.run_queue import RunQueue
-from runner.errors import StoreError
+from runner.errors import RunStateError, StoreError
 from runner.execution.executors import Executor
 from runner.logs import run_context
 from runner.service.composer import Composer
@@ -66,7 +65,17 @@ class RunDesk:
         self._endings = Endings(
             settings=settings, store=store, random=random, composer=self.composer, followers=self._followers
         )
-        self._ends = RunEnds(store, record=self._record, record_error=self._record_error, forget=self._close)
+        self._ends = RunEnds(
+            store,
+            record=self._record,
+            record_error=self._record_error,
+            forget=self._close,
+            monotonic=monotonic,
+        )
+        # Asked to stop while they run: such a run is not tried again.
+        self._cancelled: set[str] = set()
+        # Ends that the store has not taken yet.
+        self._judged: dict[str, Ending] = {}
         self._handing_back = False
         self._finished = 0
         self.reports: dict[str, Report] = {}
@@ -83,9 +92,7 @@ class RunDesk:
                     self._queue.change_job(jobs[name])
 
     def begin(self, run: Run, job: Job) -> None:
-        """Take in a recorded run: it begins when it is its turn. Where the job says so, it replaces others."""
-        if job.concurrency_policy is ConcurrencyPolicy.REPLACE and run.trigger.scheduled:
-            self._cancel_older(job.job_name)
+        """Take in a recorded run: it begins when it is its turn, or, to be tried again, when it is time."""
         not_before = None
         if run.next_attempt_at is not None:
             # The wall clock may have been set since: never longer than the job says.
@@ -95,8 +102,11 @@ class RunDesk:
             self._queue.add(run, job, not_before=not_before)
         self.pump()
 
-    def _cancel_older(self, job_name: str) -> None:
-        for older in self._scheduled(job_name):
+    def make_way(self, job: Job) -> None:
+        """Cancel the unfinished runs of a job that is due again, where it says that a newer one replaces them."""
+        if job.concurrency_policy is not ConcurrencyPolicy.REPLACE:
+            return
+        for older in self._scheduled(job.job_name):
             log.warning("Run %s is cancelled: a newer one replaces it", older)
             try:
                 self.cancel(older)
@@ -152,20 +162,28 @@ class RunDesk:
             else:
                 found = None
         if found is None:
+            self._cancelled.add(run_id)
             return self._executor.cancel(run_id)
         try:
-            self.drop(found[0], "it was cancelled before it began")
+            self.drop(found[0], "it was cancelled before it began", found[1])
         except StoreError:
-            with self._lock:
-                self._queue.add(*found)
+            self.begin(*found)
             raise
         self.pump()
         return True
 
-    def cancel_queued(self, job_name: str) -> None:
-        """Drop the runs of a job that have not begun: the job is gone, or suspended."""
+    def cancel_queued(self, job_name: str, *, scheduled_only: bool = False) -> None:
+        """Drop the runs of a job that have not begun: the job is gone; or suspended, and then fires no more.
+
+        Raises:
+            StoreError: one could not be dropped; it still waits, as may others.
+        """
         with self._lock:
-            queued = [run.run_id for run in self._queue.of_job(job_name) if not self._queue.has_begun(run.run_id)]
+            queued = [
+                run.run_id
+                for run in self._queue.of_job(job_name)
+                if not self._queue.has_begun(run.run_id) and (run.trigger.scheduled or not scheduled_only)
+            ]
         for run_id in queued:
             self.cancel(run_id)
 
@@ -176,8 +194,17 @@ class RunDesk:
         for run_id in run_ids:
             self._executor.cancel(run_id)
 
-    def drop(self, run: Run, note: str) -> None:
-        """Record that a queued run never begins."""
+    def drop(self, run: Run, note: str, job: Job | None = None) -> None:
+        """Record that a queued run begins no more.
+
+        One of which an attempt has failed has failed by that, and the people of its `job` are told.
+
+        Raises:
+            StoreError: it cannot be recorded; nothing is changed.
+        """
+        if run.attempts and job is not None:
+            self._on_change(self._store_ending(self._endings.of_dropped(run, job, note)))
+            return
         ended = replace(run, state=RunState.CANCELLED, finished_at=self._clock(), next_attempt_at=None, note=note)
         recorded, following = self._store.finish_run(ended, (), self._followers.of(ended))
         self._on_change(recorded)
@@ -234,12 +261,13 @@ class RunDesk:
         """Record that a run begins. Called in the worker, right before it executes; waits while that cannot be.
 
         Returns:
-            False where the run must not begin: it is cancelled.
-
-        Raises:
-            RunStateError: the run is not queued any more.
+            False where the run must not begin: it is cancelled, or withdrawn by the command that had asked for it.
         """
-        started = self._starts.record(order, cancelled)
+        try:
+            started = self._starts.record(order, cancelled)
+        except RunStateError as error:
+            log.warning("Run %s does not begin: %s", order.run_id, error.message)
+            return False
         if started is None:
             return False
         with self._lock:
@@ -289,8 +317,12 @@ class RunDesk:
             log.info("Handed back: run %s starts again with the service", run.run_id)
             self._close(run.run_id)
             return
-        self._end(self._endings.of_outcome(run, job, outcome))
-        tidy(Path(order.run_dir))
+        # Judged once, however often the store refuses it: a result may be large.
+        ending = self._judged.get(run.run_id)
+        if ending is None:
+            final = run.run_id in self._cancelled
+            ending = self._judged[run.run_id] = self._endings.of_outcome(run, job, outcome, final=final)
+        self._end(ending)
 
     def _record_error(self, order: RunOrder, outcome: RunOutcome, error: Exception) -> None:
         """An error of ours at the end of a run: the run has failed, and its people are told."""
@@ -306,16 +338,18 @@ class RunDesk:
     def _end(self, ending: Ending) -> None:
         """Record an ending, free the slot, and begin what follows."""
         run = self._store_ending(ending)
+        # Before the next attempt can begin in the same folder.
+        tidy(self._settings.runs_dir / run.run_id)
         self._close(run.run_id, pumping=False)
         if ending.attempt is None:
             self._finished += 1
             if self.keep_reports:
                 self.reports[run.run_id] = replace(ending.report, run=run)
         else:
+            # Of the job as it is now: it may have been mended meanwhile.
+            job = self._followers.job(run.job_name) or ending.report.job
             with self._lock:
-                self._queue.add(
-                    run, ending.report.job, not_before=self._monotonic() + ending.delay.total_seconds()
-                )
+                self._queue.add(run, job, not_before=self._monotonic() + ending.delay.total_seconds())
         self._on_change(run)
         self.pump()
 
@@ -333,15 +367,21 @@ class RunDesk:
         for one in following:
             job = self._followers.job(one.job_name)
             with run_context(one.job_name, one.run_id):
-                if one.state is RunState.QUEUED and job is not None:
-                    log.info("Queued: it comes after %s (run %s)", run.job_name, run.run_id)
-                    self.begin(one, job)
-                else:
+                if one.state is not RunState.QUEUED:
                     log.warning("Skipped: %s", one.note)
                     self._on_change(one)
+                elif job is None or job.suspend:
+                    self.drop(one, "the job was removed or suspended before the run began")
+                else:
+                    log.info("Queued: it comes after %s (run %s)", run.job_name, run.run_id)
+                    if one.trigger is Trigger.AFTER:
+                        self.make_way(job)
+                    self.begin(one, job)
 
     def _close(self, run_id: str, *, pumping: bool = True) -> None:
         """Forget a run that has ended, and begin the one that waited for it."""
+        self._cancelled.discard(run_id)
+        self._judged.pop(run_id, None)
         with self._lock:
             self._queue.end(run_id)
         if pumping:

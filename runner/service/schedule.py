@@ -51,7 +51,13 @@ class Scheduler:
         self._due: deque[DueFires] = deque()
         self._latest = clock()
         self._retry_at: datetime | None = None
-        self.trouble = ""
+        self._fire_trouble = ""
+        self._cursor_trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """What keeps fires from becoming runs; empty while nothing does."""
+        return self._fire_trouble or self._cursor_trouble
 
     def start(self, catalog: Catalog) -> None:
         """Take up the schedules where the store says the last service left them."""
@@ -116,7 +122,9 @@ class Scheduler:
             self._put_back({name for name, _ in batch}, now, error)
             return 0
         self._cursors.update({cursor.job_name: cursor for cursor in cursors})
-        self._retry_at, self.trouble = None, ""
+        self._retry_at, self._fire_trouble = None, ""
+        if len(recorded) < len(runs):
+            log.info("%d fires are on record already and do not run again", len(runs) - len(recorded))
         return self._begin(recorded)
 
     def _next_batch(self) -> list[tuple[str, DueFires]]:
@@ -132,6 +140,7 @@ class Scheduler:
 
     def _begin(self, recorded: Iterable[Run]) -> int:
         begun = 0
+        made_way: set[str] = set()
         for run in recorded:
             with run_context(run.job_name, run.run_id):
                 if run.state is RunState.SKIPPED:
@@ -139,7 +148,12 @@ class Scheduler:
                     self._desk.announce(run)
                     continue
                 log.info("Due %s: run %s queued", utc_text(run.scheduled_time), run.run_id)
-                self._desk.begin(run, self._jobs[run.job_name])
+                job = self._jobs[run.job_name]
+                if run.job_name not in made_way:
+                    # Once: the runs of fires that are caught up together do not replace one another.
+                    self._desk.make_way(job)
+                    made_way.add(run.job_name)
+                self._desk.begin(run, job)
                 begun += 1
         return begun
 
@@ -166,13 +180,13 @@ class Scheduler:
             self._store.drop_cursors([name for name, cursor in unwritten.items() if cursor is None])
         except StoreError as error:
             log.error("Where the schedules stand cannot be recorded yet: %s %s", error.message, error.hint)
-            self.trouble = f"where the schedules stand cannot be recorded: {error.message}"
+            self._cursor_trouble = f"where the schedules stand cannot be recorded: {error.message}"
             return
-        self._unwritten, self.trouble = {}, ""
+        self._unwritten, self._cursor_trouble = {}, ""
 
     def _put_back(self, job_names: set[str], now: datetime, error: StoreError) -> None:
         log.error("Due runs could not be recorded, and none was begun: %s %s", error.message, error.hint)
-        self.trouble = f"due runs cannot be recorded: {error.message}"
+        self._fire_trouble = f"due runs cannot be recorded: {error.message}"
         self._retry_at = now + RECORD_RETRY
         waiting = {name for due in self._due for name in due.job_names if name in self._cursors}
         self._due.clear()

@@ -68,7 +68,8 @@ def _failing(store: StoreReader, jobs: Mapping[str, object], *, known: bool) -> 
     """The jobs of the folder whose last finished run failed. Without a folder: of the whole history."""
     found = []
     for job_name, last in sorted(store.last_runs().items()):
-        if (known and job_name not in jobs) or last.state is RunState.SUCCEEDED:
+        by_schedule = last.trigger.scheduled and last.mailing
+        if (known and job_name not in jobs) or (by_schedule and last.state is RunState.SUCCEEDED):
             continue
         failures = store.failure_streak(job_name)
         run = _last_failed(store, last) if failures else None
@@ -78,10 +79,8 @@ def _failing(store: StoreReader, jobs: Mapping[str, object], *, known: bool) -> 
 
 
 def _last_failed(store: StoreReader, last: Run) -> Run | None:
-    if last.state.failed and last.mailing:
-        return last
-    runs = store.runs(job_name=last.job_name, limit=_LOOKED_BACK)
-    return next((run for run in runs if run.state.failed and run.mailing), None)
+    runs = (last, *store.runs(job_name=last.job_name, limit=_LOOKED_BACK))
+    return next((run for run in runs if run.state.failed and run.mailing and run.trigger.scheduled), None)
 
 
 def _next_fires(catalog: Catalog, now: datetime) -> tuple[NextFire, ...]:

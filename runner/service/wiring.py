@@ -1,5 +1,6 @@
 """The parts that the service and a single run have in common, put together."""
 
+import logging
 import random
 import threading
 import time
@@ -12,12 +13,18 @@ from runner.core.run import Run, RunOrder, RunOutcome
 from runner.delivery.folder import MailFolder
 from runner.delivery.smtp import SmtpTransport
 from runner.delivery.transport import Transport
+from runner.errors import StoreBusyError
 from runner.execution.executors import LocalExecutor, cancelled_outcome
 from runner.execution.zygote import Zygote
 from runner.pipeline import Pipeline
 from runner.service.runs import RunDesk
 from runner.settings import Settings
-from runner.store.store import Store
+from runner.store.store import Store, service_running
+
+log = logging.getLogger(__name__)
+
+# Seconds that a service waits for a single run that has its folder.
+SINGLE_RUN_PATIENCE = 60.0
 
 
 def utc_now() -> datetime:
@@ -28,6 +35,29 @@ def utc_now() -> datetime:
 def open_transport(settings: Settings) -> Transport:
     """How mails leave: by SMTP, or, where no server is set, into a folder."""
     return SmtpTransport(settings.smtp) if settings.smtp.host else MailFolder(settings.mail_dir)
+
+
+def open_store(settings: Settings, stop_asked: Callable[[], bool]) -> Store:
+    """The store of the settings; while a single run has it, wait for that to end, for a while.
+
+    Args:
+        stop_asked: whether the service is to stop before it has begun: then it waits no more.
+
+    Raises:
+        StoreError: it cannot be opened, or another service has it.
+    """
+    deadline = time.monotonic() + SINGLE_RUN_PATIENCE
+    told = False
+    while True:
+        try:
+            return Store.open(settings.storage_path)
+        except StoreBusyError as error:
+            if service_running(settings.storage_path) or stop_asked() or time.monotonic() > deadline:
+                raise
+            if not told:
+                log.warning("%s: waiting at most %.0f s for it", error.message, SINGLE_RUN_PATIENCE)
+                told = True
+            time.sleep(0.2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,10 +5,13 @@ from datetime import datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from runner.core.catalog import SyncState
+from runner.core.job import Retry
 from runner.core.report import count_words, duration_words, local_time, short_revision, state_words
 from runner.core.run import Run
+from runner.core.words import visible
 from runner.status.snapshot import JobStatus, StatusSnapshot
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -32,6 +35,7 @@ class Pages:
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
+            finalize=_shown_value,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -40,6 +44,8 @@ class Pages:
         self._environment.filters.update(
             local=local_time,
             relative=relative_words,
+            latest=latest_moment,
+            retry_words=retry_words,
             duration=duration_words,
             count=count_words,
             state_words=state_words,
@@ -107,6 +113,25 @@ def relative_words(moment: datetime, now: datetime) -> str:
     size, unit = next(((size, unit) for size, unit in _UNITS if abs(seconds) >= 2 * size), (1, "s"))
     amount = abs(seconds) // size
     return f"in {amount} {unit}" if seconds > 0 else f"{amount} {unit} ago"
+
+
+def latest_moment(run: Run) -> datetime:
+    """When the last thing happened to a run: what its age counts from. Its scheduled time may be of any year."""
+    return run.finished_at or run.started_at or run.queued_at
+
+
+def retry_words(retry: Retry) -> str:
+    """`1, after up to 1 min`; `3, after up to 1 min, the last after up to 4 min`."""
+    longest = retry.max_delay_seconds
+    first = min(retry.backoff_seconds, longest)
+    last = min(retry.backoff_seconds * 2 ** (retry.limit - 1), longest)
+    words = f"{retry.limit}, after up to {duration_words(first)}"
+    return words if last <= first else f"{words}, the last after up to {duration_words(last)}"
+
+
+def _shown_value(value: object) -> object:
+    """Every text that a page shows: what is invisible in it is shown as an escape."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _matches(status: JobStatus, search: str) -> bool:

@@ -125,7 +125,13 @@ def _needs_are_met(connection: sqlite3.Connection, following: FollowingRun) -> b
 
 
 def _with_mails(connection: sqlite3.Connection, run: Run, mails: Sequence[Mail], at: datetime) -> Run:
-    deliveries = [one for mail in mails for one in outbox.add_mail(connection, run.run_id, run.job_name, mail, at)]
+    deliveries = [
+        one
+        for mail in mails
+        for one in outbox.add_mail(
+            connection, mail, run_id=run.run_id, job_name=run.job_name, scheduled_time=run.scheduled_time, at=at
+        )
+    ]
     return replace(run, deliveries=tuple(deliveries))
 
 

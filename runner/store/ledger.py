@@ -13,6 +13,9 @@ from runner.store.rows import micros, moment_or_none, read_delivery, read_mail
 _STUCK = {DeliveryState.DEAD, DeliveryState.HELD}
 # Mails come with their attachments: no more of them are held at a time.
 MOST_BYTES = 32 << 20
+# What every server has to take of one mail: RFC 5321, section 4.5.3.1.8.
+_MOST_RECIPIENTS = 100
+_LARGEST_ID = (1 << 63) - 1
 # The longest wait between two attempts is an hour.
 _OUT_OF_REACH = timedelta(hours=2)
 
@@ -22,7 +25,9 @@ DELIVERIES: Select[Any] = (
         tables.mails.c.run_id,
         tables.mails.c.kind,
         tables.mails.c.message_id,
+        tables.mails.c.subject,
         tables.runs.c.job_name,
+        tables.runs.c.scheduled_time,
     )
     .join(tables.mails, tables.mails.c.mail_id == tables.deliveries.c.mail_id)
     .join(tables.runs, tables.runs.c.run_id == tables.mails.c.run_id)
@@ -32,19 +37,22 @@ DELIVERIES: Select[Any] = (
 def due_deliveries(connection: Connection, now: datetime, limit: int) -> Sequence[tuple[Delivery, Mail]]:
     """At most `limit` open deliveries whose time has come, the longest waiting first, with their mails.
 
-    Of mails beyond `MOST_BYTES` in all only the first is given: others are due after these.
+    Others of the last mail come with them, so that it is handed over once for all its recipients, up to 100. Of
+    mails beyond `MOST_BYTES` in all only the first is given: others are due after these.
     """
     when = tables.deliveries.c.next_attempt_at
     # A clock that was ahead for a while must not put a mail off for as long.
     due_now = or_(when <= micros(now), when > micros(now + _OUT_OF_REACH))
-    query = (
-        DELIVERIES.where(tables.open_delivery, due_now)
-        .order_by(when, tables.deliveries.c.delivery_id)
-        .limit(limit)
-    )
+    query = DELIVERIES.where(tables.open_delivery, due_now).order_by(when, tables.deliveries.c.delivery_id)
+    rows = list(connection.execute(query.limit(limit)).mappings())
+    if rows and len(rows) == limit:
+        last = rows[-1]["mail_id"]
+        rest = query.where(tables.deliveries.c.mail_id == last).limit(_MOST_RECIPIENTS)
+        known = {row["delivery_id"] for row in rows}
+        rows += [row for row in connection.execute(rest).mappings() if row["delivery_id"] not in known]
     due: list[tuple[Delivery, Mail]] = []
     mails: dict[int, Mail] = {}
-    for row in connection.execute(query).mappings().all():
+    for row in rows:
         mail_id = row["mail_id"]
         if mail_id not in mails:
             if mails and sum(len(mail.message) for mail in mails.values()) >= MOST_BYTES:
@@ -78,7 +86,9 @@ def deliveries_query(job_name: str | None, states: Collection[DeliveryState], li
 
 
 def delivery_mail(connection: Connection, delivery_id: int) -> tuple[Delivery, Mail] | None:
-    """One delivery with its mail."""
+    """One delivery with its mail; none has an id that SQLite has no number for."""
+    if delivery_id > _LARGEST_ID:
+        return None
     row = connection.execute(DELIVERIES.where(tables.deliveries.c.delivery_id == delivery_id)).mappings().first()
     return None if row is None else (read_delivery(row), _mail(connection, row["mail_id"]))
 

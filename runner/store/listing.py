@@ -1,6 +1,6 @@
 """Queries over the run history, and the runs that they find."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,11 @@ def one(run_id: str) -> Select[Any]:
 def some(run_ids: Sequence[str]) -> Select[Any]:
     """The runs of these ids, in the order they were made."""
     return select(*_LISTED).where(_RUNS.c.run_id.in_(run_ids)).order_by(_RUNS.c.run_id)
+
+
+def known(run_ids: Collection[str]) -> Select[Any]:
+    """Those of these ids that are on record."""
+    return select(_RUNS.c.run_id).where(_RUNS.c.run_id.in_(list(run_ids)))
 
 
 def between(job_name: str, since: datetime, until: datetime) -> Select[Any]:
@@ -81,8 +86,11 @@ def job_names() -> Any:
 
 
 def failure_streak(connection: Connection, job_name: str, before: str | None) -> int:
-    """How many runs of a job have failed in a row."""
-    judged = text("runs.state IN ('succeeded', 'failed', 'timed_out', 'lost') AND runs.mailing = 1")
+    """How many runs of a job by schedule have failed in a row: what people ask for is another matter."""
+    judged = text(
+        "runs.state IN ('succeeded', 'failed', 'timed_out', 'lost') AND runs.mailing = 1 "
+        "AND runs.trigger NOT IN ('manual', 'backfill')"
+    )
     query = (
         select(_RUNS.c.state)
         .where(_RUNS.c.job_name == job_name, judged)

@@ -88,6 +88,7 @@ CREATE TABLE attempts (
     FOREIGN KEY (run_id) REFERENCES runs (run_id) ON DELETE CASCADE
 );
 ALTER TABLE mails ADD COLUMN hold_ambiguous INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE mails ADD COLUMN notify TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE deliveries ADD COLUMN began_at BIGINT;
 CREATE INDEX deliveries_stuck ON deliveries (delivery_id) WHERE state IN ('dead', 'held');
 """

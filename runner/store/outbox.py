@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, exists, insert, null, or_, text, update
 
 from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail
+from runner.core.report import local_time
 from runner.errors import StoreError
 from runner.store import tables
 from runner.store.ledger import DELIVERIES
@@ -17,6 +18,7 @@ from runner.store.statements import Statement
 _DELIVERIES = tables.deliveries
 _THIS = _DELIVERIES.c.delivery_id == bindparam("this_delivery")
 _THIS_MAIL = tables.mails.c.mail_id == bindparam("this_mail")
+_LAST_ANSWER = "; the last answer: "
 
 _ADD_MAIL = Statement(
     insert(tables.mails), columns=[column.name for column in tables.mails.c if column.name != "mail_id"]
@@ -48,7 +50,7 @@ _ONE = Statement(DELIVERIES.where(_THIS))
 _HOLD = Statement(
     update(_DELIVERIES)
     .where(_THIS, tables.open_delivery)
-    .values(state=DeliveryState.HELD.value, next_attempt_at=null(), began_at=null())
+    .values(state=DeliveryState.HELD.value, next_attempt_at=null(), began_at=null(), error=bindparam("error"))
 )
 _RETRY = Statement(
     update(_DELIVERIES)
@@ -58,15 +60,28 @@ _RETRY = Statement(
         exists().where(tables.mails.c.mail_id == _DELIVERIES.c.mail_id, tables.mails.c.message.is_not(None)),
     )
     .values(
-        state=DeliveryState.PENDING.value, attempts=0, next_attempt_at=bindparam("at"), began_at=null(), error=""
+        state=DeliveryState.PENDING.value,
+        created_at=bindparam("at"),
+        next_attempt_at=bindparam("at"),
+        began_at=null(),
+        error="",
     )
 )
 
 
 def add_mail(
-    connection: sqlite3.Connection, run_id: str, job_name: str, mail: Mail, at: datetime
+    connection: sqlite3.Connection,
+    mail: Mail,
+    *,
+    run_id: str,
+    job_name: str,
+    scheduled_time: datetime | None,
+    at: datetime,
 ) -> tuple[Delivery, ...]:
-    """A pending delivery, due at once, for each recipient of the mail; a mail to nobody is not kept."""
+    """A pending delivery, due at once, for each recipient of the mail; a mail to nobody is not kept.
+
+    Job name and scheduled time are those of its run.
+    """
     recipients = tuple(dict.fromkeys(mail.recipients))
     if not recipients:
         return ()
@@ -85,6 +100,8 @@ def add_mail(
                 kind=mail.kind,
                 recipient=recipient,
                 message_id=mail.message_id,
+                subject=mail.subject,
+                scheduled_time=scheduled_time,
                 created_at=at,
                 next_attempt_at=at,
             )
@@ -104,18 +121,40 @@ def record(connection: sqlite3.Connection, attempts: Sequence[DeliveryAttempt]) 
     recorded = tuple(_record(connection, attempt) for attempt in attempts)
     for attempt, delivery in zip(attempts, recorded, strict=True):
         if attempt.notice is not None:
-            add_mail(connection, attempt.notice.run_id, delivery.job_name, attempt.notice, attempt.at)
+            add_mail(
+                connection,
+                attempt.notice,
+                run_id=attempt.notice.run_id,
+                job_name=delivery.job_name,
+                scheduled_time=delivery.scheduled_time,
+                at=attempt.at,
+            )
     return recorded
 
 
 def retry(connection: sqlite3.Connection, delivery_ids: Sequence[int], at: datetime) -> tuple[Delivery, ...]:
-    """Those of the deliveries that can be sent are pending from now on, and due; attempts count from none."""
-    return _changed(connection, _RETRY, delivery_ids, at=micros(at))
+    """Those of the deliveries that can be sent are pending and due from now on, as if they were made now.
+
+    The attempts count on: the ledger tells of all that there were.
+    """
+    return tuple(
+        _read(connection, delivery_id)
+        for delivery_id in dict.fromkeys(delivery_ids)
+        if _RETRY.run(connection, {"this_delivery": delivery_id, "at": micros(at)}).rowcount
+    )
 
 
-def hold(connection: sqlite3.Connection, delivery_ids: Sequence[int]) -> tuple[Delivery, ...]:
-    """Those of the deliveries that are open are held from now on."""
-    return _changed(connection, _HOLD, delivery_ids)
+def hold(connection: sqlite3.Connection, delivery_ids: Sequence[int], at: datetime) -> tuple[Delivery, ...]:
+    """Those of the deliveries that are open are held from now on; their errors say so, before the last answer."""
+    since = f"held by hand since {local_time(at.replace(microsecond=0), 'UTC')}"
+    held = []
+    for delivery_id in dict.fromkeys(delivery_ids):
+        row = next(_ONE.mappings(connection, {"this_delivery": delivery_id}), None)
+        if row is not None:
+            error = _held_words(since, row["error"])
+            if _HOLD.run(connection, {"this_delivery": delivery_id, "error": error}).rowcount:
+                held.append(_read(connection, delivery_id))
+    return tuple(held)
 
 
 def not_open(delivery_id: int) -> StoreError:
@@ -132,7 +171,7 @@ def _record(connection: sqlite3.Connection, attempt: DeliveryAttempt) -> Deliver
     if known is None or now is None or not (now.state.open or now.state is DeliveryState.HELD):
         raise not_open(attempt.delivery_id)
     state = attempt.result.state
-    stays_held = now.state is DeliveryState.HELD and state is DeliveryState.DEFERRED
+    stays_held = now.state is DeliveryState.HELD and state in {DeliveryState.DEFERRED, DeliveryState.HELD}
     done = replace(
         now,
         state=now.state if stays_held else state,
@@ -140,7 +179,7 @@ def _record(connection: sqlite3.Connection, attempt: DeliveryAttempt) -> Deliver
         next_attempt_at=None if stays_held else attempt.next_attempt_at,
         began_at=None,
         sent_at=attempt.at if state is DeliveryState.SENT else None,
-        error=attempt.result.error,
+        error=_held_words(now.error, attempt.result.error) if stays_held else attempt.result.error,
     )
     _RECORD.run(connection, {"this_delivery": attempt.delivery_id, **delivery_progress(done)})
     if state is DeliveryState.SENT:
@@ -148,15 +187,10 @@ def _record(connection: sqlite3.Connection, attempt: DeliveryAttempt) -> Deliver
     return done
 
 
-def _changed(
-    connection: sqlite3.Connection, statement: Statement, delivery_ids: Sequence[int], **values: int | str
-) -> tuple[Delivery, ...]:
-    """Those that the statement has changed, as they are now."""
-    return tuple(
-        _read(connection, delivery_id)
-        for delivery_id in dict.fromkeys(delivery_ids)
-        if statement.run(connection, {"this_delivery": delivery_id, **values}).rowcount
-    )
+def _held_words(held: str, answer: str) -> str:
+    """Since when a person holds it, and the server's last answer in place of the one that stood there."""
+    since = held.partition(_LAST_ANSWER)[0]
+    return f"{since}{_LAST_ANSWER}{answer}" if answer else since
 
 
 def _read(connection: sqlite3.Connection, delivery_id: int) -> Delivery:

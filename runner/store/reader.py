@@ -87,6 +87,15 @@ class StoreReader:
         with self._reading.transaction() as connection:
             return listing.read_runs(connection, listing.some(run_ids))
 
+    def known(self, run_ids: Collection[str]) -> frozenset[str]:
+        """Those of some identifiers that a run on record has.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading.transaction() as connection:
+            return frozenset(connection.scalars(listing.known(run_ids)))
+
     def runs_between(self, job_name: str, since: datetime, until: datetime) -> tuple[Run, ...]:
         """The runs of a job whose scheduled time is in between, both ends included, oldest first; as `runs` lists.
 

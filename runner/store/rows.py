@@ -1,5 +1,6 @@
 """Values to rows and back."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -169,7 +170,7 @@ def _read_failure(columns: Row) -> RunFailure:
 
 
 def read_delivery(columns: Row) -> Delivery:
-    """The delivery of a row that joins `deliveries`, `mails` and the job name of `runs`."""
+    """The delivery of a row that joins `deliveries`, `mails`, and job name and time of `runs`."""
     return Delivery(
         delivery_id=columns["delivery_id"],
         run_id=columns["run_id"],
@@ -177,6 +178,8 @@ def read_delivery(columns: Row) -> Delivery:
         kind=MailKind(columns["kind"]),
         recipient=columns["recipient"],
         message_id=columns["message_id"],
+        subject=columns["subject"],
+        scheduled_time=moment(columns["scheduled_time"]),
         state=DeliveryState(columns["state"]),
         attempts=columns["attempts"],
         created_at=moment(columns["created_at"]),
@@ -209,6 +212,7 @@ def mail_row(run_id: str, mail: Mail) -> dict[str, Any]:
         "subject": mail.subject,
         "message": mail.message,
         "hold_ambiguous": int(mail.hold_ambiguous),
+        "notify": json.dumps(mail.notify),
     }
 
 
@@ -223,4 +227,5 @@ def read_mail(columns: Row, recipients: tuple[str, ...]) -> Mail:
         subject=columns["subject"],
         message=columns["message"] or b"",
         hold_ambiguous=bool(columns["hold_ambiguous"]),
+        notify=tuple(json.loads(columns["notify"])),
     )

@@ -225,7 +225,11 @@ class Store(StoreReader):
     # Outbox
 
     def due_deliveries(self, now: datetime, limit: int) -> Sequence[tuple[Delivery, Mail]]:
-        """At most `limit` open deliveries whose time has come, the longest waiting first, with their mails."""
+        """At most `limit` open deliveries whose time has come, the longest waiting first, with their mails.
+
+        Others of the last mail come with them, up to 100 recipients of it; those of one mail have the very same
+        `Mail`.
+        """
         with self._reading.transaction() as connection:
             return ledger.due_deliveries(connection, now, limit)
 
@@ -266,14 +270,20 @@ class Store(StoreReader):
         return self._writing.write(lambda changes: outbox.record(changes, attempts))
 
     def retry_deliveries(self, delivery_ids: Iterable[int], at: datetime) -> tuple[Delivery, ...]:
-        """Make deliveries due at a moment, whatever they were, but for sent ones; answers those that are."""
+        """Make deliveries due at a moment, whatever they were, but for sent ones; answers those that are.
+
+        They are given up, where they are deferred again, as if they were made at that moment; attempts count on.
+        """
         wanted = tuple(delivery_ids)
         return self._writing.write(lambda changes: outbox.retry(changes, wanted, at))
 
-    def hold_deliveries(self, delivery_ids: Iterable[int]) -> tuple[Delivery, ...]:
-        """Hold the open ones of some deliveries until they are retried; answers those that are."""
+    def hold_deliveries(self, delivery_ids: Iterable[int], at: datetime) -> tuple[Delivery, ...]:
+        """Hold the open ones of some deliveries until they are retried; answers those that are.
+
+        Their errors say that a person holds them, since when, and what the server answered last.
+        """
         wanted = tuple(delivery_ids)
-        return self._writing.write(lambda changes: outbox.hold(changes, wanted))
+        return self._writing.write(lambda changes: outbox.hold(changes, wanted, at))
 
     # Jobs in force
 

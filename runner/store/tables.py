@@ -109,6 +109,8 @@ mails = Table(
     Column("subject", Text, nullable=False),
     Column("message", LargeBinary),
     Column("hold_ambiguous", Integer, nullable=False),
+    # A list in JSON.
+    Column("notify", Text, nullable=False),
 )
 Index("mails_by_run", mails.c.run_id)
 

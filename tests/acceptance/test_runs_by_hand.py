@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,7 +21,7 @@ after: [sales]
 data_source: {source_type: file, location: input.csv, file_type: csv}
 consumer_emails: [boss@example.com]
 """
-SPAN = ("--from", "2025-11-01", "--to", "2025-11-04T23:00:00Z")
+SPAN = ("--from", "2025-11-01", "--to", "2025-11-04")
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def test_beside_a_service_they_go_through_its_queue(project, runner, start_servi
 
 def test_a_failure_and_a_span_that_cannot_be_run(project, runner):
     (project / "input.csv").unlink()
-    failed = runner("backfill", "sales", "--from", "2025-11-01", "--to", "2025-11-02", cwd=project)
+    failed = runner("backfill", "sales", "--from", "2025-11-01", "--to", "2025-11-01", cwd=project)
     assert failed.returncode == 1
     assert "0 succeeded, 1 did not" in failed.stdout
     assert "input.csv" in failed.stdout
@@ -90,3 +92,59 @@ def test_a_failure_and_a_span_that_cannot_be_run(project, runner):
         refused = runner("backfill", *arguments, cwd=project)
         assert refused.returncode == 2
         assert words in refused.stderr
+
+
+SLOW = """\
+job_name: slow
+schedule_time: "0 6 * * *"
+data_source: {source_type: file, location: input.csv, file_type: csv}
+processing_script: |
+  import time
+  time.sleep(60)
+  result = data
+consumer_emails: [analyst@example.com]
+"""
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_ctrl_c_takes_back_what_has_not_begun_and_says_what_goes_on(
+    repository, project, runner, spawn, start_service, beside
+):
+    repository.write("slow.yaml", SLOW)
+    service = start_service(project) if beside else None
+    asked = spawn("backfill", "slow", *SPAN, "--no-mail", cwd=project)
+
+    def states():
+        runs = json.loads(runner("history", "slow", "--json", cwd=project).stdout)["runs"]
+        return sorted(run["state"] for run in runs)
+
+    wait_for(lambda: "running" in states())
+    asked.send_signal(signal.SIGINT)
+    assert asked.wait(30) == 130
+    words = asked.stdout.read()
+    if service is None:
+        assert "stopped: 4 of the runs cancelled" in words
+        assert states() == ["cancelled"] * 4
+    else:
+        assert "stopped: 3 of the runs taken back, 1 go on in the service" in words
+        assert states() == ["cancelled"] * 3 + ["running"]
+        assert service.stop() == 0
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.2)
+
+
+def test_a_service_that_starts_during_a_run_by_hand_waits_for_it(
+    repository, project, runner, spawn, start_service
+):
+    repository.write("slow.yaml", SLOW.replace("60", "2"))
+    asked = spawn("run", "slow", "--no-mail", cwd=project)
+    wait_for(lambda: "Starting run" in asked.stdout.readline())
+    service = start_service(project)
+    assert "waiting at most 60 s for it" in service.log()
+    assert asked.wait(10) == 0
+    assert service.stop() == 0

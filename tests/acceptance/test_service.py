@@ -274,7 +274,7 @@ def test_a_mail_that_could_not_be_sent_outlives_a_kill_and_stays_the_same_mail(
     service = start_service(repository.folder, **{**mail_server.environment, "SMTP_PORT": nobody})
     single = runner("run", "once", cwd=repository.folder, env={**mail_server.environment, "SMTP_PORT": nobody})
     assert single.returncode == 1
-    assert "1 of 1 mails could not be sent" in single.stderr
+    assert "1 of 1 mail not sent: 1 deferred." in single.stderr
     (run,) = service.wait_for(
         lambda: [
             one for one in service.runs("once") if [mail["state"] for mail in one["deliveries"]] == ["deferred"]

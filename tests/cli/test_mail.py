@@ -1,11 +1,16 @@
 """`runner mail`."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
+from rich.console import Console
 
 from runner.cli.mail import _STATES
-from runner.core.delivery import DeliveryState
+from runner.cli.render_mail import delivery_table
+from runner.core.delivery import Delivery, DeliveryState, MailKind
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def test_the_states_are_those_there_are():
@@ -16,22 +21,58 @@ def test_the_ledger_fits_a_terminal(call, history):
     done = call("mail", "list")
     assert done.exit_code == 0
     lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip()]
-    assert max(map(len, lines)) <= 80
-    assert [line.split()[:4] for line in lines if "@" in line] == [
-        ["2", "sales", "b@example.com", "dead"],
-        ["1", "sales", "a@example.com", "sent"],
+    assert [line.strip() for line in lines[2:]] == [
+        "2   dead    Job Failed: sales",
+        "to b@example.com",
+        r"550 \x1b[2Jno such user",
+        "1 attempt, made 2026-03-02 12:00:03 UTC",
+        "1   sent    Job Failed: sales",
+        "to a@example.com, 2026-03-02 12:00 UTC",
     ]
-    assert r"550 \x1b[2Jno such user" in done.stdout
-    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_long_subject_keeps_its_time(columns):
+    subject = f"Job Results: {'sales_' * 9} - 2026-03-02 13:00:00"
+    delivery = Delivery(
+        delivery_id=123_456,
+        run_id="r1",
+        job_name="sales",
+        kind=MailKind.RESULTS,
+        recipient="a@example.com",
+        message_id="<one@example.com>",
+        subject=subject,
+        state=DeliveryState.DEFERRED,
+        created_at=NOON,
+        next_attempt_at=NOON,
+    )
+    console = Console(width=columns)
+    with console.capture() as shown:
+        console.print(delivery_table([delivery], "UTC"))
+    lines = shown.get().splitlines()
+    assert max(map(len, lines)) <= columns
+    words = "".join(line[20:].strip() for line in lines[3:])
+    assert subject.replace(" ", "") in words.replace(" ", "")
 
 
 def test_mails_are_chosen_by_job_and_state(call, history):
     document = json.loads(call("mail", "list", "--state", "dead", "--state", "held", "--json").stdout)
-    assert [(one["delivery_id"], one["state"], one["job_name"]) for one in document["deliveries"]] == [
-        (2, "dead", "sales")
+    keys = ("delivery_id", "state", "job_name", "run_id", "subject", "scheduled_time")
+    assert [tuple(one[key] for key in keys) for one in document["deliveries"]] == [
+        (2, "dead", "sales", "r1", "Job Failed: sales", "2026-03-02T12:00:00Z")
     ]
-    assert call("mail", "list", "--job", "other").stdout == "No mails of other.\n"
     assert call("mail", "list", "--state", "held").stdout == "No held mails.\n"
+    assert call("mail", "list", "--state", "held", "--job", "sales").stdout == "No held mails of sales.\n"
+
+
+@pytest.mark.parametrize("verb", [("list",), ("retry", "--all-dead")])
+def test_a_job_that_nobody_knows_is_told(call, history, project, verb):
+    done = call("mail", *verb, "--job", "sale")
+    assert done.exit_code == 0
+    assert done.stdout == (
+        f"There is no job 'sale' in {project}/jobs.d, and none in the history. Did you mean 'sales'? "
+        "runner list shows the jobs.\n"
+    )
 
 
 def test_a_mail_is_shown_harmless(call, history, message):
@@ -51,7 +92,7 @@ def test_a_retry_sends_and_says_so(call, history):
     done = call("mail", "retry", "1", "2")
     assert done.exit_code == 1, "one of them was sent already"
     assert "1: left as it is, it was sent already" in done.stderr
-    assert [line.split()[3] for line in done.stdout.splitlines() if "@" in line] == ["sent"]
+    assert [line.split()[:2] for line in done.stdout.splitlines() if "Job Failed" in line] == [["2", "sent"]]
     assert [file.suffix for file in history.mail_dir.iterdir()] == [".eml"]
     again = call("mail", "retry", "--all-dead", "--job", "sales")
     assert (again.exit_code, again.stdout) == (0, "No mail of sales is dead: there is nothing to send.\n")
@@ -70,6 +111,18 @@ def test_what_cannot_be_held_says_why(call, history):
         "left_out": [{"delivery_id": 2, "reason": "it was given up and is not sent again unasked"}],
         "sent_by": "nobody",
     }
+
+
+@pytest.mark.parametrize("verb", ["show", "retry", "hold"])
+def test_an_id_that_no_mail_has_is_told_in_plain_words(call, history, verb):
+    far = "9" * 20
+    done = call("mail", verb, far)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: there is no delivery {far}\n")
+    for text in ("abc", "1.5", "²", "9" * 5000):
+        done = call("mail", verb, text)
+        assert done.exit_code == 2
+        assert f"{text!r} is no ID of a mail. runner mail list shows them" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from runner.core.backfill import plan_backfill
-from runner.core.run import Fire, RunState
+from runner.core.run import Fire, RunState, Trigger
 
 START = datetime(2025, 6, 1, 6, tzinfo=UTC)
 
@@ -39,7 +40,10 @@ def test_what_has_not_succeeded_is_run(on_record):
     plan = plan_backfill(FIRES, runs, again=False)
     assert plan.todo == (FIRES[1], FIRES[3])
     assert (plan.done, plan.unfinished) == ((FIRES[0],), (FIRES[2],))
-    assert plan.recorded == {FIRES[0].key, FIRES[1].key, FIRES[2].key}
+    assert plan.key_of(FIRES[3]) == FIRES[3].key
+    assert plan.key_of(FIRES[1]) == f"{FIRES[1].key} again 1", (
+        "another backfill from these records has the same key"
+    )
 
 
 def test_again_runs_what_succeeded_too_but_nothing_twice_at_once(on_record):
@@ -49,7 +53,9 @@ def test_again_runs_what_succeeded_too_but_nothing_twice_at_once(on_record):
     assert (plan.done, plan.unfinished) == ((), (FIRES[0],))
 
 
-def test_a_run_by_hand_counts_as_well(on_record):
-    plan = plan_backfill(FIRES, (on_record(3, RunState.SUCCEEDED, keyed=False),), again=False)
-    assert plan.todo == FIRES[:3]
-    assert plan.recorded == frozenset()
+def test_trials_do_not_count(on_record):
+    by_hand = replace(on_record(3, RunState.SUCCEEDED, keyed=False), trigger=Trigger.MANUAL)
+    unmailed = replace(on_record(2, RunState.SUCCEEDED), mailing=False)
+    plan = plan_backfill(FIRES, (unmailed, by_hand), again=False)
+    assert plan.todo == FIRES
+    assert plan.key_of(FIRES[3]) == FIRES[3].key

@@ -300,11 +300,11 @@ class TestFiresBetween:
 class TestFireKey:
     def test_fixed_time_is_local(self):
         key = fire_key(parse_cron("30 2 * * *"), "Europe/Berlin", utc(2025, 10, 26, 0, 30))
-        assert key == "2025-10-26T02:30"
+        assert key == "2025-10-26T02:30 Europe/Berlin"
 
     def test_moved_by_a_gap_is_the_time_it_fires_at(self):
         schedule = parse_cron("30 2 * * *")
-        assert fire_key(schedule, "Europe/Berlin", utc(2025, 3, 30, 1)) == "2025-03-30T03:00"
+        assert fire_key(schedule, "Europe/Berlin", utc(2025, 3, 30, 1)) == "2025-03-30T03:00 Europe/Berlin"
 
     def test_wildcard_is_utc_and_differs_between_the_passes(self):
         schedule = parse_cron("30 * * * *")

@@ -25,6 +25,11 @@ def fires(*seconds_ago):
 
 
 class TestDecideMissed:
+    def test_a_short_deadline_holds_for_a_single_fire_too(self, make_job):
+        decision = decide_missed(make_job(starting_deadline_seconds=10), fires(45), earlier=0, now=NOW)
+        assert (decision.run, decision.skipped) == ((), 1)
+        assert "starting_deadline_seconds: 10" in decision.note
+
     @pytest.mark.parametrize("on_missed", list(OnMissed))
     @pytest.mark.parametrize("seconds_ago", [0, 1, 60])
     def test_on_time_runs_whatever_the_policy(self, make_job, on_missed, seconds_ago):
@@ -132,6 +137,19 @@ def test_failures_are_told_from_the_nth_on_and_so_is_the_recovery(make_job, make
     assert [is_recovery(good, job, failures_before=before) for before in range(5)] == [False] * 3 + [True] * 2
     assert not is_recovery(failed, job, failures_before=9)
     assert not is_recovery(good, make_job(), failures_before=0)
+
+
+def test_what_people_asked_for_and_what_no_mail_can_carry_is_told_at_once(make_job, make_run):
+    job = make_job(delivery=DeliveryOptions(notify_after=3))
+    for changes in (
+        {"trigger": Trigger.MANUAL},
+        {"trigger": Trigger.BACKFILL},
+        {"failure": RunFailure(kind=FailureKind.ATTACHMENT, message="too large")},
+    ):
+        failed = make_run(state=RunState.FAILED, **changes)
+        assert decide_mailing(failed, job, failures_before=0) is Mailing.FAILURE
+    backfilled = make_run(state=RunState.SUCCEEDED, trigger=Trigger.BACKFILL)
+    assert not is_recovery(backfilled, job, failures_before=9), "an old day says nothing of today"
 
 
 RETRY = Retry(limit=3, backoff_seconds=10, max_delay_seconds=25)

@@ -413,8 +413,8 @@ def test_an_attempt_that_a_kill_cut_short_is_held_and_told(ledger, make_outbox, 
     transport = Scripted(sent)
     told = []
 
-    def notice(delivery, result):
-        told.append((delivery.delivery_id, delivery.state, delivery.attempts, result.state))
+    def notice(mail, ended):
+        told.extend((one.delivery_id, one.state, one.attempts) for one in ended)
         return replace(small_mail, kind=MailKind.UNDELIVERED, recipients=("owner@example.com",))
 
     ledger.add(replace(make_mail(), hold_ambiguous=True))
@@ -423,30 +423,67 @@ def test_an_attempt_that_a_kill_cut_short_is_held_and_told(ledger, make_outbox, 
     assert ledger.states() == ["held", "sent", "sent"]
     assert "the service ended before the server had answered" in ledger.rows[1][0].error
     assert [recipients for _, recipients in transport.sent] == [("bert@example.org",), ("owner@example.com",)]
-    assert told == [(1, DeliveryState.HELD, 1, DeliveryState.HELD)]
+    assert told == [(1, DeliveryState.HELD, 1)]
 
 
-def test_a_dead_delivery_is_told_once_and_a_dead_notice_is_not(ledger, make_outbox, make_mail, small_mail):
-    def notice(delivery, result):
-        assert (delivery.state, delivery.error) == (DeliveryState.DEAD, "550 no such user")
-        assert result.error == delivery.error
-        return replace(small_mail, kind=MailKind.UNDELIVERED, message_id=f"<{delivery.delivery_id}@example.com>")
+def test_a_dead_mail_is_told_once_for_all_and_a_dead_notice_is_not(ledger, make_outbox, make_mail, small_mail):
+    def notice(mail, ended):
+        assert mail.message_id == make_mail().message_id
+        assert [(one.state, one.error) for one in ended] == [(DeliveryState.DEAD, "550 no such user")] * 2
+        return replace(small_mail, kind=MailKind.UNDELIVERED)
 
     ledger.add(make_mail())
     make_outbox(Scripted(dead), notice=notice).drain_once()
     kinds = [(row[0].kind.value, row[0].state.value) for row in ledger.rows.values()]
-    assert kinds == [("results", "dead")] * 2 + [("undelivered", "dead")] * 2
+    assert kinds == [("results", "dead")] * 2 + [("undelivered", "dead")]
+
+
+def test_only_those_for_whom_it_came_to_nothing_are_told_of(ledger, make_outbox, make_mail, caplog):
+    told = []
+    ledger.add(replace(make_mail(), recipients=("a@x", "b@x", "c@x", "d@x"), hold_ambiguous=True))
+    answers = zip("abcd", (sent, dead, deferred, ambiguous), strict=True)
+    results = {f"{letter}@x": answer(None, ["one"])["one"] for letter, answer in answers}
+    notice = lambda mail, ended: told.append([(one.recipient, one.state.value) for one in ended])  # noqa: E731
+    make_outbox(Scripted(lambda mail, to: results), notice=notice).drain_once()
+    assert told == [[("b@x", "dead"), ("d@x", "held")]]
+    assert "Mail to b@x is dead: 550 no such user" in caplog.text
+    assert "Mail to d@x is held: hung up" in caplog.text
+
+
+def test_a_notice_is_not_lost_with_the_delivery_that_had_it(ledger, make_outbox, make_mail, small_mail):
+    def answer(mail, recipients):
+        ledger.change(1, state=DeliveryState.SENT)
+        return dead(mail, recipients)
+
+    ledger.add(make_mail())
+    notice = replace(small_mail, kind=MailKind.UNDELIVERED)
+    make_outbox(
+        Scripted(lambda mail, to: sent(mail, to) if mail is notice else answer(mail, to)),
+        notice=lambda mail, ended: notice,
+    ).drain_once()
+    assert ledger.states() == ["sent", "dead", "sent"]
+
+
+def test_two_mails_with_one_message_id_are_both_handed_over(ledger, make_outbox, small_mail, monkeypatch):
+    monkeypatch.setattr("runner.delivery.outbox._BATCH_BYTES", 4 * len(small_mail.message))
+    transport = Scripted(lambda mail, recipients: handed.append(mail.message) or sent(mail, recipients))
+    handed = []
+    for letter in (b"a", b"b", b"c"):
+        ledger.add(replace(small_mail, message=small_mail.message[:-1] + letter))
+    assert make_outbox(transport).drain_once() == 3
+    assert [message[-1:] for message in handed] == [b"a", b"b", b"c"]
+    assert ledger.limits == [20, 4], "the size of each counts"
 
 
 def test_a_notice_that_cannot_be_made_stops_nothing(ledger, make_outbox, small_mail, caplog):
-    def fail(delivery, result):
+    def fail(mail, ended):
         raise ValueError("no")
 
-    for notice in (fail, lambda delivery, result: None):
+    for notice in (fail, lambda mail, ended: None):
         ledger.add(small_mail)
         make_outbox(Scripted(dead), notice=notice).drain_once()
     assert ledger.states() == ["dead", "dead"]
-    assert "Nobody can be told that the mail to anna@example.com is dead" in caplog.text
+    assert "Nobody can be told that the mail 'Job Results: j - t' came to nothing" in caplog.text
 
 
 def test_what_is_given_up_is_told(ledger, make_outbox, small_mail):
@@ -454,8 +491,8 @@ def test_what_is_given_up_is_told(ledger, make_outbox, small_mail):
     ledger.add(small_mail)
     ledger.change(1, attempts=200)
     now = NOON + timedelta(days=6)
-    make_outbox(Scripted(deferred), now=now, notice=lambda delivery, result: told.append(result)).drain_once()
-    assert [result.error for result in told] == ["given up after 5 days: 451 later"]
+    make_outbox(Scripted(deferred), now=now, notice=lambda mail, ended: told.extend(ended)).drain_once()
+    assert [one.error for one in told] == ["given up after 5 days: 451 later"]
 
 
 def test_a_delivery_that_has_ended_meanwhile_does_not_hold_the_others(ledger, make_outbox, make_mail, caplog):

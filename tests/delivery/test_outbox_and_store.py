@@ -74,9 +74,8 @@ def test_an_address_that_is_refused_for_good_is_told_to_the_owner(
     store = opened()
     mail = finish(store, report)
 
-    def notice(delivery, result):
-        subject = store.delivery_mail(delivery.delivery_id)[1].subject
-        return compose_undelivered(delivery, subject=subject, error=result.error, job=report.job, at=LATER, **FROM)
+    def notice(mail, ended):
+        return compose_undelivered(mail, ended, job=report.job, at=LATER, **FROM)
 
     inbox.answers = {"bert@example.org": "550 no such user", "olga@example.com": "550 gone too"}
     outbox = make_outbox(store, make_transport(make_server()), notice=notice)
@@ -89,6 +88,51 @@ def test_an_address_that_is_refused_for_good_is_told_to_the_owner(
     ]
     assert mail.subject.encode() in store.delivery_mail(deliveries[2].delivery_id)[1].message
     assert outbox.close(1) == 0
+
+
+def test_every_end_of_a_delivery_is_told_and_the_time_begins_anew_with_a_retry(
+    opened, make_report, inbox, make_server, make_transport
+):
+    report = make_report(job={"owner": "olga@example.com", "consumer_emails": ("bert@example.org",)})
+    store, transport = opened(), make_transport(make_server())
+    finish(store, report)
+    now = LATER
+
+    def notice(mail, ended):
+        return compose_undelivered(mail, ended, job=None, at=now, **FROM)
+
+    (delivery,) = store.run(report.run.run_id).deliveries
+    for answer in ("550 no such user", "451 later", "554 no"):
+        inbox.answers = {"bert@example.org": answer}
+        store.retry_deliveries([delivery.delivery_id], now)
+        make_outbox(store, transport, now=now, notice=notice).drain_once()
+        now += timedelta(days=30)
+    made = store.run(report.run.run_id).deliveries
+    assert [(one.kind, one.state, one.attempts) for one in made] == [
+        (MailKind.RESULTS, DeliveryState.DEAD, 3),
+        (MailKind.UNDELIVERED, DeliveryState.SENT, 1),
+        (MailKind.UNDELIVERED, DeliveryState.SENT, 1),
+    ]
+    assert len({one.message_id for one in made}) == 3
+    assert len(inbox.envelopes) == 2
+
+
+def test_a_delivery_of_a_hundred_attempts_has_five_more_days_after_a_retry(
+    opened, make_report, inbox, make_server, make_transport
+):
+    store, transport = opened(), make_transport(make_server())
+    finish(store, make_report(job={"consumer_emails": ("bert@example.org",)}))
+    inbox.answers = {"bert@example.org": "451 later"}
+    now = LATER
+    while states(store) != ["dead"]:
+        now += timedelta(hours=12)
+        make_outbox(store, transport, now=now).drain_once()
+    (delivery,) = store.run("01k9mabcdefghjkmnpqrstvwxy").deliveries
+    assert delivery.attempts >= 10
+    now += timedelta(days=30)
+    store.retry_deliveries([delivery.delivery_id], now)
+    make_outbox(store, transport, now=now).drain_once()
+    assert states(store) == ["deferred"]
 
 
 @pytest.mark.parametrize(("policy", "state"), [(OnAmbiguous.RESEND, "deferred"), (OnAmbiguous.HOLD, "held")])
@@ -120,8 +164,8 @@ def test_a_kill_amid_an_attempt_holds_the_mail_and_tells_so(
     store.begin_attempt([store.run(report.run.run_id).deliveries[1].delivery_id], NOON)
     store = opened()
 
-    def notice(delivery, result):
-        return compose_undelivered(delivery, subject="s", error=result.error, job=report.job, at=LATER, **FROM)
+    def notice(mail, ended):
+        return compose_undelivered(mail, ended, job=report.job, at=LATER, **FROM)
 
     make_outbox(store, make_transport(make_server()), notice=notice).drain_once()
     assert states(store) == ["sent", "held", "sent"]

@@ -169,6 +169,73 @@ def test_all_recipients_refused(inbox, make_server, make_transport, make_mail):
     assert states(results) == {ANNA: "dead", BERT: "deferred"}
 
 
+def test_no_content_is_sent_to_nobody_and_the_connection_serves_on(raw_server, make_transport, make_mail):
+    said, opened = [], []
+    port = raw_server(scripted({"rcpt": "550 no"}, opened=opened, said=said))
+    transport = make_transport(port)
+    for run_id in ("one", "two"):
+        assert states(transport.send(make_mail(run_id=run_id), [ANNA, BERT])) == {ANNA: "dead", BERT: "dead"}
+    assert said == ["ehlo", *["mail", "rcpt", "rcpt", "rset"] * 2]
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "anna", "ambiguous"),
+    [
+        ("data", "451 later", "deferred", False),
+        ("data", "554 never", "dead", False),
+        ("data", None, "deferred", False),
+        ("content", "554 spam", "dead", False),
+        ("content", "451 later", "deferred", False),
+        ("content", "421 bye", "deferred", False),
+        ("content", None, "deferred", True),
+    ],
+)
+def test_a_refused_recipient_keeps_its_own_answer_whatever_becomes_of_the_content(
+    raw_server, make_transport, make_mail, step, answer, anna, ambiguous
+):
+    own = {f"rcpt {BERT}": "550 no such user", "rcpt cleo@example.com": "452 full"}
+    talk = scripted(own | ({step: answer} if answer else {}), drop_at=None if answer else step)
+    results = make_transport(raw_server(talk)).send(make_mail(), [BERT, ANNA, "cleo@example.com"])
+    assert states(results) == {BERT: "dead", ANNA: anna, "cleo@example.com": "deferred"}
+    assert {recipient: result.ambiguous for recipient, result in results.items()} == {
+        BERT: False,
+        ANNA: ambiguous,
+        "cleo@example.com": False,
+    }
+    assert (results[BERT].error, results["cleo@example.com"].error) == ("550 no such user", "452 full")
+    assert answer is None or results[ANNA].error == answer
+
+
+@pytest.mark.parametrize("answer", ["421 going down", None])
+def test_a_recipient_that_is_refused_before_the_server_goes_keeps_its_answer(
+    raw_server, make_transport, make_mail, answer
+):
+    going = {f"rcpt {ANNA}": answer} if answer else {}
+    talk = scripted({f"rcpt {BERT}": "550 no such user"} | going, drop_at=None if answer else f"rcpt {ANNA}")
+    results = make_transport(raw_server(talk)).send(make_mail(), [BERT, ANNA])
+    assert states(results) == {BERT: "dead", ANNA: "deferred"}
+    assert results[BERT].error == "550 no such user"
+
+
+def test_who_was_refused_is_not_asked_again_over_a_fresh_connection(raw_server, make_transport, make_mail):
+    said, opened = [], []
+    talk = scripted({f"rcpt {BERT}": "550 no such user"}, drop_at=f"rcpt {ANNA}", opened=opened, said=said)
+    transport = make_transport(raw_server(talk))
+    transport.send(make_mail(run_id="one"), ["cleo@example.com"])
+    said.clear()
+    assert states(transport.send(make_mail(run_id="two"), [BERT, ANNA])) == {BERT: "dead", ANNA: "deferred"}
+    assert (said, len(opened)) == (["mail", "rcpt", "rcpt", "ehlo", "mail", "rcpt"], 2)
+
+
+def test_recipients_that_are_one_address_share_its_answer(inbox, make_server, make_transport, make_mail):
+    inbox.answers = {"anna@xn--mller-kva.example": "550 no"}
+    people = ["anna@müller.example", "anna@xn--mller-kva.example"]
+    results = make_transport(make_server()).send(make_mail(), people)
+    assert states(results) == dict.fromkeys(people, "dead")
+    assert inbox.envelopes == []
+
+
 def test_recipients_after_a_421_are_deferred(inbox, make_server, make_transport, make_mail):
     inbox.answers = {ANNA: "421 going down"}
     results = make_transport(make_server()).send(make_mail(), [ANNA, BERT])
@@ -244,17 +311,20 @@ def test_a_silent_tls_handshake_ends_at_the_deadline(raw_server, make_transport,
     assert "was not done within" in result.error
 
 
-def scripted(answers, *, drop_at=None, opened=None):
-    """A server that answers each command as told; it hangs up at `drop_at`, in place of an answer."""
+def scripted(answers, *, drop_at=None, opened=None, said=None):
+    """A server that answers each command as told; it hangs up at `drop_at`, in place of an answer.
+
+    A step is the name of a command, or for one recipient `rcpt {address}`; `said` collects the names.
+    """
 
     def talk(connection, ended):
         if opened is not None:
             opened.append(connection)
         given = {"greeting": "220 hi", "ehlo": "250 hi", "data": "354 go on", "content": "250 taken", **answers}
         reader = connection.makefile("rb")
-        step = "greeting"
-        while step != drop_at:
-            answer = given.get(step, "250 OK")
+        step = own = "greeting"
+        while drop_at not in {step, own}:
+            answer = given.get(own) or given.get(step, "250 OK")
             connection.sendall(f"{answer}\r\n".encode())
             if answer.startswith("421"):
                 return
@@ -266,9 +336,12 @@ def scripted(answers, *, drop_at=None, opened=None):
                     return
                 while line not in {b".\r\n", b""}:
                     line = reader.readline()
-                step = "content"
+                step = own = "content"
             else:
                 step = line.decode().split()[0].split(":")[0].lower()
+                own = f"{step} {line.decode().partition('<')[2].partition('>')[0]}"
+                if said is not None:
+                    said.append(step)
 
     return talk
 

@@ -1,12 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.delivery.words import one_line, pad, shorten, visible, width
-
-
-def test_what_cannot_be_seen_is_told():
-    assert visible("a\x1b[31mb\r\nc\td\u202ee\ud800") == "a\\x1b[31mb\nc\td\\u202ee\\ud800"
-    assert one_line(" a\nb\r\nc\td ") == "a b c d"
+from runner.delivery.words import pad, shorten, visible, width
 
 
 def test_widths_are_those_of_a_terminal():
@@ -20,10 +15,3 @@ def test_widths_are_those_of_a_terminal():
 def test_a_shortened_text_fits(text, limit):
     short = shorten(visible(text), limit)
     assert width(short) <= limit
-
-
-@given(st.text(max_size=60) | st.text(st.characters(codec=None), max_size=60))
-def test_a_line_is_one_line_that_can_be_encoded(text):
-    line = one_line(text)
-    line.encode("utf-8")
-    assert len(line.splitlines()) <= 1

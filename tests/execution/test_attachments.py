@@ -30,6 +30,7 @@ result = pd.DataFrame({
     "huge": [10**400, None, -1],
 })
 """
+SALES = "category,amount\na,1\nb,2\na,3\n"
 QUERY = """
 SELECT * FROM (VALUES
     (1, 1152921504606846976, '=1+1', 'nan'::DOUBLE, 0.1::FLOAT, 1.10::DECIMAL(4, 2), DATE '2025-01-02',
@@ -38,6 +39,10 @@ SELECT * FROM (VALUES
      TIMESTAMP 'infinity', NULL, false, NULL, NULL, NULL)
 ) AS t(a, b, "+c", d, e, f, g, h, i, j, k, l, m)
 """
+# Times of whole milliseconds, finer ones, and whole seconds, for four types; one of them has no finer ones.
+MS = ["2025-01-02 12:00:00.123"] * 3 + ["12:00:00.123"]
+FINE = ["2025-01-02 12:00:00.123456", MS[1], "2025-01-02 12:00:00.123456789", "12:00:00.123456"]
+COARSE = ["2025-01-02 12:00:00"] * 3 + ["12:00:00"]
 SUMS = {StepKind.SCRIPT: "result = data.assign(day=1)", StepKind.QUERY: "SELECT *, 1 AS day FROM data"}
 
 
@@ -205,12 +210,78 @@ def test_the_bounds_of_the_step_hold_for_its_attachment(bench):
     assert bench.failure(text, attachment=AttachmentFormat.XLSX, timeout_seconds=1).kind is FailureKind.TIMEOUT
 
 
-@pytest.mark.parametrize("form", [AttachmentFormat.XLSX, AttachmentFormat.PARQUET])
-def test_what_a_script_puts_in_its_place_is_no_attachment(bench, form):
-    text = f"import os\nos.symlink('/etc/hostname', 'result.{form}')\nresult = data"
-    outcome = bench.run(text, attachment=form)
-    assert outcome.attachment_file is None
-    assert outcome.failure.kind in {FailureKind.RESULT, FailureKind.ATTACHMENT}
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "os.symlink('own', NAME)",
+        "os.symlink('/etc/hostname', NAME)",
+        "os.symlink('nowhere', NAME)",
+        "os.link('own', NAME)",
+        "os.makedirs(NAME + '/a/b'); open(NAME + '/a/file', 'w').close(); os.symlink('../own', NAME + '/link')",
+        "open(NAME, 'w').write('mine')",
+    ],
+)
+def test_what_a_script_puts_in_the_place_of_a_result_is_replaced(bench, trick):
+    lines = ["import os", "open('own', 'w').write('kept')"]
+    lines += [trick.replace("NAME", f"'result.{form}'") for form in ("csv", "xlsx")]
+    outcome = bench.run("\n".join([*lines, "result = data"]), attachment=AttachmentFormat.XLSX)
+    assert (outcome.failure, outcome.attachment_file) == (None, "result.xlsx")
+    folder = bench.folder / "run-1"
+    assert (folder / "result.csv").read_text() == SALES
+    assert sheet_of(folder / "result.xlsx")[1][1] == ["a", 1]
+    assert (folder / "own").read_text() == "kept"
+    assert not (folder / "nowhere").exists()
+
+
+def test_what_cannot_be_replaced_is_named(bench):
+    failure = bench.failure(
+        "import os, shutil\nos.makedirs('result.xlsx/a')\nshutil.rmtree = os.rmdir\nresult = data",
+        attachment=AttachmentFormat.XLSX,
+    )
+    assert failure.kind is FailureKind.RESULT
+    assert "the script made result.xlsx itself" in failure.message
+    assert "leave the name result.xlsx to the runner" in failure.hint
+
+
+def test_times_finer_than_a_sheet_knows_are_texts(attach):
+    frame = """
+import datetime as dt
+def times(first):
+    return pd.to_datetime([first, None, "2025-01-02 12:00:00"], format="ISO8601")
+fine = times("2025-01-02 12:00:00.123456")
+result = pd.DataFrame({
+    "ms": times("2025-01-02 12:00:00.123"),
+    "us": fine,
+    "ns": fine + pd.Timedelta(1, "ns"),
+    "any": [dt.datetime(2025, 1, 2, 12, 0, 0, 123456), dt.time(6, 0, 0, 1), dt.time(6, 0, 0, 5000)],
+    "kind": pd.Categorical(fine),
+})
+"""
+    outcome, path = attach(frame)
+    sheet, rows = sheet_of(path)
+    exact = "2025-01-02 12:00:00.123456"
+    assert rows[1] == [datetime(2025, 1, 2, 12, 0, 0, 123000), exact, f"{exact}001", exact, exact]
+    assert rows[2] == [None, None, None, "06:00:00.000001", None]
+    noon = datetime(2025, 1, 2, 12)
+    assert rows[3] == [noon, "2025-01-02 12:00:00.000000", f"{noon}.000000001", time(6, 0, 0, 5000), noon]
+    assert (sheet["A2"].number_format, sheet["D4"].number_format) == ("yyyy-mm-dd hh:mm:ss.000", "hh:mm:ss.000")
+    assert outcome.preview.rows[0][1] == rows[1][1]
+
+
+def test_times_of_a_query_finer_than_a_sheet_knows_are_texts(attach):
+    kinds = ("TIMESTAMP", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIME")
+    ms = ", ".join(f"'{moment}'::{kind}" for kind, moment in zip(kinds, MS, strict=True))
+    fine = ", ".join(f"'{moment}'::{kind}" for kind, moment in zip(kinds, FINE, strict=True))
+    coarse = ", ".join(f"'{moment}'::{kind}" for kind, moment in zip(kinds, COARSE, strict=True))
+    text = f"SELECT {ms}, {fine}, 'infinity'::TIMESTAMP UNION ALL SELECT {coarse}, {coarse}, NULL"
+    _, path = attach(text, kind=StepKind.QUERY)
+    sheet, (_, first, second) = sheet_of(path)
+    exact = datetime(2025, 1, 2, 12, 0, 0, 123000)
+    assert first == [exact] * 3 + [time(12, 0, 0, 123000), FINE[0], exact, *FINE[2:], "infinity"]
+    noon = datetime(2025, 1, 2, 12)
+    assert second == [noon] * 3 + [time(12), str(noon), noon, str(noon), "12:00:00", None]
+    fraction = "yyyy-mm-dd hh:mm:ss.000"
+    assert [sheet.cell(2, place).number_format for place in range(1, 5)] == [fraction] * 3 + ["hh:mm:ss.000"]
 
 
 @pytest.mark.parametrize("size", [(ROW_LIMIT, 1), (1, COLUMN_LIMIT + 1)])

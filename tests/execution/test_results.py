@@ -28,5 +28,7 @@ def test_only_a_plain_file_is_a_result(tmp_path, trick):
         "pipe": lambda: os.mkfifo(path),
         "folder": path.mkdir,
     }[trick]()
-    with pytest.raises(ExecutionError):
+    with pytest.raises(ExecutionError) as caught:
         read_result(tmp_path, max_bytes=100)
+    told = "The next run of the job makes it anew." if trick == "missing" else "leave the name result.csv to the"
+    assert told in caught.value.hint

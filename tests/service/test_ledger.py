@@ -116,7 +116,12 @@ def test_all_of_one_state_may_be_meant(settings, ledger):
 
 def test_held_mails_wait_for_a_retry(settings, ledger):
     change = hold_deliveries(settings, Choice(delivery_ids=ledger))
-    assert [one.delivery_id for one in change.changed] == [ledger[2]]
+    (held,) = list_deliveries(settings, job_name=None, states=(DeliveryState.HELD,), limit=9)
+    assert change.changed == (held,)
+    assert held.delivery_id == ledger[2]
+    today = datetime.now(UTC).strftime("%Y-%m-")
+    assert held.error.startswith(f"held by hand since {today}")
+    assert held.error.endswith(" UTC; the last answer: 451 later")
     assert [reason for _, reason in change.left_out] == [
         "it was sent already",
         "it was given up and is not sent again unasked",

@@ -119,15 +119,13 @@ def test_a_bad_turn_of_the_loop_does_not_end_it(any_port, start, monkeypatch, ca
     service = start(any_port)
     failures = iter([StoreError("the disk is full"), RuntimeError("unforeseen")])
 
-    def remove_old(self, before, keep_per_job):
+    def take_requests(self):
         failure = next(failures, None)
         if failure:
             raise failure
         return ()
 
-    monkeypatch.setattr(Store, "remove_old", remove_old)
-    monkeypatch.setattr("runner.service.retention.PERIOD_SECONDS", -1.0)
-    monkeypatch.setattr(service._retention, "_next_round", 0.0)
+    monkeypatch.setattr(Store, "take_requests", take_requests)
     service.request_reload()
     wait_for(lambda: "The loop met something unforeseen" in caplog.text or service.request_reload())
     assert "the disk is full" in caplog.text

@@ -24,7 +24,7 @@ def up():
 
 @pytest.fixture
 def retention(store, settings, clock, up):
-    return Retention(store, settings, clock=clock, monotonic=lambda: up[0])
+    return Retention(store, settings, clock=clock, monotonic=lambda: up[0], spawn=lambda work: work())
 
 
 def test_what_is_old_goes_at_the_start_and_then_every_hour(retention, ended, store, clock, up):

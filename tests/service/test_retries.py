@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ BROKEN = RunFailure(kind=FailureKind.SCRIPT, message="KeyError: 'x'")
 @pytest.fixture
 def begin(desk, store, clock):
     def start(job, trigger=Trigger.SCHEDULE):
+        desk.set_jobs({job.job_name: job})
         run = desk.new_run(job, trigger=trigger, scheduled_time=clock.now)
         store.add_run(run)
         desk.begin(run, job)
@@ -91,6 +93,7 @@ class TestRetry:
         executor.end(run_id, RunState.FAILED, failure=BROKEN)
         clock.pass_(days=-365)
         restarted = make_desk()
+        restarted.set_jobs({"report": job})
         (queued,) = store.queued_runs()
         restarted.begin(queued, job)
         assert restarted.seconds_to_next() == 15
@@ -103,6 +106,66 @@ class TestRetry:
         executor.end(run_id, RunState.FAILED, failure=BROKEN)
         assert store.run(run_id).state is RunState.FAILED
         assert mails() == [(MailKind.FAILURE, "analyst@example.com")]
+
+    def test_the_next_attempt_is_of_a_job_that_was_mended_while_the_first_ran(
+        self, begin, desk, executor, clock, make_job
+    ):
+        run_id = begin(make_job(retry=self.job_retry, digest="old"))
+        desk.set_jobs({"report": make_job(retry=self.job_retry, digest="mended")})
+        executor.end(run_id, RunState.FAILED, failure=BROKEN)
+        clock.pass_(seconds=10)
+        desk.pump()
+        assert executor.orders[run_id].job.digest == "mended"
+
+    @pytest.mark.parametrize("gone", [True, False])
+    def test_a_job_that_is_removed_or_suspended_is_not_tried_again(
+        self, begin, desk, executor, store, make_job, mails, gone
+    ):
+        run_id = begin(make_job(retry=self.job_retry))
+        desk.set_jobs({} if gone else {"report": make_job(retry=self.job_retry, suspend=True)})
+        executor.end(run_id, RunState.FAILED, failure=BROKEN)
+        assert store.run(run_id).state is RunState.FAILED
+        assert mails() == [(MailKind.FAILURE, "analyst@example.com")]
+
+    def test_a_wait_that_is_given_up_ends_as_the_attempt_that_failed_and_is_told(
+        self, begin, desk, executor, store, make_job, mails
+    ):
+        run_id = begin(make_job(retry=self.job_retry))
+        executor.end(run_id, RunState.TIMED_OUT, failure=BROKEN)
+        desk.cancel_queued("report")
+        run = store.run(run_id)
+        assert (run.state, run.attempt, run.failure) == (RunState.TIMED_OUT, 1, BROKEN)
+        assert mails() == [(MailKind.FAILURE, "analyst@example.com")]
+
+    def test_a_run_that_fails_while_it_is_cancelled_is_not_tried_again(
+        self, begin, desk, executor, store, make_job, monkeypatch
+    ):
+        run_id = begin(make_job(retry=self.job_retry))
+        monkeypatch.setattr(executor, "cancel", lambda _run_id: True)
+        desk.cancel(run_id)
+        executor.end(run_id, RunState.FAILED, failure=BROKEN)
+        assert store.run(run_id).state is RunState.FAILED
+
+    def test_the_folder_is_tidied_before_the_next_attempt_begins_in_it(
+        self, begin, make_desk, executor, store, clock, make_job
+    ):
+        desk = make_desk(random=lambda: 0.0)
+        job = make_job(retry=self.job_retry)
+        desk.set_jobs({"report": job})
+        run = desk.new_run(job, trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
+        store.add_run(run)
+        desk.begin(run, job)
+        begun = executor.submit
+
+        def submit(order):
+            future = begun(order)
+            (Path(order.run_dir) / "input.csv").write_text("fetched for the second attempt")
+            return future
+
+        executor.submit = submit
+        executor.end(run.run_id, RunState.FAILED, failure=BROKEN)
+        assert executor.orders[run.run_id].attempt == 2
+        assert (Path(executor.orders[run.run_id].run_dir) / "input.csv").exists()
 
 
 class TestRowsOfFailures:
@@ -141,8 +204,6 @@ class TestAttachmentsThatDoNotFit:
         ]
 
     def test_another_form_is_attached_as_it_was_made(self, begin, executor, store, clock, make_job):
-        from pathlib import Path
-
         job = make_job(delivery=DeliveryOptions(attachment=AttachmentFormat.PARQUET))
         run_id = begin(job)
         run_dir = Path(executor.orders[run_id].run_dir)

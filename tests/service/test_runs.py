@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from runner.service import endings
 
 @pytest.fixture
 def begin(desk, store, clock):
-    def start(job):
-        run = desk.new_run(job, trigger=Trigger.MANUAL, scheduled_time=clock.now)
+    def start(job, trigger=Trigger.MANUAL):
+        run = desk.new_run(job, trigger=trigger, scheduled_time=clock.now)
         store.add_run(run)
         desk.begin(run, job)
         return run.run_id
@@ -116,6 +117,7 @@ def test_an_end_that_cannot_be_recorded_is_kept_until_it_can(
         executor.end(run_id, rows_in=1, rows_out=1, result_file="result.csv", result_bytes=4)
         desk.retry_unrecorded()
         assert desk.unrecorded_count() == 1
+        clock.pass_(seconds=2)
         assert desk.unfinished("report") == (run_id,)
         assert store.run(run_id).state is RunState.RUNNING
     desk.retry_unrecorded()
@@ -146,6 +148,62 @@ def test_a_run_closed_by_another_process_is_let_go(begin, desk, executor, store,
     store.finish_run(replace(store.run(run_id), state=RunState.LOST, finished_at=clock.now), ())
     executor.end(run_id)
     assert (desk.unrecorded_count(), desk.unfinished("report")) == (0, ())
+
+
+def test_what_the_store_refuses_is_judged_once_and_tried_every_two_seconds(
+    begin, desk, executor, store, clock, make_job, monkeypatch
+):
+    run_ids = [begin(make_job(name)) for name in ("a", "b")]
+    calls = []
+
+    def full(run, mails, following):
+        calls.append(run.run_id)
+        raise StoreError("the disk is full")
+
+    judged = []
+    attach = endings.attach
+    monkeypatch.setattr(
+        endings, "attach", lambda report, **values: judged.append(report) or attach(report, **values)
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "finish_run", full)
+        for run_id in run_ids:
+            executor.end(run_id)
+        for _ in range(5):
+            desk.retry_unrecorded()
+        assert len(calls) == 3, "two ends, and one that is tried again"
+        clock.pass_(seconds=2)
+        desk.retry_unrecorded()
+        assert len(calls) == 4
+    clock.pass_(seconds=2)
+    desk.retry_unrecorded()
+    assert {store.run(run_id).state for run_id in run_ids} == {RunState.SUCCEEDED}
+    assert len(judged) == 2
+
+
+def test_a_run_that_was_withdrawn_meanwhile_does_not_begin(begin, desk, executor, store, clock, make_job):
+    first, second = begin(make_job()), begin(make_job())
+    store.finish_run(replace(store.run(second), state=RunState.CANCELLED, finished_at=clock.now), ())
+    executor.end(first)
+    assert not desk.prepare(executor.orders[second], threading.Event())
+    executor.end(second, RunState.CANCELLED)
+    assert (desk.unfinished("report"), store.run(second).state) == ((), RunState.CANCELLED)
+
+
+def test_an_error_of_ours_skips_what_comes_after(begin, desk, executor, store, make_job, monkeypatch):
+    monkeypatch.setattr(endings, "attach", lambda report, **values: 1 / 0)
+    after = make_job("after", schedule_time=None, after=("report",))
+    desk.set_jobs({"report": make_job(), "after": after})
+    executor.end(begin(make_job(), Trigger.SCHEDULE))
+    assert [run.state for run in store.runs(job_name="after")] == [RunState.SKIPPED]
+
+
+def test_a_suspended_job_keeps_what_people_asked_for(begin, desk, executor, store, make_job):
+    running = begin(make_job())
+    asked, due = begin(make_job(), Trigger.BACKFILL), begin(make_job(), Trigger.SCHEDULE)
+    desk.cancel_queued("report", scheduled_only=True)
+    executor.end(running)
+    assert (store.run(asked).state, store.run(due).state) == (RunState.RUNNING, RunState.CANCELLED)
 
 
 def test_the_queue_of_a_job_can_be_dropped(begin, desk, executor, store, make_job):
@@ -184,6 +242,7 @@ def test_lost_runs_of_jobs_that_are_gone_or_that_a_person_watched_tell_nobody(de
 
 def test_a_lost_run_is_tried_again_where_its_job_says_so(desk, executor, store, clock, make_job):
     job = make_job(retry=Retry(limit=1, backoff_seconds=30))
+    desk.set_jobs({"report": job})
     run = left_behind(desk, store, clock, job)
     again = desk.recover(run, job)
     desk.begin(again, job)

@@ -303,3 +303,36 @@ def test_run_all_is_bounded_and_says_so(start, executor, store, clock, make_job)
     assert start(job).tick(clock.now) == 100
     notes = {run.note for run in store.runs(limit=200)}
     assert notes == {"1340 earlier fires missed and not run"}
+
+
+def test_what_is_caught_up_together_does_not_replace_one_another(start, executor, store, clock, make_job):
+    job = make_job(on_missed=OnMissed.RUN_ALL, concurrency_policy=ConcurrencyPolicy.REPLACE)
+    start(job)
+    clock.pass_(hours=3, minutes=10)
+    start(job).tick(clock.now)
+    for _ in range(3):
+        executor.end(next(iter(executor.orders)))
+    assert states(store) == [RunState.SUCCEEDED] * 3
+
+
+def test_another_zone_is_another_fire(start, executor, store, clock, make_job):
+    scheduler = start(make_job(schedule_time="0 14 * * *", timezone="Europe/Berlin"))
+    scheduler.tick(clock.pass_(hours=1))
+    executor.end(next(iter(executor.orders)))
+    moved = make_job(schedule_time="0 14 * * *", timezone="Europe/London")
+    scheduler.apply(catalog_of(moved), CatalogChange(changed=("report",)))
+    assert scheduler.tick(clock.pass_(hours=1)) == 1
+
+
+def test_trouble_with_fires_is_not_hidden_by_cursors_that_can_be_written(
+    start, store, clock, make_job, monkeypatch
+):
+    scheduler = start(make_job())
+
+    def full(runs, cursors):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(store, "record_fires", full)
+    scheduler.tick(clock.pass_(hours=1))
+    scheduler.apply(catalog_of(make_job(), make_job("new")), CatalogChange(added=("new",)))
+    assert "the disk is full" in scheduler.trouble

@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.status.pages import relative_words
+from runner.core.diagnostic import Diagnostic
+from runner.core.job import DeliveryOptions, OnAmbiguous, OnEmpty, Retry
+from runner.core.run import Attempt, FailureKind, RunFailure, RunState
+from runner.status.pages import relative_words, retry_words
 from runner.status.snapshot import JobStatus
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -84,6 +87,83 @@ class TestIndex:
 
 
 class TestJobAndRun:
+    def test_the_age_of_a_run_is_that_of_its_end(self, get, source):
+        """A backfill runs for a time long ago; the pages say when it ran."""
+        latest = source.state.jobs[1].last_run
+        done = replace(
+            latest,
+            run_id="filled",
+            scheduled_time=NOW - timedelta(days=506),
+            queued_at=NOW - timedelta(hours=5),
+            started_at=NOW - timedelta(seconds=90),
+            finished_at=NOW - timedelta(seconds=30),
+        )
+        source.history.append(done)
+        source.change(jobs=(replace(source.state.jobs[1], last_run=done),))
+        for path in ("/", "/jobs/daily_sales", "/runs/filled"):
+            text = visible(get(path, headers=BROWSER).text)
+            assert "30 s ago" in text, path
+            assert "506 d" not in text, path
+        assert "2024-06-21" in visible(get("/runs/filled", headers=BROWSER).text)
+        working = replace(done, state=RunState.RUNNING, finished_at=None)
+        source.history[-1] = working
+        assert "90 s ago" in visible(get("/jobs/daily_sales", headers=BROWSER).text)
+        source.history[-1] = replace(working, state=RunState.QUEUED, started_at=None)
+        for path in ("/jobs/daily_sales", "/runs/filled"):
+            assert "5 h ago" in visible(get(path, headers=BROWSER).text), path
+
+    def test_what_a_job_does_otherwise_than_most_is_shown(self, get, source):
+        status = source.state.jobs[1]
+        usual = visible(get("/jobs/daily_sales", headers=BROWSER).text)
+        for label in ("Retries", "Empty results", "Failures mailed", "Mails in doubt"):
+            assert label not in usual
+        job = replace(
+            status.entry.job,
+            retry=Retry(limit=3, backoff_seconds=60),
+            delivery=DeliveryOptions(notify_after=3, on_empty=OnEmpty.SKIP, on_ambiguous=OnAmbiguous.HOLD),
+        )
+        source.change(jobs=(replace(status, entry=replace(status.entry, job=job)),))
+        text = visible(get("/jobs/daily_sales", headers=BROWSER).text)
+        for words in (
+            "Retries 3, after up to 1 min, the last after up to 4 min",
+            "Empty results skip",
+            "Failures mailed from 3 in a row on",
+            "Mails in doubt hold",
+        ):
+            assert words in text
+
+    def test_what_nobody_can_see_is_shown_as_an_escape(self, get, source):
+        cursed, harmless = "\x1b]0;title\x07 \x9b\u202e<b>", r"\x1b]0;title\x07 \x9b\u202e&lt;b&gt;"
+        status = source.state.jobs[0]
+        run = status.last_run
+        failure = RunFailure(
+            kind=FailureKind.SCRIPT, message=f"m {cursed}", hint=f"h {cursed}", traceback=f"t {cursed}"
+        )
+        told = [replace(one, error=f"e {cursed}") for one in run.deliveries]
+        attempt = Attempt(number=1, state=RunState.FAILED, started_at=NOW, finished_at=NOW, failure=failure)
+        run = replace(
+            run,
+            failure=failure,
+            note=f"n {cursed}",
+            output=f"one\r\no\ttwo {cursed}",
+            deliveries=tuple(told),
+            attempts=(attempt,),
+        )
+        step = replace(status.entry.job.step, text=f"s {cursed}")
+        job = replace(status.entry.job, description=f"d {cursed}", tags=(f"g {cursed}",), step=step)
+        finding = Diagnostic(path=job.path, rule="r", message=f"f {cursed}", hint=f"i {cursed}")
+        entry = replace(status.entry, job=job, diagnostics=(finding,))
+        source.history = [run]
+        source.change(jobs=(replace(status, entry=entry, last_run=run),), reasons=(f"r {cursed}",), ready=False)
+        seen = ""
+        for path in ("/", "/jobs/broken_join", f"/runs/{FAILED}", "/jobs/%1b%5b", "/?q=%1b%5b"):
+            html = get(path, headers=BROWSER).text
+            assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", html), path
+            seen += html
+        for letter in "mhtendgsfir":
+            assert f"{letter} {harmless}" in seen, letter
+        assert "one\no\ttwo" in seen
+
     def test_a_job_with_its_script_and_fifty_runs(self, get):
         html = get("/jobs/daily_sales", headers=BROWSER).text
         assert "by_region = data.groupby" in html
@@ -135,6 +215,19 @@ class TestJobAndRun:
 )
 def test_relative_times(delta, words):
     assert relative_words(NOW + delta, NOW) == words
+
+
+@pytest.mark.parametrize(
+    ("limit", "backoff", "longest", "words"),
+    [
+        (1, 1, 3600, "1, after up to 1.0 s"),
+        (3, 60, 60, "3, after up to 1 min"),
+        (3, 600, 60, "3, after up to 1 min"),
+        (100, 60, 3600, "100, after up to 1 min, the last after up to 1 h"),
+    ],
+)
+def test_retries_in_words(limit, backoff, longest, words):
+    assert retry_words(Retry(limit=limit, backoff_seconds=backoff, max_delay_seconds=longest)) == words
 
 
 def test_nothing_is_loaded_from_elsewhere(get):

@@ -156,7 +156,7 @@ class LifeCycle(RuleBasedStateMachine):
 
     @rule(delivery_id=st.integers(1, 4))
     def hold(self, delivery_id):
-        held = self.store.hold_deliveries([delivery_id])
+        held = self.store.hold_deliveries([delivery_id], self.now)
         known = self.deliveries.get(delivery_id)
         assert bool(held) == (known is not None and known.open)
         self.deliveries.update({one.delivery_id: DeliveryState.HELD for one in held})

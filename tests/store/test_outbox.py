@@ -105,6 +105,14 @@ class TestDue:
         )
         assert [one.recipient for one, _ in store.due_deliveries(noon, 10)] == ["b@example.com"]
 
+    def test_a_mail_comes_with_all_its_recipients_as_far_as_a_server_takes_them(self, store, deliver, noon):
+        deliver(1, "a@example.com")
+        deliver(2, *(f"{number}@example.com" for number in range(130)))
+        due = store.due_deliveries(noon, 3)
+        assert [one.recipient for one, _ in due] == ["a@example.com", *(f"{n}@example.com" for n in range(100))]
+        assert len({id(mail) for _, mail in due}) == 2
+        assert len(store.due_deliveries(noon, 1)) == 1
+
     def test_mails_are_read_up_to_a_bound_of_bytes_and_one_at_least(self, store, deliver, noon, monkeypatch):
         for number in range(3):
             deliver(number + 1, "a@example.com", "b@example.com")
@@ -123,6 +131,8 @@ class TestByHand:
         again = store.retry_deliveries([*(one.delivery_id for one in made), 999, made[1].delivery_id], at)
         assert [one.recipient[0] for one in again] == ["b", "c", "d", "e"]
         assert {(one.state, one.next_attempt_at, one.error) for one in again} == {(DeliveryState.PENDING, at, "")}
+        assert [one.attempts for one in again] == [1, 1, 1, 0], "those that were made stay on record"
+        assert {one.created_at for one in again} == {at}, "the time until it is given up begins anew"
         assert len(store.due_deliveries(at, 10)) == 4
 
     def test_a_mail_that_all_have_got_is_gone(self, store, deliver, noon):
@@ -138,8 +148,9 @@ class TestByHand:
         one, two, three = deliver(1, "a@example.com", "b@example.com", "c@example.com")
         assert len(store.due_deliveries(noon, 10)) == 3
         with Store.open(path, beside_service=True) as person:
-            held = person.hold_deliveries([one.delivery_id, two.delivery_id, three.delivery_id])
-            assert {delivery.state for delivery in held} == {DeliveryState.HELD}
+            held = person.hold_deliveries([one.delivery_id, two.delivery_id, three.delivery_id], noon)
+            by_hand = "held by hand since 2025-11-09 12:00 UTC"
+            assert {(one.state, one.error) for one in held} == {(DeliveryState.HELD, by_hand)}
         now = store.record_attempts(
             [
                 attempt(one, DeliveryState.SENT, noon),
@@ -152,11 +163,35 @@ class TestByHand:
             (DeliveryState.HELD, 1, None),
             (DeliveryState.DEAD, 1, None),
         ]
+        assert [one.error for one in now] == ["", f"{by_hand}; the last answer: 451 later", "550 no"]
         assert store.due_deliveries(noon + timedelta(days=9), 10) == []
         with Store.open(path, beside_service=True) as person:
-            assert person.hold_deliveries([one.delivery_id, three.delivery_id]) == ()
+            assert person.hold_deliveries([one.delivery_id, three.delivery_id, 999], noon) == ()
             assert len(person.retry_deliveries([two.delivery_id], noon)) == 1
         assert [delivery.recipient for delivery, _ in store.due_deliveries(noon, 10)] == ["b@example.com"]
+
+    def test_the_hold_stays_before_an_end_without_an_answer(self, store, deliver, noon):
+        (one,) = deliver(1)
+        store.hold_deliveries([one.delivery_id], noon)
+        (now,) = store.record_attempts([attempt(one, DeliveryState.HELD, noon)])
+        assert now.error == "held by hand since 2025-11-09 12:00 UTC; the last answer: no answer"
+
+    def test_the_last_answer_stays_behind_the_hold(self, store, deliver, noon):
+        (one,) = deliver(1)
+        store.record_attempts([attempt(one, DeliveryState.DEFERRED, noon)])
+        (held,) = store.hold_deliveries([one.delivery_id], noon + timedelta(hours=1, microseconds=5))
+        assert held.error == "held by hand since 2025-11-09 13:00 UTC; the last answer: 451 later"
+        assert (held.attempts, store.run("run00001").deliveries) == (1, (held,))
+
+
+def test_who_is_told_of_a_mail_is_kept_with_it(store, make_run, make_mail, noon):
+    run = make_run(1)
+    store.add_run(run)
+    people = ("olga@example.com", "jürgen, the second@example.com")
+    mail = replace(make_mail(run), notify=people)
+    store.finish_run(replace(run, state=RunState.SUCCEEDED, finished_at=noon), [mail])
+    ((_, kept),) = store.due_deliveries(noon, 1)
+    assert kept == mail
 
 
 def test_the_ledger_is_read_beside_the_service(store, path, deliver, noon):

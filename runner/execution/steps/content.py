@@ -12,7 +12,7 @@ import pyarrow as pa
 from runner.execution.steps.cells import Guard, leave, texts_of
 from runner.execution.steps.query_columns import QueryColumn
 from runner.execution.steps.quoting import quote_name, quote_text
-from runner.execution.steps.sheet import SheetColumn, write_sheet
+from runner.execution.steps.sheet import CellStyle, SheetColumn, write_sheet
 from runner.execution.steps.sheet_cells import sheet_columns, sheet_rows
 from runner.execution.steps.writing import column_names
 
@@ -74,11 +74,24 @@ class QueryContent:
 
     def write_sheet(self, path: str, *, guard: Guard, folder: str) -> None:
         """As of the protocol."""
-        columns = [SheetColumn(guard(column.name), column.style) for column in self.columns]
-        write_sheet(path, columns, self._rows(guard), total_rows=self.total_rows, folder=folder)
+        columns = [
+            SheetColumn(guard(column.name), style)
+            for column, style in zip(self.columns, self._styles(), strict=True)
+        ]
+        write_sheet(path, columns, self._rows(columns, guard), total_rows=self.total_rows, folder=folder)
 
-    def _rows(self, guard: Guard) -> Iterator[tuple[Any, ...]]:
-        cells = ", ".join(column.sheet(guard) for column in self.columns)
+    def _styles(self) -> list[CellStyle | None]:
+        asked = {column.place: column.fineness for column in self.columns if column.fineness}
+        found: tuple[int | None, ...] | None = None
+        if asked:
+            query = f"SELECT {', '.join(asked.values())} FROM {self.source}"  # noqa: S608 - quoted
+            found = self.connection.execute(query).fetchone()
+        finest = dict(zip(asked, found or (), strict=True))
+        # A column without a single time has no fineness.
+        return [column.style(finest.get(column.place) or 0) for column in self.columns]
+
+    def _rows(self, shown: Sequence[SheetColumn], guard: Guard) -> Iterator[tuple[Any, ...]]:
+        cells = ", ".join(column.sheet(guard, one.style) for column, one in zip(self.columns, shown, strict=True))
         self.connection.execute(f"SELECT {cells} FROM {self.source}")  # noqa: S608 - quoted
         while rows := self.connection.fetchmany(_ROWS_AT_ONCE):
             yield from rows

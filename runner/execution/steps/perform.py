@@ -1,5 +1,7 @@
 """One order → its outcome: reads, runs the step, writes. Never raises."""
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -59,10 +61,34 @@ def _write(connect: Callable[[], duckdb.DuckDBPyConnection], order: StepOrder, p
     progress.rows_in = len(frame)
     if kind is StepKind.SCRIPT:
         frame = run_script(order, frame)
+        for path in filter(None, (result_path(order), attachment_path(order))):
+            _clear(path)
     progress.writing = True
     numeric = write_frame(connect, frame, result_path(order), guard=guard_of(order.defuse_formulas))
     content = FrameContent(frame=frame)
     return Written(rows_in=progress.rows_in, rows_out=len(frame), numeric=numeric, content=content)
+
+
+def _clear(path: str) -> None:
+    """Remove what a script has left at the place of a result: a writer would follow a link.
+
+    Raises:
+        StepError: kind RESULT, it cannot be removed.
+    """
+    try:
+        try:
+            os.unlink(path)  # noqa: PTH108 - `path` is text
+        except IsADirectoryError:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            pass
+    except (OSError, RecursionError) as error:
+        name = os.path.basename(path)  # noqa: PTH119
+        raise StepError(
+            FailureKind.RESULT,
+            f"the script made {name} itself, and it cannot be replaced",
+            hint=f"Let the script leave the name {name} to the runner, which writes the result there.",
+        ) from error
 
 
 def _attach(order: StepOrder, written: Written) -> RunFailure | None:

@@ -12,6 +12,8 @@ from runner.execution.steps.writing import Column, text_cells
 _WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER")
 _NUMBERS = re.compile(rf"{_WHOLE.pattern}|FLOAT|DOUBLE|DECIMAL\(.*\)")
 _MOMENTS = re.compile(r"DATE|TIMESTAMP(_S|_MS|_NS)?")
+# Those whose cells may have parts of a second.
+_FINE = re.compile(r"TIME|TIMESTAMP(_MS|_NS)?")
 # No value of these types is a formula; all others are handled as texts.
 _HARMLESS = re.compile(
     rf"{_NUMBERS.pattern}|{_MOMENTS.pattern}|TIME(_NS)?|(TIME|TIMESTAMP) WITH TIME ZONE|BOOLEAN|INTERVAL|UUID|BIT"
@@ -20,6 +22,9 @@ _HARMLESS = re.compile(
 )
 # Days from 1899-12-30 to 1970-01-01; milliseconds in a day.
 _EPOCH_DAYS, _DAY_MS = 25_569, 86_400_000.0
+# By whether a column has whole seconds, milliseconds or finer times: a sheet has no number for these.
+_MOMENT_STYLES = (CellStyle.SECOND, CellStyle.FRACTION, None)
+_CLOCK_STYLES = (CellStyle.CLOCK, CellStyle.CLOCK_FRACTION, None)
 
 
 class QueryColumn(NamedTuple):
@@ -40,35 +45,45 @@ class QueryColumn(NamedTuple):
         return bool(_NUMBERS.fullmatch(self.kind))
 
     @property
-    def style(self) -> CellStyle | None:
+    def fineness(self) -> str | None:
+        """SQL over all its cells: 0 where they are whole seconds, 1 where they are milliseconds, 2 where they are
+        finer; None where that is no question."""
+        if not _FINE.fullmatch(self.kind):
+            return None
+        ticks, per_ms = ("epoch_ns", 1_000_000) if self.kind == "TIMESTAMP_NS" else ("epoch_us", 1000)
+        left = f"{ticks}({self.key}) %"
+        return f"max(CASE WHEN {left} {per_ms} <> 0 THEN 2 WHEN {left} {1000 * per_ms} <> 0 THEN 1 ELSE 0 END)"
+
+    def style(self, fineness: int) -> CellStyle | None:
         """How its cells are shown on a sheet, where they are moments."""
         if self.kind == "TIME":
-            return CellStyle.CLOCK
+            return _CLOCK_STYLES[fineness]
         if self.kind == "DATE":
             return CellStyle.DAY
-        return CellStyle.SECOND if _MOMENTS.fullmatch(self.kind) else None
+        return _MOMENT_STYLES[fineness] if _MOMENTS.fullmatch(self.kind) else None
 
     def csv(self, guard: Guard) -> Column:
         """The column as it is written to a CSV."""
         cells = self.key if self._harmless else self._text(guard)
         return Column(name=self.name, cells=cells, numeric=self.numeric)
 
-    def sheet(self, guard: Guard) -> str:
-        """SQL for its cells on a sheet: numbers, truths, texts; moments as the number of their day."""
+    def sheet(self, guard: Guard, style: CellStyle | None) -> str:
+        """SQL for its cells on a sheet: numbers, truths, texts; moments that have a style as the number of their
+        day."""
         if self.kind == "FLOAT":
             # By its text, which is shorter than the long number of its value.
             return f"CAST(CAST({self.key} AS VARCHAR) AS DOUBLE)"
         if self.kind == "BOOLEAN" or self.numeric:
             return self.key
+        if style is None:
+            return self._text(guard)
         if self.kind == "TIME":
             return f"epoch_ms({self.key}) / {_DAY_MS}"
-        if _MOMENTS.fullmatch(self.kind):
-            either = "UNION(serial DOUBLE, shown VARCHAR)"
-            known = f"isfinite({self.key}) AND {self.key} >= DATE '1900-03-01' AND year({self.key}) <= 9999"
-            serial = f"CAST(epoch_ms({self.key}) / {_DAY_MS} + {_EPOCH_DAYS} AS {either})"
-            shown = f"CAST({self._text(guard)} AS {either})"
-            return f"CASE WHEN {self.key} IS NULL THEN NULL WHEN {known} THEN {serial} ELSE {shown} END"
-        return self._text(guard)
+        either = "UNION(serial DOUBLE, shown VARCHAR)"
+        known = f"isfinite({self.key}) AND {self.key} >= DATE '1900-03-01' AND year({self.key}) <= 9999"
+        serial = f"CAST(epoch_ms({self.key}) / {_DAY_MS} + {_EPOCH_DAYS} AS {either})"
+        shown = f"CAST({self._text(guard)} AS {either})"
+        return f"CASE WHEN {self.key} IS NULL THEN NULL WHEN {known} THEN {serial} ELSE {shown} END"
 
     @property
     def _harmless(self) -> bool:

@@ -1,8 +1,8 @@
 """A table → `result.xlsx`: one sheet with a bold header that stays in place, dates as dates, texts as texts.
 
 Rows go to the file as they come, so that its size is no matter of memory. What a cell of the format cannot hold is
-a text (a whole number beyond 2^53, which would be rounded; infinity) or a failure (a very long text): nothing is
-cut or changed.
+a text (a whole number beyond 2^53, which would be rounded; a time finer than milliseconds; infinity) or a failure
+(a very long text): nothing is cut or changed.
 """
 
 import os
@@ -34,6 +34,7 @@ class CellStyle(StrEnum):
     SECOND = "yyyy-mm-dd hh:mm:ss"
     FRACTION = "yyyy-mm-dd hh:mm:ss.000"
     CLOCK = "hh:mm:ss"
+    CLOCK_FRACTION = "hh:mm:ss.000"
 
 
 class Moment(NamedTuple):

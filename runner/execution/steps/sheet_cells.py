@@ -18,7 +18,8 @@ _EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - a sheet knows no zones
 _FIRST = datetime(1900, 3, 1)  # noqa: DTZ001
 _LAST_YEAR = 9999
 _MS_PER_DAY = 86_400_000
-_STYLES = {"D": CellStyle.DAY, "s": CellStyle.SECOND}
+# By the precision of a column. A sheet knows milliseconds: finer times are texts.
+_STYLES = {"D": CellStyle.DAY, "s": CellStyle.SECOND, "ms": CellStyle.FRACTION}
 _NATIVE = (type(None), bool, int, float, Decimal)
 
 
@@ -29,9 +30,10 @@ def sheet_columns(frame: pd.DataFrame, names: list[str], *, guard: Guard) -> lis
 
 def sheet_rows(frame: pd.DataFrame, *, guard: Guard) -> Iterator[tuple[SheetCell, ...]]:
     """The rows, a piece of the table at a time."""
+    units = [_unit(frame.iloc[:, place]) for place in range(frame.shape[1])]
     for start in range(0, len(frame), _ROWS_AT_ONCE):
         piece = frame.iloc[start : start + _ROWS_AT_ONCE]
-        cells = (_cells(piece.iloc[:, place], guard) for place in range(piece.shape[1]))
+        cells = (_cells(piece.iloc[:, place], unit, guard) for place, unit in enumerate(units))
         yield from zip(*cells, strict=True)
 
 
@@ -56,12 +58,15 @@ def sheet_cell(value: Any, guard: Guard) -> SheetCell:
 
 
 def _column_style(series: pd.Series) -> CellStyle | None:
-    if kind_of(series.dtype) is not CellKind.TIME:
-        return None
-    return _STYLES.get(time_unit(series), CellStyle.FRACTION)
+    return _STYLES.get(_unit(series))
 
 
-def _cells(series: pd.Series, guard: Guard) -> list[SheetCell]:
+def _unit(series: pd.Series) -> str:
+    """The precision of a column of times; empty for any other."""
+    return time_unit(series) if kind_of(series.dtype) is CellKind.TIME else ""
+
+
+def _cells(series: pd.Series, unit: str, guard: Guard) -> list[SheetCell]:
     dtype = series.dtype
     kind = kind_of(dtype)
     if isinstance(dtype, pd.CategoricalDtype):
@@ -69,13 +74,17 @@ def _cells(series: pd.Series, guard: Guard) -> list[SheetCell]:
         known = [*(sheet_cell(value, guard) for value in series.cat.categories), None]
         return [known[code] for code in series.cat.codes]
     if kind is CellKind.TIME:
-        return _times(series, guard)
+        return _times(series, guard) if unit in _STYLES else _texts(series, unit, guard)
     if isinstance(dtype, np.dtype) and kind is CellKind.NUMBER:
         return series.tolist()
     plain = kind is CellKind.TRUTH or isinstance(dtype, pd.StringDtype)
     values: Iterable[Any] = series.tolist() if plain else series.array
     gaps = series.isna().tolist()
     return [None if gap else sheet_cell(value, guard) for value, gap in zip(values, gaps, strict=True)]
+
+
+def _texts(series: pd.Series, unit: str, guard: Guard) -> list[SheetCell]:
+    return [text or None for text in texts_of(series, unit, guard=guard)]
 
 
 def _times(series: pd.Series, guard: Guard) -> list[SheetCell]:
@@ -92,18 +101,19 @@ def _times(series: pd.Series, guard: Guard) -> list[SheetCell]:
 
 
 def _moment(value: date | time) -> Moment | None:
-    """A date or time as a sheet has it; None for one with a zone, or long ago."""
+    """A date or time as a sheet has it; None for one with a zone, finer than milliseconds, or long ago."""
+    fine = getattr(value, "microsecond", 0) % 1000 or getattr(value, "nanosecond", 0)
+    if fine or getattr(value, "tzinfo", None) is not None:
+        return None
     if isinstance(value, time):
-        if value.tzinfo is not None:
-            return None
         passed = timedelta(
             hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
         )
-        return Moment(passed / timedelta(days=1), CellStyle.CLOCK)
+        return Moment(
+            passed / timedelta(days=1), CellStyle.CLOCK_FRACTION if value.microsecond else CellStyle.CLOCK
+        )
     if not isinstance(value, datetime):
         value, style = datetime(value.year, value.month, value.day), CellStyle.DAY  # noqa: DTZ001
-    elif value.tzinfo is not None:
-        return None
     else:
         style = CellStyle.FRACTION if value.microsecond else CellStyle.SECOND
     return Moment((value - _EPOCH) / timedelta(days=1), style) if value >= _FIRST else None

@@ -1,0 +1,17 @@
+"""Texts of strangers made fit to be shown, in a mail, on a page, on a terminal: nothing in them is invisible."""
+
+import re
+
+# Control characters but tab and line end, halves of surrogate pairs, and what turns the direction of text.
+_UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """The text with unfit characters as escapes, such as `\\x1b`. Line ends become `\\n`."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _UNFIT.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def one_line(text: str) -> str:
+    """As `visible`, on one line: line ends and tabs become spaces."""
+    return visible(text).replace("\n", " ").replace("\t", " ").strip()

@@ -1,0 +1,37 @@
+"""What a server's refusal of a mail is about, as far as its codes tell."""
+
+import re
+from enum import Enum, auto
+
+# `550 5.1.1 no such user`: the reply code (RFC 5321, section 4.2), and an enhanced one (RFC 3463).
+_CODES = re.compile(r"(5\d\d)(?:[ -]+(5\.\d{1,3}\.\d{1,3})(?!\S))?")
+# 5.1.7 and 5.1.8 are about the sender.
+_ADDRESS_CODES = frozenset({"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10"})
+_SIZE_CODES = frozenset({"5.2.3", "5.3.4"})
+_ADDRESS_REPLIES = frozenset({"551", "553"})
+_SIZE_REPLIES = frozenset({"552"})
+
+
+class Refusal(Enum):
+    """What is refused: this address, a mail of this size, or something else."""
+
+    ADDRESS = auto()
+    SIZE = auto()
+    OTHER = auto()
+
+
+def refusal(error: str) -> Refusal:
+    """What an error of a delivery is about; it begins with the server's answer.
+
+    The enhanced code is trusted before the reply code, which has less to say: 552 may be a mailbox that is full,
+    and 550 anything.
+    """
+    found = _CODES.match(error)
+    if found is None:
+        return Refusal.OTHER
+    reply, enhanced = found.groups()
+    if enhanced in _SIZE_CODES or (enhanced is None and reply in _SIZE_REPLIES):
+        return Refusal.SIZE
+    if enhanced in _ADDRESS_CODES or (enhanced is None and reply in _ADDRESS_REPLIES):
+        return Refusal.ADDRESS
+    return Refusal.OTHER
