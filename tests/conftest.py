@@ -4,7 +4,8 @@ import os
 
 from hypothesis import settings
 
-# Enough for every change; HYPOTHESIS_PROFILE=thorough looks longer.
+# Enough for every change; HYPOTHESIS_PROFILE=thorough looks longer, and few is for measuring coverage.
+settings.register_profile("few", max_examples=5)
 settings.register_profile("usual", max_examples=40)
 settings.register_profile("thorough", max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))

@@ -25,7 +25,7 @@ def test_the_ledger_fits_a_terminal(call, history):
         "2   dead    Job Failed: sales",
         "to b@example.com",
         r"550 \x1b[2Jno such user",
-        "1 attempt, made 2026-03-02 12:00:03 UTC",
+        "1 attempt, due since 2026-03-02 12:00:03 UTC",
         "1   sent    Job Failed: sales",
         "to a@example.com, 2026-03-02 12:00 UTC",
     ]
