@@ -163,7 +163,10 @@ class RunDesk:
                 found = None
         if found is None:
             self._cancelled.add(run_id)
-            return self._executor.cancel(run_id)
+            if not self._executor.cancel(run_id):
+                self._cancelled.discard(run_id)
+                return False
+            return True
         try:
             self.drop(found[0], "it was cancelled before it began", found[1])
         except StoreError:
@@ -371,12 +374,19 @@ class RunDesk:
                     log.warning("Skipped: %s", one.note)
                     self._on_change(one)
                 elif job is None or job.suspend:
-                    self.drop(one, "the job was removed or suspended before the run began")
+                    self._drop_following(one)
                 else:
                     log.info("Queued: it comes after %s (run %s)", run.job_name, run.run_id)
                     if one.trigger is Trigger.AFTER:
                         self.make_way(job)
                     self.begin(one, job)
+
+    def _drop_following(self, run: Run) -> None:
+        try:
+            self.drop(run, "the job was removed or suspended before the run began")
+        except StoreError as error:
+            # What has ended is on record: its other followers must not suffer. The next start drops this one.
+            log.error("Run %s cannot be dropped yet: %s", run.run_id, error.message)
 
     def _close(self, run_id: str, *, pumping: bool = True) -> None:
         """Forget a run that has ended, and begin the one that waited for it."""

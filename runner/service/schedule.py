@@ -193,7 +193,7 @@ class Scheduler:
         self._schedule((self._jobs[name] for name in job_names | waiting), dict(self._cursors))
 
     def _schedule(self, jobs: Iterable[Job], known: Mapping[str, Cursor]) -> None:
-        now = self._clock()
+        now, ahead = self._clock(), 0
         with self._lock:
             for job in jobs:
                 if job.suspend or job.schedule_time is None:
@@ -203,20 +203,20 @@ class Scheduler:
                     self._unwritten[job.job_name] = None
                     continue
                 schedule = parse_cron(job.schedule_time)
-                cursor = self._cursor(job, schedule, known.get(job.job_name), now)
+                before = known.get(job.job_name)
+                cursor = self._cursor(job, schedule, before, now)
+                ahead += before is not None and before.schedule == cursor.schedule and before is not cursor
                 self._cursors[job.job_name] = cursor
                 self._timetable.put(job.job_name, schedule=schedule, timezone=job.timezone, after=cursor.time)
+        if ahead:
+            log.warning("The schedules of %d jobs stood in the future: they go on from now", ahead)
         self._write_cursors()
 
     def _cursor(self, job: Job, schedule: CronSchedule, known: Cursor | None, now: datetime) -> Cursor:
         """Where the job's schedule goes on: where it stood; from now where it is new, or stood in the future."""
         key = schedule_key(schedule, job.timezone)
-        if known is not None and known.schedule == key:
-            if known.time <= now + CLOCK_TOLERANCE:
-                return known
-            log.warning(
-                "Job %s stood at %s, in the future: it goes on from now", job.job_name, utc_text(known.time)
-            )
+        if known is not None and known.schedule == key and known.time <= now + CLOCK_TOLERANCE:
+            return known
         cursor = Cursor(job_name=job.job_name, schedule=key, time=now)
         self._unwritten[job.job_name] = cursor
         return cursor

@@ -151,3 +151,21 @@ def test_a_fire_that_is_skipped_skips_what_comes_after_in_the_same_transaction(d
     assert "concurrency_policy: forbid" in skipped["orders"]
     assert "was skipped" in skipped["margin"]
     assert store.due_deliveries(clock.now, 99) == []
+
+
+def test_a_job_that_is_removed_while_it_is_about_to_follow_leaves_no_run_behind(
+    begin, desk, executor, store, jobs, monkeypatch
+):
+    finish_run = store.finish_run
+
+    def finish_and_remove(run, mails, following=()):
+        answer = finish_run(run, mails, following)
+        desk.set_jobs({name: job for name, job in jobs.items() if name != "margin"})
+        return answer
+
+    executor.end(begin("orders"))
+    stock = begin("stock")
+    monkeypatch.setattr(store, "finish_run", finish_and_remove)
+    executor.end(stock)
+    assert by_job(store)["margin"] == (Trigger.AFTER, RunState.CANCELLED)
+    assert desk.unfinished_count() == 0
