@@ -55,6 +55,16 @@ class Database:
         with self._lock, storage_errors(self.path), self._connection.begin():
             yield self._connection
 
+    def version(self) -> int:
+        """Another number than before whenever another connection has committed.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._lock, storage_errors(self.path):
+            (number,) = self._raw.execute("PRAGMA data_version").fetchone()
+        return int(number)
+
     def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Do some work in a transaction, and return its answer once it is on the disk.
 
