@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class _CalmServer(uvicorn.Server):
-    """Looks about once a second; the base does so ten times, for a quarter percent of a core. Ends when it is asked."""
+    """Looks about once a second; the base does so ten times, for a quarter percent of a core. Ends when asked."""
 
     _asked: asyncio.Event | None = None
     _loop: asyncio.AbstractEventLoop | None = None

@@ -197,7 +197,7 @@ def fill(store: Store) -> None:
         connection.execute(
             """
             INSERT INTO mails SELECT rowid, run_id, 'results', '<' || run_id || '@example.com>', 'r@example.com',
-                'Job Results', NULL, 0 FROM runs
+                'Job Results', NULL, 0, '[]' FROM runs
             """
         )
         connection.execute(
