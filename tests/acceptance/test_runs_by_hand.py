@@ -128,7 +128,8 @@ def test_ctrl_c_takes_back_what_has_not_begun_and_says_what_goes_on(
     else:
         assert "stopped: 3 of the runs taken back, 1 go on in the service" in words
         assert states() == ["cancelled"] * 3 + ["running"]
-        assert service.stop() == 0
+        # Not stopped: it would wait for the run that goes on.
+        service.kill()
 
 
 def wait_for(condition):
