@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from runner.core.diagnostic import Diagnostic, Severity
-from runner.core.names import LinkedJob, NamePlace
+from runner.core.names import LinkedJob, finding_at
 
 if TYPE_CHECKING:
     from runner.core.job import Job
@@ -68,22 +68,6 @@ def find_after_faults(
     return {path: tuple(some) for path, some in found.items()}
 
 
-def _finding(
-    place: NamePlace, *, rule: str, message: str, hint: str, severity: Severity = Severity.ERROR
-) -> Diagnostic:
-    return Diagnostic(
-        path=place.path,
-        line=place.line,
-        column=place.column,
-        end_line=place.line,
-        end_column=place.column + len(place.job_name),
-        severity=severity,
-        rule=rule,
-        message=message,
-        hint=hint,
-    )
-
-
 def _unknown_names(after: Iterable[LinkedJob], names: AbstractSet[str]) -> Iterator[Diagnostic]:
     left = _MOST_COMPARED
     known = sorted(names)
@@ -96,7 +80,7 @@ def _unknown_names(after: Iterable[LinkedJob], names: AbstractSet[str]) -> Itera
                 left -= len(known)
                 likely = difflib.get_close_matches(place.job_name, known, n=2)
                 near = [name for name in likely if name != job.job_name]
-            yield _finding(
+            yield finding_at(
                 place,
                 rule="after-unknown-job",
                 message=f"there is no job {place.job_name} for {job.job_name} to come after",
@@ -109,7 +93,7 @@ def _suspended(jobs: _Jobs, after: Iterable[LinkedJob]) -> Iterator[Diagnostic]:
         for place in job.after:
             before = jobs.get(place.job_name)
             if before is not None and before.suspend and not job.suspend:
-                yield _finding(
+                yield finding_at(
                     place,
                     rule="after-suspended-job",
                     message=f"{before.job_name} is suspended: {job.job_name} does not run until it is resumed",
@@ -177,7 +161,7 @@ def _cycles(jobs: _Jobs, circles: Iterable[Sequence[str]]) -> Iterator[Diagnosti
             if not way or len(shown) > _LONGEST_SHOWN:
                 others = (len(way) or len(circle) + 1) - 2
                 shown = f"{name} → {following} → … → {name}, by way of {others} other jobs"
-            yield _finding(
+            yield finding_at(
                 place,
                 rule="after-cycle",
                 message=f"the job waits for itself: {shown}",
@@ -221,7 +205,7 @@ def _never_met(
         known[name] = times if times is not None and finder.meet(times) else None
         if times is not None and known[name] is None:
             before = " and ".join(place.job_name for place in job.after)
-            yield _finding(
+            yield finding_at(
                 job.after[-1],
                 rule="after-never-meets",
                 message=f"{before} never run for the same time: within a year there is no run of {job.job_name}",

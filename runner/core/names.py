@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from runner.core.diagnostic import Diagnostic
+from runner.core.diagnostic import Diagnostic, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,27 @@ def claimed_name(job_name: str | None, path: str) -> str:
     return job_name or path.rpartition("/")[2].rpartition(".")[0]
 
 
-def name_clash(place: NamePlace, other: NamePlace) -> Diagnostic:
-    """The finding for a name that another file has as well."""
+def finding_at(
+    place: NamePlace, *, rule: str, message: str, hint: str, severity: Severity = Severity.ERROR
+) -> Diagnostic:
+    """A finding that points at a name."""
     return Diagnostic(
         path=place.path,
         line=place.line,
         column=place.column,
         end_line=place.line,
         end_column=place.column + len(place.job_name),
+        severity=severity,
+        rule=rule,
+        message=message,
+        hint=hint,
+    )
+
+
+def name_clash(place: NamePlace, other: NamePlace) -> Diagnostic:
+    """The finding for a name that another file has as well."""
+    return finding_at(
+        place,
         rule="duplicate-job-name",
         message=f"job_name {place.job_name!r} is taken by {other.path}:{other.line}",
         hint="Give one of the two jobs another name: run history and mails are told apart by it.",

@@ -63,6 +63,10 @@ def decide_missed(job: Job, fires: Sequence[Fire], *, earlier: int, now: datetim
     )
 
 
+# The note of a fire that is skipped, as the run before it is unfinished.
+OVERLAP_NOTE = "the run before it was not finished (concurrency_policy: forbid)"
+
+
 class Overlap(StrEnum):
     """What to do with a fire."""
 

@@ -1,6 +1,5 @@
 """How runs that a person asks for are carried out: by the running service, or here where there is none."""
 
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,13 +11,10 @@ from runner.core.delivery import DeliveryState
 from runner.core.job import Job
 from runner.core.report import Report
 from runner.core.run import Run, RunState, Trigger
-from runner.delivery.outbox import Outbox
 from runner.errors import RunnerError, RunStateError, StoppedError, StoreBusyError
-from runner.logs import run_context
-from runner.service.notices import Notices
 from runner.service.run_folders import read_preview
 from runner.service.run_starts import RunFactory
-from runner.service.wiring import Works, build_works, open_transport, utc_now
+from runner.service.wiring import Works, build_works, make_outbox, open_transport, utc_now
 from runner.settings import Settings
 from runner.store import service_running
 from runner.store.reader import StoreReader
@@ -226,24 +222,12 @@ class OwnCarrier:
         deadline = time.monotonic() + DELIVERY_PATIENCE
         while any(one.state is DeliveryState.PENDING for run in self._recorded() for one in run.deliveries):
             if self._store.try_alone():
-                self._drain()
+                transport = open_transport(self._settings)
+                make_outbox(self._settings, self._store, transport, jobs=lambda: self._jobs).drain_once()
                 return
             if time.monotonic() > deadline:
                 return
             time.sleep(_LOOK_SECONDS)
-
-    def _drain(self) -> None:
-        notices = Notices(
-            store=self._store, composer=self._works.desk.composer, jobs=lambda: self._jobs, clock=utc_now
-        )
-        Outbox(
-            self._store,
-            open_transport(self._settings),
-            clock=utc_now,
-            random=random.random,
-            context=run_context,
-            notice=notices,
-        ).drain_once()
 
     def drop_rest(self) -> None:
         """Close what was asked for and has not ended, as the person who asked has gone."""

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from runner.core.dependencies import followers
 from runner.core.documents import utc_text
 from runner.core.job import Job
-from runner.core.policy import Overlap
+from runner.core.policy import OVERLAP_NOTE, Overlap
 from runner.core.report import Report, state_words
 from runner.core.run import Fire, FollowingRun, Run, RunState, Trigger
 from runner.service.composer import Composer
@@ -59,8 +59,7 @@ class Followers:
     def _next(self, run: Run, job: Job) -> Iterator[FollowingRun]:
         caught_up = run.trigger in {Trigger.MISSED, Trigger.BACKFILL}
         if not caught_up and self._overlap(job) is Overlap.SKIP:
-            note = "the run before it was not finished (concurrency_policy: forbid)"
-            skipped = self._skip(run, job, note)
+            skipped = self._skip(run, job, OVERLAP_NOTE)
             yield FollowingRun(run=skipped, needs=job.after)
             yield from (replace(one, needs=job.after) for one in self.of(skipped))
             return

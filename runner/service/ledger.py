@@ -1,6 +1,5 @@
 """The delivery ledger: what `runner mail` shows of it and changes in it. Nothing is fetched or processed again."""
 
-import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,13 +8,9 @@ from email.message import EmailMessage
 
 from runner.core.delivery import Delivery, DeliveryState
 from runner.core.ledger import LedgerChange, LedgerEntry, MailPart, SentBy
-from runner.delivery.outbox import Outbox
 from runner.errors import UsageError
-from runner.logs import run_context
-from runner.service.composer import Composer
-from runner.service.notices import Notices
 from runner.service.overview import read_catalog
-from runner.service.wiring import open_transport, utc_now
+from runner.service.wiring import make_outbox, open_transport, utc_now
 from runner.settings import Settings
 from runner.store import service_running
 from runner.store.reader import StoreReader
@@ -149,14 +144,7 @@ def _send(settings: Settings, store: Store) -> SentBy:
     if not store.try_alone():
         return SentBy.SERVICE if service_running(settings.storage_path) else SentBy.NOBODY
     jobs = read_catalog(settings).jobs
-    notices = Notices(store=store, composer=Composer(settings.smtp.from_email), jobs=lambda: jobs, clock=utc_now)
-    transport = open_transport(settings)
-    try:
-        Outbox(
-            store, transport, clock=utc_now, random=random.random, context=run_context, notice=notices
-        ).drain_once()
-    finally:
-        transport.close()
+    make_outbox(settings, store, open_transport(settings), jobs=lambda: jobs).drain_once()
     return SentBy.COMMAND
 
 

@@ -1,7 +1,6 @@
 """The service: one loop that watches, schedules, runs and stops."""
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,15 +15,13 @@ from runner.core.report import local_time
 from runner.core.run import Run, Trigger
 from runner.delivery.outbox import Outbox
 from runner.errors import RunnerError, StoreError, UsageError
-from runner.logs import run_context
 from runner.service.folder import CatalogKeeper
 from runner.service.intake import Intake
 from runner.service.memory import settle
-from runner.service.notices import Notices
 from runner.service.overview import Overview
 from runner.service.retention import Retention
 from runner.service.schedule import Scheduler
-from runner.service.wiring import Works, build_works, open_store, open_transport, utc_now
+from runner.service.wiring import Works, build_works, make_outbox, open_store, open_transport, utc_now
 from runner.settings import DEFAULT_SENDER, Settings
 from runner.status.app import build_app
 from runner.status.server import StatusServer
@@ -34,7 +31,7 @@ log = logging.getLogger(__name__)
 
 # The longest sleep: after it the wall clock is read again, so that a jump or a suspended machine is noticed, and
 # runs that the command line has asked for are taken up.
-LONGEST_SLEEP = 0.5
+LONGEST_SLEEP = 1.0
 GRACE_SECONDS = 20.0
 
 
@@ -126,19 +123,12 @@ class Service:
         log.info("Mails: %s", transport.describe())
         if settings.smtp.host and settings.smtp.from_email == DEFAULT_SENDER:
             log.warning("SMTP_FROM_EMAIL is not set: many servers refuse mails from %s", DEFAULT_SENDER)
-        self._outbox = Outbox(
+        self._outbox = make_outbox(
+            settings,
             self._store,
             transport,
-            clock=utc_now,
-            random=random.random,
+            jobs=lambda: self._keeper.catalog.jobs,
             on_result=self._delivered,
-            context=run_context,
-            notice=Notices(
-                store=self._store,
-                composer=self._works.desk.composer,
-                jobs=lambda: self._keeper.catalog.jobs,
-                clock=utc_now,
-            ),
         )
         # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
         # the sandbox may be missing, the address taken.

@@ -60,10 +60,10 @@ class RunDesk:
         self._queue = RunQueue(settings.max_concurrent_runs)
         self.new_run = RunFactory(clock=clock, entropy=entropy)
         self._starts = RunStarts(store, clock)
-        self.composer = Composer(settings.smtp.from_email)
-        self._followers = Followers(new_run=self.new_run, overlap=self.overlap, composer=self.composer)
+        self._composer = Composer(settings.smtp.from_email)
+        self._followers = Followers(new_run=self.new_run, overlap=self.overlap, composer=self._composer)
         self._endings = Endings(
-            settings=settings, store=store, random=random, composer=self.composer, followers=self._followers
+            settings=settings, store=store, random=random, composer=self._composer, followers=self._followers
         )
         self._ends = RunEnds(
             store,

@@ -15,7 +15,7 @@ from runner.core.catalog import Catalog, CatalogChange
 from runner.core.cron import CronSchedule, parse_cron
 from runner.core.documents import utc_text
 from runner.core.job import Job
-from runner.core.policy import Overlap, decide_missed
+from runner.core.policy import OVERLAP_NOTE, Overlap, decide_missed
 from runner.core.run import Fire, Run, RunState, Trigger
 from runner.core.timetable import DueFires, Timetable
 from runner.errors import StoreError
@@ -231,8 +231,7 @@ class Scheduler:
             skipped = self._planned(job, decision.latest_skipped, RunState.SKIPPED, decision.note, late=True)
             return [skipped, *self._desk.skipped_after(skipped)]
         if self._desk.overlap(job) is Overlap.SKIP and len(decision.run) == 1:
-            note = "the run before it was not finished (concurrency_policy: forbid)"
-            note = f"{note}; {decision.note}" if decision.note else note
+            note = f"{OVERLAP_NOTE}; {decision.note}" if decision.note else OVERLAP_NOTE
             skipped = self._planned(job, decision.run[0], RunState.SKIPPED, note, late=decision.late)
             return [skipped, *self._desk.skipped_after(skipped)]
         return [

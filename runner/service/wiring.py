@@ -9,14 +9,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import randbits
 
+from runner.core.delivery import Delivery, SendResult
+from runner.core.job import Job
 from runner.core.run import Run, RunOrder, RunOutcome
 from runner.delivery.folder import MailFolder
+from runner.delivery.outbox import Outbox
 from runner.delivery.smtp import SmtpTransport
 from runner.delivery.transport import Transport
 from runner.errors import StoreBusyError
 from runner.execution.executors import LocalExecutor, cancelled_outcome
 from runner.execution.zygote import Zygote
+from runner.logs import run_context
 from runner.pipeline import Pipeline
+from runner.service.composer import Composer
+from runner.service.notices import Notices
 from runner.service.runs import RunDesk
 from runner.settings import Settings
 from runner.store.store import Store, service_running
@@ -35,6 +41,27 @@ def utc_now() -> datetime:
 def open_transport(settings: Settings) -> Transport:
     """How mails leave: by SMTP, or, where no server is set, into a folder."""
     return SmtpTransport(settings.smtp) if settings.smtp.host else MailFolder(settings.mail_dir)
+
+
+def make_outbox(
+    settings: Settings,
+    store: Store,
+    transport: Transport,
+    *,
+    jobs: Callable[[], Mapping[str, Job]],
+    on_result: Callable[[Delivery, SendResult], None] | None = None,
+) -> Outbox:
+    """What sends the mails of a store, and tells the owners of `jobs` of those that came to nothing."""
+    composer = Composer(settings.smtp.from_email)
+    return Outbox(
+        store,
+        transport,
+        clock=utc_now,
+        random=random.random,
+        on_result=on_result,
+        context=run_context,
+        notice=Notices(store=store, composer=composer, jobs=jobs, clock=utc_now),
+    )
 
 
 def open_store(settings: Settings, stop_asked: Callable[[], bool]) -> Store:

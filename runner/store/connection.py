@@ -110,18 +110,29 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-def _check_integrity(path: Path, connection: sqlite3.Connection) -> None:
-    """A look at every page, given up after a few seconds: gigabytes must not keep the service down."""
-    deadline = time.monotonic() + _CHECK_SECONDS
+def integrity(connection: sqlite3.Connection, seconds: float) -> str:
+    """What a look at every page says: `ok`, or what is wrong; empty where it is not done in this time.
+
+    Raises:
+        sqlite3.Error: the file cannot be read.
+    """
+    deadline = time.monotonic() + seconds
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
     try:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.OperationalError as error:
         if getattr(error, "sqlite_errorname", "") != "SQLITE_INTERRUPT":
             raise
-        logger.info("%s is large: its integrity check was stopped after %g s", path, _CHECK_SECONDS)
-        verdict = "ok"
+        return ""
     finally:
         connection.set_progress_handler(None, 0)
-    if verdict != "ok":
-        raise damaged(path, str(verdict).splitlines()[-1])
+    return str(verdict).splitlines()[-1]
+
+
+def _check_integrity(path: Path, connection: sqlite3.Connection) -> None:
+    """Given up after a few seconds: gigabytes must not keep the service down."""
+    verdict = integrity(connection, _CHECK_SECONDS)
+    if not verdict:
+        logger.info("%s is large: its integrity check was stopped after %g s", path, _CHECK_SECONDS)
+    elif verdict != "ok":
+        raise damaged(path, verdict)

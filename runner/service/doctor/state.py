@@ -1,7 +1,6 @@
 """The state folder, the database in it, and the service that may work on both."""
 
 import os
-import sqlite3
 import tempfile
 import time
 from contextlib import closing
@@ -14,7 +13,7 @@ from runner.service.doctor.findings import problem, warning
 from runner.service.peer import ask_service, port_is_taken
 from runner.service.standing import disk_of
 from runner.settings import Settings
-from runner.store.connection import connect_reader
+from runner.store.connection import connect_reader, integrity
 from runner.store.database import Database
 from runner.store.faults import storage_errors
 from runner.store.migrations import NEWEST
@@ -113,16 +112,8 @@ def _integrity(path: Path) -> str:
     Raises:
         StoreError: the file cannot be read.
     """
-    deadline = time.monotonic() + _CHECK_SECONDS
     with closing(connect_reader(path)) as connection, storage_errors(path):
-        connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
-        try:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorname", "") != "SQLITE_INTERRUPT":
-                raise
-            return ""
-    return str(verdict).splitlines()[-1]
+        return integrity(connection, _CHECK_SECONDS)
 
 
 def check_service(settings: Settings) -> Finding:
