@@ -25,9 +25,9 @@ _log = logging.getLogger(__name__)
 QUIET_SECONDS = 0.3
 LIMIT_SECONDS = 2.0
 INTERVAL_SECONDS = 10.0
-# A large folder is read less often where nothing hints at a change: a thousandth of one core at most, and every
-# minute at least.
-LONGEST_INTERVAL_SECONDS = 60.0
+# A large folder is read less often where nothing hints at a change: for a thousandth of one core at most, and
+# every two minutes at least.
+LONGEST_INTERVAL_SECONDS = 120.0
 _REST = 1000
 # Not opened, nor closed without writing: our own rescan makes those, and would call for the next one.
 _EVENTS: list[type[FileSystemEvent]] = [
@@ -153,7 +153,7 @@ class _HintHandler(FileSystemEventHandler):
 class RescanClock:
     """When the folder is to be read: 300 ms after the last hint, 2 s after the first at most, else every 10 s.
 
-    Where one reading costs more than 10 ms, the regular ones are further apart, up to a minute.
+    Where one reading costs more than 10 ms, the regular ones are further apart, up to two minutes.
 
     Times are monotonic seconds, given by the caller. Before the first `done` a rescan is due at once.
     """
