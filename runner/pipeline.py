@@ -12,7 +12,7 @@ from runner.core.references import mask, run_facts
 from runner.core.report import short_revision
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
 from runner.errors import FetchError
-from runner.execution.orders import StepOrder, StepOutcome
+from runner.execution.orders import StepInput, StepOrder, StepOutcome
 from runner.execution.zygote import Zygote
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.fetching import fetch
@@ -84,9 +84,15 @@ class Pipeline:
             StepOrder(
                 run_id=order.run_id,
                 step=job.step,
-                input_path=str(fetched.path),
-                format=job.data_source.format,
-                records_path=job.data_source.records_path,
+                inputs=(
+                    StepInput(
+                        name=job.data_source.name,
+                        paths=tuple(map(str, fetched.paths)),
+                        format=fetched.format,
+                        records_path=fetched.records_path,
+                        table=job.data_source.table,
+                    ),
+                ),
                 facts=tuple(facts.items()),
                 timezone=job.timezone,
                 run_dir=order.run_dir,

@@ -6,20 +6,9 @@ from itertools import count
 
 import pytest
 
-from runner.core.job import (
-    AttachmentFormat,
-    Auth,
-    AuthType,
-    DataSource,
-    DeliveryOptions,
-    FileType,
-    Job,
-    OnEmpty,
-    SourceType,
-    Step,
-    StepKind,
-)
+from runner.core.job import AttachmentFormat, DeliveryOptions, Job, OnEmpty, Step, StepKind
 from runner.core.run import FailureKind, RunOrder, RunState
+from runner.core.source import Auth, AuthType, DataSource, FileType, SourceType
 from runner.execution.zygote import Zygote
 from runner.pipeline import Pipeline
 

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from runner.core.catalog import SyncState
 from runner.core.delivery import DeliveryState
+from runner.core.preview import Preview
 from runner.core.report import Report, count_words, duration_words, facts, local_time, state_words
-from runner.core.run import Preview, Run, RunState
+from runner.core.run import Run, RunState
 from runner.delivery.words import visible
 from runner.status.snapshot import JobStatus
 

@@ -1,23 +1,12 @@
 """A Job: one validated job file with its defaults applied."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-
-class SourceType(StrEnum):
-    """Where the data comes from."""
-
-    API = "api"
-    FILE = "file"
-
-
-class FileType(StrEnum):
-    """How the bytes of a source are written."""
-
-    CSV = "csv"
-    JSON = "json"
-    NDJSON = "ndjson"
-    PARQUET = "parquet"
+from runner.core.bookmark import CursorValue
+from runner.core.check import Check
+from runner.core.job_policy import RunBounds
+from runner.core.source import DataSource
 
 
 class StepKind(StrEnum):
@@ -77,40 +66,30 @@ class OnAmbiguous(StrEnum):
     HOLD = "hold"
 
 
-class AuthType(StrEnum):
-    """How an API request proves who sends it."""
+class ChartKind(StrEnum):
+    """How a chart is drawn."""
 
-    BASIC = "basic"
-    BEARER = "bearer"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Auth:
-    """Credentials of an API source, as written: `${env:…}` references are resolved when the run starts."""
-
-    type: AuthType
-    token: str = ""
-    username: str = ""
-    password: str = ""
+    LINE = "line"
+    BAR = "bar"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DataSource:
-    """Where a run gets its data. Every text may hold references; none is resolved here.
+class Chart:
+    """A picture of the result: the columns `y` over the column `x`."""
 
-    `format` is `file_type` of a file and `response_format` of an API. `body` is JSON text. Sizes are bytes.
-    """
+    kind: ChartKind
+    x: str
+    y: tuple[str, ...]
+    title: str = ""
 
-    source_type: SourceType
-    location: str
-    format: FileType
-    method: str = "GET"
-    headers: tuple[tuple[str, str], ...] = ()
-    params: tuple[tuple[str, str], ...] = ()
-    body: str | None = None
-    auth: Auth | None = None
-    records_path: str | None = None
-    max_bytes: int = 1 << 30
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Incremental:
+    """A load of what is new: `cursor` is a column of the first source that only grows, `initial_value` where it
+    starts."""
+
+    cursor: str
+    initial_value: CursorValue
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,6 +147,9 @@ class DeliveryOptions:
 class Job:
     """One validated job file with its defaults applied.
 
+    `data_source` is the first source, `more_sources` are the others; each has its own name. `bounds` are those of
+    the folder's policy.
+
     A job has a `schedule_time`, or else `after`: the names of the jobs whose runs it follows.
 
     `path` is relative to the project folder (the one that holds `jobs.d`), with `/`. `digest` is the SHA-256 of
@@ -179,6 +161,8 @@ class Job:
     schedule_time: str | None = None
     timezone: str
     data_source: DataSource
+    more_sources: tuple[DataSource, ...] = ()
+    incremental: Incremental | None = None
     consumer_emails: tuple[str, ...]
     step: Step = Step()
     description: str = ""
@@ -192,10 +176,18 @@ class Job:
     on_missed: OnMissed = OnMissed.RUN_ONCE
     starting_deadline_seconds: int | None = None
     concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.FORBID
+    checks: tuple[Check, ...] = ()
+    chart: Chart | None = None
     delivery: DeliveryOptions = DeliveryOptions()
+    bounds: RunBounds = field(default_factory=RunBounds)
     path: str = ""
     digest: str = ""
     revision: str = ""
+
+    @property
+    def data_sources(self) -> tuple[DataSource, ...]:
+        """All sources, in the order of the job file."""
+        return (self.data_source, *self.more_sources)
 
     @property
     def schedule_words(self) -> str:

@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from runner.core.bookmark import CursorValue
+
 RUN_FACTS = (
     "job_name",
     "run_id",
@@ -19,6 +21,9 @@ RUN_FACTS = (
     "scheduled_year",
     "scheduled_month",
     "scheduled_day",
+    "data_interval_start",
+    "data_interval_end",
+    "cursor",
 )
 MASK = "***"
 _OPENED = re.compile(r"\$\{(?P<body>[^{}]*)(?P<closed>\}?)")
@@ -96,10 +101,23 @@ def substitute(text: str, resolve: Callable[[Reference], str]) -> str:
 
 
 def run_facts(
-    *, job_name: str, run_id: str, attempt: int, scheduled_time: datetime, timezone: str
+    *,
+    job_name: str,
+    run_id: str,
+    attempt: int,
+    scheduled_time: datetime,
+    timezone: str,
+    data_interval_start: datetime | None = None,
+    cursor: CursorValue | None = None,
 ) -> Mapping[str, str]:
-    """What `${run:…}` stands for. Dates and times are those of the job's zone; times are ISO 8601 with offset."""
-    local = scheduled_time.astimezone(ZoneInfo(timezone))
+    """What `${run:…}` stands for. Dates and times are those of the job's zone; times are ISO 8601 with offset.
+
+    The interval ends with the scheduled time; without a start it is empty. `cursor` is empty where the job has
+    none.
+    """
+    zone = ZoneInfo(timezone)
+    local = scheduled_time.astimezone(zone)
+    start = (data_interval_start or scheduled_time).astimezone(zone)
     values = (
         job_name,
         run_id,
@@ -109,6 +127,9 @@ def run_facts(
         f"{local.year:04d}",
         f"{local.month:02d}",
         f"{local.day:02d}",
+        start.isoformat(timespec="seconds"),
+        local.isoformat(timespec="seconds"),
+        "" if cursor is None else str(cursor),
     )
     return dict(zip(RUN_FACTS, values, strict=True))
 

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 from runner.core.delivery import MailKind
 from runner.core.job import Job
-from runner.core.run import Preview, Run, RunState
+from runner.core.preview import Preview
+from runner.core.run import Run, RunState
 
 _STATE_WORDS = {
     RunState.QUEUED: "queued",

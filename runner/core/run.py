@@ -5,8 +5,11 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from runner.core.bookmark import Bookmark
+from runner.core.check import CheckResult
 from runner.core.delivery import Delivery, Mail
 from runner.core.job import Job
+from runner.core.preview import Preview
 
 
 class RunState(StrEnum):
@@ -59,9 +62,11 @@ class FailureKind(StrEnum):
     SCRIPT = "script"
     QUERY = "query"
     RESULT = "result"
+    CHECK = "check"
     ATTACHMENT = "attachment"
     TIMEOUT = "timeout"
     MEMORY = "memory"
+    DISK = "disk"
     CPU = "cpu"
     CRASH = "crash"
     CANCELLED = "cancelled"
@@ -126,7 +131,9 @@ class Run:
     """What a Fire, or a person, started. Times are aware UTC; `output` is what the script printed, capped.
 
     `attempt` counts from 1; `attempts` are those before it, each with its error. `next_attempt_at` is set while a
-    queued run waits to be tried again. `mailing` is False for a run that nobody is mailed about.
+    queued run waits to be tried again. `mailing` is False for a run that nobody is mailed about. `bookmark` is how
+    far the job has got once this run is delivered, None where it does not move. `chart_file` is a name in the
+    folder of the run.
     """
 
     run_id: str
@@ -150,6 +157,9 @@ class Run:
     revision: str = ""
     digest: str = ""
     sandbox: str = ""
+    bookmark: Bookmark | None = None
+    checks: tuple[CheckResult, ...] = ()
+    chart_file: str | None = None
     deliveries: tuple[Delivery, ...] = ()
 
     def __post_init__(self) -> None:
@@ -182,7 +192,9 @@ class RunOrder:
     """What goes into an execution: here, or on another machine. References in the job are not yet resolved.
 
     `project_dir` is the folder that relative locations are resolved against; `run_dir` is this run's own folder,
-    which exists and is empty. Both are absolute.
+    which exists and is empty. Both are absolute. The run is about the data from `data_interval_start` to its
+    scheduled time; None: from nowhere, to all that there is. `bookmark` is how far the job had got. With
+    `skip_unchanged` a run whose sources all say that nothing has changed, and that ask for it, is skipped.
     """
 
     run_id: str
@@ -191,27 +203,21 @@ class RunOrder:
     scheduled_time: datetime
     project_dir: str
     run_dir: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Preview:
-    """The first rows of a result as text. `numeric[i]` says that column i is aligned right."""
-
-    columns: tuple[str, ...] = ()
-    numeric: tuple[bool, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    total_rows: int = 0
-    total_columns: int = 0
+    data_interval_start: datetime | None = None
+    bookmark: Bookmark = field(default_factory=Bookmark)
+    skip_unchanged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOutcome:
     """What comes out of an execution; never an exception.
 
-    `state` is succeeded, failed, timed_out or cancelled. `result_file` is the CSV, a name inside `run_dir`; None
-    unless the run succeeded, or failed for its attachment alone. `attachment_file` is the result in the form that
-    the job attaches, where that is neither CSV nor made of it. `output` is what the script printed, capped;
-    `sandbox` the level it ran at.
+    `state` is succeeded, failed, timed_out, cancelled, or skipped where `note` says that nothing has changed.
+    `result_file` is the CSV, a name inside `run_dir`; None unless the run succeeded, or failed for its
+    attachment or its checks alone. `attachment_file` is the result in the form that the job attaches, where that
+    is neither CSV nor made of it; `chart_file` a PNG beside them. `bookmark` is how far the job has got with
+    this run, None where it does not move. `output` is what the script printed, capped; `sandbox` the level it
+    ran at.
     """
 
     run_id: str
@@ -225,6 +231,11 @@ class RunOutcome:
     attachment_file: str | None = None
     attachment_bytes: int = 0
     preview: Preview = field(default_factory=Preview)
+    checks: tuple[CheckResult, ...] = ()
+    chart_file: str | None = None
+    chart_bytes: int = 0
+    bookmark: Bookmark | None = None
+    note: str = ""
     output: str = ""
     failure: RunFailure | None = None
     sandbox: str = ""

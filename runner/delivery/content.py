@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from runner.core.preview import Preview
 from runner.core.report import (
     Report,
     attempt_words,
@@ -12,7 +13,7 @@ from runner.core.report import (
     local_time,
     state_words,
 )
-from runner.core.run import Attempt, FailureKind, Preview, RunFailure, RunState
+from runner.core.run import Attempt, FailureKind, RunFailure, RunState
 from runner.delivery.attachment import Attached
 from runner.delivery.words import one_line, shorten, visible
 

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from runner.core.run import Preview
+from runner.core.preview import Preview
 from runner.delivery.content import AttemptLine, Content, table_note
 from runner.delivery.words import pad, shorten, width
 

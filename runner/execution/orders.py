@@ -11,8 +11,12 @@ from typing import TypeVar
 
 import msgspec
 
-from runner.core.job import AttachmentFormat, FileType, Step
-from runner.core.run import FailureKind, Preview, RunFailure
+from runner.core.bookmark import CursorValue
+from runner.core.check import Check, CheckResult
+from runner.core.job import AttachmentFormat, Chart, Step
+from runner.core.preview import Preview
+from runner.core.run import FailureKind, RunFailure
+from runner.core.source import THE_SOURCE, FileType, TableOptions
 
 T = TypeVar("T")
 
@@ -26,39 +30,74 @@ _OWN_KINDS = frozenset({FailureKind.TIMEOUT, FailureKind.CANCELLED, FailureKind.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StepInput:
+    """The data of one source: one or more files of one format, which are one table, in the order of `paths`.
+
+    Paths are absolute and read in place; a text format may be compressed, which the name ends in: `.gz`, `.zst`.
+    """
+
+    name: str = THE_SOURCE
+    paths: tuple[str, ...]
+    format: FileType
+    records_path: str | None = None
+    table: TableOptions = field(default_factory=TableOptions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepOrder:
     """One step for one child.
 
-    `input_path` is absolute and read in place; `run_dir` is absolute, exists, and is the only place that the child
-    can write to. `facts` are those of `core.references.run_facts`. The result is always written as CSV, and
-    beside it in the form that `attachment` names. `cpu_seconds` of None: no limit of its own.
+    `inputs` are at least one; `run_dir` is absolute, exists, and is the only place that the child can write to.
+    `facts` are those of `core.references.run_facts`. The result is always written as CSV, and beside it in the
+    form that `attachment` names. `cursor_column` is that of an incremental load, `cursor` how far it had got.
+    `allowed_imports` are modules that a script may import beside the usual ones. `cpu_seconds` of None: no limit
+    of its own.
     """
 
     run_id: str
     step: Step
-    input_path: str
-    format: FileType
-    records_path: str | None = None
+    inputs: tuple[StepInput, ...]
     facts: tuple[tuple[str, str], ...] = ()
     timezone: str = "UTC"
     run_dir: str
     preview_rows: int = 20
     attachment: AttachmentFormat = AttachmentFormat.CSV
     defuse_formulas: bool = True
+    checks: tuple[Check, ...] = ()
+    chart: Chart | None = None
+    cursor_column: str | None = None
+    cursor: CursorValue | None = None
+    allowed_imports: tuple[str, ...] = ()
     memory_mb: int = 2048
     cpu_seconds: int | None = None
     timeout_seconds: float = 300.0
+
+    @property
+    def input_path(self) -> str:
+        """The first file of the first input."""
+        return self.inputs[0].paths[0]
+
+    @property
+    def format(self) -> FileType:
+        """The format of the first input."""
+        return self.inputs[0].format
+
+    @property
+    def records_path(self) -> str | None:
+        """Where the records of the first input are."""
+        return self.inputs[0].records_path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepOutcome:
     """What became of a step.
 
-    `result_file` is a name inside `run_dir`, None where the step failed; a result that could not be written in the
-    form of its attachment, a failure of kind ATTACHMENT, is there as CSV all the same. `attachment_file` is None
-    where the CSV is what is attached, or what is made of it. `rows_in` is None where counting would cost more than
-    the step. `output` is what the script wrote to standard output and error, `sandbox` the level it ran at; files,
-    output and level are filled in by the service.
+    `result_file` is a name inside `run_dir`, None where the step failed; a result that could not be written in
+    the form of its attachment, or that a blocking check refuses (failures of kind ATTACHMENT and CHECK), is
+    there as CSV all the same. `attachment_file` is None where the CSV is what is attached, or what is made of
+    it. `cursor` is the largest value of the cursor column, None where there is none. `rows_in` is None where
+    counting would cost more than the step. `output` is what the script wrote to standard output and error,
+    `sandbox` the level it ran at; files, output and level are filled in by the service.
     """
 
     rows_in: int | None = None
@@ -67,6 +106,10 @@ class StepOutcome:
     result_bytes: int = 0
     attachment_file: str | None = None
     attachment_bytes: int = 0
+    chart_file: str | None = None
+    chart_bytes: int = 0
+    checks: tuple[CheckResult, ...] = ()
+    cursor: CursorValue | None = None
     preview: Preview = field(default_factory=Preview)
     output: str = ""
     failure: RunFailure | None = None

@@ -2,17 +2,22 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from runner.core.bookmark import Validator
+from runner.core.job_policy import RunBounds
+from runner.core.source import FileType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchContext:
     """What one fetch may use.
 
-    `project_dir` is what relative locations are resolved against; `run_dir` takes the body of an API answer; both
-    are absolute. `environ` and `facts` are what `${env:…}` and `${run:…}` read. `timeout_seconds` bounds the whole
-    of an API fetch, `cancelled` ends it early.
+    `project_dir` is what relative locations are resolved against; `run_dir` takes what is fetched; both are
+    absolute. `environ` and `facts` are what `${env:…}` and `${run:…}` read. `timeout_seconds` bounds the whole
+    of a fetch over a network, `cancelled` ends it early. `bounds` are those of the folder's policy. `validator`
+    is what the last delivered run had of this source: with it, an API is asked whether that has changed.
     """
 
     project_dir: Path
@@ -21,18 +26,27 @@ class FetchContext:
     facts: Mapping[str, str]
     timeout_seconds: float
     cancelled: threading.Event
+    bounds: RunBounds = field(default_factory=RunBounds)
+    validator: Validator | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetched:
-    """The data of a run as a file.
+    """The data of a source as files: one table, in the order of `paths`.
 
-    `in_place` says that `path` is the user's own file, not a copy in the run's folder. `secrets` are the texts to
-    mask wherever something of this run is shown. `description` is one masked line for the log.
+    `format` is that of the files, `records_path` where the records are in them: an API that is asked page by
+    page is kept as NDJSON. `in_place` says that they are the user's own files, not copies in the run's folder.
+    `secrets` are the texts to mask wherever something of this run is shown. `description` is one masked line for
+    the log. `unchanged` says that there are no files, as nothing has changed since `validator` was given;
+    otherwise `validator` is the one for the next time.
     """
 
-    path: Path
+    paths: tuple[Path, ...]
+    format: FileType
+    records_path: str | None = None
     bytes: int
     in_place: bool
     secrets: frozenset[str]
     description: str
+    validator: Validator | None = None
+    unchanged: bool = False

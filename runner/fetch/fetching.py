@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from runner.core.job import DataSource, SourceType
+from runner.core.source import DataSource, SourceType
 from runner.errors import FetchError
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.files import fetch_file

@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from runner.core.job import DataSource
 from runner.core.report import size_words
+from runner.core.source import DataSource
 from runner.errors import FetchError
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.references import References
@@ -42,7 +42,9 @@ def fetch_file(source: DataSource, context: FetchContext, references: References
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
         raise FetchError(f"{path} is {what}{rule}", hint="Name a file in `location`.")
     return Fetched(
-        path=path,
+        paths=(path,),
+        format=source.format,
+        records_path=source.records_path,
         bytes=found.st_size,
         in_place=True,
         secrets=references.secrets,

@@ -8,8 +8,8 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from runner.core.job import DataSource, FileType
 from runner.core.report import size_words
+from runner.core.source import DataSource, FileType
 from runner.errors import FetchError
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.deadline import Deadline, DeadlinePassedError, FetchCancelledError
@@ -113,7 +113,9 @@ class _Download:
                 hint="Check `location` and `params`: the server found them good, but answers nothing.",
             )
         return Fetched(
-            path=path,
+            paths=(path,),
+            format=self._source.format,
+            records_path=self._source.records_path,
             bytes=size,
             in_place=False,
             secrets=self._references.secrets,

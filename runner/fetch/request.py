@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
 from runner import __version__
-from runner.core.job import Auth, AuthType, DataSource, FileType
+from runner.core.source import Auth, AuthType, DataSource, FileType
 from runner.errors import FetchError
 from runner.fetch.references import References
 

@@ -6,12 +6,8 @@ from typing import Any
 
 from runner.core.job import (
     AttachmentFormat,
-    Auth,
-    AuthType,
     ConcurrencyPolicy,
-    DataSource,
     DeliveryOptions,
-    FileType,
     Job,
     NotifyFailures,
     OnAmbiguous,
@@ -19,12 +15,12 @@ from runner.core.job import (
     OnMissed,
     Resources,
     Retry,
-    SourceType,
     Step,
     StepKind,
 )
 from runner.core.job_defaults import JobDefaults
 from runner.core.job_policy import JobPolicy
+from runner.core.source import Auth, AuthType, DataSource, FileType, SourceType
 from runner.jobfiles.document import Document
 from runner.jobfiles.layers import Layers
 from runner.jobfiles.read import JobFile

@@ -89,9 +89,7 @@ class Bench:
             order = StepOrder(
                 run_id=_RUN_ID,
                 step=job.step,
-                input_path=str(source.path),
-                format=source.format,
-                records_path=source.records_path,
+                inputs=(source,),
                 facts=tuple(facts.items()),
                 timezone=job.timezone,
                 run_dir=str(run_dir),

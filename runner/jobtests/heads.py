@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from runner.core.job import FileType
-from runner.jobtests.inputs import StepInput
+from runner.core.source import FileType
+from runner.execution.orders import StepInput
 
 
 def write_head(whole: StepInput, path: Path, count: int) -> StepInput | None:
@@ -28,7 +28,7 @@ def write_head(whole: StepInput, path: Path, count: int) -> StepInput | None:
 def _write_csv(whole: StepInput, path: Path, count: int) -> StepInput:
     csv.field_size_limit(1 << 30)
     with (
-        whole.path.open(encoding="utf-8", newline="") as source,
+        _file(whole).open(encoding="utf-8", newline="") as source,
         path.open("w", encoding="utf-8", newline="") as head,
     ):
         taken: list[str] = []
@@ -42,17 +42,17 @@ def _write_csv(whole: StepInput, path: Path, count: int) -> StepInput:
         for _ in islice(csv.reader(lines()), count + 1):
             pass
         head.writelines(taken)
-    return replace(whole, path=path)
+    return replace(whole, paths=(str(path),))
 
 
 def _write_ndjson(whole: StepInput, path: Path, count: int) -> StepInput:
-    with whole.path.open(encoding="utf-8") as source, path.open("w", encoding="utf-8") as head:
+    with _file(whole).open(encoding="utf-8") as source, path.open("w", encoding="utf-8") as head:
         head.writelines(islice((line for line in source if line.strip()), count))
-    return replace(whole, path=path)
+    return replace(whole, paths=(str(path),))
 
 
 def _write_json(whole: StepInput, path: Path, count: int) -> StepInput | None:
-    with whole.path.open(encoding="utf-8-sig") as source:
+    with _file(whole).open(encoding="utf-8-sig") as source:
         document = json.load(source)
     if whole.records_path is not None:
         import jmespath
@@ -69,16 +69,21 @@ def _write_json(whole: StepInput, path: Path, count: int) -> StepInput | None:
     else:
         return None
     path.write_text(json.dumps(document), encoding="utf-8")
-    return StepInput(path=path, format=FileType.JSON)
+    return StepInput(paths=(str(path),), format=FileType.JSON)
 
 
 def _write_parquet(whole: StepInput, path: Path, count: int) -> StepInput:
     from pyarrow import parquet
 
-    with parquet.ParquetFile(whole.path) as source:
+    with parquet.ParquetFile(_file(whole)) as source:
         batches = source.iter_batches(batch_size=count)
         first = next(batches, None)
         with parquet.ParquetWriter(path, source.schema_arrow) as head:
             if first is not None:
                 head.write_batch(first)
-    return replace(whole, path=path)
+    return replace(whole, paths=(str(path),))
+
+
+def _file(whole: StepInput) -> Path:
+    """A test gives one file for a source."""
+    return Path(whole.paths[0])

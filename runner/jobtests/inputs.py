@@ -4,11 +4,12 @@ import json
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from runner.core.job import FileType, Job, StepKind
+from runner.core.job import Job, StepKind
+from runner.core.source import FileType
 from runner.errors import RunnerError
+from runner.execution.orders import StepInput
 from runner.jobfiles.lint.job_tests import is_inside_project
 from runner.jobtests.values import Given
 
@@ -21,15 +22,6 @@ _WHOLE = "@"
 
 class InputError(RunnerError):
     """What a test names cannot be read."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepInput:
-    """The input of a step: an absolute path, and how it is read."""
-
-    path: Path
-    format: FileType
-    records_path: str | None = None
 
 
 def project_file(project_dir: Path, location: str) -> Path:
@@ -114,9 +106,9 @@ def step_input(
         path = run_dir / f"{_INPUT}.json"
         path.write_text(json.dumps([dict(row) for row in given.rows[:first_rows]]), encoding="utf-8")
         is_query = job.step.kind is StepKind.QUERY
-        return StepInput(path=path, format=FileType.JSON, records_path=None if is_query else _WHOLE)
+        return StepInput(paths=(str(path),), format=FileType.JSON, records_path=None if is_query else _WHOLE)
     path = project_file(project_dir, given.file)
-    whole = StepInput(path=path, format=job.data_source.format, records_path=job.data_source.records_path)
+    whole = StepInput(paths=(str(path),), format=job.data_source.format, records_path=job.data_source.records_path)
     if first_rows is None:
         return whole
     from runner.jobtests.heads import write_head

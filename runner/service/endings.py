@@ -9,18 +9,9 @@ from pathlib import Path
 from runner.core.delivery import Mail
 from runner.core.job import Job
 from runner.core.policy import Mailing, decide_mailing, decide_retry, is_recovery
+from runner.core.preview import Preview
 from runner.core.report import Report, count_words, duration_words, local_time
-from runner.core.run import (
-    Attempt,
-    FailureKind,
-    FollowingRun,
-    Preview,
-    Run,
-    RunFailure,
-    RunOutcome,
-    RunState,
-    Trigger,
-)
+from runner.core.run import Attempt, FailureKind, FollowingRun, Run, RunFailure, RunOutcome, RunState, Trigger
 from runner.delivery.attachment import Attached, attach
 from runner.execution.results import RESULT_FILE
 from runner.service.composer import Composer

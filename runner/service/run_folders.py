@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.core.identity import is_run_id
-from runner.core.run import FailureKind, Preview, Run, RunFailure, RunOutcome, RunState
+from runner.core.preview import Preview
+from runner.core.run import FailureKind, Run, RunFailure, RunOutcome, RunState
 from runner.errors import ExecutionError
 from runner.execution.results import RESULT_FILE, open_result, read_result
 from runner.execution.trees import remove_tree

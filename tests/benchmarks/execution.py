@@ -15,8 +15,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runner.core.job import FileType, Step, StepKind
-from runner.execution.orders import StepOrder
+from runner.core.job import Step, StepKind
+from runner.core.source import FileType
+from runner.execution.orders import StepInput, StepOrder
 from runner.execution.zygote import Zygote
 
 ROUNDS = 100
@@ -48,8 +49,7 @@ class Bench:
         order = StepOrder(
             run_id=run_dir.name,
             step=Step(kind=kind, text=text, path="jobs.d/benchmark.yaml"),
-            input_path=str(self.folder / "input.csv"),
-            format=FileType.CSV,
+            inputs=(StepInput(paths=(str(self.folder / "input.csv"),), format=FileType.CSV),),
             run_dir=str(run_dir),
         )
         began = time.perf_counter()

@@ -21,8 +21,9 @@ from types import MappingProxyType
 
 from runner.core.catalog import Catalog
 from runner.core.cron import parse_cron
-from runner.core.job import DataSource, FileType, Job, OnMissed, SourceType
+from runner.core.job import Job, OnMissed
 from runner.core.policy import decide_missed
+from runner.core.source import DataSource, FileType, SourceType
 from runner.core.timetable import Timetable
 
 MANY = 10_000

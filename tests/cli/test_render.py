@@ -12,9 +12,11 @@ from runner.cli.environment import print_json
 from runner.cli.render import fire_table, report_panel, run_table
 from runner.cli.run import _ShowProgress
 from runner.core.delivery import Delivery, DeliveryState, MailKind
-from runner.core.job import DataSource, FileType, Job, SourceType
+from runner.core.job import Job
+from runner.core.preview import Preview
 from runner.core.report import Report
-from runner.core.run import FailureKind, Preview, Run, RunFailure, RunState, Trigger
+from runner.core.run import FailureKind, Run, RunFailure, RunState, Trigger
+from runner.core.source import DataSource, FileType, SourceType
 from runner.service.overview import ComingFires
 
 NINE = datetime(2026, 1, 5, 9, tzinfo=UTC)

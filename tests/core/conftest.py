@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from runner.core.job import DataSource, FileType, Job, SourceType
+from runner.core.job import Job
 from runner.core.run import Run, RunState, Trigger
+from runner.core.source import DataSource, FileType, SourceType
 
 TESTS = Path(__file__).parents[1]
 

@@ -16,8 +16,9 @@ from runner.core.catalog import (
     restore,
 )
 from runner.core.diagnostic import Diagnostic, Severity
-from runner.core.job import DataSource, FileType, Job, SourceType
+from runner.core.job import Job
 from runner.core.names import LinkedJob, NamePlace
+from runner.core.source import DataSource, FileType, SourceType
 
 
 def job_of(job_name, path, **changes):

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from runner.core.catalog import CheckedFile
 from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.documents import plan_document
-from runner.core.job import DataSource, FileType, Job, SourceType
+from runner.core.job import Job
 from runner.core.names import LinkedJob, NamePlace
 from runner.core.plan import Action, Comparison, InvalidState, Plan, PlanFile, Side
 from runner.core.plan_diff import make_plan
 from runner.core.plan_values import JobValue, changed_keys, masked_text, masked_value
+from runner.core.source import DataSource, FileType, SourceType
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SOURCE = DataSource(source_type=SourceType.FILE, location="a.csv", format=FileType.CSV)

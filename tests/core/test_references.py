@@ -128,6 +128,8 @@ class TestRunFacts:
             attempt=2,
             scheduled_time=datetime(2025, 12, 31, 23, 30, tzinfo=UTC),
             timezone="Europe/Berlin",
+            data_interval_start=datetime(2025, 12, 30, 23, 30, tzinfo=UTC),
+            cursor=17,
         )
         assert facts == {
             "job_name": "daily",
@@ -138,6 +140,9 @@ class TestRunFacts:
             "scheduled_year": "2026",
             "scheduled_month": "01",
             "scheduled_day": "01",
+            "data_interval_start": "2025-12-31T00:30:00+01:00",
+            "data_interval_end": "2026-01-01T00:30:00+01:00",
+            "cursor": "17",
         }
         assert tuple(facts) == RUN_FACTS
 

@@ -6,9 +6,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from runner.core.job import ConcurrencyPolicy, DataSource, FileType, Job, SourceType
+from runner.core.job import ConcurrencyPolicy, Job
 from runner.core.run import Trigger
 from runner.core.run_queue import RunQueue
+from runner.core.source import DataSource, FileType, SourceType
 
 ALLOW = ConcurrencyPolicy.ALLOW
 

@@ -9,9 +9,11 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from runner.core.delivery import Mail, MailKind
-from runner.core.job import DataSource, FileType, Job, SourceType
+from runner.core.job import Job
+from runner.core.preview import Preview
 from runner.core.report import Report
-from runner.core.run import FailureKind, Preview, Run, RunFailure, RunState, Trigger
+from runner.core.run import FailureKind, Run, RunFailure, RunState, Trigger
+from runner.core.source import DataSource, FileType, SourceType
 from runner.delivery.attachment import attach
 from runner.delivery.compose import compose
 from runner.delivery.smtp import SmtpTransport

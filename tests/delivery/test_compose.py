@@ -12,7 +12,8 @@ import pytest
 
 from runner.core.delivery import MailKind
 from runner.core.job import AttachmentFormat, DeliveryOptions, NotifyFailures, OnAmbiguous, Retry
-from runner.core.run import Attempt, FailureKind, Preview, RunFailure, RunState
+from runner.core.preview import Preview
+from runner.core.run import Attempt, FailureKind, RunFailure, RunState
 from runner.delivery import attachment
 from runner.delivery.attachment import attach
 from runner.delivery.compose import compose, compose_recovery

@@ -3,9 +3,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runner.core.job import FileType, Step, StepKind
+from runner.core.job import Step, StepKind
 from runner.core.references import run_facts
-from runner.execution.orders import StepOrder
+from runner.core.source import FileType
+from runner.execution.orders import StepInput, StepOrder
 from runner.execution.results import RESULT_FILE
 from runner.execution.zygote import Zygote
 
@@ -24,7 +25,15 @@ class Bench:
         self.count = 0
 
     def order(
-        self, text, *, kind=StepKind.SCRIPT, source=SALES, kind_of_file=FileType.CSV, first_line=FIRST_LINE, **more
+        self,
+        text,
+        *,
+        kind=StepKind.SCRIPT,
+        source=SALES,
+        kind_of_file=FileType.CSV,
+        records_path=None,
+        first_line=FIRST_LINE,
+        **more,
     ):
         self.count += 1
         run_dir = self.folder / f"run-{self.count}"
@@ -39,8 +48,7 @@ class Bench:
         return StepOrder(
             run_id="r1",
             step=Step(kind=kind, text=text, path=JOB_PATH, first_line=first_line),
-            input_path=str(path),
-            format=kind_of_file,
+            inputs=(StepInput(paths=(str(path),), format=kind_of_file, records_path=records_path),),
             facts=tuple(facts.items()),
             timezone="Europe/Berlin",
             run_dir=str(run_dir),

@@ -6,8 +6,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from runner.core.job import AttachmentFormat, FileType, StepKind
+from runner.core.job import AttachmentFormat, StepKind
 from runner.core.run import FailureKind
+from runner.core.source import FileType
 from runner.execution.steps.faults import StepError
 from runner.execution.steps.sheet import COLUMN_LIMIT, ROW_LIMIT, SheetColumn, write_sheet
 

@@ -3,8 +3,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runner.core.job import DataSource, FileType, Job, SourceType
+from runner.core.job import Job
 from runner.core.run import FailureKind, RunOrder, RunOutcome, RunState
+from runner.core.source import DataSource, FileType, SourceType
 from runner.errors import ExecutionError
 from runner.execution.executors import LocalExecutor
 

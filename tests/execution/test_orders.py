@@ -4,13 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.job import AttachmentFormat, FileType, Step, StepKind
-from runner.core.run import FailureKind, Preview, RunFailure
+from runner.core.check import Check, CheckKind
+from runner.core.job import AttachmentFormat, Step, StepKind
+from runner.core.preview import Preview
+from runner.core.run import FailureKind, RunFailure
+from runner.core.source import FileType, TableOptions
 from runner.execution.orders import (
     LARGEST_FRAME,
     FrameError,
     FrameReader,
     Hello,
+    StepInput,
     StepOrder,
     StepOutcome,
     clamp,
@@ -24,9 +28,23 @@ ORDERS = st.builds(
     StepOrder,
     run_id=TEXT,
     step=st.builds(Step, kind=st.sampled_from(StepKind), text=TEXT, path=TEXT, first_line=st.integers(1, 10**6)),
-    input_path=TEXT,
-    format=st.sampled_from(FileType),
-    records_path=st.none() | TEXT,
+    inputs=st.lists(
+        st.builds(
+            StepInput,
+            name=TEXT,
+            paths=st.lists(TEXT, max_size=3).map(tuple),
+            format=st.sampled_from(FileType),
+            records_path=st.none() | TEXT,
+            table=st.builds(TableOptions, delimiter=TEXT, dtypes=st.lists(st.tuples(TEXT, TEXT)).map(tuple)),
+        ),
+        min_size=1,
+        max_size=3,
+    ).map(tuple),
+    cursor=st.none() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | TEXT,
+    checks=st.lists(
+        st.builds(Check, kind=st.sampled_from(CheckKind), values=st.lists(TEXT | st.booleans()).map(tuple)),
+        max_size=2,
+    ).map(tuple),
     facts=st.lists(st.tuples(TEXT, TEXT), max_size=4).map(tuple),
     run_dir=TEXT,
     attachment=st.sampled_from(AttachmentFormat),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.core.job import FileType
 from runner.core.run import FailureKind
+from runner.core.source import FileType
 from runner.execution.steps.faults import StepError
 from runner.execution.steps.reading import read_data
 

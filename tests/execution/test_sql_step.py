@@ -1,8 +1,9 @@
 import pandas as pd
 import pytest
 
-from runner.core.job import FileType, StepKind
+from runner.core.job import StepKind
 from runner.core.run import FailureKind
+from runner.core.source import FileType
 
 JOB_PATH = "jobs.d/sales.yaml"
 

@@ -212,13 +212,14 @@ def test_closing_ends_every_child(bench_of):
 def test_nothing_outlives_a_killed_service(tmp_path):
     program = textwrap.dedent("""
         import sys, threading
-        from runner.core.job import FileType, Step, StepKind
-        from runner.execution.orders import StepOrder
+        from runner.core.job import Step, StepKind
+        from runner.core.source import FileType
+        from runner.execution.orders import StepInput, StepOrder
         from runner.execution.zygote import Zygote
         zygote = Zygote(sandbox_mode="best-effort")
         zygote.start()
         step = Step(kind=StepKind.SCRIPT, text="import time; open('began', 'w').close(); time.sleep(60)", path="x")
-        order = StepOrder(run_id="r", step=step, input_path=sys.argv[1] + "/in.csv", format=FileType.CSV, run_dir=sys.argv[1])
+        order = StepOrder(run_id="r", step=step, inputs=(StepInput(paths=(sys.argv[1] + "/in.csv",), format=FileType.CSV),), run_dir=sys.argv[1])
         print(zygote.pid, flush=True)
         zygote.run_step(order, cancelled=threading.Event())
     """)

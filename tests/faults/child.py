@@ -29,7 +29,8 @@ import runner.execution.executors
 import runner.service.loop
 import runner.store.connection
 from runner.cli import main as command_line
-from runner.core.run import FailureKind, Preview, RunFailure, RunOutcome, RunState
+from runner.core.preview import Preview
+from runner.core.run import FailureKind, RunFailure, RunOutcome, RunState
 from runner.delivery.smtp import SmtpTransport
 from runner.execution.results import RESULT_FILE
 from runner.service import wiring

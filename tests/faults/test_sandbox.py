@@ -14,9 +14,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from runner.core.job import FileType, Step, StepKind
+from runner.core.job import Step, StepKind
 from runner.core.run import FailureKind
-from runner.execution.orders import StepOrder
+from runner.core.source import FileType
+from runner.execution.orders import StepInput, StepOrder
 from runner.execution.trees import remove_tree
 from runner.execution.zygote import Zygote
 
@@ -57,8 +58,7 @@ def run(zygote, tmp_path):
         order = StepOrder(
             run_id="r",
             step=step,
-            input_path=str(source),
-            format=FileType.CSV,
+            inputs=(StepInput(paths=(str(source),), format=FileType.CSV),),
             run_dir=str(run_dir),
             **{"timeout_seconds": 30.0, **more},
         )

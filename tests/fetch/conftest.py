@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from runner.core.job import DataSource, FileType, SourceType
 from runner.core.references import run_facts
+from runner.core.source import DataSource, FileType, SourceType
 from runner.fetch.fetching import FetchContext, fetch
 
 

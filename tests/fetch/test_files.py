@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from runner.core.job import DataSource, FileType, SourceType
+from runner.core.source import DataSource, FileType, SourceType
 from runner.errors import FetchError
 from runner.fetch.fetching import fetch
 
@@ -16,22 +16,22 @@ def test_a_relative_location_starts_at_the_project(make_context):
     (context.project_dir / "data").mkdir()
     (context.project_dir / "data" / "sales.csv").write_text("a,b\n1,2\n")
     fetched = fetch(file_source("./data/sales.csv"), context)
-    assert fetched.path == context.project_dir / "data" / "sales.csv"
+    assert fetched.paths[0] == context.project_dir / "data" / "sales.csv"
     assert (fetched.bytes, fetched.in_place) == (8, True)
-    assert fetched.description == f"{fetched.path}, 8 bytes"
+    assert fetched.description == f"{fetched.paths[0]}, 8 bytes"
 
 
 def test_an_absolute_location_and_a_link_are_read_in_place(make_context, tmp_path):
     (tmp_path / "real.csv").write_text("a\n1\n")
     (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
-    assert fetch(file_source(tmp_path / "link.csv"), make_context()).path == tmp_path / "link.csv"
+    assert fetch(file_source(tmp_path / "link.csv"), make_context()).paths == (tmp_path / "link.csv",)
 
 
 def test_facts_of_the_run_choose_the_file(make_context):
     context = make_context()
     (context.project_dir / "sales-2025-11-09.csv").write_text("a\n1\n")
     fetched = fetch(file_source("sales-${run:scheduled_date}.csv"), context)
-    assert fetched.path.name == "sales-2025-11-09.csv"
+    assert fetched.paths[0].name == "sales-2025-11-09.csv"
 
 
 def test_a_missing_file_is_named_with_the_rule(make_context):

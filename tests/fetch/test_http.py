@@ -8,7 +8,7 @@ import time
 import pytest
 
 from runner import __version__
-from runner.core.job import Auth, AuthType, FileType
+from runner.core.source import Auth, AuthType, FileType
 from runner.errors import FetchError
 from runner.fetch.deadline import Deadline
 
@@ -18,8 +18,8 @@ ROWS = b'[{"a": 1}, {"a": 2}]'
 def test_the_body_is_spooled_into_the_run_folder(server, fetch_api, make_context):
     server.answer("/sales", ROWS)
     fetched = fetch_api(server.url("/sales"))
-    assert fetched.path == make_context().run_dir / "input.json"
-    assert fetched.path.read_bytes() == ROWS
+    assert fetched.paths[0] == make_context().run_dir / "input.json"
+    assert fetched.paths[0].read_bytes() == ROWS
     assert (fetched.bytes, fetched.in_place) == (len(ROWS), False)
     assert fetched.description == f"HTTP 200 from {server.url('/sales')}, 20 bytes"
     assert server.seen[0][2]["user-agent"] == f"runner/{__version__}"
@@ -180,7 +180,7 @@ def test_a_cancelled_run_stops_fetching(server, fetch_api):
 
 def test_compressed_bodies_are_unpacked(server, fetch_api):
     server.answer("/", gzip.compress(ROWS), Content_Encoding="gzip")
-    assert fetch_api(server.url()).path.read_bytes() == ROWS
+    assert fetch_api(server.url()).paths[0].read_bytes() == ROWS
 
 
 def test_max_bytes_counts_unpacked_bytes(server, fetch_api, make_context):

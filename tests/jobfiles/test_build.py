@@ -4,12 +4,8 @@ from dataclasses import replace
 
 from runner.core.job import (
     AttachmentFormat,
-    Auth,
-    AuthType,
     ConcurrencyPolicy,
-    DataSource,
     DeliveryOptions,
-    FileType,
     Job,
     NotifyFailures,
     OnAmbiguous,
@@ -17,11 +13,11 @@ from runner.core.job import (
     OnMissed,
     Resources,
     Retry,
-    SourceType,
     Step,
     StepKind,
 )
 from runner.core.job_defaults import JobDefaults
+from runner.core.source import Auth, AuthType, DataSource, FileType, SourceType
 from runner.jobfiles.check import check_file
 from runner.jobfiles.read import read_job_file
 

@@ -1,11 +1,12 @@
 """The first rows of a file, and that the step reads them as it would read the file."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from runner.core.job import FileType
+from runner.core.source import FileType
 from runner.jobtests.heads import write_head
 from runner.jobtests.inputs import StepInput
 
@@ -19,7 +20,7 @@ def head(tmp_path):
     def write(kind, content, records_path=None):
         path = tmp_path / "whole"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        whole = StepInput(path=path, format=kind, records_path=records_path)
+        whole = StepInput(paths=(str(path),), format=kind, records_path=records_path)
         return write_head(whole, tmp_path / "head", COUNT)
 
     return write
@@ -27,13 +28,13 @@ def head(tmp_path):
 
 def test_csv_lines_are_copied_as_they_stand(head):
     found = head(FileType.CSV, 'a,b\r\n1,x\r\n2,"y\nz"\r\n3,\r\n')
-    assert found.path.read_bytes() == b'a,b\r\n1,x\r\n2,"y\nz"\r\n'
+    assert Path(found.paths[0]).read_bytes() == b'a,b\r\n1,x\r\n2,"y\nz"\r\n'
     assert found.format is FileType.CSV
 
 
 def test_ndjson(head):
     found = head(FileType.NDJSON, '{"a": 1}\n\n{"a": 2}\n{"a": 3}\n')
-    assert found.path.read_text() == '{"a": 1}\n{"a": 2}\n'
+    assert Path(found.paths[0]).read_text() == '{"a": 1}\n{"a": 2}\n'
 
 
 @pytest.mark.parametrize(
@@ -42,25 +43,25 @@ def test_ndjson(head):
 )
 def test_json_records(head, document, records_path):
     found = head(FileType.JSON, json.dumps(document), records_path)
-    assert (json.loads(found.path.read_text()), found.records_path) == (RECORDS[:2], None)
+    assert (json.loads(Path(found.paths[0]).read_text()), found.records_path) == (RECORDS[:2], None)
 
 
 @pytest.mark.parametrize("orient", ["list", "columns"])
 def test_json_by_columns(head, orient):
     document = FRAME.to_dict("list") if orient == "list" else json.loads(FRAME.to_json())
-    found = json.loads(head(FileType.JSON, json.dumps(document)).path.read_text())
+    found = json.loads(Path(head(FileType.JSON, json.dumps(document)).paths[0]).read_text())
     assert pd.DataFrame(found)["a"].tolist() == [1, 2]
 
 
 def test_parquet(head, tmp_path):
     FRAME.to_parquet(tmp_path / "frame")
     found = head(FileType.PARQUET, (tmp_path / "frame").read_bytes())
-    pd.testing.assert_frame_equal(pd.read_parquet(found.path), FRAME.head(2))
+    pd.testing.assert_frame_equal(pd.read_parquet(found.paths[0]), FRAME.head(2))
 
 
 def test_a_file_with_fewer_rows_is_whole(head):
-    assert head(FileType.CSV, "a\n1\n").path.read_text() == "a\n1\n"
-    assert json.loads(head(FileType.JSON, "[]").path.read_text()) == []
+    assert Path(head(FileType.CSV, "a\n1\n").paths[0]).read_text() == "a\n1\n"
+    assert json.loads(Path(head(FileType.JSON, "[]").paths[0]).read_text()) == []
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.job import DataSource, FileType, Job, SourceType
+from runner.core.job import Job
 from runner.core.run import RunOrder, RunOutcome, RunState
+from runner.core.source import DataSource, FileType, SourceType
 from runner.service.runs import RunDesk
 from runner.settings import load_settings
 from runner.store.store import Store

@@ -11,8 +11,9 @@ import requests
 from runner.core.catalog import CatalogEntry, SyncState
 from runner.core.delivery import Delivery, DeliveryState, MailKind
 from runner.core.diagnostic import Diagnostic
-from runner.core.job import DataSource, FileType, Job, SourceType, Step, StepKind
+from runner.core.job import Job, Step, StepKind
 from runner.core.run import FailureKind, Run, RunFailure, RunState, Trigger
+from runner.core.source import DataSource, FileType, SourceType
 from runner.settings import Secret, StatusSettings
 from runner.status.app import build_app
 from runner.status.server import StatusServer

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from runner.core.delivery import DeliveryAttempt, DeliveryState, MailKind, SendResult
-from runner.core.job import DataSource, FileType, Job, SourceType, Step, StepKind
+from runner.core.job import Job, Step, StepKind
 from runner.core.run import FailureKind, RunFailure, RunState
+from runner.core.source import DataSource, FileType, SourceType
 from runner.errors import StoreError
 from runner.store import Cursor, Store
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from runner.core.job import AttachmentFormat, FileType, StepKind
+from runner.core.job import AttachmentFormat, StepKind
 from runner.core.run import FailureKind, RunFailure
+from runner.core.source import FileType
 from runner.execution.orders import StepOrder, StepOutcome
 from runner.execution.results import RESULT_FILE
 from runner.execution.steps.cells import guard_of

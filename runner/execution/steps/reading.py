@@ -8,8 +8,8 @@ import duckdb
 import jmespath
 import pandas as pd
 
-from runner.core.job import FileType
 from runner.core.run import FailureKind
+from runner.core.source import FileType
 from runner.execution.steps.faults import StepError
 from runner.execution.steps.quoting import quote_name, quote_text
 

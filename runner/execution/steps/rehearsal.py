@@ -11,9 +11,10 @@ from typing import NoReturn
 import duckdb
 import pandas as pd
 
-from runner.core.job import FileType, Step, StepKind
+from runner.core.job import Step, StepKind
 from runner.core.references import run_facts
-from runner.execution.orders import FrameReader, StepOrder, StepOutcome, decode, encode
+from runner.core.source import FileType
+from runner.execution.orders import FrameReader, StepInput, StepOrder, StepOutcome, decode, encode
 from runner.execution.steps.cells import defuse
 from runner.execution.steps.python import run_script
 from runner.execution.steps.quoting import quote_text
@@ -71,8 +72,7 @@ def _rehearse_script(text: str) -> pd.DataFrame:
     order = StepOrder(
         run_id="sample",
         step=Step(kind=StepKind.SCRIPT, text=text, path="sample"),
-        input_path=os.devnull,
-        format=FileType.CSV,
+        inputs=(StepInput(paths=(os.devnull,), format=FileType.CSV),),
         facts=tuple(facts.items()),
         run_dir=os.devnull,
     )

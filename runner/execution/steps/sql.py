@@ -9,9 +9,10 @@ from itertools import pairwise
 
 import duckdb
 
-from runner.core.job import FileType, Step
+from runner.core.job import Step
 from runner.core.references import Reference, ReferenceKind, ReferenceSyntaxError, substitute
 from runner.core.run import FailureKind
+from runner.core.source import FileType
 from runner.execution.orders import StepOrder
 from runner.execution.results import ATTACHMENT_FILES, RESULT_FILE
 from runner.execution.steps.cells import guard_of

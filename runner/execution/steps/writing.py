@@ -12,7 +12,8 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from runner.core.run import FailureKind, Preview
+from runner.core.preview import Preview
+from runner.core.run import FailureKind
 from runner.execution.orders import PREVIEW_COLUMNS, cut
 from runner.execution.steps.cells import (
     FORMULA_STARTS,

@@ -1,0 +1,31 @@
+"""A Bookmark: how far a job has got. It is moved when a run has been delivered, so that nothing is left out."""
+
+from dataclasses import dataclass
+
+CursorValue = int | float | str
+"""The largest value of the cursor column so far; times are ISO 8601 text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validator:
+    """By what an API tells whether its data has changed since (RFC 9110, section 8.8).
+
+    `request` is a digest of the job and of what was asked: an answer to another question says nothing.
+    """
+
+    source: str
+    request: str
+    etag: str = ""
+    last_modified: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bookmark:
+    """How far a job has got with its data: the high-water mark of a load, and the state of its APIs."""
+
+    cursor: CursorValue | None = None
+    validators: tuple[Validator, ...] = ()
+
+    def validator(self, source: str) -> Validator | None:
+        """That of one source; None where there is none."""
+        return next((one for one in self.validators if one.source == source), None)
