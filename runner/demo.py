@@ -114,6 +114,9 @@ def build_project(folder: Path, api_url: str) -> None:
         text = re.sub(r"(?m)^suspend: true\n", "", path.read_text())
         text = re.sub(r"(?m)^(\s+location:).*$", lambda match: f"{match[1]} {api_url}", text, count=1)
         path.write_text(text)
+        host = urlsplit(api_url).hostname or ""
+        policy_path = folder / "jobs.d" / "_policy.yaml"
+        policy_path.write_text(f"# The demo's API is on this machine.\nprivate_hosts: [{host}]\n")
     except OSError as error:
         raise RunnerError(
             f"the demo's files cannot be written to {folder}: {error}",

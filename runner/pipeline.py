@@ -7,19 +7,23 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from runner.core.bookmark import Bookmark, CursorValue, Validator
 from runner.core.job import OnEmpty
+from runner.core.preview import Preview
 from runner.core.references import mask, run_facts
 from runner.core.report import short_revision
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
+from runner.core.source import DataSource, OnUnchanged, SourceType
 from runner.errors import FetchError
 from runner.execution.orders import StepInput, StepOrder, StepOutcome
-from runner.execution.zygote import Zygote
+from runner.execution.step_runner import StepRunner
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.fetching import fetch
 from runner.logs import run_context
 
 log = logging.getLogger(__name__)
 
+UNCHANGED_NOTE = "nothing has changed since the run that was delivered last (on_unchanged: skip)"
 _STATES = {FailureKind.TIMEOUT: RunState.TIMED_OUT, FailureKind.CANCELLED: RunState.CANCELLED}
 
 
@@ -27,14 +31,19 @@ class Pipeline:
     """Carries out run orders. Thread-safe: each worker thread calls `execute`.
 
     Args:
-        zygote: gives the sandboxed children.
+        zygote: gives a sandboxed child to each step.
         environ: what `${env:…}` references read; never given to a child.
         fetch_timeout: seconds that one fetch may take in all.
         clock: the time now, aware.
     """
 
     def __init__(
-        self, *, zygote: Zygote, environ: Mapping[str, str], fetch_timeout: float, clock: Callable[[], datetime]
+        self,
+        *,
+        zygote: StepRunner,
+        environ: Mapping[str, str],
+        fetch_timeout: float,
+        clock: Callable[[], datetime],
     ) -> None:
         self._zygote = zygote
         self._environ = environ
@@ -46,59 +55,72 @@ class Pipeline:
         with run_context(order.job.job_name, order.run_id):
             started = self._clock()
             log.info("Starting run %s, attempt %d, revision %s", order.run_id, order.attempt, _revision(order))
-            facts = run_facts(
-                job_name=order.job.job_name,
-                run_id=order.run_id,
-                attempt=order.attempt,
-                scheduled_time=order.scheduled_time,
-                timezone=order.job.timezone,
-            )
             try:
-                fetched = self._fetch(order, facts, cancelled)
-                step = _masked(self._process(order, fetched, facts, cancelled), fetched.secrets)
+                sources = self._fetch_all(order, cancelled)
+                if sources is None:
+                    return self._unchanged(order, started)
+                step = _masked(self._process(order, sources, cancelled), _secrets(sources))
+                bookmark = _bookmark(order, sources, step)
             except FetchError as error:
                 kind = FailureKind.CANCELLED if cancelled.is_set() else FailureKind.FETCH
                 step = StepOutcome(failure=RunFailure(kind=kind, message=error.message, hint=error.hint))
-            return self._outcome(order, started, _check(order, step))
+                bookmark = None
+            return self._outcome(order, started, _check(order, step), bookmark)
 
-    def _fetch(self, order: RunOrder, facts: Mapping[str, str], cancelled: threading.Event) -> Fetched:
+    def _fetch_all(self, order: RunOrder, cancelled: threading.Event) -> dict[str, Fetched] | None:
+        """The data of every source, by its name; None where the run is to be skipped, as nothing has changed."""
+        sources = order.job.data_sources
+        asked = [source for source in sources if source.source_type is SourceType.API]
+        skipping = order.skip_unchanged and all(source.on_unchanged is OnUnchanged.SKIP for source in asked)
+        fetched: dict[str, Fetched] = {}
+        if skipping and asked:
+            for source in asked:
+                fetched[source.name] = self._fetch(order, source, cancelled, _known(order, source))
+            if all(one.unchanged for one in fetched.values()):
+                return None
+        for source in sources:
+            if source.name not in fetched or fetched[source.name].unchanged:
+                fetched[source.name] = self._fetch(order, source, cancelled, None)
+        return fetched
+
+    def _fetch(
+        self, order: RunOrder, source: DataSource, cancelled: threading.Event, validator: Validator | None
+    ) -> Fetched:
         fetched = fetch(
-            order.job.data_source,
+            source,
             FetchContext(
                 project_dir=Path(order.project_dir),
                 run_dir=Path(order.run_dir),
                 environ=self._environ,
-                facts=facts,
+                facts=_facts(order),
                 timeout_seconds=self._fetch_timeout,
                 cancelled=cancelled,
+                bounds=order.job.bounds,
+                validator=validator,
+                cursor=_cursor(order),
             ),
         )
         log.info("Fetched %s", fetched.description)
         return fetched
 
-    def _process(
-        self, order: RunOrder, fetched: Fetched, facts: Mapping[str, str], cancelled: threading.Event
-    ) -> StepOutcome:
+    def _process(self, order: RunOrder, sources: Mapping[str, Fetched], cancelled: threading.Event) -> StepOutcome:
         job = order.job
         return self._zygote.run_step(
             StepOrder(
                 run_id=order.run_id,
                 step=job.step,
-                inputs=(
-                    StepInput(
-                        name=job.data_source.name,
-                        paths=tuple(map(str, fetched.paths)),
-                        format=fetched.format,
-                        records_path=fetched.records_path,
-                        table=job.data_source.table,
-                    ),
-                ),
-                facts=tuple(facts.items()),
+                inputs=tuple(_step_input(source, sources[source.name]) for source in job.data_sources),
+                facts=tuple(_facts(order).items()),
                 timezone=job.timezone,
                 run_dir=order.run_dir,
                 preview_rows=job.delivery.preview_rows,
                 attachment=job.delivery.attachment,
                 defuse_formulas=job.delivery.defuse_formulas,
+                checks=job.checks,
+                chart=job.chart,
+                cursor_column=job.incremental.cursor if job.incremental else None,
+                cursor=_cursor(order),
+                allowed_imports=job.bounds.allowed_imports,
                 memory_mb=job.resources.memory_mb,
                 cpu_seconds=job.resources.cpu_seconds,
                 timeout_seconds=job.timeout_seconds,
@@ -106,7 +128,19 @@ class Pipeline:
             cancelled=cancelled,
         )
 
-    def _outcome(self, order: RunOrder, started: datetime, step: StepOutcome) -> RunOutcome:
+    def _unchanged(self, order: RunOrder, started: datetime) -> RunOutcome:
+        log.info("Nothing has changed since the run that was delivered last: no step is run")
+        return RunOutcome(
+            run_id=order.run_id,
+            state=RunState.SKIPPED,
+            started_at=started,
+            finished_at=self._clock(),
+            note=UNCHANGED_NOTE,
+        )
+
+    def _outcome(
+        self, order: RunOrder, started: datetime, step: StepOutcome, bookmark: Bookmark | None
+    ) -> RunOutcome:
         failure = step.failure
         state = RunState.SUCCEEDED if failure is None else _STATES.get(failure.kind, RunState.FAILED)
         if failure is not None:
@@ -123,10 +157,72 @@ class Pipeline:
             attachment_file=step.attachment_file,
             attachment_bytes=step.attachment_bytes,
             preview=step.preview,
+            checks=step.checks,
+            chart_file=step.chart_file,
+            chart_bytes=step.chart_bytes,
+            bookmark=bookmark if failure is None else None,
             output=step.output,
             failure=failure,
             sandbox=step.sandbox,
         )
+
+
+def _facts(order: RunOrder) -> Mapping[str, str]:
+    return run_facts(
+        job_name=order.job.job_name,
+        run_id=order.run_id,
+        attempt=order.attempt,
+        scheduled_time=order.scheduled_time,
+        timezone=order.job.timezone,
+        data_interval_start=order.data_interval_start,
+        cursor=_cursor(order),
+    )
+
+
+def _cursor(order: RunOrder) -> CursorValue | None:
+    """How far an incremental job has got; None for one that is none."""
+    if order.job.incremental is None:
+        return None
+    known = order.bookmark.cursor
+    return order.job.incremental.initial_value if known is None else known
+
+
+def _step_input(source: DataSource, fetched: Fetched) -> StepInput:
+    return StepInput(
+        name=source.name,
+        paths=tuple(map(str, fetched.paths)),
+        format=fetched.format,
+        records_path=fetched.records_path,
+        table=source.table,
+    )
+
+
+def _known(order: RunOrder, source: DataSource) -> Validator | None:
+    """What the last delivered run had of a source, as the fetch made it; None where the job was another one."""
+    known = order.bookmark.validator(source.name)
+    if known is None:
+        return None
+    digest, _, request = known.request.partition(":")
+    return replace(known, request=request) if digest == order.job.digest else None
+
+
+def _bookmark(order: RunOrder, sources: Mapping[str, Fetched], step: StepOutcome) -> Bookmark | None:
+    """How far the job has got with this run; None where it keeps no account of that.
+
+    A changed job is another question to the same data: its digest stands with the request.
+    """
+    validators = tuple(
+        replace(fetched.validator, request=f"{order.job.digest}:{fetched.validator.request}")
+        for fetched in sources.values()
+        if fetched.validator is not None
+    )
+    if order.job.incremental is None and not validators:
+        return None
+    return Bookmark(cursor=step.cursor, validators=validators)
+
+
+def _secrets(sources: Mapping[str, Fetched]) -> frozenset[str]:
+    return frozenset().union(*(fetched.secrets for fetched in sources.values()))
 
 
 def _masked(step: StepOutcome, secrets: frozenset[str]) -> StepOutcome:
@@ -139,10 +235,20 @@ def _masked(step: StepOutcome, secrets: frozenset[str]) -> StepOutcome:
         hint=mask(step.failure.hint, secrets),
         traceback=mask(step.failure.traceback, secrets),
     )
-    rows = tuple(tuple(mask(cell, secrets) for cell in row) for row in step.preview.rows)
     return replace(
-        step, failure=failure, output=mask(step.output, secrets), preview=replace(step.preview, rows=rows)
+        step,
+        failure=failure,
+        output=mask(step.output, secrets),
+        preview=_masked_preview(step.preview, secrets),
+        checks=tuple(
+            replace(check, found=mask(check.found, secrets), rows=_masked_preview(check.rows, secrets))
+            for check in step.checks
+        ),
     )
+
+
+def _masked_preview(preview: Preview, secrets: frozenset[str]) -> Preview:
+    return replace(preview, rows=tuple(tuple(mask(cell, secrets) for cell in row) for row in preview.rows))
 
 
 def _check(order: RunOrder, step: StepOutcome) -> StepOutcome:

@@ -6,13 +6,17 @@ from itertools import count
 
 import pytest
 
-from runner.core.job import AttachmentFormat, DeliveryOptions, Job, OnEmpty, Step, StepKind
+from runner.core.bookmark import Bookmark
+from runner.core.check import Check, CheckKind
+from runner.core.job import AttachmentFormat, DeliveryOptions, Incremental, Job, OnEmpty, Step, StepKind
+from runner.core.job_policy import RunBounds
 from runner.core.run import FailureKind, RunOrder, RunState
-from runner.core.source import Auth, AuthType, DataSource, FileType, SourceType
+from runner.core.source import Auth, AuthType, DataSource, FileType, OnUnchanged, SourceType
 from runner.execution.zygote import Zygote
 from runner.pipeline import Pipeline
 
 SECRET = "planted-secret-0815"
+NOWHERE = Bookmark()
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def execute(zygote, tmp_path):
     (tmp_path / "a.csv").write_text("n\n1\n2\n3\n")
     run_dirs = (tmp_path / f"run-{number}" for number in count())
 
-    def call(script, *, cancelled=False, **changes):
+    def call(script, *, cancelled=False, bookmark=NOWHERE, skip_unchanged=False, **changes):
         run_dir = next(run_dirs)
         run_dir.mkdir()
         job = Job(
@@ -44,6 +48,8 @@ def execute(zygote, tmp_path):
             data_source=DataSource(source_type=SourceType.FILE, location="a.csv", format=FileType.CSV),
             consumer_emails=("analyst@example.com",),
             step=Step(kind=StepKind.SCRIPT, text=script, path="jobs.d/report.yaml", first_line=7),
+            bounds=RunBounds(private_hosts=("127.0.0.1",)),
+            digest="d1",
         )
         order = RunOrder(
             run_id="r1",
@@ -52,6 +58,9 @@ def execute(zygote, tmp_path):
             scheduled_time=datetime(2026, 3, 1, 23, 30, tzinfo=UTC),
             project_dir=str(tmp_path),
             run_dir=str(run_dir),
+            data_interval_start=datetime(2026, 2, 28, 23, 30, tzinfo=UTC),
+            bookmark=bookmark,
+            skip_unchanged=skip_unchanged,
         )
         event = threading.Event()
         if cancelled:
@@ -111,11 +120,17 @@ def test_a_cancelled_run_says_so(execute):
     assert outcome.state is RunState.CANCELLED
 
 
-def test_a_secret_that_an_api_echoes_is_masked_wherever_it_is_shown(execute):
+@pytest.fixture
+def api():
+    """An API that answers as often as it is asked: an echo of the credentials, with an ETag."""
+
     class Echo(BaseHTTPRequestHandler):
         def do_GET(self):
-            body = f'[{{"n": 1, "echo": "{self.headers["Authorization"]}"}}]'.encode()
-            self.send_response(200)
+            known = self.headers["If-None-Match"] == self.server.etag
+            self.server.answers.append(304 if known else 200)
+            body = b"" if known else f'[{{"n": 1, "echo": "{self.headers["Authorization"]}"}}]'.encode()
+            self.send_response(304 if known else 200)
+            self.send_header("ETag", self.server.etag)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -124,24 +139,106 @@ def test_a_secret_that_an_api_echoes_is_masked_wherever_it_is_shown(execute):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    server.etag, server.answers = '"v1"', []
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    source = DataSource(
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def source_of(server, **more):
+    return DataSource(
         source_type=SourceType.API,
         location=f"http://127.0.0.1:{server.server_port}/",
         format=FileType.JSON,
         auth=Auth(type=AuthType.BEARER, token="${env:TOKEN}"),
+        **more,
     )
-    try:
-        shown, _ = execute("print(data.echo[0])\nresult = data", data_source=source)
-        raised, _ = execute("raise ValueError(data.echo[0])", data_source=source)
-    finally:
-        server.shutdown()
-        server.server_close()
+
+
+def test_a_secret_that_an_api_echoes_is_masked_wherever_it_is_shown(execute, api):
+    source = source_of(api)
+    check = Check(kind=CheckKind.MIN, columns=("n",), at_least=2, blocking=False)
+    shown, _ = execute("print(data.echo[0])\nresult = data", data_source=source, checks=(check,))
+    raised, _ = execute("raise ValueError(data.echo[0])", data_source=source)
     assert shown.state is RunState.SUCCEEDED
     assert "Bearer ***" in shown.output
     assert "Bearer ***" in str(shown.preview.rows)
+    assert "Bearer ***" in str(shown.checks[0].rows)
     assert "Bearer ***" in raised.failure.message
     assert SECRET not in f"{shown}{raised}"
+
+
+def test_each_source_has_its_name_and_the_first_is_data(execute, tmp_path):
+    (tmp_path / "b.ndjson").write_text('{"n": 2, "name": "two"}\n')
+    more = DataSource(name="names", source_type=SourceType.FILE, location="b.ndjson", format=FileType.NDJSON)
+    outcome, run_dir = execute("result = data.merge(names, on='n')", more_sources=(more,))
+    assert outcome.failure is None
+    assert (run_dir / "result.csv").read_text() == "n,name\n2,two\n"
+    query = Step(kind=StepKind.QUERY, text="SELECT name FROM data JOIN names USING (n)", path="q.sql")
+    outcome, run_dir = execute("", step=query, more_sources=(more,))
+    assert (run_dir / "result.csv").read_text() == "name\ntwo\n"
+
+
+def test_a_run_is_skipped_while_an_api_says_that_nothing_has_changed(execute, api):
+    source = source_of(api, on_unchanged=OnUnchanged.SKIP)
+    first, _ = execute("result = data[['n']]", data_source=source, skip_unchanged=True)
+    assert (first.state, first.bookmark.cursor) == (RunState.SUCCEEDED, None)
+    again, _ = execute("1 / 0", data_source=source, bookmark=first.bookmark, skip_unchanged=True)
+    assert (again.state, again.failure, again.bookmark) == (RunState.SKIPPED, None, None)
+    assert "nothing has changed" in again.note
+    by_hand, _ = execute("result = data", data_source=source, bookmark=first.bookmark)
+    assert by_hand.state is RunState.SUCCEEDED
+    changed_job, _ = execute(
+        "result = data", data_source=source, bookmark=first.bookmark, skip_unchanged=True, digest="d2"
+    )
+    assert changed_job.state is RunState.SUCCEEDED
+    api.etag = '"v2"'
+    changed, _ = execute("result = data", data_source=source, bookmark=first.bookmark, skip_unchanged=True)
+    assert (changed.state, changed.bookmark == first.bookmark) == (RunState.SUCCEEDED, False)
+    assert api.answers == [200, 304, 200, 200, 200]
+
+
+def test_where_one_api_has_changed_the_others_are_asked_again(execute, api):
+    source = source_of(api, on_unchanged=OnUnchanged.SKIP)
+    first, _ = execute("result = data", data_source=source, skip_unchanged=True)
+    more = replace(source, name="more", location=source.location + "more")
+    outcome, run_dir = execute(
+        "result = data.merge(more, on='n')[['n']]",
+        data_source=source,
+        more_sources=(more,),
+        bookmark=first.bookmark,
+        skip_unchanged=True,
+    )
+    assert outcome.failure is None
+    assert (run_dir / "result.csv").read_text() == "n\n1\n"
+    assert api.answers == [200, 304, 200, 200]
+
+
+def test_the_cursor_of_an_incremental_load(execute):
+    incremental = Incremental(cursor="n", initial_value=1)
+    first, run_dir = execute("result = data[data.n > run.cursor]", incremental=incremental)
+    assert (run_dir / "result.csv").read_text() == "n\n2\n3\n"
+    assert first.bookmark == Bookmark(cursor=3)
+    query = Step(kind=StepKind.QUERY, text="SELECT n FROM data WHERE n >= ${run:cursor}", path="q.sql")
+    _, run_dir = execute("", step=query, incremental=incremental, bookmark=first.bookmark)
+    assert (run_dir / "result.csv").read_text() == "n\n3\n"
+    failed, _ = execute("1 / 0", incremental=incremental)
+    assert failed.bookmark is None
+
+
+def test_a_blocking_check_fails_the_run_and_keeps_its_result(execute):
+    checks = (
+        Check(kind=CheckKind.MAX, columns=("n",), at_most=2),
+        Check(kind=CheckKind.ROW_COUNT, at_least=1),
+    )
+    outcome, run_dir = execute("result = data", checks=checks)
+    assert (outcome.state, outcome.failure.kind) == (RunState.FAILED, FailureKind.CHECK)
+    assert [(check.passed, check.failed_rows, check.rows.rows) for check in outcome.checks] == [
+        (False, 1, (("3",),)),
+        (True, 0, ()),
+    ]
+    assert (run_dir / outcome.result_file).read_text() == "n\n1\n2\n3\n"
 
 
 def test_the_script_cannot_find_the_secrets_of_the_service(execute):

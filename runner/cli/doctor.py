@@ -14,8 +14,8 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     problem; warnings alone are 0.
     """
     from runner.cli.environment import open_console, print_json, working_folder
-    from runner.core.documents import doctor_document
     from runner.core.health import has_problem
+    from runner.core.health_documents import doctor_document
     from runner.service.doctor import diagnose
 
     findings = []

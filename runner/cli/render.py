@@ -1,7 +1,8 @@
 """Reports, runs and jobs as rich tables."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -11,9 +12,19 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.core.catalog import SyncState
+from runner.core.check import CheckResult
 from runner.core.delivery import DeliveryState
 from runner.core.preview import Preview
-from runner.core.report import Report, count_words, duration_words, facts, local_time, state_words
+from runner.core.report import (
+    Report,
+    checks_words,
+    count_words,
+    duration_words,
+    facts,
+    local_time,
+    note_words,
+    state_words,
+)
 from runner.core.run import Run, RunState
 from runner.delivery.words import visible
 from runner.status.snapshot import JobStatus
@@ -52,6 +63,10 @@ def report_panel(report: Report) -> RenderableType:
         detail = f" – {delivery.error}" if delivery.error else ""
         table.add_row("Mail", foreign(f"{delivery.recipient}: {delivery.state}{detail}"))
     parts: list[RenderableType] = [table]
+    if report.run.chart_file:
+        table.add_row("Chart", foreign(_chart_place(report)))
+    if report.run.checks:
+        parts.append(check_table(report.run.checks))
     if report.run.output:
         output = foreign(report.run.output.rstrip())
         parts.append(Panel(output, title="printed by the script", title_align="left"))
@@ -69,6 +84,31 @@ def _failure(run: Run) -> RenderableType:
     if failure.hint:
         lines.append("\n\n").append_text(foreign(failure.hint, "dim"))
     return Panel(lines, title=str(failure.kind), title_align="left", border_style="red")
+
+
+def _chart_place(report: Report) -> str:
+    """The chart beside the kept result, where that is known."""
+    name = report.run.chart_file or ""
+    return str(Path(report.kept_at).with_name(name)) if report.kept_at else name
+
+
+def check_table(checks: Sequence[CheckResult]) -> Table:
+    """What was expected of the data, and what was found."""
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title=checks_words(checks), title_justify="left", title_style=""
+    )
+    table.add_column("check", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    table.add_column("found", overflow="fold")
+    for check in checks:
+        table.add_row(foreign(check.words), _check_text(check), foreign(check.found))
+    return table
+
+
+def _check_text(check: CheckResult) -> Text:
+    if check.passed:
+        return Text("passed", style="green")
+    return Text("failed", style="red") if check.blocking else Text("failed, not blocking", style="yellow")
 
 
 def preview_table(preview: Preview) -> RenderableType:
@@ -130,7 +170,7 @@ def run_table(runs: Iterable[Run], timezone: str) -> Table:
             duration_words(run.duration_seconds),
             count_words(run.rows_out),
             _mail_words(run),
-            foreign(run.failure.message if run.failure else run.note),
+            foreign(note_words(run)),
         )
     return table
 

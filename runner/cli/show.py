@@ -18,7 +18,7 @@ def command(*, job: str, as_json: bool) -> None:
     settings, _ = open_settings()
     shown = effective_job(settings, job)
     if as_json:
-        print_json(effective_document(shown.job, shown.values))
+        print_json(effective_document(shown.job, shown.values, cursor=shown.cursor))
         return
     from runner.cli.render_job import effective_table
 

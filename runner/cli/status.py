@@ -13,7 +13,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     last run of a job failed, a mail was given up or is held, the disk is nearly full.
     """
     from runner.cli.environment import open_console, open_settings, print_json
-    from runner.core.documents import standing_document
+    from runner.core.health_documents import standing_document
     from runner.service.standing import take_stock
     from runner.service.wiring import utc_now
 

@@ -30,8 +30,10 @@ __all__ = [
     "never_fires",
     "next_fire",
     "parse_cron",
+    "previous_fire",
 ]
 
+_MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 # No zone has ever moved its clock by more than 25 hours (Apia, in 2011, crossed the date line).
@@ -56,6 +58,31 @@ def next_fire(schedule: CronSchedule, timezone: str, after: datetime) -> datetim
         return search(schedule, _zone(timezone), after.astimezone(UTC).replace(microsecond=0))
     except OverflowError:
         return None  # past the year 9999
+
+
+def previous_fire(schedule: CronSchedule, timezone: str, before: datetime) -> datetime | None:
+    """The last fire strictly before `before`, aware UTC; None when there is none since the year 1.
+
+    Args:
+        timezone: an IANA name that is known to exist.
+        before: aware, to the microsecond.
+    """
+    require_aware(before, "before")
+    try:
+        # `fire_days` includes the whole second of its end.
+        end = before.astimezone(UTC) - _MICROSECOND
+        day = _last_day(schedule.days, (end + 2 * _REACH).date())
+        while day is not None:
+            # Its fires, wherever on Earth, and however its clock was moved.
+            midnight = datetime.combine(day, time.min, tzinfo=UTC)
+            chunks = fire_days(schedule, timezone, midnight - 2 * _REACH, min(end, midnight + _DAY + 2 * _REACH))
+            if chunks:
+                origin, minutes = chunks[-1]
+                return origin + timedelta(minutes=minutes[-1])
+            day = _last_day(schedule.days, day - _DAY)
+    except OverflowError:
+        pass  # before the year 1
+    return None
 
 
 def fires_between(
@@ -220,6 +247,17 @@ def _next_day(days: str, day: date) -> date | None:
     search = copy.copy(_calendar(days))
     try:
         found = search.get_next(datetime, start_time=datetime.combine(day, time.min) - _SECOND)
+    except (CroniterBadDateError, OverflowError):
+        return None
+    return found.date()
+
+
+@lru_cache(maxsize=16384)
+def _last_day(days: str, day: date) -> date | None:
+    """The last matching day at or before `day`."""
+    search = copy.copy(_calendar(days))
+    try:
+        found = search.get_prev(datetime, start_time=datetime.combine(day, time.min) + _SECOND)
     except (CroniterBadDateError, OverflowError):
         return None
     return found.date()

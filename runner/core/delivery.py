@@ -10,6 +10,7 @@ class MailKind(StrEnum):
 
     RESULTS = "results"
     FAILURE = "failure"
+    CHECKS = "checks"
     RECOVERY = "recovery"
     UNDELIVERED = "undelivered"
 

@@ -7,16 +7,18 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from runner.core.bookmark import CursorValue
 from runner.core.catalog import CatalogEntry
+from runner.core.check import CheckResult
 from runner.core.delivery import Delivery
 from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.effective import EffectiveValue
-from runner.core.health import Finding, Health, Standing
-from runner.core.job import Job
+from runner.core.job import Chart, Incremental, Job
 from runner.core.ledger import LedgerChange, LedgerEntry
 from runner.core.plan import Comparison, InvalidFile, JobChange, RecipientChange, Side
-from runner.core.plan_values import KeyChange, Value
+from runner.core.plan_values import KeyChange, Value, masked_nested, masked_text
 from runner.core.run import Attempt, Run
+from runner.core.source import DataSource
 
 Document = dict[str, Any]
 
@@ -56,17 +58,21 @@ def validation_document(files: int, diagnostics: Iterable[Diagnostic]) -> Docume
     }
 
 
-def effective_document(job: Job, values: Iterable[EffectiveValue]) -> Document:
-    """The answer of `show --json`."""
+def effective_document(
+    job: Job, values: Iterable[EffectiveValue], *, cursor: CursorValue | None = None
+) -> Document:
+    """The answer of `show --json`. Literal credentials are masked in it; `cursor` is how far an incremental load
+    has got."""
     return {
         "job_name": job.job_name,
         "path": job.path,
         "digest": job.digest,
         "revision": job.revision or None,
+        "cursor": cursor,
         "values": [
             {
                 "key": value.name,
-                "value": value.value,
+                "value": masked_nested(value.name, value.value),
                 "origin": str(value.origin),
                 "source": value.source or None,
                 "line": value.line,
@@ -92,7 +98,7 @@ def delivery_document(delivery: Delivery) -> Document:
 
 
 def run_document(run: Run, *, details: bool = False) -> Document:
-    """One run; with `details` also what its script printed, the traceback and the hint."""
+    """One run; with `details` also what was found of its data and printed by its script, and how it failed."""
     document: Document = {
         "run_id": run.run_id,
         "job_name": run.job_name,
@@ -120,7 +126,23 @@ def run_document(run: Run, *, details: bool = False) -> Document:
         document["hint"] = (run.failure.hint or None) if run.failure else None
         document["traceback"] = (run.failure.traceback or None) if run.failure else None
         document["output"] = run.output or None
+        document["checks"] = [_check_document(check) for check in run.checks]
+        document["chart"] = run.chart_file is not None
+        document["cursor"] = run.bookmark.cursor if run.bookmark else None
     return document
+
+
+def _check_document(check: CheckResult) -> Document:
+    """What was found of one check, with the first rows that break it."""
+    return {
+        "check": check.words,
+        "blocking": check.blocking,
+        "passed": check.passed,
+        "found": check.found or None,
+        "failed_rows": check.failed_rows,
+        "columns": list(check.rows.columns),
+        "rows": [list(row) for row in check.rows.rows],
+    }
 
 
 def _attempt_document(attempt: Attempt) -> Document:
@@ -140,11 +162,17 @@ def runs_document(runs: Iterable[Run]) -> Document:
 
 
 def job_document(
-    entry: CatalogEntry, *, next_fire: datetime | None, last_run: Run | None, details: bool = False
+    entry: CatalogEntry,
+    *,
+    next_fire: datetime | None,
+    last_run: Run | None,
+    details: bool = False,
+    cursor: CursorValue | None = None,
 ) -> Document:
     """One job; with `details` also where its data comes from and how it is processed.
 
-    Locations are shown as written: references stand unresolved in them.
+    Locations are shown as written: references stand unresolved in them, literal credentials are masked. `cursor`
+    is how far an incremental load has got.
     """
     job = entry.job
     document: Document = {
@@ -167,12 +195,12 @@ def job_document(
         "diagnostics": [diagnostic_document(found) for found in entry.diagnostics],
     }
     if details and job is not None:
-        document["data_source"] = {
-            "source_type": str(job.data_source.source_type),
-            "location": job.data_source.location,
-            "format": str(job.data_source.format),
-        }
+        document["data_source"] = _source_document(job.data_source)
+        document["data_sources"] = [_source_document(source) for source in job.data_sources]
         document["step"] = {"kind": str(job.step.kind), "text": job.step.text}
+        document["checks"] = [{"check": check.words, "blocking": check.blocking} for check in job.checks]
+        document["chart"] = _chart_document(job.chart) if job.chart else None
+        document["incremental"] = _incremental_document(job.incremental, cursor) if job.incremental else None
         document["timeout_seconds"] = job.timeout_seconds
         document["memory_mb"] = job.resources.memory_mb
         document["on_missed"] = str(job.on_missed)
@@ -183,6 +211,23 @@ def job_document(
             "max_delay_seconds": job.retry.max_delay_seconds,
         }
     return document
+
+
+def _source_document(source: DataSource) -> Document:
+    return {
+        "name": source.name,
+        "source_type": str(source.source_type),
+        "location": masked_text(source.location),
+        "format": str(source.format),
+    }
+
+
+def _chart_document(chart: Chart) -> Document:
+    return {"kind": str(chart.kind), "x": chart.x, "y": list(chart.y), "title": chart.title or None}
+
+
+def _incremental_document(incremental: Incremental, cursor: CursorValue | None) -> Document:
+    return {"cursor": incremental.cursor, "initial_value": incremental.initial_value, "value": cursor}
 
 
 def fires_document(job_name: str, timezone: str, fires: Iterable[datetime]) -> Document:
@@ -301,62 +346,4 @@ def ledger_change_document(change: LedgerChange) -> Document:
             {"delivery_id": delivery.delivery_id, "reason": reason} for delivery, reason in change.left_out
         ],
         "sent_by": str(change.sent_by),
-    }
-
-
-def doctor_document(findings: Iterable[Finding]) -> Document:
-    """The answer of `doctor --json`."""
-    found = tuple(findings)
-    return {
-        "problems": sum(one.health is Health.PROBLEM for one in found),
-        "warnings": sum(one.health is Health.WARNING for one in found),
-        "findings": [
-            {
-                "subject": one.subject,
-                "health": str(one.health),
-                "message": one.message,
-                "hint": one.hint or None,
-            }
-            for one in found
-        ],
-    }
-
-
-def standing_document(standing: Standing) -> Document:
-    """The answer of `status --json`."""
-    service, disk = standing.service, standing.disk
-    return {
-        "at": utc_text(standing.at),
-        "needs_attention": standing.needs_attention,
-        "service": {
-            "running": service.running,
-            "holder": service.holder or None,
-            "address": service.address or None,
-            "ready": service.ready,
-            "reasons": list(service.reasons),
-        },
-        "jobs": {
-            "in_force": standing.in_force,
-            "suspended": standing.suspended,
-            "invalid": list(standing.invalid),
-            "error": standing.folder_error or None,
-        },
-        "running": [run_document(run) for run in standing.running],
-        "queued": [run_document(run) for run in standing.queued],
-        "failing": [
-            {"job_name": one.job_name, "failures": one.failures, "last_run": run_document(one.run)}
-            for one in standing.failing
-        ],
-        "deliveries": {str(state): count for state, count in standing.deliveries},
-        "next_fires": [
-            {
-                "job_name": fire.job_name,
-                "timezone": fire.timezone,
-                "scheduled_time": utc_text(fire.scheduled_time),
-            }
-            for fire in standing.next_fires
-        ],
-        "disk": {"path": disk.path, "free_bytes": disk.free_bytes, "total_bytes": disk.total_bytes}
-        if disk
-        else None,
     }

@@ -6,7 +6,7 @@ from enum import StrEnum
 from runner.core.bookmark import CursorValue
 from runner.core.check import Check
 from runner.core.job_policy import RunBounds
-from runner.core.source import DataSource
+from runner.core.source import DataSource, OnUnchanged
 
 
 class StepKind(StrEnum):
@@ -90,6 +90,11 @@ class Incremental:
 
     cursor: str
     initial_value: CursorValue
+
+    @property
+    def origin(self) -> str:
+        """Of which load a cursor is: whoever changes column or start in the job file begins anew."""
+        return f"{self.cursor} from {self.initial_value!r}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,6 +198,21 @@ class Job:
     def schedule_words(self) -> str:
         """When it runs, as people read it: the expression, or `after orders, stock`."""
         return self.schedule_time or f"after {', '.join(self.after)}"
+
+    @property
+    def origin(self) -> str:
+        """`Incremental.origin`; empty for a job that loads everything each time."""
+        return self.incremental.origin if self.incremental else ""
+
+    @property
+    def keeps_bookmark(self) -> bool:
+        """Whether it is of use to a run how far those before it have got."""
+        skips = any(source.on_unchanged is OnUnchanged.SKIP for source in self.data_sources)
+        return self.incremental is not None or skips
+
+    def check_recipients(self) -> tuple[str, ...]:
+        """Who is told what is wrong with the data: the owner, as consumers cannot mend it; never nobody."""
+        return (self.owner,) if self.owner else self.failure_recipients()
 
     def failure_recipients(self) -> tuple[str, ...]:
         """Who is told when a run fails: never nobody."""

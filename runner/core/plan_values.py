@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from runner.core.references import MASK
 
@@ -125,6 +126,15 @@ def masked_scalar(key: str, value: Scalar) -> Scalar:
     return _masked_literals(value) if _is_secret(key) else masked_text(value)
 
 
+def masked_nested(key: str, value: Any) -> Any:
+    """As `masked_value`, for plain data of any depth: names of mappings go on the key."""
+    if isinstance(value, Mapping):
+        return {name: masked_nested(f"{key}.{name}", one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked_nested(key, one) for one in value]
+    return masked_scalar(key, value)
+
+
 def masked_text(text: str) -> str:
     """Any text with what looks like a credential replaced by `***`: in addresses, assignments and headers."""
     if "://" in text:
@@ -136,10 +146,11 @@ def masked_text(text: str) -> str:
 
 
 def _is_secret(key: str) -> bool:
-    """Whether the value of a key is one: all of `auth` but its type; headers and parameters of telling names."""
+    """Whether the value of a key is one: all of `auth` but its type and the name of its header; headers and
+    parameters of telling names."""
     parts = key.split(".")
     if "auth" in parts[:-1]:
-        return parts[-1] != "type"
+        return parts[-1] not in {"type", "header"}
     return any(one in _NAMED_BY_PEOPLE for one in parts[:-1]) and bool(_SECRET_NAME.search(key))
 
 

@@ -1,10 +1,11 @@
 """Decisions about fires and runs. Each returns what to do; acting on it is the service's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from runner.core.bookmark import Bookmark
 from runner.core.job import ConcurrencyPolicy, Job, OnEmpty, OnMissed, Retry
 from runner.core.run import FailureKind, Fire, Run, RunState, Trigger
 
@@ -139,3 +140,32 @@ def is_recovery(run: Run, job: Job, *, failures_before: int) -> bool:
     """Whether this run, by schedule, ends a row of failures that people were told of."""
     by_schedule = run.mailing and run.trigger.scheduled
     return by_schedule and run.state is RunState.SUCCEEDED and 0 < job.delivery.notify_after <= failures_before
+
+
+def tells_of_checks(run: Run, job: Job) -> bool:
+    """Whether the owner gets a mail on checks that do not hold and do not block: consumers read it in theirs.
+
+    Those of a job without an owner have nobody else to be told.
+    """
+    some_failed = any(not check.passed for check in run.checks)
+    return run.mailing and run.state is RunState.SUCCEEDED and job.owner is not None and some_failed
+
+
+def may_skip(run: Run) -> bool:
+    """Whether a run is left out where its data is what was delivered last: not one that a person wants to see."""
+    return run.mailing and run.trigger.scheduled
+
+
+def decide_bookmark(run: Run, job: Job, got_to: Bookmark | None) -> Bookmark | None:
+    """How far the job has got once a run that has ended is delivered; None where it does not move.
+
+    A trial run is not delivered to anybody. A backfill is about the past, with the bookmark of now: what is new
+    still belongs to the next run by schedule.
+
+    Args:
+        got_to: what the run itself got to.
+    """
+    counts = run.mailing and run.trigger is not Trigger.BACKFILL and run.state is RunState.SUCCEEDED
+    if got_to is None or not counts or not job.keeps_bookmark:
+        return None
+    return replace(got_to, origin=job.origin)

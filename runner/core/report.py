@@ -1,9 +1,11 @@
 """A Report: a finished Run as people see it. Mail, page and terminal render this same value."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from runner.core.check import CheckResult
 from runner.core.delivery import MailKind
 from runner.core.job import Job
 from runner.core.preview import Preview
@@ -22,6 +24,7 @@ _STATE_WORDS = {
 _SUBJECT_WORDS = {
     MailKind.RESULTS: "Job Results",
     MailKind.FAILURE: "Job Failed",
+    MailKind.CHECKS: "Job Checks Failed",
     MailKind.RECOVERY: "Job Recovered",
     MailKind.UNDELIVERED: "Mail Undelivered",
 }
@@ -33,6 +36,7 @@ class Report:
 
     `result` is what is attached: the CSV, or the file in the form that the job names (for `csv.gz` the CSV that is
     still to be compressed); None where there is none or it was too large to read. `result_bytes` is its size.
+    `kept_at` is the path of the CSV, as people can find it, where it is kept. `chart` is a PNG.
     `failures_before` counts the failed runs of the job right before this one.
     """
 
@@ -41,6 +45,8 @@ class Report:
     preview: Preview = field(default_factory=Preview)
     result: bytes | None = None
     result_bytes: int = 0
+    kept_at: str | None = None
+    chart: bytes | None = None
     failures_before: int = 0
 
 
@@ -88,6 +94,29 @@ def size_words(size: int) -> str:
             return f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} GB"
+
+
+def checks_words(checks: Sequence[CheckResult]) -> str:
+    """`All 3 checks passed`, `2 of 3 checks failed`; empty where there are none."""
+    if not checks:
+        return ""
+    total, failed = len(checks), sum(not one.passed for one in checks)
+    if total == 1:
+        return f"1 check {'failed' if failed else 'passed'}"
+    return f"{failed} of {total} checks failed" if failed else f"All {total} checks passed"
+
+
+def note_words(run: Run) -> str:
+    """What a list says of a run: its error, or else its note, and that checks failed.
+
+    Lists do not load what was found: that somebody was told of it is enough to know.
+    """
+    if run.failure is not None:
+        return run.failure.message
+    failed = any(not one.passed for one in run.checks) or any(
+        one.kind is MailKind.CHECKS for one in run.deliveries
+    )
+    return "; ".join(filter(None, (run.note, "checks failed" if failed else "")))
 
 
 def subject(report: Report) -> str:

@@ -54,7 +54,7 @@ def attach(report: Report, *, kept_at: str | None) -> Attached:
     content, form = report.result, report.job.delivery.attachment
     if content is None:
         return _too_large(report, size_words(report.result_bytes), kept_at)
-    if form is not AttachmentFormat.CSV_GZ and _fits(content):
+    if form is not AttachmentFormat.CSV_GZ and fits(content):
         name = result_file_name(report)
         return Attached(
             attachment=_file(name, form, content), sentence=f"Attached: {name}, {size_words(len(content))}."
@@ -73,7 +73,7 @@ def encoded_size(size: int) -> int:
 def _compressed(report: Report, content: bytes, kept_at: str | None) -> Attached:
     # No time inside: the same result makes the same mail.
     packed = gzip.compress(content, _GZIP_LEVEL, mtime=0)
-    if not _fits(packed):
+    if not fits(packed):
         sizes = f"{size_words(len(content))}, or {size_words(len(packed))} compressed,"
         return _too_large(report, sizes, kept_at)
     name = result_file_name(report).removesuffix(".gz") + ".gz"
@@ -102,5 +102,6 @@ def _file(name: str, form: AttachmentFormat, content: bytes) -> Attachment:
     return Attachment(name=name, maintype=maintype, subtype=subtype, content=content)
 
 
-def _fits(content: bytes) -> bool:
-    return encoded_size(len(content)) <= ENCODED_LIMIT
+def fits(*contents: bytes) -> bool:
+    """Whether one mail can carry all of these files."""
+    return sum(encoded_size(len(content)) for content in contents) <= ENCODED_LIMIT

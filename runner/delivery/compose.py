@@ -10,6 +10,7 @@ from runner.core.run import FailureKind
 from runner.delivery.attachment import Attached, Attachment
 from runner.delivery.content import (
     Content,
+    checks_content,
     failure_content,
     recovery_content,
     results_content,
@@ -22,7 +23,8 @@ from runner.delivery.undelivered import undelivered_content
 def compose(report: Report, *, attached: Attached | None, sender: str, message_domain: str) -> Mail:
     """The mail on a finished run: results to the consumers, a failure to those that the job names for it.
 
-    A result that fits into no mail is a failure that both hear of. The same report makes the same bytes:
+    A result that fits into no mail is a failure that both hear of; one that a check keeps back is a matter of the
+    owner. The same report makes the same bytes:
     Message-ID and file name come from the run, so that a mail that is sent again is the same mail.
 
     Args:
@@ -42,6 +44,20 @@ def compose(report: Report, *, attached: Attached | None, sender: str, message_d
         content, file, recipients = failure_content(report), None, _failure_recipients(report)
     return _mail_of_run(
         report, kind, content, recipients, subject(report), sender=sender, message_domain=message_domain, file=file
+    )
+
+
+def compose_checks(report: Report, *, recipients: Sequence[str], sender: str, message_domain: str) -> Mail:
+    """The mail that tells people of failed checks that kept nothing back, with the rows that break them."""
+    title = mail_subject(MailKind.CHECKS, report.run.job_name, report.run.scheduled_time, report.job.timezone)
+    return _mail_of_run(
+        report,
+        MailKind.CHECKS,
+        checks_content(report),
+        tuple(recipients),
+        title,
+        sender=sender,
+        message_domain=message_domain,
     )
 
 
@@ -137,6 +153,8 @@ def _mail_of_run(
 
 def _failure_recipients(report: Report) -> tuple[str, ...]:
     job, failure = report.job, report.run.failure
+    if failure is not None and failure.kind is FailureKind.CHECK:
+        return job.check_recipients()
     if failure is not None and failure.kind is FailureKind.ATTACHMENT:
         # Consumers wait for this result, and would take the silence for a fault of the mail.
         return (*job.consumer_emails, *job.failure_recipients())

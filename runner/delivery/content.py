@@ -3,10 +3,13 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from runner.core.documents import utc_text
+from runner.core.job import OnEmpty
 from runner.core.preview import Preview
 from runner.core.report import (
     Report,
     attempt_words,
+    checks_words,
     count_words,
     duration_words,
     facts,
@@ -15,13 +18,14 @@ from runner.core.report import (
 )
 from runner.core.run import Attempt, FailureKind, RunFailure, RunState
 from runner.delivery.attachment import Attached
+from runner.delivery.checks import CheckPart, failed_parts, passed_note
+from runner.delivery.picture import Picture, picture_of
+from runner.delivery.table import tidy
 from runner.delivery.words import one_line, shorten, visible
 
 OUTPUT_LINES = 40
 TRACEBACK_LINES = 120
-COLUMN_LIMIT = 12
 _LINE_CHARACTERS = 500
-_CELL_CHARACTERS = 200
 _VERBS = {
     RunState.TIMED_OUT: "timed out",
     RunState.LOST: "was lost",
@@ -44,8 +48,9 @@ class Content:
     """One mail in words. Empty texts are left out of it.
 
     `label` is the kind of mail in two or three words, `lead` the one sentence that tells everything, `details` are
-    the sentences under it, `hint` says what to do now. `table` shows the first rows. `output` and `traceback` are
-    blocks of code, capped.
+    the sentences under it, `hint` says what to do now. `checks` are those that failed, `checks_note` tells of the
+    others. `picture` is the chart. `table` shows the first rows. `output` and `traceback` are blocks of code,
+    capped.
     """
 
     good: bool
@@ -55,6 +60,9 @@ class Content:
     details: tuple[str, ...] = ()
     hint: str = ""
     attempts: tuple[AttemptLine, ...] = ()
+    checks: tuple[CheckPart, ...] = ()
+    checks_note: str = ""
+    picture: Picture | None = None
     table: Preview | None = None
     traceback: str = ""
     output: str = ""
@@ -63,7 +71,7 @@ class Content:
 
 def results_content(report: Report, attached: Attached) -> Content:
     """What the mail with the result of a run says."""
-    rows = _row_count(report)
+    rows, checks = _row_count(report), report.run.checks
     empty = ("The run went well; its result is an empty table.",) if rows == 0 else ()
     before = report.failures_before
     recovered = (
@@ -71,12 +79,16 @@ def results_content(report: Report, attached: Attached) -> Content:
         if before > 1
         else "The run before it failed; this one went well."
     )
+    picture, left_out = picture_of(report, attached.attachment)
     return Content(
         good=True,
         label="Job results",
         title=one_line(report.run.job_name),
         lead=f"The result of {_moment(report)} has {_rows_words(rows)}.",
-        details=(*((recovered,) if before else ()), *empty, attached.sentence),
+        details=_sentences(recovered if before else "", *empty, attached.sentence, left_out, checks_words(checks)),
+        checks=failed_parts(checks, with_rows=False),
+        checks_note=passed_note(checks, named=False),
+        picture=picture,
         table=_table(report),
         facts=_facts(report),
     )
@@ -98,6 +110,7 @@ def failure_content(report: Report) -> Content:
         attempts=_attempts(report),
         traceback=last_lines(failure.traceback, TRACEBACK_LINES),
         output=last_lines(run.output, OUTPUT_LINES),
+        checks=failed_parts(run.checks, with_rows=False),
         facts=_facts(report),
     )
     if run.state is RunState.SKIPPED:
@@ -113,7 +126,30 @@ def failure_content(report: Report) -> Content:
             details=(one_line(failure.message), *row),
             table=_table(report),
         )
+    if failure.kind is FailureKind.CHECK:
+        return _blocked_content(report, content, row)
     return content
+
+
+def checks_content(report: Report) -> Content:
+    """What the mail says that tells those who look after a job of checks that failed and kept nothing back."""
+    run, job = report.run, report.job
+    sent = (
+        f"Nothing is kept back: the result goes to {_consumers(report)} all the same."
+        if run.state is RunState.SUCCEEDED and (_row_count(report) or job.delivery.on_empty is not OnEmpty.SKIP)
+        else ""
+    )
+    return Content(
+        good=False,
+        label="Checks failed",
+        title=one_line(run.job_name),
+        lead=f"{checks_words(run.checks)} in the run of {_moment(report)}.",
+        details=_sentences(sent, _kept(report)),
+        hint=f"Mend the data, or the check in {one_line(job.path) or 'the job file'}; the next run checks again.",
+        checks=failed_parts(run.checks, with_rows=True),
+        checks_note=passed_note(run.checks, named=True),
+        facts=_facts(report),
+    )
 
 
 def recovery_content(report: Report) -> Content:
@@ -130,19 +166,6 @@ def recovery_content(report: Report) -> Content:
     )
 
 
-def table_note(table: Preview, columns_shown: int) -> str:
-    """`20 of 18,204 rows, and 3 more columns in the file`: what the table under it leaves out."""
-    shown, total = len(table.rows), table.total_rows
-    rows = f"row{'s' if total != 1 else ''}"
-    note = (
-        f"All {count_words(total)} {rows}"
-        if shown >= total > 1
-        else f"{count_words(shown)} of {count_words(total)} {rows}"
-    )
-    more = table.total_columns - columns_shown
-    return f"{note}, and {more} more column{'s' if more != 1 else ''} in the file" if more > 0 else note
-
-
 def last_lines(text: str, limit: int) -> str:
     """The last lines of a text, each at most 500 characters; a first line says how many are left out."""
     lines = [
@@ -152,6 +175,40 @@ def last_lines(text: str, limit: int) -> str:
     if len(lines) <= limit:
         return "\n".join(lines)
     return "\n".join((f"… {count_words(len(lines) - limit)} earlier lines left out", *lines[-limit:]))
+
+
+def _blocked_content(report: Report, content: Content, row: tuple[str, ...]) -> Content:
+    """What the mail on a run says whose result is kept back, as a check that blocks does not hold."""
+    run = report.run
+    blocking = sum(one.blocking and not one.passed for one in run.checks)
+    held = "its result is kept back" if run.rows_out is not None else "it has no result"
+    checks = "A check" if blocking == 1 else f"{blocking} checks"
+    file, again = one_line(report.job.path) or "the job file", f"runner run {one_line(run.job_name)}"
+    if run.trigger.nominal:
+        again += f" --at {utc_text(run.scheduled_time)}"
+    return replace(
+        content,
+        label="Checks failed",
+        lead=f"{checks} of the run of {_moment(report)} failed, so {held}." if blocking else content.lead,
+        details=_sentences(f"Nothing was sent to {_consumers(report)}.", *row, _kept(report)),
+        hint=f"Mend the data, or the check in {file}; then run it again: {again}",
+        checks=failed_parts(run.checks, with_rows=True),
+        checks_note=passed_note(run.checks, named=True),
+    )
+
+
+def _consumers(report: Report) -> str:
+    count = len(report.job.consumer_emails)
+    return f"the {count} consumers" if count != 1 else "the one consumer"
+
+
+def _kept(report: Report) -> str:
+    return f"The result is kept at {one_line(report.kept_at)}." if report.kept_at else ""
+
+
+def _sentences(*texts: str) -> tuple[str, ...]:
+    """Those that say something, with a full stop each."""
+    return tuple(text if text.endswith(".") else f"{text}." for text in texts if text)
 
 
 def _failure_lead(report: Report, failure: RunFailure) -> str:
@@ -207,28 +264,7 @@ def _clause(text: str) -> str:
 
 def _table(report: Report) -> Preview | None:
     preview, limit = report.preview, report.job.delivery.preview_rows
-    return _tidy(preview, limit) if preview.rows and preview.columns and limit else None
-
-
-def _tidy(table: Preview, limit: int) -> Preview:
-    """At most `limit` rows and 12 columns, each row as long as the header, each cell one short line.
-
-    The preview was made beside a stranger's script: its shape is not taken on trust.
-    """
-    columns = _cells(table.columns, min(len(table.columns), COLUMN_LIMIT))
-    return replace(
-        table,
-        columns=columns,
-        numeric=(*table.numeric, *(False for _ in columns))[: len(columns)],
-        rows=tuple(_cells(row, len(columns)) for row in table.rows[:limit]),
-        total_rows=max(table.total_rows, len(table.rows)),
-        total_columns=max(table.total_columns, len(table.columns)),
-    )
-
-
-def _cells(texts: tuple[str, ...], count: int) -> tuple[str, ...]:
-    shown = (shorten(one_line(text), _CELL_CHARACTERS) for text in texts[:count])
-    return (*shown, *("" for _ in range(count - len(texts))))
+    return tidy(preview, limit) if preview.rows and preview.columns and limit else None
 
 
 def _facts(report: Report) -> tuple[tuple[str, str], ...]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import jinja2
 
-from runner.delivery.content import Content, table_note
+from runner.delivery.content import Content
+from runner.delivery.table import failing_note, table_note
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -20,7 +21,9 @@ _TEMPLATE = jinja2.Environment(
 ).get_template("mail.html.j2")
 
 
-def render_html(content: Content, *, subject: str) -> str:
-    """The HTML part of a mail. Every text in it is escaped."""
-    note = table_note(content.table, len(content.table.columns)) if content.table is not None else ""
-    return _TEMPLATE.render(mail=content, subject=subject, table_note=note)
+_TEMPLATE.environment.globals.update(table_note=table_note, failing_note=failing_note)
+
+
+def render_html(content: Content, *, subject: str, picture_id: str) -> str:
+    """The HTML part of a mail. Every text in it is escaped. `picture_id` is the Content-ID of its picture."""
+    return _TEMPLATE.render(mail=content, subject=subject, picture_id=picture_id)

@@ -13,6 +13,7 @@ from runner.delivery.addresses import header_recipient, header_sender, sender_ad
 from runner.delivery.attachment import Attachment
 from runner.delivery.content import Content
 from runner.delivery.html import render_html
+from runner.delivery.picture import Picture
 from runner.delivery.text import render_text
 from runner.delivery.words import one_line
 
@@ -67,7 +68,11 @@ def build_mail(letter: Letter) -> Mail:
     message["X-Runner-Job"] = one_line(letter.job_name)
     message["X-Runner-Run-Id"] = one_line(letter.run_id)
     message.set_content(render_text(letter.content))
-    message.add_alternative(render_html(letter.content, subject=title), subtype="html")
+    picture_id = _message_id(f"chart.{letter.identity}", letter.domain)
+    html = render_html(letter.content, subject=title, picture_id=picture_id[1:-1])
+    message.add_alternative(html, subtype="html")
+    if letter.content.picture is not None:
+        _add_picture(message, letter.content.picture, picture_id)
     if letter.file is not None:
         _add_file(message, letter.file)
     _set_boundaries(message)
@@ -101,6 +106,16 @@ def _add_file(message: EmailMessage, file: Attachment) -> None:
         filename=one_line(file.name),
         params={"charset": "utf-8"} if file.maintype == "text" else None,
     )
+
+
+def _add_picture(message: EmailMessage, picture: Picture, content_id: str) -> None:
+    """Beside the HTML part that shows it (RFC 2387)."""
+    html = message.get_body(("html",))
+    assert isinstance(html, EmailMessage)
+    html.add_related(
+        picture.content, "image", "png", cid=content_id, filename=one_line(picture.name), disposition="inline"
+    )
+    html.set_param("type", "text/html")
 
 
 def _set_boundaries(message: EmailMessage) -> None:

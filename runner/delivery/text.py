@@ -4,7 +4,9 @@ import textwrap
 from collections.abc import Iterator
 
 from runner.core.preview import Preview
-from runner.delivery.content import AttemptLine, Content, table_note
+from runner.delivery.checks import CheckPart
+from runner.delivery.content import AttemptLine, Content
+from runner.delivery.table import failing_note, table_note
 from runner.delivery.words import pad, shorten, width
 
 COLUMNS = 100
@@ -25,8 +27,15 @@ def _sections(content: Content) -> Iterator[str]:
         yield _wrap(content.hint)
     if content.attempts:
         yield "Attempts\n\n" + "\n".join(_attempt(line) for line in content.attempts)
+    if content.checks:
+        yield "\n\n".join(_checks(content))
+    if content.picture is not None:
+        yield _wrap(
+            f"Chart: {content.picture.words}. The HTML part of this mail shows it ({content.picture.name})."
+        )
     if content.table is not None:
-        yield _table(content.table)
+        lines, shown = _table(content.table)
+        yield f"{lines}\n\n{table_note(content.table, shown)}"
     if content.traceback:
         yield f"Stack trace\n\n{textwrap.indent(content.traceback, '  ', lambda _: True)}"
     if content.output:
@@ -34,7 +43,27 @@ def _sections(content: Content) -> Iterator[str]:
     yield "-" * 60 + "\n" + _facts(content.facts)
 
 
-def _table(table: Preview) -> str:
+def _checks(content: Content) -> Iterator[str]:
+    yield "Checks"
+    for check in content.checks:
+        yield _check(check)
+    if content.checks_note:
+        yield _wrap(content.checks_note)
+
+
+def _check(check: CheckPart) -> str:
+    """What was expected, what was found, and the rows that break it."""
+    text = _wrap(f"Failed: {check.words}")
+    if check.found:
+        text += "\n" + _wrap(check.found)
+    if check.table is None:
+        return text
+    lines, shown = _table(check.table)
+    return f"{text}\n\n{lines}\n\n{failing_note(check.table, shown)}"
+
+
+def _table(table: Preview) -> tuple[str, int]:
+    """The lines of a table, and how many of its columns fit."""
     cells = [[shorten(cell, _CELL_COLUMNS) for cell in row] for row in (table.columns, *table.rows)]
     widths = [max(width(cell) for cell in column) for column in zip(*cells, strict=True)]
     shown = _columns_that_fit(widths)
@@ -46,7 +75,7 @@ def _table(table: Preview) -> str:
         for row in cells
     ]
     rule = _GAP.join("-" * columns for columns in widths[:shown])
-    return "\n".join((lines[0], rule, *lines[1:], "", table_note(table, shown)))
+    return "\n".join((lines[0], rule, *lines[1:])), shown
 
 
 def _columns_that_fit(widths: list[int]) -> int:

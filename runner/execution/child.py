@@ -13,6 +13,7 @@ from pathlib import Path
 
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import ExecutionError
+from runner.execution.disk import DiskWatch
 from runner.execution.endings import Ending, failure_of_ending
 from runner.execution.orders import (
     OUTPUT_LIMIT,
@@ -26,7 +27,7 @@ from runner.execution.orders import (
     encode,
 )
 from runner.execution.protocol import STATUS
-from runner.execution.results import ATTACHMENT_FILES, RESULT_FILE, result_size
+from runner.execution.results import ATTACHMENT_FILES, CHART_FILE, RESULT_FILE, result_size
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ _CANCEL_CHECK_SECONDS = 0.25
 _DEATH_SECONDS = 10.0
 _HANDOVER_SECONDS = 20.0
 _CHUNK = 1 << 18
+_CLOSED = "the child closed its socket"
+_CLOSED_SECONDS = 0.3
 
 
 @dataclass(kw_only=True, slots=True)
@@ -68,11 +71,12 @@ class Child:
         started = time.monotonic()
         log.info("Starting %s step", order.step.kind.replace("_", "-"))
         heard = _Heard()
+        disk = DiskWatch(order, pidfd=self._pidfd)
         try:
             reason = self._hand_over(order) or self._follow(
-                heard, cancelled=cancelled, deadline=started + order.timeout_seconds
+                heard, disk, cancelled=cancelled, deadline=started + order.timeout_seconds
             )
-            ending = replace(self._end(heard), reason=reason)
+            ending = replace(self._end(heard), reason=reason, failure=disk.failure)
         finally:
             self._close()
         outcome = _outcome(order, heard, ending)
@@ -92,7 +96,9 @@ class Child:
             self._data.setblocking(False)
         return None
 
-    def _follow(self, heard: _Heard, *, cancelled: threading.Event, deadline: float) -> FailureKind | None:
+    def _follow(
+        self, heard: _Heard, disk: DiskWatch, *, cancelled: threading.Event, deadline: float
+    ) -> FailureKind | None:
         """Listen until the outcome is there or the child has ended; answers why it must end before."""
         poll = select.poll()
         for descriptor in (self._data.fileno(), self._output, self._pidfd):
@@ -103,6 +109,8 @@ class Child:
                 return FailureKind.CANCELLED
             if left <= 0:
                 return FailureKind.TIMEOUT
+            if disk.met():
+                return FailureKind.DISK
             ready = [descriptor for descriptor, _ in poll.poll(1000 * min(left, _CANCEL_CHECK_SECONDS))]
             if self._output in ready and not self._listen(heard):
                 poll.unregister(self._output)
@@ -122,7 +130,7 @@ class Child:
             piece = b""
         try:
             if not piece:
-                raise FrameError("the child closed its socket")
+                raise FrameError(_CLOSED)
             heard.frames.feed(piece)
             while heard.outcome is None and (body := heard.frames.next_frame()) is not None:
                 if heard.hello is None:
@@ -143,12 +151,18 @@ class Child:
         return bool(piece) and len(piece) < room
 
     def _end(self, heard: _Heard) -> Ending:
-        """Kill the child, wait until it is gone, and read what it left in its pipes."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        """Kill the child, and read what it left in its pipes.
+
+        One that has told its outcome is not waited for: killed, it runs none of its code any more, and taking its
+        memory apart is the kernel's work, which the zygote sees the end of.
+        """
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
-        if not poll.poll(1000 * _DEATH_SECONDS):
+        if heard.wrong == _CLOSED and poll.poll(1000 * _CLOSED_SECONDS):
+            # It was ending: how it ended says more than that.
+            heard.wrong = ""
+        self.kill()
+        if heard.outcome is None and not poll.poll(1000 * _DEATH_SECONDS):
             log.error("A killed child has not ended within %.0f s", _DEATH_SECONDS)
         os.set_blocking(self._output, False)
         if len(heard.output) <= OUTPUT_LIMIT:
@@ -162,6 +176,11 @@ class Child:
             return Ending(zygote_died=True)
         status, memory_kib, cpu_seconds = STATUS.unpack(told)
         return Ending(status=status, memory_mb=memory_kib // 1024, cpu_seconds=cpu_seconds)
+
+    def kill(self) -> None:
+        """End it; one that has ended stays so."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _close(self) -> None:
         self._data.close()
@@ -182,13 +201,16 @@ def _outcome(order: StepOrder, heard: _Heard, ending: Ending) -> StepOutcome:
         return StepOutcome(output=output, failure=failure, sandbox=level)
     said = clamp(heard.outcome, preview_rows=order.preview_rows)
     said = replace(said, output=output, sandbox=level)
-    if said.failure is not None and said.failure.kind is not FailureKind.ATTACHMENT:
+    # A blocking check of the data stops the step before it has a result.
+    checked = said.failure is not None and said.failure.kind is FailureKind.CHECK and said.rows_out is not None
+    if said.failure is not None and not checked and said.failure.kind is not FailureKind.ATTACHMENT:
         return replace(said, rows_out=None)
     return _with_files(order, said)
 
 
 def _with_files(order: StepOrder, said: StepOutcome) -> StepOutcome:
-    """What the child left in its folder, as it is found there. Where the attachment failed, the CSV is there."""
+    """What the child left in its folder, as it is found there. Where the attachment or a check failed, the
+    CSV is there all the same."""
     run_dir = Path(order.run_dir)
     name = ATTACHMENT_FILES.get(order.attachment) if said.failure is None else None
     try:
@@ -198,7 +220,13 @@ def _with_files(order: StepOrder, said: StepOutcome) -> StepOutcome:
     except ExecutionError as error:
         failure = RunFailure(kind=FailureKind.RESULT, message=error.message, hint=error.hint)
         return replace(said, rows_out=None, result_file=None, result_bytes=0, failure=failure)
-    return said
+    if order.chart is None or said.failure is not None:
+        return said
+    try:
+        return replace(said, chart_file=CHART_FILE, chart_bytes=result_size(run_dir, CHART_FILE))
+    except ExecutionError:
+        # The note says why there is none.
+        return replace(said, chart_file=None)
 
 
 def _text(output: bytearray) -> str:

@@ -26,7 +26,7 @@ from runner.execution.orders import (
     decode,
     encode,
 )
-from runner.execution.sandbox import Sandbox
+from runner.execution.sandbox import Enclosure, Sandbox
 from runner.execution.steps.database import connect
 from runner.execution.steps.perform import perform
 from runner.execution.steps.rehearsal import rehearse_common
@@ -55,7 +55,7 @@ def run_child(
         limits.die_first()
         os.setsid()
         _keep_only(descriptors)
-        status = _serve(sandbox, database)
+        status = serve(sandbox, database)
     except BaseException:  # noqa: BLE001 - into the pipe that the service keeps with the run
         os.write(2, traceback.format_exc().encode(errors="replace")[-OUTPUT_LIMIT:])
     finally:
@@ -72,13 +72,16 @@ def _keep_only(descriptors: Descriptors) -> None:
     os.closerange(_DATA + 1, limits.open_files_limit())
 
 
-def _serve(sandbox: Sandbox, database: duckdb.DuckDBPyConnection) -> int:
+def serve(sandbox: Enclosure, database: duckdb.DuckDBPyConnection) -> int:
+    """Carry out the one order that comes on descriptor 3; answers with the exit code."""
     try:
         sandbox.prepare()
     except RunnerError as error:
         _send(Hello(error=error.message, hint=error.hint))
         return 1
-    _send(Hello(level=sandbox.level))
+    _send(Hello(level=sandbox.level, missing=sandbox.missing))
+    # Python's own generator is seeded anew after a fork; numpy's would draw the same numbers in every run.
+    np.random.seed()
     if not _is_readable(_DATA, seconds=_IDLE_SECONDS):
         rehearse_common()
     order = _receive_order()
@@ -88,11 +91,11 @@ def _serve(sandbox: Sandbox, database: duckdb.DuckDBPyConnection) -> int:
     return 0
 
 
-def _carry_out(database: duckdb.DuckDBPyConnection, order: StepOrder, sandbox: Sandbox) -> StepOutcome:
+def _carry_out(database: duckdb.DuckDBPyConnection, order: StepOrder, sandbox: Enclosure) -> StepOutcome:
     try:
-        _settle(order)
+        _settle(order, sandbox.scratch or order.run_dir)
         sandbox.close(
-            input_path=order.input_path,
+            input_paths=tuple(path for source in order.inputs for path in source.paths),
             run_dir=order.run_dir,
             memory_mb=order.memory_mb,
             cpu_seconds=order.cpu_seconds,
@@ -110,15 +113,14 @@ def _carry_out(database: duckdb.DuckDBPyConnection, order: StepOrder, sandbox: S
     return outcome
 
 
-def _settle(order: StepOrder) -> None:
-    """The run's folder is where the child works and keeps temporary files, and its home; its zone is the job's."""
+def _settle(order: StepOrder, scratch: str) -> None:
+    """The run's folder is where the child works, and its home; `scratch` takes temporary files."""
     os.chdir(order.run_dir)
     os.umask(0o077)
-    os.environ["HOME"] = os.environ["TMPDIR"] = tempfile.tempdir = order.run_dir
+    os.environ["HOME"] = order.run_dir
+    os.environ["TMPDIR"] = tempfile.tempdir = scratch
     os.environ["TZ"] = order.timezone
     time.tzset()
-    # Python's own generator is seeded anew after a fork; numpy's would draw the same numbers in every run.
-    np.random.seed()
 
 
 class CappedWriter(io.RawIOBase):

@@ -8,6 +8,7 @@ from runner.core.run import FailureKind, RunFailure
 from runner.execution.orders import StepOrder
 
 _REPEAT_HINT = "Nothing was delivered, so the run can be repeated."
+_MOST_OF_IT = 0.8
 # Signals by which libraries end a process that cannot get memory.
 _WITHOUT_MEMORY = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGTRAP})
 
@@ -16,11 +17,12 @@ _WITHOUT_MEMORY = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, sign
 class Ending:
     """How a child ended.
 
-    `reason` is set where the service ended it. `status` is a wait status, None where it is not known;
-    `memory_mb` and `cpu_seconds` are what it used.
+    `reason` is set where the service ended it, with the `failure` where that takes more words. `status` is a
+    wait status, None where it is not known; `memory_mb` and `cpu_seconds` are what it used.
     """
 
     reason: FailureKind | None = None
+    failure: RunFailure | None = None
     status: int | None = None
     memory_mb: int = 0
     cpu_seconds: float = 0.0
@@ -29,6 +31,8 @@ class Ending:
 
 def failure_of_ending(order: StepOrder, ending: Ending, *, detail: str = "") -> RunFailure:
     """The failure of a run whose child gave no outcome. `detail` says what was wrong with what it sent."""
+    if ending.failure is not None:
+        return ending.failure
     if ending.reason is FailureKind.TIMEOUT:
         return RunFailure(
             kind=FailureKind.TIMEOUT,
@@ -48,8 +52,9 @@ def failure_of_ending(order: StepOrder, ending: Ending, *, detail: str = "") -> 
 
 def _own_end(order: StepOrder, ending: Ending, status: int, detail: str) -> RunFailure:
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-    spent = order.cpu_seconds is not None and ending.cpu_seconds >= order.cpu_seconds
-    if number == signal.SIGXCPU or (number == signal.SIGKILL and spent):
+    # What the kernel counts for the limit is not quite what it tells afterwards.
+    spent = order.cpu_seconds is not None and ending.cpu_seconds >= _MOST_OF_IT * order.cpu_seconds
+    if number == signal.SIGKILL and spent:
         return RunFailure(
             kind=FailureKind.CPU,
             message=f"the step used more than {order.cpu_seconds} s of CPU time and was ended",

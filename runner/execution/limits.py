@@ -3,6 +3,7 @@
 import ctypes
 import os
 import resource
+import select
 import signal
 import struct
 from contextlib import suppress
@@ -10,12 +11,12 @@ from contextlib import suppress
 from runner.execution.syscalls import call, prctl
 
 MIB = 1 << 20
+LARGEST_FILE = 4 << 30
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 # The one capability that is kept where the service runs as root: to read an input that another user owns. Which
 # files can be read at all is Landlock's to say.
 _CAP_DAC_READ_SEARCH = 1 << 2
-_LARGEST_FILE = 4 << 30
 _OPEN_FILES = 256
 _TASKS = 4096
 _STACK = 8 * MIB
@@ -23,10 +24,15 @@ _STACK = 8 * MIB
 _RESERVED = 1024 * MIB
 
 
-def die_with(parent: int) -> None:
-    """Be killed when `parent`, a single-threaded process, ends. Exits at once where it has ended already."""
+def die_with(process: int) -> None:
+    """Be killed when the parent, a single-threaded process, ends; `process` is a pidfd of it.
+
+    Exits at once where it has ended already: by its number, a child in a pid namespace could not tell.
+    """
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    if poll.poll(0):
         os._exit(0)
 
 
@@ -41,13 +47,15 @@ def die_first() -> None:
 
 
 def give_up_privileges() -> None:
-    """no_new_privs, and no capability but reading. Needs no privilege itself."""
+    """no_new_privs, and no capability but, for root, reading. Needs no privilege itself.
+
+    Whoever is not root has capabilities too where the zygote has made a user namespace.
+    """
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    if os.geteuid() != 0:
-        return
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    kept = _CAP_DAC_READ_SEARCH if os.geteuid() == 0 else 0
     # effective, permitted, inheritable of the first 32 capabilities, then of the others.
-    wanted = struct.pack("=6I", _CAP_DAC_READ_SEARCH, _CAP_DAC_READ_SEARCH, 0, 0, 0, 0)
+    wanted = struct.pack("=6I", kept, kept, 0, 0, 0, 0)
     try:
         call("capset", _pointer(header), _pointer(wanted))
     except PermissionError:
@@ -62,7 +70,7 @@ def limit_early(*, fork_is_refused: bool) -> None:
     fork bomb. Threads are bounded by memory.
     """
     _set(resource.RLIMIT_CORE, 0)
-    _set(resource.RLIMIT_FSIZE, _LARGEST_FILE)
+    _set(resource.RLIMIT_FSIZE, LARGEST_FILE)
     _set(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if not fork_is_refused:
         _set(resource.RLIMIT_NPROC, _TASKS)
@@ -79,8 +87,8 @@ def limit_late(*, memory_mb: int, cpu_seconds: int | None) -> None:
     _set(resource.RLIMIT_DATA, data + memory_mb * MIB + stacks)
     _set(resource.RLIMIT_AS, mapped + memory_mb * MIB + stacks + _RESERVED)
     if cpu_seconds is not None:
-        # SIGXCPU first, which tells the limit by its name; SIGKILL a second later for who ignores it.
-        _set(resource.RLIMIT_CPU, cpu_seconds, hard=cpu_seconds + 1)
+        # SIGKILL at once, without SIGXCPU before it: the first process of a pid namespace would not die of that.
+        _set(resource.RLIMIT_CPU, cpu_seconds)
 
 
 def _mapped() -> tuple[int, int]:
@@ -95,13 +103,12 @@ def _mapped() -> tuple[int, int]:
     return int(pages[0]) * size, int(pages[5]) * size
 
 
-def _set(kind: int, soft: int, hard: int | None = None) -> None:
-    """Lower a limit; one that is lower already stays."""
+def _set(kind: int, limit: int) -> None:
+    """Lower a limit for good; one that is lower already stays."""
     _, ceiling = resource.getrlimit(kind)
-    hard = soft if hard is None else hard
     if ceiling != resource.RLIM_INFINITY:
-        soft, hard = min(soft, ceiling), min(hard, ceiling)
-    resource.setrlimit(kind, (soft, hard))
+        limit = min(limit, ceiling)
+    resource.setrlimit(kind, (limit, limit))
 
 
 def _pointer(data: bytes) -> ctypes.c_void_p:

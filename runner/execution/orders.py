@@ -22,9 +22,11 @@ T = TypeVar("T")
 
 LARGEST_FRAME = 8 << 20
 PREVIEW_COLUMNS = 12
+CHECK_ROWS = 20
 OUTPUT_LIMIT = 64 << 10
 _HEADER = struct.Struct(">I")
 _MESSAGE_LIMIT, _TRACEBACK_LIMIT, _CELL_LIMIT = 2000, 64 << 10, 200
+_CHECKS_LIMIT, _WORDS_LIMIT, _CURSOR_LIMIT = 100, 500, 1000
 # A child may not say that the service did something: these kinds are the service's own words.
 _OWN_KINDS = frozenset({FailureKind.TIMEOUT, FailureKind.CANCELLED, FailureKind.LOST, FailureKind.CRASH})
 
@@ -72,21 +74,6 @@ class StepOrder:
     cpu_seconds: int | None = None
     timeout_seconds: float = 300.0
 
-    @property
-    def input_path(self) -> str:
-        """The first file of the first input."""
-        return self.inputs[0].paths[0]
-
-    @property
-    def format(self) -> FileType:
-        """The format of the first input."""
-        return self.inputs[0].format
-
-    @property
-    def records_path(self) -> str | None:
-        """Where the records of the first input are."""
-        return self.inputs[0].records_path
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepOutcome:
@@ -96,7 +83,8 @@ class StepOutcome:
     the form of its attachment, or that a blocking check refuses (failures of kind ATTACHMENT and CHECK), is
     there as CSV all the same. `attachment_file` is None where the CSV is what is attached, or what is made of
     it. `cursor` is the largest value of the cursor column, None where there is none. `rows_in` is None where
-    counting would cost more than the step. `output` is what the script wrote to standard output and error,
+    counting would cost more than the step. `note` says what a person should know of a step that did not fail, such
+    as why there is no chart. `output` is what the script wrote to standard output and error,
     `sandbox` the level it ran at; files, output and level are filled in by the service.
     """
 
@@ -111,6 +99,7 @@ class StepOutcome:
     checks: tuple[CheckResult, ...] = ()
     cursor: CursorValue | None = None
     preview: Preview = field(default_factory=Preview)
+    note: str = ""
     output: str = ""
     failure: RunFailure | None = None
     sandbox: str = ""
@@ -118,9 +107,15 @@ class StepOutcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hello:
-    """What a waiting child says of itself: the level its sandbox has, or why it cannot take an order."""
+    """What a waiting child says of itself: the level its sandbox has, or why it cannot take an order.
+
+    `missing` has a sentence for each layer that the level lacks: why it cannot be had. `zygote` is the number of
+    the zygote's process in the service's view, which the zygote puts in before it passes the first one on.
+    """
 
     level: str = ""
+    missing: tuple[str, ...] = ()
+    zygote: int = 0
     error: str = ""
     hint: str = ""
 
@@ -194,11 +189,16 @@ def clamp(outcome: StepOutcome, *, preview_rows: int) -> StepOutcome:
         rows_in=_count(outcome.rows_in),
         rows_out=_count(outcome.rows_out),
         preview=_clamp_preview(outcome.preview, preview_rows),
+        checks=tuple(map(_clamp_check, outcome.checks[:_CHECKS_LIMIT])),
+        cursor=_clamp_cursor(outcome.cursor),
+        note=cut(outcome.note, _MESSAGE_LIMIT),
         failure=_clamp_failure(outcome.failure) if outcome.failure else None,
         result_file=None,
         result_bytes=0,
         attachment_file=None,
         attachment_bytes=0,
+        chart_file=None,
+        chart_bytes=0,
         output="",
         sandbox="",
     )
@@ -223,6 +223,22 @@ def _clamp_preview(preview: Preview, rows: int) -> Preview:
         total_rows=_count(preview.total_rows) or 0,
         total_columns=_count(preview.total_columns) or 0,
     )
+
+
+def _clamp_check(result: CheckResult) -> CheckResult:
+    return CheckResult(
+        words=cut(result.words, _WORDS_LIMIT),
+        blocking=result.blocking,
+        passed=result.passed,
+        found=cut(result.found, _WORDS_LIMIT),
+        failed_rows=_count(result.failed_rows) or 0,
+        rows=_clamp_preview(result.rows, CHECK_ROWS),
+    )
+
+
+def _clamp_cursor(cursor: CursorValue | None) -> CursorValue | None:
+    """A text that is too long is none: a part of it would be another value."""
+    return None if isinstance(cursor, str) and len(cursor) > _CURSOR_LIMIT else cursor
 
 
 def _clamp_failure(failure: RunFailure) -> RunFailure:

@@ -10,6 +10,7 @@ from runner.core.job import AttachmentFormat
 from runner.errors import ExecutionError
 
 RESULT_FILE = "result.csv"
+CHART_FILE = "chart.png"
 # The other forms are the CSV itself, or made of it.
 ATTACHMENT_FILES = {AttachmentFormat.XLSX: "result.xlsx", AttachmentFormat.PARQUET: "result.parquet"}
 
@@ -18,7 +19,7 @@ _NO_PLAIN_FILE = {errno.ELOOP, errno.ENXIO}
 
 
 def open_result(run_dir: Path, name: str = RESULT_FILE) -> BinaryIO:
-    """The result of a run, or the file of its attachment, opened for reading.
+    """The result of a run, or the file of its attachment or its chart, opened for reading.
 
     Only a regular file that lies in the folder itself: no link, no pipe, no device in its place.
 

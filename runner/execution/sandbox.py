@@ -1,8 +1,7 @@
 """The sandbox of a child: its layers in order, and the level that was achieved.
 
 `Sandbox` is entered in two moves: `prepare` while the child waits, with all that does not depend on its order, and
-`close` when the order is there. A layer that needs privileges or a probe of its own (namespaces, a bounded tmpfs)
-goes between them.
+`close` when the order is there. Namespaces come first: the zygote has its own, and each fork is prepared.
 """
 
 import os
@@ -11,9 +10,11 @@ import sys
 import sysconfig
 from enum import StrEnum
 from types import ModuleType
+from typing import Protocol
 
 from runner.errors import SandboxError
 from runner.execution import landlock, limits, seccomp
+from runner.execution.namespaces import SCRATCH, Namespaces
 from runner.execution.syscalls import this_machine
 
 NO_LEVEL = "none"
@@ -63,17 +64,42 @@ def library_roots(*modules: ModuleType) -> tuple[str, ...]:
     return tuple(dict.fromkeys(os.path.realpath(root) for root in roots if root))
 
 
+class Enclosure(Protocol):
+    """What a child puts around itself: `Sandbox`, or where there is none, what is left of it."""
+
+    @property
+    def level(self) -> str:
+        """The layers that hold."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Why others do not."""
+
+    @property
+    def scratch(self) -> str | None:
+        """The folder for temporary files, where it is not the run's."""
+
+    def prepare(self) -> None:
+        """All that does not depend on the order."""
+
+    def close(
+        self, *, input_paths: tuple[str, ...], run_dir: str, memory_mb: int, cpu_seconds: int | None
+    ) -> None:
+        """The rest, for one order."""
+
+
 class Sandbox:
-    """The layers of a child. `level` names the two that a step cannot get around; the others always apply.
+    """The layers of a child. `level` names those that a step cannot get around; limits always apply.
 
     It is made in the zygote, with what is the same for all children, and entered in a child.
 
     Args:
         mode: what to do where a layer is missing.
         read_roots: folders and files to read beside the system's libraries.
+        namespaces: those of the zygote.
     """
 
-    def __init__(self, *, mode: SandboxMode, read_roots: tuple[str, ...]) -> None:
+    def __init__(self, *, mode: SandboxMode, read_roots: tuple[str, ...], namespaces: Namespaces) -> None:
         self._mode = mode
         self._readable = landlock.shortest((*_SYSTEM, *read_roots))
         self._machine = this_machine()
@@ -81,30 +107,53 @@ class Sandbox:
             # Put together here, so that a child finds them.
             seccomp.common_rules(self._machine)
             seccomp.limits_filter(self._machine)
+        self._namespaces = namespaces
         self._ruleset: landlock.Ruleset | None = None
         self._filtered = False
+        self._apart = False
         self._own_proc = -1
+        self._missing: list[str] = []
 
     @property
     def level(self) -> str:
-        """`landlock+seccomp`, one of them, or `none`."""
-        layers = [name for name, held in (("landlock", self._ruleset), ("seccomp", self._filtered)) if held]
-        return "+".join(layers) or NO_LEVEL
+        """`landlock+seccomp+namespaces`, those of them that hold, or `none`."""
+        layers = (("landlock", self._ruleset), ("seccomp", self._filtered), ("namespaces", self._apart))
+        return "+".join(name for name, held in layers if held) or NO_LEVEL
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Why a layer that the level lacks cannot be had, a sentence for each."""
+        return tuple(self._missing)
+
+    @property
+    def scratch(self) -> str | None:
+        """The folder for temporary files, bounded and in memory; None where there is only the run's."""
+        return SCRATCH if self._apart else None
+
+    def before_fork(self) -> None:
+        """In the zygote, each time: what a child cannot do for itself."""
+        self._namespaces.before_fork()
 
     def prepare(self) -> None:
         """All that does not depend on the order. The calling process must have one thread.
 
         Raises:
-            SandboxError: in strict mode, a layer is missing.
+            SandboxError: in strict mode, Landlock or seccomp is missing.
         """
+        if self._mode is not SandboxMode.OFF:
+            self._apart = self._namespaces.enter_child()
         limits.give_up_privileges()
         if self._mode is not SandboxMode.OFF:
             self._prepare_files()
             self._filter_calls()
+        if self._mode is not SandboxMode.OFF and not self._apart:
+            self._missing.append(f"no namespaces: {self._namespaces.missing or 'there are too many of them'}")
         limits.limit_early(fork_is_refused=self._filtered)
 
-    def close(self, *, input_path: str, run_dir: str, memory_mb: int, cpu_seconds: int | None) -> None:
-        """The rest, for one order: its two paths, its limits. After this nothing can be had back.
+    def close(
+        self, *, input_paths: tuple[str, ...], run_dir: str, memory_mb: int, cpu_seconds: int | None
+    ) -> None:
+        """The rest, for one order: its paths, its limits. After this nothing can be had back.
 
         Raises:
             SandboxError: a layer that was prepared cannot be closed.
@@ -112,7 +161,7 @@ class Sandbox:
         limits.limit_late(memory_mb=memory_mb, cpu_seconds=cpu_seconds)
         try:
             if self._ruleset is not None:
-                self._ruleset.allow_reading((input_path,))
+                self._ruleset.allow_reading(input_paths)
                 self._ruleset.allow_writing(run_dir)
                 # Landlock binds the calling thread alone: a second one would stay outside.
                 _require_one_thread()
@@ -129,7 +178,7 @@ class Sandbox:
         try:
             self._ruleset = landlock.Ruleset()
         except OSError as error:
-            self._missing(
+            self._do_without(
                 "Landlock",
                 "Use Linux 5.13 or newer with `landlock` in its `lsm=` list, on x86-64 or aarch64",
                 error,
@@ -141,6 +190,8 @@ class Sandbox:
         # A rule on /proc lasts as long as its entry is cached: the open descriptor keeps it there.
         self._own_proc = os.open("/proc/self", os.O_PATH | os.O_CLOEXEC)
         self._ruleset.allow_reading((f"/proc/self/fd/{self._own_proc}",))
+        if self.scratch is not None:
+            self._ruleset.allow_writing(self.scratch)
 
     def _filter_calls(self) -> None:
         try:
@@ -149,14 +200,16 @@ class Sandbox:
             seccomp.install(seccomp.step_filter(self._machine, pid=os.getpid()))
             self._filtered = True
         except OSError as error:
-            self._missing("seccomp", "Use a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or aarch64", error)
+            self._do_without("seccomp", "Use a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or aarch64", error)
 
-    def _missing(self, layer: str, remedy: str, error: OSError) -> None:
+    def _do_without(self, layer: str, remedy: str, error: OSError) -> None:
+        reason = error.strerror or str(error)
         if self._mode is SandboxMode.STRICT:
             raise SandboxError(
-                f"SANDBOX=strict needs {layer}, which cannot be had here: {error.strerror or error}",
+                f"SANDBOX=strict needs {layer}, which cannot be had here: {reason}",
                 hint=f"{remedy}; or set SANDBOX=best-effort to run scripts with the protection there is.",
             )
+        self._missing.append(f"no {layer}: {reason}")
 
 
 def _require_one_thread() -> None:

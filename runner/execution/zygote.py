@@ -27,7 +27,7 @@ _LARGEST_MESSAGE = 1 << 16
 _PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
 
 # Nothing of the service's own environment: no secret, no search path.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",
@@ -37,6 +37,8 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    # What DuckDB gives back is unmapped: kept for later, it would count against the memory of a step.
+    "DUCKDB_JE_MALLOC_CONF": "retain:false",
     # Address space is bounded: pools that reserve much and use little of it do not fit.
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "2",
@@ -46,9 +48,14 @@ _ENVIRONMENT = {
 _BOOT = """
 import json, sys
 sys.path.extend(path for path in json.loads(sys.argv.pop()) if path not in sys.path)
-from runner.execution.zygote_main import main
+from runner.execution.zygote_boot import main
 main()
 """
+
+
+def search_path() -> list[str]:
+    """Where this process imports from, for another one that is to import the same."""
+    return [os.path.abspath(path) for path in sys.path if os.path.isdir(path)]  # noqa: PTH100, PTH112
 
 
 class _NoChildError(ExecutionError):
@@ -73,6 +80,7 @@ class Zygote:
         self._launched: _Process | None = None
         self._closed = False
         self.level = NO_LEVEL
+        self.missing: tuple[str, ...] = ()
 
     def launch(self) -> None:
         """Begin to start, without waiting: `start` waits for what is launched."""
@@ -103,7 +111,7 @@ class Zygote:
     def pid(self) -> int | None:
         """The process id of the zygote, None while there is none."""
         process = self._process
-        return None if process is None else process.pid
+        return None if process is None else process.zygote
 
     def run_step(self, order: StepOrder, *, cancelled: threading.Event) -> StepOutcome:
         """Carry out one step in a child of its own. Whatever goes wrong is in the outcome, never raised."""
@@ -165,7 +173,7 @@ class Zygote:
             kind = SandboxError if hello.hint else ExecutionError
             raise kind(hello.error, hint=hello.hint)
         self._process = process
-        self.level = hello.level
+        self.level, self.missing = hello.level, hello.missing
 
     def _drop(self) -> None:
         if self._process is not None:
@@ -182,11 +190,11 @@ class _Process:
         config = ZygoteConfig(
             control_fd=theirs.fileno(), sandbox_mode=mode, waiting=waiting, read_roots=list(read_roots)
         )
-        imports = [os.path.abspath(path) for path in sys.path if os.path.isdir(path)]  # noqa: PTH100, PTH112
+        self.zygote = 0
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _BOOT, json.dumps(asdict(config)), json.dumps(imports)],
-                env=_ENVIRONMENT,
+                [sys.executable, "-I", "-c", _BOOT, json.dumps(asdict(config)), json.dumps(search_path())],
+                env=ENVIRONMENT,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -194,10 +202,6 @@ class _Process:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def hello(self) -> Hello:
         """What the zygote says when it is up.
@@ -212,12 +216,15 @@ class _Process:
             body = reader.next_frame()
             if body is None:
                 raise FrameError("it ended while it started")
-            return decode(body, Hello)
+            hello = decode(body, Hello)
         except (OSError, FrameError) as error:
             raise ExecutionError(
                 f"the zygote did not come up: {error}{self._last_words()}",
                 hint="Can this Python import numpy, pandas, pyarrow and duckdb? Is there memory for it?",
             ) from error
+        # Not that of the process started here, which only stands by where there are namespaces.
+        self.zygote = hello.zygote
+        return hello
 
     def ask_for_child(self) -> Child:
         """One child.

@@ -8,15 +8,14 @@ that the service is gone: everything ends. It has one thread, always: only so is
 
 import fcntl
 import gc
-import json
 import os
 import select
 import signal
 import socket
-import sys
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -25,6 +24,7 @@ import pyarrow as pa
 
 import runner
 from runner.execution.child_main import Descriptors, run_child
+from runner.execution.namespaces import Namespaces
 from runner.execution.orders import OUTPUT_LIMIT, FrameError, FrameReader, Hello, decode, encode
 from runner.execution.protocol import CHILD_REQUEST, NO_CHILD, STATUS, TAKE_CHILD, ZygoteConfig
 from runner.execution.sandbox import Sandbox, SandboxMode, library_roots
@@ -32,6 +32,9 @@ from runner.execution.steps.database import open_database
 from runner.execution.steps.rehearsal import rehearse
 
 _FIRST_CHILD_SECONDS = 20.0
+# A fork at the moment of a hand-over would take the processor, and locks on the memory that is shared, from the
+# child that begins its work: those that wait are made up for when it has ended, or has taken longer.
+_REFILL_SECONDS = 0.02
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -62,15 +65,24 @@ class _Born:
 class _Nursery:
     """The children, waiting and at work, and the loop that serves the service."""
 
-    def __init__(self, control: socket.socket, config: ZygoteConfig, database: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        config: ZygoteConfig,
+        database: duckdb.DuckDBPyConnection,
+        namespaces: Namespaces,
+    ) -> None:
         self._control = control
         self._config = config
+        self._own_pidfd = os.pidfd_open(os.getpid())
         self._database = database
         self._sandbox = Sandbox(
             mode=SandboxMode(config.sandbox_mode),
             read_roots=(*library_roots(duckdb, np, pd, pa, runner), *config.read_roots),
+            namespaces=namespaces,
         )
         self._waiting: deque[_Born] = deque()
+        self._is_full = False
         self._children: dict[int, _Born] = {}
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
@@ -78,16 +90,20 @@ class _Nursery:
     def run(self) -> None:
         """Serve until the service goes away."""
         hello = self._first_child()
-        self._control.send(encode(hello))
+        # /proc is the service's still, whatever namespaces this process is in.
+        self._control.send(encode(replace(hello, zygote=int(Path("/proc/self").readlink().name))))
         if hello.error:
             return
+        self._fill_up()
         while True:
-            self._fill_up()
-            for descriptor, _ in self._poll.poll():
-                if descriptor != self._control.fileno():
-                    self._reap(self._children[descriptor])
-                elif not self._answer():
-                    return
+            ready = [descriptor for descriptor, _ in self._poll.poll(self._patience())]
+            ended = [descriptor for descriptor in ready if descriptor != self._control.fileno()]
+            for descriptor in ended:
+                self._reap(self._children[descriptor])
+            if len(ended) < len(ready) and not self._answer():
+                return
+            if ended or not ready:
+                self._fill_up()
 
     def end_all(self) -> None:
         """Kill and reap every child."""
@@ -106,12 +122,22 @@ class _Nursery:
         except (FrameError, OSError) as error:
             return Hello(error=f"the first child did not come up: {error}")
 
+    def _patience(self) -> float | None:
+        """Milliseconds to wait for something to happen before children are forked ahead; None: for ever."""
+        return 1000 * _REFILL_SECONDS if self._lacks_children and not self._is_full else None
+
+    @property
+    def _lacks_children(self) -> bool:
+        return len(self._waiting) < self._config.waiting
+
     def _fill_up(self) -> None:
-        while len(self._waiting) < self._config.waiting:
+        self._is_full = False
+        while self._lacks_children:
             try:
                 self._waiting.append(self._bear())
             except OSError:
-                # No room for another one now; a request tries again, and tells.
+                # No room for another one until one ends; a request tries again, and tells.
+                self._is_full = True
                 return
 
     def _answer(self) -> bool:
@@ -140,13 +166,13 @@ class _Nursery:
         with suppress(OSError):
             # Room for all that is kept and the byte that says that more was printed, however late it is read.
             fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, 2 * OUTPUT_LIMIT)
-        zygote = os.getpid()
         try:
+            self._sandbox.before_fork()
             pid = os.fork()
             if pid == 0:
                 run_child(
                     Descriptors(data=theirs.fileno(), output=output),
-                    zygote=zygote,
+                    zygote=self._own_pidfd,
                     sandbox=self._sandbox,
                     database=self._database,
                 )
@@ -218,21 +244,16 @@ def _peek_hello(child: _Born) -> Hello:
             return decode(body, Hello)
 
 
-def main() -> None:
-    """Run the zygote; the configuration is the first argument, as JSON."""
-    config = ZygoteConfig(**json.loads(sys.argv[1]))
+def main(config: ZygoteConfig, namespaces: Namespaces) -> None:
+    """Run the zygote, whose namespaces are entered already."""
     control = socket.socket(fileno=config.control_fd)
-    # A stop that reaches the whole control group must not take the steps from a service that lets them finish: it
-    # is the service's socket that ends the zygote, and SIGKILL that ends a child.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     database = open_database()
     rehearse(database)
     threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are all that is needed
     if threads != 1:
         control.send(encode(Hello(error=f"the zygote has {threads} threads, so it cannot fork safely")))
         os._exit(1)
-    nursery = _Nursery(control, config, database)
+    nursery = _Nursery(control, config, database, namespaces)
     # What is here now is shared by all children: a collection would write into every page of it.
     gc.collect()
     gc.freeze()

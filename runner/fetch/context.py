@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.core.bookmark import Validator
+from runner.core.bookmark import CursorValue, Validator
 from runner.core.job_policy import RunBounds
 from runner.core.source import FileType
 
@@ -17,7 +17,8 @@ class FetchContext:
     `project_dir` is what relative locations are resolved against; `run_dir` takes what is fetched; both are
     absolute. `environ` and `facts` are what `${env:…}` and `${run:…}` read. `timeout_seconds` bounds the whole
     of a fetch over a network, `cancelled` ends it early. `bounds` are those of the folder's policy. `validator`
-    is what the last delivered run had of this source: with it, an API is asked whether that has changed.
+    is what the last delivered run had of this source: with it, an API is asked whether that has changed. `cursor`
+    is how far an incremental load had got, with its type: a number is compared as one.
     """
 
     project_dir: Path
@@ -28,6 +29,7 @@ class FetchContext:
     cancelled: threading.Event
     bounds: RunBounds = field(default_factory=RunBounds)
     validator: Validator | None = None
+    cursor: CursorValue | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -41,8 +41,8 @@ class Deadline:
         self._end = time.monotonic() + seconds
         self._cancelled = cancelled
         self._lock = threading.Lock()
-        self._stopped = False
-        self._sockets: list[socket.socket] = []
+        self._stopped = threading.Event()
+        self._sockets: list[tuple[socket.socket, Callable[[], bool]]] = []
 
     def run(self, work: Callable[[], T]) -> T:
         """What `work` returns, or raises.
@@ -82,24 +82,41 @@ class Deadline:
         Raises:
             DeadlinePassedError: nobody waits for this work any more.
         """
-        if self._stopped or self.remaining() <= 0:
+        if self._stopped.is_set() or self.remaining() <= 0:
             raise DeadlinePassedError
 
-    def watch(self, connected: socket.socket) -> None:
+    def wait(self, seconds: float) -> None:
+        """Called by the work that has nothing to do for a while; ends when nobody waits for it any more.
+
+        Raises:
+            DeadlinePassedError: as `check`.
+        """
+        self._stopped.wait(min(seconds, max(0.0, self.remaining())))
+        self.check()
+
+    def watch(self, connected: socket.socket, is_closed: Callable[[], bool]) -> None:
         """Shut this socket down when the time is over.
 
         A duplicate is kept: TLS takes the descriptor out of the socket it wraps, and a closed descriptor's number
-        may by then belong to something else.
+        may by then belong to something else. `is_closed` says whether the connection is done with; see `forget`.
         """
         with self._lock:
-            if self._stopped:
+            if self._stopped.is_set():
                 raise DeadlinePassedError
-            self._sockets.append(connected.dup())
+            self._sockets.append((connected.dup(), is_closed))
+
+    def forget(self) -> None:
+        """Let go of closed connections. Called between answers: one that is being read counts as closed."""
+        with self._lock:
+            for duplicate, is_closed in self._sockets:
+                if is_closed():
+                    duplicate.close()
+            self._sockets = [entry for entry in self._sockets if entry[0].fileno() >= 0]
 
     def _stop(self) -> None:
         with self._lock:
-            self._stopped = True
-            for duplicate in self._sockets:
+            self._stopped.set()
+            for duplicate, _ in self._sockets:
                 # The other side may have been faster.
                 with contextlib.suppress(OSError):
                     duplicate.shutdown(socket.SHUT_RDWR)

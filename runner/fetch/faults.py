@@ -12,11 +12,13 @@ import urllib3
 from runner.errors import FetchError
 from runner.fetch.references import References
 from runner.fetch.request import host_of, shown_url
+from runner.fetch.words import one_line
 
 EXCERPT_BYTES = 8 * 1024
 _EXCERPT_CHARACTERS = 500
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^<>]*>", re.IGNORECASE | re.DOTALL)
 _HINTS = {
+    304: "`headers` ask whether anything has changed: remove that, and write `on_unchanged: skip`.",
     400: "The server does not understand the request: check `params`, `headers` and `body`.",
     401: "The server wants to know who asks: check `auth` or `headers`, and that the credentials are still valid.",
     403: "The credentials are known but may not read this: ask for the right, or check `auth` and `headers`.",
@@ -73,18 +75,10 @@ def body_text(content_type: str, excerpt: bytes, references: References) -> str:
     return line if len(line) <= _EXCERPT_CHARACTERS else line[:_EXCERPT_CHARACTERS] + "…"
 
 
-def one_line(text: str) -> str:
-    """White space folded, control and invisible characters as escapes."""
-    folded = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in folded)
-
-
 def request_fault(error: Exception, url: str, seconds: float) -> FetchError:
     """A request that got no whole answer. The text of `error` may hold a query: unused."""
     host = host_of(url)
-    causes = tuple(_causes(error))
-    if isinstance(error, requests.TooManyRedirects):
-        return FetchError(str(error), hint="Write the final address into `location`.")
+    causes = tuple(causes_of(error))
     if _find(causes, ssl.SSLError, urllib3.exceptions.SSLError):
         return _tls_fault(causes, host)
     if isinstance(error, requests.exceptions.ProxyError):
@@ -130,7 +124,7 @@ def _tls_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:
     )
 
 
-def _causes(error: BaseException) -> list[BaseException]:
+def causes_of(error: BaseException) -> list[BaseException]:
     """The error, and what lies under it: causes, contexts, and the `reason` of urllib3's errors."""
     found: list[BaseException] = []
     todo: list[object] = [error]

@@ -1,4 +1,4 @@
-"""A DataSource → a file: the registry of source types, and the one function a run calls."""
+"""A DataSource → files: the registry of source types, and the one function a run calls."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,6 +6,7 @@ from runner.core.source import DataSource, SourceType
 from runner.errors import FetchError
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.files import fetch_file
+from runner.fetch.places import resolve_location, scheme_of
 from runner.fetch.references import References
 
 __all__ = ["FETCHERS", "FetchContext", "FetchError", "Fetched", "Fetcher", "fetch"]
@@ -20,11 +21,32 @@ def _fetch_api(source: DataSource, context: FetchContext, references: References
     return fetch_http(source, context, references)
 
 
-FETCHERS: Mapping[SourceType, Fetcher] = {SourceType.API: _fetch_api, SourceType.FILE: fetch_file}
+def _fetch_files(source: DataSource, context: FetchContext, references: References) -> Fetched:
+    """Files of this machine, or of an object store."""
+    if scheme_of(resolve_location(source, context, references).strip()) is None:
+        return fetch_file(source, context, references)
+    # Imported on first use, as most files lie here.
+    from runner.fetch.object_stores import fetch_store
+
+    return fetch_store(source, context, references)
+
+
+def _fetch_database(source: DataSource, context: FetchContext, references: References) -> Fetched:
+    # Imported on first use: SQLAlchemy costs 0.1 s.
+    from runner.fetch.databases import fetch_database
+
+    return fetch_database(source, context, references)
+
+
+FETCHERS: Mapping[SourceType, Fetcher] = {
+    SourceType.API: _fetch_api,
+    SourceType.FILE: _fetch_files,
+    SourceType.DATABASE: _fetch_database,
+}
 
 
 def fetch(source: DataSource, context: FetchContext) -> Fetched:
-    """The data of a source as a file.
+    """The data of a source as files.
 
     Raises:
         FetchError: it cannot be had; message and hint are masked, and no chained exception holds a secret.

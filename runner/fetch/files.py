@@ -1,52 +1,104 @@
-"""File sources: the user's file, read in place."""
+"""File sources: the user's files, read in place."""
 
 import os
-import stat
+import time
 from pathlib import Path
 
 from runner.core.report import size_words
 from runner.core.source import DataSource
 from runner.errors import FetchError
 from runner.fetch.context import FetchContext, Fetched
+from runner.fetch.patterns import find_matches, has_pattern
+from runner.fetch.places import CheckedFile, check_file, resolve_location
 from runner.fetch.references import References
+
+LARGEST_MATCH = 10_000
 
 
 def fetch_file(source: DataSource, context: FetchContext, references: References) -> Fetched:
-    """The file that `location` names. Nothing is copied.
+    """The files that `location` names: one, or all that a pattern matches, in the order of their paths.
+
+    Nothing is copied. A name that is there as it is written is that file, also with a `[` in it. The search for
+    matches is bounded by `timeout_seconds`.
 
     Raises:
-        FetchError: it is not there, is no regular file, or may not be read.
+        FetchError: there is none, or one is no regular file, may not be read, or is not the job's to read; or
+            they are more than 10,000, or together larger than `max_bytes`.
     """
-    location = references.resolve(source.location, "data_source.location")
+    location = resolve_location(source, context, references)
     path = Path(os.path.normpath(context.project_dir / location))
-    rule = "" if Path(location).is_absolute() else f" (relative locations start at {context.project_dir})"
-    try:
-        # Opened rather than looked at: only this proves that it may be read. Non-blocking: a FIFO cannot hold it.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            found = os.fstat(handle)
-        finally:
-            os.close(handle)
-    except FileNotFoundError:
-        raise FetchError(
-            f"there is no file {path}{rule}",
-            hint="Check `location`, and that the file is there when the job runs.",
-        ) from None
-    except OSError as error:
-        raise FetchError(
-            f"{path} cannot be read: {error.strerror}", hint="The service's user must be able to read this file."
-        ) from None
-    except ValueError:
-        raise FetchError(f"{location!r} is no path", hint="Check `location`.") from None
-    if not stat.S_ISREG(found.st_mode):
-        what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
-        raise FetchError(f"{path} is {what}{rule}", hint="Name a file in `location`.")
+    found = [check_file(one, context) for one in _named(path, context)]
+    size = sum(file.bytes for file in found)
+    if size > source.max_bytes:
+        raise too_large(str(path), size, source.max_bytes)
     return Fetched(
-        paths=(path,),
+        paths=tuple(file.path for file in found),
         format=source.format,
         records_path=source.records_path,
-        bytes=found.st_size,
+        bytes=size,
         in_place=True,
         secrets=references.secrets,
-        description=references.mask(f"{path}, {size_words(found.st_size)}"),
+        description=references.mask(_description(path, found, size)),
     )
+
+
+def too_large(what: str, size: int, limit: int) -> FetchError:
+    """The files of a source are more than the job wants."""
+    return FetchError(
+        f"{what} has {size_words(size)}, more than the {size_words(limit)} that `max_bytes` allows",
+        hint="Name fewer or smaller files in `location`, or raise `max_bytes`.",
+    )
+
+
+def too_many(what: str) -> FetchError:
+    """A pattern matches more files than one table is made of."""
+    return FetchError(
+        f"{what} matches more than {LARGEST_MATCH:,} files",
+        hint="Make the pattern in `location` narrower, for example with ${run:scheduled_date}.",
+    )
+
+
+def no_match(what: str, rule: str = "") -> FetchError:
+    """A pattern matches nothing."""
+    return FetchError(
+        f"no file matches {what}{rule}",
+        hint="Check the pattern in `location`, and that the files are there when the job runs.",
+    )
+
+
+def _named(path: Path, context: FetchContext) -> list[Path]:
+    if not has_pattern(str(path)) or _is_there(path):
+        return [path]
+    end = time.monotonic() + context.timeout_seconds
+
+    def check() -> None:
+        if context.cancelled.is_set():
+            raise FetchError(f"the run was cancelled while the files of {path} were looked for")
+        if time.monotonic() > end:
+            raise FetchError(
+                f"the files of {path} were not found within {context.timeout_seconds:g} s",
+                hint="The pattern covers too many folders: begin it with the folder that holds the files.",
+            )
+
+    matches: set[Path] = set()
+    for match in find_matches(path, check=check):
+        matches.add(match)
+        if len(matches) > LARGEST_MATCH:
+            raise too_many(str(path))
+    if not matches:
+        raise no_match(str(path), f" (relative locations start at {context.project_dir})")
+    return sorted(matches)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:
+        # No path at all: to open it tells.
+        return True
+
+
+def _description(path: Path, found: list[CheckedFile], size: int) -> str:
+    if len(found) == 1:
+        return f"{found[0].path}, {size_words(size)}"
+    return f"{len(found):,} files of {path}, {size_words(size)}"

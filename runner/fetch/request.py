@@ -1,18 +1,23 @@
 """The HTTP request of a source: references resolved, and what of it may travel to another host."""
 
 import base64
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_plus, urldefrag, urljoin, urlsplit, urlunsplit
 
 from runner import __version__
 from runner.core.source import Auth, AuthType, DataSource, FileType
 from runner.errors import FetchError
+from runner.fetch.places import source_key
 from runner.fetch.references import References
 
 # A declared header may carry a key under any name, so only these follow a redirect to another host.
-_HARMLESS_HEADERS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
+_HARMLESS_HEADERS = frozenset(
+    {"accept", "accept-encoding", "accept-language", "if-modified-since", "if-none-match", "user-agent"}
+)
 _ACCEPT = {
     FileType.JSON: "application/json, */*;q=0.5",
     FileType.NDJSON: "application/x-ndjson, application/jsonl, */*;q=0.5",
@@ -21,6 +26,8 @@ _ACCEPT = {
 }
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+# urllib3 ends the host at a backslash, urllib.parse does not; and the latter drops tabs and line ends.
+_UNFIT = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,26 +47,25 @@ def build_request(source: DataSource, references: References) -> HttpRequest:
     Raises:
         FetchError: a reference cannot be resolved, the location is no HTTP address, or a header cannot be sent.
     """
-    url, user_info = _split_user(references.resolve(source.location, "data_source.location").strip())
+    url, user_info = _split_user(references.resolve(source.location, source_key(source, "location")).strip())
     _require_http(url)
     headers = {"user-agent": f"runner/{__version__}", "accept": _ACCEPT[source.format]}
     body = None
     if source.body is not None:
         headers["content-type"] = "application/json"
-        body = references.resolve_json(source.body, "data_source.body").encode("utf-8", "replace")
+        body = references.resolve_json(source.body, source_key(source, "body")).encode("utf-8", "replace")
     for name, value in source.headers:
-        headers[name.lower()] = references.resolve(value, f"data_source.headers.{name}")
-    authorization = _authorization(source.auth, references)
-    if authorization is None and user_info:
+        headers[name.lower()] = references.resolve(value, source_key(source, f"headers.{name}"))
+    if source.auth is not None:
+        headers |= _credentials(source, source.auth, references)
+    elif user_info:
         user, _, password = user_info.partition(":")
         references.add_secret(unquote(password or user))
-        authorization = _basic(unquote(user_info), references)
-    if authorization is not None:
-        headers["authorization"] = authorization
+        headers["authorization"] = _basic(unquote(user_info), references)
     # No br or zstd: whether they can be read depends on what else is installed.
     headers.setdefault("accept-encoding", "gzip, deflate")
     params = tuple(
-        (name, references.resolve(value, f"data_source.params.{name}")) for name, value in source.params
+        (name, references.resolve(value, source_key(source, f"params.{name}"))) for name, value in source.params
     )
     for name, value in headers.items():
         _check_header(name, value)
@@ -67,10 +73,7 @@ def build_request(source: DataSource, references: References) -> HttpRequest:
 
 
 def redirected(request: HttpRequest, *, status: int, sent_url: str, location: str) -> HttpRequest:
-    """The request that follows a redirect.
-
-    Credentials and every header that may hold one stay behind when the host or port changes (http to https on the
-    default ports of one host is no change). 301, 302 and 303 turn a POST into a GET, as browsers do.
+    """The request that follows a redirect: as `linked`. 301, 302 and 303 turn a POST into a GET, as browsers do.
 
     Args:
         sent_url: where the answer came from, parameters included.
@@ -78,29 +81,54 @@ def redirected(request: HttpRequest, *, status: int, sent_url: str, location: st
     Raises:
         FetchError: the target is no HTTP address, drops TLS, or would take the body to another host.
     """
-    try:
-        target, _ = _split_user(urldefrag(urljoin(sent_url, location)).url)
-    except ValueError:
-        raise FetchError(f"{shown_url(sent_url)} redirects to what is no address") from None
-    _require_http(target, "the target of a redirect")
-    if urlsplit(sent_url).scheme == "https" and urlsplit(target).scheme == "http":
-        raise FetchError(
-            f"{shown_url(sent_url)} redirects from https to {shown_url(target)}",
-            hint="An unencrypted redirect is not followed; write the final address into `location`.",
-        )
-    following = replace(request, url=target, params=())
+    following = request
     if status in {301, 302, 303} and request.method != "GET":
         kept = {name: value for name, value in request.headers.items() if name != "content-type"}
-        following = replace(following, method="GET", body=None, headers=kept)
-    if _same_host(sent_url, target):
-        return following
-    if following.body is not None:
-        raise FetchError(
-            f"{shown_url(sent_url)} redirects the {request.method} to another host, {shown_url(target)}",
-            hint="The body is not sent there; write the final address into `location`.",
-        )
-    harmless = {name: value for name, value in following.headers.items() if name in _HARMLESS_HEADERS}
-    return replace(following, headers=harmless)
+        following = replace(request, method="GET", body=None, headers=kept)
+    return _moved(following, sent_url, location, "redirects", "the target of a redirect")
+
+
+def linked(request: HttpRequest, *, sent_url: str, location: str) -> HttpRequest:
+    """The request for the next page that an answer names.
+
+    Credentials and every header that may hold one stay behind when the host or port changes (http to https on the
+    default ports of one host is no change).
+
+    Args:
+        sent_url: where the answer came from, parameters included.
+
+    Raises:
+        FetchError: as `redirected`.
+    """
+    return _moved(request, sent_url, location, "names a next page and leads", "the link to the next page")
+
+
+def with_param(request: HttpRequest, name: str, value: str) -> HttpRequest:
+    """The request with one query parameter, in place of those of this name that it had."""
+    parts = urlsplit(request.url)
+    query = "&".join(
+        part for part in parts.query.split("&") if part and unquote_plus(part.partition("=")[0]) != name
+    )
+    params = (*(pair for pair in request.params if pair[0] != name), (name, value))
+    return replace(request, url=urlunsplit(parts._replace(query=query)), params=params)
+
+
+def request_digest(request: HttpRequest, references: References) -> str:
+    """What was asked, as SHA-256 of method, address, parameters, body and the names of the headers.
+
+    Secrets count as `***`: nothing of them is kept, and that one was exchanged is not seen.
+    """
+    body = (request.body or b"").decode("utf-8", "replace")
+    params = [part for pair in request.params for part in pair]
+    asked = [references.mask(part) for part in (request.method, request.url, body, *params)]
+    document = json.dumps([asked, sorted(request.headers)])
+    return hashlib.sha256(document.encode("ascii")).hexdigest()
+
+
+def same_host(before: str, after: str) -> bool:
+    """Whether credentials for one address may be sent to another."""
+    first, second = _origin(before), _origin(after)
+    return first == second or (first[0] == second[0] and (first[1], second[1]) == (80, 443))
 
 
 def shown_url(url: str) -> str:
@@ -115,13 +143,41 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _authorization(auth: Auth | None, references: References) -> str | None:
-    if auth is None:
-        return None
+def _moved(request: HttpRequest, sent_url: str, location: str, verb: str, what: str) -> HttpRequest:
+    """The request for an address that an answer names, without what must not travel there."""
+    try:
+        target, _ = _split_user(urldefrag(urljoin(sent_url, location)).url, what)
+    except ValueError:
+        raise FetchError(f"{shown_url(sent_url)} {verb} to what is no address") from None
+    _require_http(target, what)
+    if urlsplit(sent_url).scheme == "https" and urlsplit(target).scheme == "http":
+        raise FetchError(
+            f"{shown_url(sent_url)} {verb} from https to {shown_url(target)}",
+            hint="Data is not asked for unencrypted where it was encrypted; the server must name https.",
+        )
+    following = replace(request, url=target, params=())
+    if same_host(sent_url, target):
+        return following
+    if following.body is not None:
+        raise FetchError(
+            f"{shown_url(sent_url)} {verb} the {request.method} to another host, {shown_url(target)}",
+            hint="The body is not sent there; write the final address into `location`.",
+        )
+    harmless = {name: value for name, value in following.headers.items() if name in _HARMLESS_HEADERS}
+    return replace(following, headers=harmless)
+
+
+def _credentials(source: DataSource, auth: Auth, references: References) -> dict[str, str]:
+    if auth.type is AuthType.BASIC:
+        username = references.resolve(auth.username, source_key(source, "auth.username"))
+        password = references.resolve(auth.password, source_key(source, "auth.password"))
+        references.add_secret(password)
+        return {"authorization": _basic(f"{username}:{password}", references)}
+    token = references.resolve(auth.token, source_key(source, "auth.token"))
+    references.add_secret(token)
     if auth.type is AuthType.BEARER:
-        return f"Bearer {references.resolve(auth.token, 'data_source.auth.token')}"
-    username = references.resolve(auth.username, "data_source.auth.username")
-    return _basic(f"{username}:{references.resolve(auth.password, 'data_source.auth.password')}", references)
+        return {"authorization": f"Bearer {token}"}
+    return {auth.header.lower(): token}
 
 
 def _basic(user_info: str, references: References) -> str:
@@ -131,8 +187,16 @@ def _basic(user_info: str, references: References) -> str:
     return f"Basic {encoded}"
 
 
-def _split_user(url: str) -> tuple[str, str]:
+def _split_user(url: str, what: str = "the location") -> tuple[str, str]:
     """The address without user and password, and those two as written."""
+    unfit = _UNFIT.search(url)
+    if unfit is not None:
+        # Not shown: nobody can tell which part of a broken address is a password.
+        sign = "a backslash" if unfit[0] == "\\" else f"the control character U+{ord(unfit[0]):04X}"
+        raise FetchError(
+            f"{what} holds {sign}",
+            hint=f"Write %{ord(unfit[0]):02X} for it, or look at what its references stand for.",
+        )
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -151,11 +215,6 @@ def _require_http(url: str, what: str = "the location") -> None:
         raise FetchError(f"{what} is no valid address", hint=hint) from None
     if not valid:
         raise FetchError(f"{what}, {shown_url(url)!r}, is no http or https address", hint=hint)
-
-
-def _same_host(before: str, after: str) -> bool:
-    first, second = _origin(before), _origin(after)
-    return first == second or (first[0] == second[0] and (first[1], second[1]) == (80, 443))
 
 
 def _origin(url: str) -> tuple[str, int]:

@@ -1,13 +1,15 @@
 """Document → Job: the data of a checked file as a frozen value, defaults applied."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from runner.core.job import (
     AttachmentFormat,
+    Chart,
+    ChartKind,
     ConcurrencyPolicy,
     DeliveryOptions,
+    Incremental,
     Job,
     NotifyFailures,
     OnAmbiguous,
@@ -20,12 +22,12 @@ from runner.core.job import (
 )
 from runner.core.job_defaults import JobDefaults
 from runner.core.job_policy import JobPolicy
-from runner.core.source import Auth, AuthType, DataSource, FileType, SourceType
+from runner.jobfiles.build_checks import build_checks, one_or_more
+from runner.jobfiles.build_sources import build_sources
 from runner.jobfiles.document import Document
 from runner.jobfiles.layers import Layers
 from runner.jobfiles.read import JobFile
 
-DEFAULT_MAX_BYTES = 1 << 30
 _STEPS = (("processing_script", StepKind.SCRIPT), ("processing_query", StepKind.QUERY))
 
 
@@ -44,11 +46,14 @@ def build_job(
     `step_file` is the script or query it names.
     """
     data = layers.merged(document.data)
+    sources = build_sources(data)
     return Job(
         job_name=data["job_name"],
         schedule_time=data.get("schedule_time"),
         timezone=data.get("timezone", defaults.timezone),
-        data_source=_source(data["data_source"]),
+        data_source=sources[0],
+        more_sources=tuple(sources[1:]),
+        incremental=_incremental(data.get("incremental")),
         consumer_emails=tuple(data["consumer_emails"]),
         step=_step(document, path, step_file),
         description=data.get("description", "").strip(),
@@ -62,7 +67,10 @@ def build_job(
         on_missed=OnMissed(data.get("on_missed", OnMissed.RUN_ONCE)),
         starting_deadline_seconds=_whole(data.get("starting_deadline_seconds")),
         concurrency_policy=ConcurrencyPolicy(data.get("concurrency_policy", ConcurrencyPolicy.FORBID)),
+        checks=build_checks(data.get("checks", ())),
+        chart=_chart(data.get("chart")),
         delivery=_delivery(data.get("delivery", {})),
+        bounds=layers.policy.run_bounds,
         path=path,
         digest=digest,
         revision=revision,
@@ -74,45 +82,15 @@ def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _source(data: Mapping[str, Any]) -> DataSource:
-    source_type = SourceType(data["source_type"])
-    is_api = source_type is SourceType.API
-    body = data.get("body")
-    return DataSource(
-        source_type=source_type,
-        location=data["location"],
-        format=FileType(data.get("response_format", FileType.JSON) if is_api else data["file_type"]),
-        method=data.get("method", "GET"),
-        headers=_pairs(data.get("headers", {})),
-        params=_pairs(data.get("params", {})),
-        body=None if body is None else json.dumps(body, ensure_ascii=False),
-        auth=_auth(data.get("auth")),
-        records_path=data.get("records_path"),
-        max_bytes=int(data.get("max_bytes", DEFAULT_MAX_BYTES)),
-    )
+def _incremental(data: Mapping[str, Any] | None) -> Incremental | None:
+    return None if data is None else Incremental(cursor=data["cursor"], initial_value=data["initial_value"])
 
 
-def _pairs(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Names and values as text, in order; a list repeats its name."""
-    return tuple(
-        (name, _text(item))
-        for name, value in data.items()
-        for item in (value if isinstance(value, list) else [value])
-    )
-
-
-def _text(value: str | float | bool) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _auth(data: Mapping[str, Any] | None) -> Auth | None:
+def _chart(data: Mapping[str, Any] | None) -> Chart | None:
     if data is None:
         return None
-    return Auth(
-        type=AuthType(data["type"]),
-        token=data.get("token", ""),
-        username=data.get("username", ""),
-        password=data.get("password", ""),
+    return Chart(
+        kind=ChartKind(data["kind"]), x=data["x"], y=one_or_more(data["y"]), title=data.get("title", "").strip()
     )
 
 

@@ -8,10 +8,11 @@ from runner.core.effective import EffectiveValue, Origin
 from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.document import Document, Path
 from runner.jobfiles.layers import Layers
+from runner.jobfiles.lint.source_names import SOURCES
 from runner.jobfiles.schema import JOB_SCHEMA
 
 # What these hold by default depends on the kind of source: only what is written is shown.
-_AS_WRITTEN = frozenset({"data_source", "auth"})
+_AS_WRITTEN = frozenset({"data_source", "auth", "pagination"})
 # What means nothing to a job that comes after others, wherever it is given.
 _OF_A_SCHEDULE = frozenset({"on_missed", "starting_deadline_seconds"})
 
@@ -36,7 +37,10 @@ class _Effective:
             place = (*at, key)
             if key in _OF_A_SCHEDULE and self.document.has(("after",)):
                 continue
-            if "properties" in child and (self.document.has(place) or key not in _AS_WRITTEN):
+            if place == (SOURCES,):
+                for name in self.document.value(place) or ():
+                    yield from self.values(child["additionalProperties"], (*place, name))
+            elif "properties" in child and (self.document.has(place) or key not in _AS_WRITTEN):
                 yield from self.values(child, place)
             elif found := self._written(place) or self._left_out(child, place):
                 yield found
@@ -65,7 +69,7 @@ class _Effective:
                 return self._bounded(usual, policy.max_timeout_seconds)
             case ("resources", "memory_mb"):
                 return self._bounded(_built_in(place, schema["default"]), policy.max_memory_mb)
-            case ("data_source", *_):
+            case ("data_source" | "data_sources", *_):
                 return None
         return _built_in(place, schema["default"]) if "default" in schema else None
 

@@ -13,7 +13,7 @@ from runner.jobfiles.files import NO_FILE, FileSource
 from runner.jobfiles.layers import NO_LAYERS, Layers
 from runner.jobfiles.lint.query import find_query_faults
 from runner.jobfiles.lint.step_fault import FindFault
-from runner.jobfiles.read import JobFile, ReadFault
+from runner.jobfiles.read import FileKey, JobFile, ReadFault
 from runner.jobfiles.schema import JOB_SCHEMA
 from runner.jobfiles.verdict import Dependency
 
@@ -114,11 +114,19 @@ class Inspection:
     def file_fault(self, location: str) -> tuple[str, str] | None:
         """What is wrong with a data file, not there or no file, and a hint where one is sure; remembered, so that
         its coming or going is noticed."""
-        key = self.context.files.probe(location, by_content=False)
-        self.dependencies.append(Dependency(location=location, key=key, by_content=False))
+        key = self._probe(location)
         if key is None:
             return f"there is no file {location!r}", ""
         return (f"{location!r} is a folder or a device, not a file", "Name a file.") if key == NO_FILE else None
+
+    def is_folder(self, location: str) -> bool:
+        """Whether data files may be in a folder: it is there, and no file; remembered as by `file_fault`."""
+        return self._probe(location) == NO_FILE
+
+    def _probe(self, location: str) -> FileKey | None:
+        key = self.context.files.probe(location, by_content=False)
+        self.dependencies.append(Dependency(location=location, key=key, by_content=False))
+        return key
 
     def read(self, location: str) -> JobFile | ReadFault:
         """A step's file; remembered, so that a change of it is noticed."""

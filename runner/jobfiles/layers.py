@@ -205,6 +205,7 @@ def _build_policy(data: Mapping[str, Any]) -> JobPolicy:
     memory, runs = data.get("max_memory_mb"), data.get("max_runs_per_hour")
     return JobPolicy(
         allowed_hosts=names("allowed_hosts"),
+        private_hosts=names("private_hosts") or (),
         recipient_domains=names("recipient_domains"),
         allowed_imports=names("allowed_imports") or (),
         data_roots=names("data_roots"),

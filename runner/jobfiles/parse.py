@@ -13,7 +13,13 @@ from yaml import CSafeLoader
 from runner.core.diagnostic import MOST_COLLECTED, Diagnostic
 from runner.jobfiles.document import WHOLE_FILE, Document, Path, Span, Spot, span_of
 from runner.jobfiles.read import find_bad_character
-from runner.jobfiles.scalars import SIGNS_OF_NO_TEXT, WORDS_OF_NO_TEXT, Refusal, resolve_plain
+from runner.jobfiles.scalars import (
+    PLAIN_KEYS,
+    SIGNS_OF_NO_TEXT,
+    WORDS_OF_NO_TEXT,
+    Refusal,
+    resolve_plain,
+)
 from runner.jobfiles.syntax import describe_syntax_error
 from runner.jobfiles.wording.finding import SECRET_KEYS
 
@@ -273,6 +279,12 @@ def _pass(_event: Any) -> None:
     """Beginnings and ends that say nothing."""
 
 
+def _is_own(frame: _Frame, name: str) -> bool:
+    """Whether a key that is ambiguous elsewhere is one of ours in its place."""
+    place = PLAIN_KEYS.get(name)
+    return place is not None and place == tuple(part if isinstance(part, str) else None for part in frame.path())
+
+
 def _key_fault(frame: _Frame, event: Any) -> tuple[str, str, str] | None:
     name = event.value
     if event.anchor or event.tag:
@@ -281,7 +293,7 @@ def _key_fault(frame: _Frame, event: Any) -> tuple[str, str, str] | None:
     if event.implicit[0]:
         if name == "<<":
             return "yaml-feature", "merge keys (<<) are not taken", "Write the keys out."
-        if not isinstance(resolve_plain(name), str):
+        if not _is_own(frame, name) and not isinstance(resolve_plain(name), str):
             if not name:
                 return "bad-key", "a key is missing here", "Write `key: value`."
             return "bad-key", f"the key {name[:40]!r} is not read as text", f'Quote it: "{name[:40]}".'

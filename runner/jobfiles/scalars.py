@@ -1,7 +1,9 @@
 """Plain scalars by the YAML 1.2 core schema, less those that YAML 1.1 reads as something else."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 # A plain scalar that starts with none of these, and is none of the words, is text to every YAML reader; `<<` is a
 # merge key to some.
@@ -11,6 +13,9 @@ WORDS_OF_NO_TEXT = frozenset(
     for word in ("", "null", "true", "false", "y", "yes", "n", "no", "on", "off")
     for spelling in (word, word.capitalize(), word.upper())
 )
+# Keys that YAML 1.1 takes for true, which is no key of ours: read, and written, as they are, where each is known;
+# items of a list are None.
+PLAIN_KEYS: Mapping[str, tuple[str | None, ...]] = MappingProxyType({"on": ("checks", None), "y": ("chart",)})
 _CORE = re.compile(
     r"(?P<null>null|Null|NULL|~)"
     r"|(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)"

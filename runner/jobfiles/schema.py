@@ -37,9 +37,11 @@ class SchemaCheck:
 
     @cached_property
     def data(self) -> Mapping[str, Any]:
-        """The schema as data; not to be changed."""
-        schema: Mapping[str, Any] = json.loads(self.text)
-        return schema
+        """The schema as data, with what it refers to in its places; not to be changed."""
+        schema: dict[str, Any] = json.loads(self.text)
+        shared: Mapping[str, Any] = schema.pop("$defs", {})
+        expanded: Mapping[str, Any] = _expanded(schema, shared)
+        return expanded
 
     @cached_property
     def fits(self) -> Callable[[Any], bool]:
@@ -94,6 +96,16 @@ class SchemaCheck:
 JOB_SCHEMA = SchemaCheck("schemas/job.schema.json")
 DEFAULTS_SCHEMA = SchemaCheck("schemas/defaults.schema.json")
 POLICY_SCHEMA = SchemaCheck("schemas/policy.schema.json")
+
+
+def _expanded(node: Any, shared: Mapping[str, Any]) -> Any:
+    """A part of a schema with `$ref` replaced by what it refers to; what stands beside it counts more."""
+    if isinstance(node, list):
+        return [_expanded(item, shared) for item in node]
+    if not isinstance(node, dict):
+        return node
+    whole = {**shared[node["$ref"].rpartition("/")[2]], **node} if "$ref" in node else node
+    return {key: _expanded(value, shared) for key, value in whole.items() if key != "$ref"}
 
 
 def _once(findings: "list[Finding]") -> "Iterator[Finding]":

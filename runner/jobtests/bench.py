@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from runner.core.job import Job
+from runner.core.cron import parse_cron, previous_fire
+from runner.core.job import Job, StepKind
 from runner.core.references import run_facts
 from runner.core.run import FailureKind, RunFailure
+from runner.core.source import DataSource
 from runner.errors import ExecutionError
-from runner.execution.orders import StepOrder, StepOutcome
+from runner.execution.orders import StepInput, StepOrder, StepOutcome
 from runner.execution.results import read_result
+from runner.execution.step_runner import StepRunner, make_step_runner
 from runner.execution.trees import remove_tree
-from runner.execution.zygote import Zygote
-from runner.jobfiles.lint.job_tests import ONE_SOURCE
 from runner.jobtests.inputs import LARGEST_TABLE, InputError, step_input
 from runner.jobtests.values import Given, JobTest
 from runner.settings import Settings
@@ -48,7 +50,7 @@ class Bench:
         folder: where each run gets a folder for its time.
     """
 
-    def __init__(self, *, zygote: Zygote, project_dir: Path, folder: Path) -> None:
+    def __init__(self, *, zygote: StepRunner, project_dir: Path, folder: Path) -> None:
         self._zygote = zygote
         self._project_dir = project_dir
         self._folder = folder
@@ -66,40 +68,24 @@ class Bench:
         Raises:
             InputError: what the test gives cannot be read.
         """
-        given = given_data(test)
+        given = given_sources(job, test)
         try:
             run_dir = Path(tempfile.mkdtemp(dir=self._folder))
         except OSError as error:
             raise InputError(f"{self._folder} cannot be written: {error.strerror}") from error
         try:
-            source = step_input(
-                given,
-                job,
-                project_dir=project_dir or self._project_dir,
-                run_dir=run_dir,
-                first_rows=first_rows,
+            inputs = tuple(
+                step_input(
+                    one,
+                    source,
+                    is_query=job.step.kind is StepKind.QUERY,
+                    project_dir=project_dir or self._project_dir,
+                    run_dir=run_dir,
+                    first_rows=first_rows,
+                )
+                for source, one in given
             )
-            facts = run_facts(
-                job_name=job.job_name,
-                run_id=_RUN_ID,
-                attempt=1,
-                scheduled_time=test.scheduled_time,
-                timezone=job.timezone,
-            )
-            order = StepOrder(
-                run_id=_RUN_ID,
-                step=job.step,
-                inputs=(source,),
-                facts=tuple(facts.items()),
-                timezone=job.timezone,
-                run_dir=str(run_dir),
-                preview_rows=job.delivery.preview_rows,
-                # A test expects what the step returned.
-                defuse_formulas=False,
-                memory_mb=job.resources.memory_mb,
-                cpu_seconds=job.resources.cpu_seconds,
-                timeout_seconds=job.timeout_seconds,
-            )
+            order = _order(job, test, inputs, run_dir)
             return _with_result(run_dir, self._zygote.run_step(order, cancelled=self.cancelled))
         finally:
             _remove(run_dir)
@@ -125,7 +111,7 @@ def open_bench(settings: Settings, *, workers: int) -> Iterator[Bench]:
     Raises:
         RunnerError: the zygote cannot be started, or has not the sandbox that is asked for.
     """
-    zygote = Zygote(sandbox_mode=settings.sandbox, waiting=min(2, workers))
+    zygote = make_step_runner(sandbox_mode=settings.sandbox, waiting=min(2, workers))
     folder = Path(tempfile.mkdtemp(prefix="runner-test-"))
     bench = Bench(zygote=zygote, project_dir=settings.project_dir, folder=folder)
     try:
@@ -137,16 +123,60 @@ def open_bench(settings: Settings, *, workers: int) -> Iterator[Bench]:
         _remove(folder)
 
 
-def given_data(test: JobTest) -> Given:
-    """What a test gives as `data`.
+def given_sources(job: Job, test: JobTest) -> list[tuple[DataSource, Given]]:
+    """Each source of a job with what a test gives for it, in the order of the job.
 
     Raises:
-        InputError: nothing.
+        InputError: nothing is given for one, or something for one that the job has not.
     """
-    for given in test.given:
-        if given.source == ONE_SOURCE:
-            return given
-    raise InputError(f"the test gives nothing for {ONE_SOURCE}", hint=f"Add {ONE_SOURCE} under given.")
+    given = {one.source: one for one in test.given}
+    names = [source.name for source in job.data_sources]
+    for name in given:
+        if name not in names:
+            raise InputError(f"the job has no source {name!r}", hint=f"Its sources are {', '.join(names)}.")
+    for name in names:
+        if name not in given:
+            raise InputError(f"the test gives nothing for {name}", hint=f"Add {name} under given.")
+    return [(source, given[source.name]) for source in job.data_sources]
+
+
+def _order(job: Job, test: JobTest, inputs: tuple[StepInput, ...], run_dir: Path) -> StepOrder:
+    """As a run orders the step, the first time that it is run; nothing is drawn or attached."""
+    cursor = job.incremental.initial_value if job.incremental else None
+    facts = run_facts(
+        job_name=job.job_name,
+        run_id=_RUN_ID,
+        attempt=1,
+        scheduled_time=test.scheduled_time,
+        timezone=job.timezone,
+        data_interval_start=_fire_before(job, test.scheduled_time),
+        cursor=cursor,
+    )
+    return StepOrder(
+        run_id=_RUN_ID,
+        step=job.step,
+        inputs=inputs,
+        facts=tuple(facts.items()),
+        timezone=job.timezone,
+        run_dir=str(run_dir),
+        preview_rows=job.delivery.preview_rows,
+        # A test expects what the step returned.
+        defuse_formulas=False,
+        checks=job.checks,
+        cursor_column=job.incremental.cursor if job.incremental else None,
+        cursor=cursor,
+        allowed_imports=job.bounds.allowed_imports,
+        memory_mb=job.resources.memory_mb,
+        cpu_seconds=job.resources.cpu_seconds,
+        timeout_seconds=job.timeout_seconds,
+    )
+
+
+def _fire_before(job: Job, moment: datetime) -> datetime | None:
+    """Where the data of a run begins: at the fire before; None for a job that comes after others."""
+    if job.schedule_time is None:
+        return None
+    return previous_fire(parse_cron(job.schedule_time), job.timezone, moment)
 
 
 def _remove(folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.core.source import FileType
 from runner.execution.orders import StepInput
+from runner.execution.steps.packed import UNREADABLE, open_text
 
 
 def write_head(whole: StepInput, path: Path, count: int) -> StepInput | None:
@@ -18,18 +19,20 @@ def write_head(whole: StepInput, path: Path, count: int) -> StepInput | None:
         FileType.NDJSON: _write_ndjson,
         FileType.JSON: _write_json,
         FileType.PARQUET: _write_parquet,
+        FileType.XLSX: _write_xlsx,
     }
     try:
         return writers[whole.format](whole, path, count)
-    except (OSError, ValueError, TypeError, RecursionError, csv.Error):
+    except (*UNREADABLE, TypeError, RecursionError, csv.Error):
         return None
 
 
 def _write_csv(whole: StepInput, path: Path, count: int) -> StepInput:
     csv.field_size_limit(1 << 30)
+    encoding = whole.table.encoding
     with (
-        _file(whole).open(encoding="utf-8", newline="") as source,
-        path.open("w", encoding="utf-8", newline="") as head,
+        open_text(str(_file(whole)), encoding) as source,
+        path.open("w", encoding=encoding, newline="") as head,
     ):
         taken: list[str] = []
 
@@ -39,20 +42,20 @@ def _write_csv(whole: StepInput, path: Path, count: int) -> StepInput:
                 yield line
 
         # Lines are copied as they stand; the reader tells where a row ends. The line of names is one more.
-        for _ in islice(csv.reader(lines()), count + 1):
+        for _ in islice(csv.reader(lines(), delimiter=whole.table.delimiter), count + 1):
             pass
         head.writelines(taken)
     return replace(whole, paths=(str(path),))
 
 
 def _write_ndjson(whole: StepInput, path: Path, count: int) -> StepInput:
-    with _file(whole).open(encoding="utf-8") as source, path.open("w", encoding="utf-8") as head:
+    with open_text(str(_file(whole))) as source, path.open("w", encoding="utf-8") as head:
         head.writelines(islice((line for line in source if line.strip()), count))
     return replace(whole, paths=(str(path),))
 
 
 def _write_json(whole: StepInput, path: Path, count: int) -> StepInput | None:
-    with _file(whole).open(encoding="utf-8-sig") as source:
+    with open_text(str(_file(whole))) as source:
         document = json.load(source)
     if whole.records_path is not None:
         import jmespath
@@ -69,7 +72,7 @@ def _write_json(whole: StepInput, path: Path, count: int) -> StepInput | None:
     else:
         return None
     path.write_text(json.dumps(document), encoding="utf-8")
-    return StepInput(paths=(str(path),), format=FileType.JSON)
+    return StepInput(name=whole.name, paths=(str(path),), format=FileType.JSON)
 
 
 def _write_parquet(whole: StepInput, path: Path, count: int) -> StepInput:
@@ -81,6 +84,23 @@ def _write_parquet(whole: StepInput, path: Path, count: int) -> StepInput:
         with parquet.ParquetWriter(path, source.schema_arrow) as head:
             if first is not None:
                 head.write_batch(first)
+    return replace(whole, paths=(str(path),))
+
+
+def _write_xlsx(whole: StepInput, path: Path, count: int) -> StepInput:
+    import python_calamine
+    from xlsxwriter import Workbook  # type: ignore[import-untyped]
+
+    try:
+        with python_calamine.load_workbook(_file(whole)) as book:
+            name = whole.table.sheet or book.sheet_names[0]
+            rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False, nrows=count + 1)
+    except (python_calamine.CalamineError, LookupError) as error:
+        raise ValueError(str(error)) from error
+    with Workbook(path, {"default_date_format": "yyyy-mm-dd hh:mm:ss", "strings_to_formulas": False}) as head:
+        sheet = head.add_worksheet(name)
+        for number, row in enumerate(rows):
+            sheet.write_row(number, 0, row)
     return replace(whole, paths=(str(path),))
 
 

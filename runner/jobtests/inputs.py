@@ -4,10 +4,9 @@ import json
 import os
 import stat
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from runner.core.job import Job, StepKind
-from runner.core.source import FileType
+from runner.core.source import DataSource, FileType, SourceType
 from runner.errors import RunnerError
 from runner.execution.orders import StepInput
 from runner.jobfiles.lint.job_tests import is_inside_project
@@ -92,26 +91,48 @@ def _require_inside(location: str) -> None:
 
 
 def step_input(
-    given: Given, job: Job, *, project_dir: Path, run_dir: Path, first_rows: int | None = None
+    given: Given,
+    source: DataSource,
+    *,
+    is_query: bool,
+    project_dir: Path,
+    run_dir: Path,
+    first_rows: int | None = None,
 ) -> StepInput:
-    """The input that a test gives its step: the file in place, or its rows as a JSON file in the run's folder.
+    """The input that a test gives for a source: the file in place, read as the source is, or its rows as a JSON
+    file in the run's folder.
 
     Args:
+        is_query: the step is a query.
         first_rows: give no more rows than this.
 
     Raises:
         InputError: the file cannot be read.
     """
     if given.file is None:
-        path = run_dir / f"{_INPUT}.json"
+        path = run_dir / f"{_INPUT}-{source.name}.json"
         path.write_text(json.dumps([dict(row) for row in given.rows[:first_rows]]), encoding="utf-8")
-        is_query = job.step.kind is StepKind.QUERY
-        return StepInput(paths=(str(path),), format=FileType.JSON, records_path=None if is_query else _WHOLE)
+        records_path = None if is_query else _WHOLE
+        return StepInput(name=source.name, paths=(str(path),), format=FileType.JSON, records_path=records_path)
     path = project_file(project_dir, given.file)
-    whole = StepInput(paths=(str(path),), format=job.data_source.format, records_path=job.data_source.records_path)
+    whole = StepInput(
+        name=source.name,
+        paths=(str(path),),
+        format=_format(source, given.file),
+        records_path=source.records_path,
+        table=source.table,
+    )
     if first_rows is None:
         return whole
     from runner.jobtests.heads import write_head
 
-    head = write_head(whole, run_dir / _INPUT, first_rows)
+    head = write_head(whole, run_dir / f"{_INPUT}-{source.name}", first_rows)
     return head or whole
+
+
+def _format(source: DataSource, file: str) -> FileType:
+    """The rows of a database are in any file that tells by its name what it is; else in Parquet."""
+    if source.source_type is SourceType.DATABASE:
+        ending = PurePosixPath(file.lower().removesuffix(".gz").removesuffix(".zst")).suffix.removeprefix(".")
+        return FileType(ending) if ending in {*FileType} else source.format
+    return source.format

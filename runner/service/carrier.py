@@ -12,6 +12,7 @@ from runner.core.job import Job
 from runner.core.report import Report
 from runner.core.run import Run, RunState, Trigger
 from runner.errors import RunnerError, RunStateError, StoppedError, StoreBusyError
+from runner.execution.results import RESULT_FILE
 from runner.service.run_folders import read_preview
 from runner.service.run_starts import RunFactory
 from runner.service.wiring import Works, build_works, make_outbox, open_transport, utc_now
@@ -157,8 +158,10 @@ class ServiceCarrier:
 
     def report(self, run: Run, job: Job) -> Report:
         """See `Carrier.report`; the first rows are read from the kept result."""
-        preview = read_preview(self._settings.runs_dir / run.run_id, run, job.delivery.preview_rows)
-        return Report(run=self._store.run(run.run_id) or run, job=job, preview=preview)
+        run_dir = self._settings.runs_dir / run.run_id
+        preview = read_preview(run_dir, run, job.delivery.preview_rows)
+        kept_at = str(run_dir / RESULT_FILE) if preview.columns else None
+        return Report(run=self._store.run(run.run_id) or run, job=job, preview=preview, kept_at=kept_at)
 
 
 class OwnCarrier:

@@ -8,7 +8,7 @@ from runner.core.job import Job
 from runner.core.report import Report
 from runner.delivery.addresses import sender_address
 from runner.delivery.attachment import Attached
-from runner.delivery.compose import compose, compose_recovery, compose_undelivered
+from runner.delivery.compose import compose, compose_checks, compose_recovery, compose_undelivered
 
 
 class Composer:
@@ -25,6 +25,10 @@ class Composer:
     def of_run(self, report: Report, attached: Attached | None = None) -> Mail:
         """The mail on a run: its result with what is attached, or its failure."""
         return compose(report, attached=attached, sender=self._sender, message_domain=self._domain)
+
+    def of_checks(self, report: Report, recipients: tuple[str, ...]) -> Mail:
+        """The mail that tells these people which checks do not hold, of a run that succeeded all the same."""
+        return compose_checks(report, recipients=recipients, sender=self._sender, message_domain=self._domain)
 
     def of_recovery(self, report: Report, recipients: tuple[str, ...]) -> Mail:
         """The mail that tells these people that the job works again."""

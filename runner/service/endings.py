@@ -8,7 +8,14 @@ from pathlib import Path
 
 from runner.core.delivery import Mail
 from runner.core.job import Job
-from runner.core.policy import Mailing, decide_mailing, decide_retry, is_recovery
+from runner.core.policy import (
+    Mailing,
+    decide_bookmark,
+    decide_mailing,
+    decide_retry,
+    is_recovery,
+    tells_of_checks,
+)
 from runner.core.preview import Preview
 from runner.core.report import Report, count_words, duration_words, local_time
 from runner.core.run import Attempt, FailureKind, FollowingRun, Run, RunFailure, RunOutcome, RunState, Trigger
@@ -16,7 +23,7 @@ from runner.delivery.attachment import Attached, attach
 from runner.execution.results import RESULT_FILE
 from runner.service.composer import Composer
 from runner.service.followers import Followers
-from runner.service.run_folders import read_outcome
+from runner.service.run_folders import kept_chart, read_outcome
 from runner.settings import Settings
 from runner.store.store import Store
 
@@ -76,11 +83,22 @@ class Endings:
             rows_in=outcome.rows_in,
             rows_out=outcome.rows_out,
             failure=outcome.failure,
+            note="; ".join(filter(None, (run.note, outcome.note))),
             output=outcome.output,
             sandbox=outcome.sandbox,
+            checks=outcome.checks,
+            chart_file=outcome.chart_file,
         )
-        size = outcome.attachment_bytes if outcome.attachment_file else outcome.result_bytes
-        report = Report(run=ended, job=job, preview=outcome.preview, result=result, result_bytes=size)
+        ended = replace(ended, bookmark=decide_bookmark(ended, job, outcome.bookmark))
+        report = Report(
+            run=ended,
+            job=job,
+            preview=outcome.preview,
+            result=result,
+            result_bytes=outcome.attachment_bytes if outcome.attachment_file else outcome.result_bytes,
+            kept_at=self._kept_at(run) if outcome.result_file else None,
+            chart=kept_chart(self._run_dir(run), ended),
+        )
         return self._judge(report, final=final)
 
     def of_lost(self, run: Run, job: Job, at: datetime) -> Ending:
@@ -132,7 +150,7 @@ class Endings:
             report = replace(report, failures_before=before)
         attached = None
         if self._mailing(report) is Mailing.RESULTS:
-            attached = attach(report, kept_at=self._kept_at(run))
+            attached = attach(report, kept_at=report.kept_at)
             if attached.attachment is None:
                 report = _not_attached(report, attached)
         delay = decide_retry(job.retry, report.run, fraction=self._random())
@@ -156,14 +174,17 @@ class Endings:
         return decide_mailing(report.run, report.job, failures_before=report.failures_before)
 
     def _mails(self, report: Report, attached: Attached | None) -> tuple[Mail, ...]:
+        run, job = report.run, report.job
         mails = []
         mailing = self._mailing(report)
         if mailing is not Mailing.NONE:
             mails.append(self._composer.of_run(report, attached if mailing is Mailing.RESULTS else None))
-        if is_recovery(report.run, report.job, failures_before=report.failures_before):
-            # Those who get the result read in it that the job works again.
-            reading = {recipient for mail in mails for recipient in mail.recipients}
-            others = tuple(one for one in report.job.failure_recipients() if one not in reading)
+        # Those who get the result read in it that the job works again.
+        reading = {recipient for mail in mails for recipient in mail.recipients}
+        if tells_of_checks(run, job):
+            mails.append(self._composer.of_checks(report, job.check_recipients()))
+        if is_recovery(run, job, failures_before=report.failures_before):
+            others = tuple(one for one in job.failure_recipients() if one not in reading)
             if others:
                 mails.append(self._composer.of_recovery(report, others))
         return tuple(mails)
@@ -188,7 +209,7 @@ def lost(run: Run, at: datetime) -> Run:
 def _not_attached(report: Report, attached: Attached) -> Report:
     """A result that cannot go with its mail is a failure: nobody may take the silence for a result."""
     failure = RunFailure(kind=FailureKind.ATTACHMENT, message=attached.sentence, hint=attached.hint)
-    return replace(report, run=replace(report.run, state=RunState.FAILED, failure=failure))
+    return replace(report, run=replace(report.run, state=RunState.FAILED, failure=failure, bookmark=None))
 
 
 def _again(report: Report, delay: timedelta) -> Ending:
@@ -213,8 +234,11 @@ def _again(report: Report, delay: timedelta) -> Ending:
         rows_out=None,
         failure=None,
         output="",
+        checks=(),
+        chart_file=None,
     )
-    return Ending(report=replace(report, run=queued, preview=Preview(), result=None), attempt=attempt, delay=delay)
+    nothing = replace(report, run=queued, preview=Preview(), result=None, kept_at=None, chart=None)
+    return Ending(report=nothing, attempt=attempt, delay=delay)
 
 
 def log_retry(ending: Ending) -> None:

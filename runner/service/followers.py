@@ -19,7 +19,7 @@ class Followers:
 
     A job that comes after others runs once for each nominal time for which all of them have succeeded. Where one
     of them has not, and is not tried again, the jobs after it are skipped, and so are those after them; their
-    people are told of it.
+    people are told of it where that is for a failure.
 
     Args:
         overlap: what becomes of a run of a job that is due now.
@@ -73,6 +73,8 @@ class Followers:
 
     def _skipped(self, run: Run, job: Job, failures: int) -> FollowingRun:
         note = f"{run.job_name}, which it comes after, {_ended(run)} (run {run.run_id})"
+        if run.state is RunState.SKIPPED:
+            note = f"{note}: {run.note}"
         skipped = self._skip(run, job, f"{note}; once that is mended: {_remedy(run)}" if failures else note)
         told = failures >= job.delivery.notify_after
         mails = (self._composer.of_run(Report(run=skipped, job=job)),) if told else ()

@@ -133,8 +133,9 @@ class Service:
         # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
         # the sandbox may be missing, the address taken.
         self._keeper.start(self._store.load_jobs())
-        self._works.zygote.start()
-        log.info("Sandbox: %s (%s)", self._works.zygote.level, settings.sandbox)
+        zygote = self._works.zygote
+        zygote.start()
+        log.info("Sandbox: %s", "; ".join((f"{zygote.level} ({settings.sandbox})", *zygote.missing)))
         self._serve(transport.describe())
         self._take_up()
         self._outbox.start()
@@ -148,6 +149,7 @@ class Service:
             running=self._works.desk.running_jobs,
             reasons=self._reasons,
             facts=self._facts(mails),
+            runs_dir=settings.runs_dir,
         )
         app = build_app(
             self._overview, token=settings.status.token, host=settings.status.host, version=__version__

@@ -3,9 +3,11 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
+from runner.core.bookmark import CursorValue
 from runner.core.catalog import Catalog, CatalogEntry, advance
 from runner.core.cron import next_fire, parse_cron
 from runner.core.diagnostic import Severity
@@ -14,6 +16,7 @@ from runner.core.job import Job
 from runner.core.run import Run
 from runner.errors import RunnerError, UsageError
 from runner.service.folder import open_folder
+from runner.service.run_folders import kept_chart
 from runner.settings import Settings
 from runner.status.snapshot import JobStatus, StatusSnapshot
 from runner.store.reader import StoreReader
@@ -32,14 +35,16 @@ class Overview:
         running: Callable[[], frozenset[str]],
         reasons: Callable[[], tuple[str, ...]],
         facts: tuple[tuple[str, str], ...],
+        runs_dir: Path,
     ) -> None:
-        """Facts are (key, text); the revision is added to them."""
+        """Facts are (key, text); the revision is added to them. `runs_dir` holds the folders of runs."""
         self._store = store
         self._catalog = catalog
         self._next_fire = next_fire
         self._running = running
         self._reasons = reasons
         self._facts = facts
+        self._runs_dir = runs_dir
         self._last_runs = dict(store.last_runs())
         self._finished: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -53,7 +58,8 @@ class Overview:
             if run is not None:
                 latest = self._last_runs.get(run.job_name)
                 if latest is None or run.run_id >= latest.run_id:
-                    self._last_runs[run.job_name] = run
+                    # As the store lists it: what was wrong with its data is for the page of the run.
+                    self._last_runs[run.job_name] = replace(run, checks=(), bookmark=None)
             self._version += 1
 
     def finished(self, run: Run) -> None:
@@ -108,6 +114,14 @@ class Overview:
     def run(self, run_id: str) -> Run | None:
         """One run, with everything that is kept of it."""
         return self._store.run(run_id)
+
+    def chart(self, run: Run) -> bytes | None:
+        """The kept chart of a run."""
+        return kept_chart(self._runs_dir / run.run_id, run)
+
+    def cursor(self, job: Job) -> CursorValue | None:
+        """How far an incremental load has got with what was delivered."""
+        return self._store.bookmark(job.job_name).for_origin(job.origin).cursor
 
 
 def read_catalog(settings: Settings) -> Catalog:
@@ -168,24 +182,36 @@ def _nearest_words(job_name: str, names: Iterable[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EffectiveJob:
-    """A valid job with every value that holds for it, and where each comes from."""
+    """A valid job with every value that holds for it, and where each comes from.
+
+    `cursor` is how far an incremental load has got with what was delivered.
+    """
 
     job: Job
     values: tuple[EffectiveValue, ...]
+    cursor: CursorValue | None = None
 
 
 def effective_job(settings: Settings, job_name: str) -> EffectiveJob:
     """The valid job of a name, or of a path, as it takes effect.
 
     Raises:
-        RunnerError: as `find_job`, or the file changed while it was looked at.
+        RunnerError: as `find_job`, the file changed while it was looked at, or the state of an incremental load
+            cannot be read.
     """
     job = find_job(settings, job_name)
     folder = open_folder(settings)
     found = folder.effective(job.path)
     if found is None:
         raise RunnerError(f"{job.path} changed while it was read", hint="Try again.")
-    return EffectiveJob(job=job, values=found)
+    return EffectiveJob(job=job, values=found, cursor=_cursor(settings, job))
+
+
+def _cursor(settings: Settings, job: Job) -> CursorValue | None:
+    if job.incremental is None:
+        return None
+    with StoreReader.open_reader(settings.storage_path) as history:
+        return history.bookmark(job.job_name).for_origin(job.origin).cursor
 
 
 def job_next_fire(job: Job, after: datetime) -> datetime | None:

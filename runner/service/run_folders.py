@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
+from runner.core.chart import LARGEST_CHART, is_chart
 from runner.core.identity import is_run_id
 from runner.core.preview import Preview
 from runner.core.run import FailureKind, Run, RunFailure, RunOutcome, RunState
@@ -37,12 +38,26 @@ def read_outcome(run_dir: Path, outcome: RunOutcome) -> tuple[RunOutcome, bytes 
         return replace(outcome, state=RunState.FAILED, failure=failure, result_file=None), None
 
 
-def tidy(run_dir: Path) -> None:
-    """Leave only the result in a run's folder: the input may be large, and a script may have left anything."""
+def kept_chart(run_dir: Path, run: Run) -> bytes | None:
+    """The chart in a run's folder; None where there is none, or what lies in its place cannot be shown."""
+    name = run.chart_file
+    if name is None or Path(name).name != name:
+        return None
+    try:
+        content = read_result(run_dir, name, max_bytes=LARGEST_CHART)
+    except (ExecutionError, OSError) as error:
+        log.warning("The chart of run %s cannot be shown: %s", run.run_id, error)
+        return None
+    return content if is_chart(content) else None
+
+
+def tidy(run_dir: Path, *, chart_file: str | None = None) -> None:
+    """Leave only result and chart in a run's folder: an input may be large, a script may have left anything."""
+    kept = {RESULT_FILE, chart_file}
     try:
         for entry in run_dir.iterdir() if run_dir.is_dir() else ():
             if entry.is_symlink() or not entry.is_dir():
-                if entry.name != RESULT_FILE or entry.is_symlink():
+                if entry.name not in kept or entry.is_symlink():
                     entry.unlink()
             else:
                 remove_tree(entry)

@@ -4,14 +4,19 @@ import errno
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from runner.core.bookmark import Bookmark
+from runner.core.cron import parse_cron, previous_fire
 from runner.core.identity import RisingIds
 from runner.core.job import Job
+from runner.core.policy import may_skip
 from runner.core.run import Fire, Run, RunOrder, RunState, Trigger
 from runner.errors import ExecutionError, RunStateError, StoreError
 from runner.execution.trees import remove_tree
+from runner.store.reader import StoreReader
 from runner.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -69,6 +74,32 @@ class RunFactory:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun:
+    """When a run began, and its order with what is on record of the job's past."""
+
+    at: datetime
+    order: RunOrder
+
+
+def with_past(order: RunOrder, run: Run, store: StoreReader) -> RunOrder:
+    """The order of a run with how far its job has got, and with the time from which on it is about the data.
+
+    That is the fire before, by the schedule of now; for a job that comes after others the last time for which it
+    has a run on record.
+
+    Raises:
+        StoreError: the history cannot be read.
+    """
+    job = order.job
+    if job.schedule_time is not None:
+        start = previous_fire(parse_cron(job.schedule_time), job.timezone, order.scheduled_time)
+    else:
+        start = store.time_before(job.job_name, order.scheduled_time)
+    bookmark = store.bookmark(job.job_name).for_origin(job.origin) if job.keeps_bookmark else Bookmark()
+    return replace(order, data_interval_start=start, bookmark=bookmark, skip_unchanged=may_skip(run))
+
+
 class RunStarts:
     """Records that runs begin. What cannot be recorded does not begin: it waits. Thread-safe."""
 
@@ -82,31 +113,32 @@ class RunStarts:
         """Why runs whose turn it is do not begin; empty while they do."""
         return next(iter(self._waiting.copy().values()), "")
 
-    def record(self, order: RunOrder, cancelled: threading.Event) -> datetime | None:
+    def record(self, run: Run, order: RunOrder, cancelled: threading.Event) -> Begun | None:
         """Make the folder of a run and record that it begins; while the disk is full, wait.
 
         Returns:
-            When it began; None where it was cancelled meanwhile.
+            None where it was cancelled meanwhile.
 
         Raises:
             RunStateError: the run is not queued any more.
             ExecutionError: the folder cannot be made, and time will not mend that.
         """
         try:
-            while (started := self._try(order)) is None:
+            while (begun := self._try(run, order)) is None:
                 if cancelled.wait(_STORE_RETRY_SECONDS):
                     return None
         finally:
             self._waiting.pop(order.run_id, None)
-        return started
+        return begun
 
-    def _try(self, order: RunOrder) -> datetime | None:
+    def _try(self, run: Run, order: RunOrder) -> Begun | None:
         started = self._clock()
         run_dir = Path(order.run_dir)
         try:
             if run_dir.exists():
                 remove_tree(run_dir)
             run_dir.mkdir(parents=True, mode=0o700)
+            whole = with_past(order, run, self._store)
             self._store.mark_running(order.run_id, started)
         except RunStateError:
             raise
@@ -121,7 +153,7 @@ class RunStarts:
         except StoreError as error:
             self._wait(order, error)
             return None
-        return started
+        return Begun(at=started, order=whole)
 
     def _wait(self, order: RunOrder, error: StoreError | OSError) -> None:
         if order.run_id not in self._waiting:

@@ -260,33 +260,33 @@ class RunDesk:
 
     # How a run goes
 
-    def prepare(self, order: RunOrder, cancelled: threading.Event) -> bool:
+    def prepare(self, order: RunOrder, cancelled: threading.Event) -> RunOrder | None:
         """Record that a run begins. Called in the worker, right before it executes; waits while that cannot be.
 
         Returns:
-            False where the run must not begin: it is cancelled, or withdrawn by the command that had asked for it.
+            The order with what is on record of the job's past; None where the run must not begin: it is cancelled,
+            or withdrawn by the command that had asked for it.
         """
+        run, _ = self._open_run(order)
         try:
-            started = self._starts.record(order, cancelled)
+            begun = self._starts.record(run, order, cancelled)
         except RunStateError as error:
             log.warning("Run %s does not begin: %s", order.run_id, error.message)
-            return False
-        if started is None:
-            return False
+            return None
+        if begun is None:
+            return None
+        run = replace(
+            run,
+            state=RunState.RUNNING,
+            started_at=begun.at,
+            next_attempt_at=None,
+            revision=order.job.revision,
+            digest=order.job.digest,
+        )
         with self._lock:
-            found = self._queue.find(order.run_id)
-            assert found is not None
-            run = replace(
-                found[0],
-                state=RunState.RUNNING,
-                started_at=started,
-                next_attempt_at=None,
-                revision=order.job.revision,
-                digest=order.job.digest,
-            )
             self._queue.update(run)
         self._on_change(run)
-        return True
+        return begun.order
 
     def retry_unrecorded(self) -> None:
         """Try again to record the ends of runs that could not be: a full or locked disk may be well again."""
@@ -342,7 +342,8 @@ class RunDesk:
         """Record an ending, free the slot, and begin what follows."""
         run = self._store_ending(ending)
         # Before the next attempt can begin in the same folder.
-        tidy(self._settings.runs_dir / run.run_id)
+        chart_file = run.chart_file if ending.report.chart else None
+        tidy(self._settings.runs_dir / run.run_id, chart_file=chart_file)
         self._close(run.run_id, pumping=False)
         if ending.attempt is None:
             self._finished += 1
@@ -371,7 +372,9 @@ class RunDesk:
             job = self._followers.job(one.job_name)
             with run_context(one.job_name, one.run_id):
                 if one.state is not RunState.QUEUED:
-                    log.warning("Skipped: %s", one.note)
+                    # Nothing has gone wrong where the run before it had nothing new.
+                    level = logging.INFO if run.state is RunState.SKIPPED else logging.WARNING
+                    log.log(level, "Skipped: %s", one.note)
                     self._on_change(one)
                 elif job is None or job.suspend:
                     self._drop_following(one)

@@ -18,7 +18,7 @@ from runner.delivery.smtp import SmtpTransport
 from runner.delivery.transport import Transport
 from runner.errors import StoreBusyError
 from runner.execution.executors import LocalExecutor, cancelled_outcome
-from runner.execution.zygote import Zygote
+from runner.execution.step_runner import StepRunner, make_step_runner
 from runner.logs import run_context
 from runner.pipeline import Pipeline
 from runner.service.composer import Composer
@@ -91,7 +91,7 @@ def open_store(settings: Settings, stop_asked: Callable[[], bool]) -> Store:
 class Works:
     """What carries out runs: the zygote, the executor's threads, and the desk that follows each run."""
 
-    zygote: Zygote
+    zygote: StepRunner
     executor: LocalExecutor
     desk: RunDesk
 
@@ -104,14 +104,13 @@ def build_works(
     on_change: Callable[[Run], None],
 ) -> Works:
     """Launch the zygote and put pipeline, executor and desk around it. The caller calls `zygote.start()`."""
-    zygote = Zygote(sandbox_mode=settings.sandbox, waiting=min(2, settings.max_concurrent_runs))
+    zygote = make_step_runner(sandbox_mode=settings.sandbox, waiting=min(2, settings.max_concurrent_runs))
     zygote.launch()
     pipeline = Pipeline(zygote=zygote, environ=environ, fetch_timeout=settings.api_fetch_timeout, clock=utc_now)
 
     def execute(order: RunOrder, cancelled: threading.Event) -> RunOutcome:
-        if not desk.prepare(order, cancelled):
-            return cancelled_outcome(order, utc_now())
-        return pipeline.execute(order, cancelled)
+        begun = desk.prepare(order, cancelled)
+        return pipeline.execute(begun, cancelled) if begun else cancelled_outcome(order, utc_now())
 
     executor = LocalExecutor(execute, max_workers=settings.max_concurrent_runs)
     desk = RunDesk(

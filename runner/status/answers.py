@@ -1,6 +1,7 @@
 """How answers are written: JSON, errors with a remedy, and whether the client would rather have a page."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -23,6 +24,11 @@ def encoded_answer(body: bytes, status: int = 200, headers: Mapping[str, str] = 
 def error_answer(status: int, error: str, hint: str, headers: Mapping[str, str] = _EMPTY) -> Response:
     """What is wrong and what to do now, as `{"error", "hint"}`."""
     return json_answer({"error": error, "hint": hint}, status, headers)
+
+
+def etag_of(body: bytes) -> str:
+    """The entity tag of a body, with its quotes."""
+    return f'"{blake2b(body, digest_size=12).hexdigest()}"'
 
 
 def etag_matches(headers: Headers, etag: str) -> bool:

@@ -55,6 +55,7 @@ def build_app(
             Route("/jobs/{job_name}", views.job),
             Route("/jobs/{job_name}/runs", views.job_runs),
             Route("/runs/{run_id}", views.run),
+            Route("/runs/{run_id}/chart.png", views.chart),
             Route("/healthz", views.healthz),
             Route("/readyz", views.readyz),
             Route("/metrics", views.metrics),

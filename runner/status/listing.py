@@ -4,11 +4,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from hashlib import blake2b
 
 import msgspec
 
 from runner.core.documents import job_document
+from runner.status.answers import etag_of
 from runner.status.snapshot import JobStatus, StatusSnapshot, StatusSource
 
 _LONGEST_NAME = 63
@@ -77,7 +77,7 @@ def _make_listing(snapshot: StatusSnapshot, before: Listing | None) -> Listing:
     return Listing(
         snapshot=snapshot,
         body=body,
-        etag=f'"{blake2b(body, digest_size=12).hexdigest()}"',
+        etag=etag_of(body),
         by_name=by_name,
         encoded=encoded,
     )

@@ -7,6 +7,7 @@ from runner.core.catalog import SyncState
 from runner.core.delivery import DeliveryState, MailKind
 from runner.core.diagnostic import Severity
 from runner.core.run import FailureKind, RunState, Trigger
+from runner.core.source import FileType, SourceType
 
 Schema = dict[str, Any]
 
@@ -18,6 +19,7 @@ answered with 405 and say so.
 """
 _TEXT: Schema = {"type": "string"}
 _WHOLE: Schema = {"type": "integer"}
+_FLAG: Schema = {"type": "boolean"}
 _TIME: Schema = {"type": "string", "format": "date-time", "examples": ["2025-11-09T13:00:00Z"]}
 _SHOWN_RUNS = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}
 
@@ -61,7 +63,8 @@ def _paths() -> Schema:
     before = _parameter("before", "query", "Only runs made before the run of this id: the next page.", _TEXT)
     no_job = _answer("No job of that name; the hint names the nearest", "Error")
     jobs = _answer("All jobs", "JobList")
-    jobs["headers"] = {"ETag": {"description": "Send it as If-None-Match.", "schema": _TEXT}}
+    tag = {"ETag": {"description": "Send it as If-None-Match.", "schema": _TEXT}}
+    jobs["headers"] = tag
     return {
         "/jobs": _get("jobs", "List all jobs", {"200": jobs, "304": {"description": "Nothing has changed"}}),
         "/jobs/{job_name}": _get(
@@ -84,8 +87,18 @@ def _paths() -> Schema:
         ),
         "/runs/{run_id}": _get(
             "runs",
-            "One run with its output and traceback",
+            "One run with its checks, output and traceback",
             {"200": _answer("The run", "RunDetails"), "404": _answer("No run of that id", "Error")},
+            run_id,
+        ),
+        "/runs/{run_id}/chart.png": _get(
+            "runs",
+            "The chart of one run",
+            {
+                "200": {"description": "The chart", "headers": tag, "content": {"image/png": {}}},
+                "304": {"description": "Nothing has changed"},
+                "404": _answer("No run of that id, or it has no chart", "Error"),
+            },
             run_id,
         ),
         "/healthz": _get("service", "The process answers", {"200": _answer("It does", "Health")}),
@@ -112,8 +125,17 @@ def _schemas() -> Schema:
         "RunList": _object({"runs": _list("Run")}),
         "Job": _object(_job()),
         "JobDetails": _object(_job() | _job_details(), optional=tuple(_job_details())),
+        "Source": _object(
+            {
+                "name": _TEXT,
+                "source_type": _one_of(SourceType),
+                "location": _TEXT | {"description": "As written: references unresolved, credentials masked"},
+                "format": _one_of(FileType),
+            }
+        ),
         "Run": _object(_run()),
-        "RunDetails": _object(_run() | {key: _or_null(_TEXT) for key in ("hint", "traceback", "output")}),
+        "RunDetails": _object(_run() | _run_details()),
+        "CheckResult": _object(_check_result()),
         "Attempt": _object(
             {
                 "attempt": _WHOLE,
@@ -179,8 +201,22 @@ def _job() -> Schema:
 
 def _job_details() -> Schema:
     return {
-        "data_source": _object({"source_type": _TEXT, "location": _TEXT, "format": _TEXT}),
+        "data_source": {"$ref": "#/components/schemas/Source", "description": "The first of them"},
+        "data_sources": _list("Source"),
         "step": _object({"kind": _TEXT, "text": _TEXT}),
+        "checks": {"type": "array", "items": _object({"check": _TEXT, "blocking": _FLAG})},
+        "chart": _or_null(
+            _object({"kind": _TEXT, "x": _TEXT, "y": {"type": "array", "items": _TEXT}, "title": _or_null(_TEXT)})
+        ),
+        "incremental": _or_null(
+            _object(
+                {
+                    "cursor": _TEXT | {"description": "The column that only grows"},
+                    "initial_value": {"type": ["string", "number"]},
+                    "value": _cursor("How far what was delivered has got"),
+                }
+            )
+        ),
         "timeout_seconds": {"type": "number"},
         "memory_mb": _WHOLE,
         "on_missed": _TEXT,
@@ -219,6 +255,35 @@ def _run() -> Schema:
         "sandbox": _or_null(_TEXT),
         "deliveries": _list("Delivery"),
     }
+
+
+def _run_details() -> Schema:
+    texts = {key: _or_null(_TEXT) for key in ("hint", "traceback", "output")}
+    return texts | {
+        "checks": _list("CheckResult"),
+        "chart": {"type": "boolean", "description": "Whether /runs/{run_id}/chart.png shows one"},
+        "cursor": _cursor("How far an incremental load has got with this run"),
+    }
+
+
+def _check_result() -> Schema:
+    return {
+        "check": _TEXT | {"description": "What is expected, in words"},
+        "blocking": _FLAG | {"description": "Whether the consumers get nothing where it fails"},
+        "passed": _FLAG,
+        "found": _or_null(_TEXT) | {"description": "What was found instead"},
+        "failed_rows": _WHOLE | {"description": "How many rows break it"},
+        "columns": {"type": "array", "items": _TEXT},
+        "rows": {
+            "type": "array",
+            "items": {"type": "array", "items": _TEXT},
+            "description": "The first rows that break it, as text",
+        },
+    }
+
+
+def _cursor(description: str) -> Schema:
+    return {"type": ["string", "number", "null"], "description": description}
 
 
 def _object(properties: Mapping[str, Schema], *, optional: tuple[str, ...] = ()) -> Schema:

@@ -7,9 +7,20 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from runner.core.bookmark import CursorValue
 from runner.core.catalog import SyncState
+from runner.core.chart import chart_words
 from runner.core.job import Retry
-from runner.core.report import count_words, duration_words, local_time, short_revision, state_words
+from runner.core.plan_values import masked_text
+from runner.core.report import (
+    checks_words,
+    count_words,
+    duration_words,
+    local_time,
+    note_words,
+    short_revision,
+    state_words,
+)
 from runner.core.run import Run
 from runner.core.words import visible
 from runner.status.snapshot import JobStatus, StatusSnapshot
@@ -48,6 +59,10 @@ class Pages:
             retry_words=retry_words,
             duration=duration_words,
             count=count_words,
+            masked=masked_text,
+            chart_words=chart_words,
+            checks_words=checks_words,
+            note_words=note_words,
             state_words=state_words,
             commit=short_revision,
             label=lambda key: key.replace("_", " ").capitalize(),
@@ -73,12 +88,21 @@ class Pages:
             last_page=last_page,
         )
 
-    def job(self, snapshot: StatusSnapshot, status: JobStatus, runs: Sequence[Run], *, now: datetime) -> str:
-        """One job: what it does, how it stands, its last runs."""
-        return self._render("job.html", snapshot=snapshot, status=status, runs=runs, now=now)
+    def job(
+        self,
+        snapshot: StatusSnapshot,
+        status: JobStatus,
+        runs: Sequence[Run],
+        *,
+        cursor: CursorValue | None = None,
+        now: datetime,
+    ) -> str:
+        """One job: what it does, how it stands, its last runs. `cursor` is how far an incremental load has got."""
+        return self._render("job.html", snapshot=snapshot, status=status, runs=runs, cursor=cursor, now=now)
 
     def run(self, snapshot: StatusSnapshot, run: Run, status: JobStatus | None, *, now: datetime) -> str:
-        """One run: facts, mails, error, output. Times are those of the job's zone, UTC where it is gone."""
+        """One run: facts, checks, chart, mails, error, output. Times are those of the job's zone, UTC where it is
+        gone."""
         job = status.entry.job if status is not None else None
         return self._render(
             "run.html",
@@ -87,6 +111,7 @@ class Pages:
             now=now,
             zone=job.timezone if job else "UTC",
             known=status is not None,
+            chart=job.chart if job else None,
         )
 
     def error(self, snapshot: StatusSnapshot, error: str, hint: str) -> str:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from runner.core.bookmark import CursorValue
 from runner.core.catalog import CatalogEntry
+from runner.core.job import Job
 from runner.core.run import Run
 
 
@@ -56,3 +58,9 @@ class StatusSource(Protocol):
 
     def run(self, run_id: str) -> Run | None:
         """One run with everything that is known of it."""
+
+    def chart(self, run: Run) -> bytes | None:
+        """The kept chart of a run, a PNG; None where there is none."""
+
+    def cursor(self, job: Job) -> CursorValue | None:
+        """How far an incremental load has got with what was delivered; None where nothing was."""

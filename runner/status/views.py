@@ -9,9 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from runner.core.bookmark import CursorValue
 from runner.core.documents import Document, job_document, run_document, runs_document
 from runner.core.run import Run
-from runner.status.answers import encoded_answer, error_answer, etag_matches, json_answer, prefers_html
+from runner.status.answers import encoded_answer, error_answer, etag_matches, etag_of, json_answer, prefers_html
 from runner.status.listing import Listing, ListingCache
 from runner.status.metrics import CONTENT_TYPE, render_metrics
 from runner.status.openapi import openapi_document
@@ -90,8 +91,22 @@ class Views:
             raise _no_job(name, listing)
         if prefers_html(request.headers):
             runs = self._source.runs(name, DEFAULT_LIMIT, None)
-            return _page(self._pages.job(listing.snapshot, status, runs, now=self._clock()), _VARY)
-        return json_answer(_job_details(status), headers=_VARY)
+            page = self._pages.job(listing.snapshot, status, runs, cursor=self._cursor(status), now=self._clock())
+            return _page(page, _VARY)
+        return json_answer(self._job_details(status), headers=_VARY)
+
+    def _job_details(self, status: JobStatus) -> Document:
+        return job_document(
+            status.entry,
+            next_fire=status.next_fire,
+            last_run=status.last_run,
+            details=True,
+            cursor=self._cursor(status),
+        )
+
+    def _cursor(self, status: JobStatus) -> CursorValue | None:
+        job = status.entry.job
+        return self._source.cursor(job) if job is not None and job.incremental is not None else None
 
     def job_runs(self, request: Request) -> Response:
         """The runs of one job, newest first; those of a job that is gone stay readable."""
@@ -105,6 +120,28 @@ class Views:
 
     def run(self, request: Request) -> Response:
         """One run with what its script printed, as JSON or as a page."""
+        run = self._run(request)
+        if prefers_html(request.headers):
+            return self._run_page(run)
+        return json_answer(run_document(run, details=True), headers=_VARY)
+
+    def chart(self, request: Request) -> Response:
+        """The chart of one run."""
+        run = self._run(request)
+        content = self._source.chart(run)
+        if content is None:
+            raise RequestFaultError(
+                404,
+                f"The run {run.run_id} has no chart",
+                "Its job draws none, or its files are past their retention.",
+            )
+        # What others must not see must not stay in a cache that they share.
+        headers = {"ETag": etag_of(content), "Cache-Control": "private, no-cache"}
+        if etag_matches(request.headers, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type="image/png", headers=headers)
+
+    def _run(self, request: Request) -> Run:
         run_id = request.path_params["run_id"]
         run = self._source.run(run_id) if _RUN_ID.fullmatch(run_id) else None
         if run is None:
@@ -113,9 +150,7 @@ class Views:
                 f"There is no run {run_id[:64]!r}",
                 "It is past its retention, or never was; GET /jobs/{job_name}/runs lists those of a job.",
             )
-        if prefers_html(request.headers):
-            return self._run_page(run)
-        return json_answer(run_document(run, details=True), headers=_VARY)
+        return run
 
     def _run_page(self, run: Run) -> Response:
         listing = self._cache.current()
@@ -174,10 +209,6 @@ class Views:
 
 def _page(html: str, headers: dict[str, str] | None = None, status: int = 200) -> Response:
     return HTMLResponse(html, status, {"Cache-Control": "no-cache", **(headers or {})})
-
-
-def _job_details(status: JobStatus) -> Document:
-    return job_document(status.entry, next_fire=status.next_fire, last_run=status.last_run, details=True)
 
 
 def _no_job(name: str, listing: Listing) -> RequestFaultError:

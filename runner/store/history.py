@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import bindparam, exists, insert, literal_column, null, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from runner.core.delivery import Mail
+from runner.core.delivery import Mail, MailKind
 from runner.core.run import Attempt, FollowingRun, Run, RunState, Trigger
 from runner.errors import RunStateError
-from runner.store import outbox, tables
+from runner.store import bookmarks, outbox, tables
 from runner.store.rows import NOT_BEGUN, attempt_row, micros, new_run_row, progress_row, run_row
 from runner.store.statements import Statement
 
@@ -111,6 +111,9 @@ def finish(
     assert run.finished_at is not None
     _write_progress(connection, run)
     done = _with_mails(connection, run, mails, run.finished_at)
+    if not any(one.kind is MailKind.RESULTS for one in done.deliveries):
+        # There is nothing to deliver: it has done its work.
+        bookmarks.move(connection, run.run_id, run.finished_at)
     recorded = tuple(
         _with_mails(connection, one.run, one.mails, run.finished_at)
         for one in following

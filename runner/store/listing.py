@@ -7,15 +7,15 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, func, select, text
 
 from runner.core.delivery import Delivery
-from runner.core.run import Attempt, Run, RunState
+from runner.core.run import Attempt, Run, RunState, Trigger
 from runner.store import tables
 from runner.store.ledger import DELIVERIES
 from runner.store.rows import micros, read_attempt, read_delivery, read_run
 
 _MANY = 10_000
 _LONGEST_STREAK = 10_000
-# A listing of thousands of runs must not load what each of them printed.
-_LEFT_OUT = {"output", "failure_traceback"}
+# A listing of thousands of runs must not load what each of them printed, and what was wrong with its data.
+_LEFT_OUT = {"output", "failure_traceback", "checks", "bookmark"}
 _LISTED = [column for column in tables.runs.c if column.name not in _LEFT_OUT]
 _RUNS = tables.runs
 
@@ -51,6 +51,19 @@ def between(job_name: str, since: datetime, until: datetime) -> Select[Any]:
         select(*_LISTED)
         .where(_RUNS.c.job_name == job_name, _RUNS.c.scheduled_time.between(micros(since), micros(until)))
         .order_by(_RUNS.c.scheduled_time, _RUNS.c.run_id)
+    )
+
+
+def time_before(job_name: str, scheduled_time: datetime) -> Select[Any]:
+    """The last nominal time of a job before one, of runs that stand for a fire."""
+    when = _RUNS.c.scheduled_time
+    return (
+        select(when)
+        .where(
+            _RUNS.c.job_name == job_name, when < micros(scheduled_time), _RUNS.c.trigger != Trigger.MANUAL.value
+        )
+        .order_by(when.desc())
+        .limit(1)
     )
 
 

@@ -93,6 +93,19 @@ ALTER TABLE deliveries ADD COLUMN began_at BIGINT;
 CREATE INDEX deliveries_stuck ON deliveries (delivery_id) WHERE state IN ('dead', 'held');
 """
 
+_THIRD = """
+ALTER TABLE runs ADD COLUMN checks TEXT;
+ALTER TABLE runs ADD COLUMN chart_file TEXT;
+ALTER TABLE runs ADD COLUMN bookmark TEXT;
+CREATE TABLE bookmarks (
+    job_name TEXT NOT NULL PRIMARY KEY,
+    bookmark TEXT NOT NULL,
+    scheduled_time BIGINT NOT NULL,
+    run_id TEXT NOT NULL,
+    moved_at BIGINT NOT NULL
+);
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Migration:
@@ -106,6 +119,7 @@ class Migration:
 MIGRATIONS = (
     Migration(number=1, name="runs, outbox, cursors and jobs in force", statements=_FIRST),
     Migration(number=2, name="attempts, requests, held deliveries", statements=_SECOND),
+    Migration(number=3, name="checks, charts, bookmarks", statements=_THIRD),
 )
 NEWEST = MIGRATIONS[-1].number
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import bindparam, exists, insert, null, or_, text, update
+from sqlalchemy import bindparam, exists, func, insert, null, or_, select, text, update
 
-from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail
+from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail, MailKind
 from runner.core.report import local_time
 from runner.errors import StoreError
-from runner.store import tables
+from runner.store import bookmarks, tables
 from runner.store.ledger import DELIVERIES
 from runner.store.rows import delivery_progress, mail_row, micros, read_delivery
 from runner.store.statements import Statement
@@ -45,6 +45,15 @@ _LET_BYTES_GO = Statement(
         ~exists().where(_DELIVERIES.c.mail_id == tables.mails.c.mail_id, _DELIVERIES.c.state != text("'sent'")),
     )
     .values(message=null())
+)
+_OTHERS_SENT = Statement(
+    select(func.count())
+    .select_from(_DELIVERIES)
+    .where(
+        _DELIVERIES.c.mail_id == bindparam("this_mail"),
+        _DELIVERIES.c.state == text("'sent'"),
+        _DELIVERIES.c.delivery_id != bindparam("this_delivery"),
+    )
 )
 _ONE = Statement(DELIVERIES.where(_THIS))
 _HOLD = Statement(
@@ -183,8 +192,17 @@ def _record(connection: sqlite3.Connection, attempt: DeliveryAttempt) -> Deliver
     )
     _RECORD.run(connection, {"this_delivery": attempt.delivery_id, **delivery_progress(done)})
     if state is DeliveryState.SENT:
+        _count_as_delivered(connection, done, known["mail_id"])
         _LET_BYTES_GO.run(connection, {"this_mail": known["mail_id"]})
     return done
+
+
+def _count_as_delivered(connection: sqlite3.Connection, delivery: Delivery, mail_id: int) -> None:
+    """The first person who gets the result of a run is enough: the next run goes on from there."""
+    values = {"this_mail": mail_id, "this_delivery": delivery.delivery_id}
+    if delivery.kind is MailKind.RESULTS and not _OTHERS_SENT.first(connection, values):
+        assert delivery.sent_at is not None
+        bookmarks.move(connection, delivery.run_id, delivery.sent_at)
 
 
 def _held_words(held: str, answer: str) -> str:

@@ -5,14 +5,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
+from runner.core.bookmark import Bookmark
 from runner.core.delivery import Delivery, DeliveryState, Mail
 from runner.core.run import Run
 from runner.errors import StoreError
-from runner.store import ledger, listing
+from runner.store import bookmarks, ledger, listing
 from runner.store.connection import connect_memory, connect_reader
 from runner.store.database import Database
 from runner.store.migrations import NEWEST, migrate, schema_number
-from runner.store.rows import read_delivery
+from runner.store.rows import moment_or_none, read_delivery
 
 
 class StoreReader:
@@ -56,7 +57,7 @@ class StoreReader:
         return StoreReader(database)
 
     def runs(self, *, job_name: str | None = None, limit: int = 50, before: str | None = None) -> tuple[Run, ...]:
-        """At most `limit` runs, newest first, with their deliveries but without output and traceback.
+        """At most `limit` runs, newest first, with their deliveries but without output, traceback and checks.
 
         Args:
             before: a run id; only runs made before that one are listed.
@@ -106,7 +107,7 @@ class StoreReader:
             return listing.read_runs(connection, listing.between(job_name, since, until))
 
     def last_runs(self) -> Mapping[str, Run]:
-        """The newest run of every job, without output and traceback.
+        """The newest run of every job; as `runs` lists.
 
         Raises:
             StoreError: the database cannot be read.
@@ -162,6 +163,28 @@ class StoreReader:
         """
         with self._reading.transaction() as connection:
             return ledger.delivery_mail(connection, delivery_id)
+
+    def bookmark(self, job_name: str) -> Bookmark:
+        """How far a job has got with what was delivered; an empty bookmark where nothing was.
+
+        It outlives the runs that it comes from.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading.transaction() as connection:
+            return bookmarks.read(connection, job_name)
+
+    def time_before(self, job_name: str, scheduled_time: datetime) -> datetime | None:
+        """The last nominal time before one for which a job has a run on record, skipped ones included.
+
+        Runs by hand do not count.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading.transaction() as connection:
+            return moment_or_none(connection.scalar(listing.time_before(job_name, scheduled_time)))
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""

@@ -1,10 +1,15 @@
 """Values to rows and back."""
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
+
+from runner.core.bookmark import Bookmark
+from runner.core.check import CheckResult
 from runner.core.delivery import Delivery, DeliveryState, Mail, MailKind
 from runner.core.run import Attempt, FailureKind, Run, RunFailure, RunState, Trigger
 
@@ -20,9 +25,17 @@ NOT_BEGUN: Mapping[str, int | str | None] = {
     **_NO_FAILURE,
     "output": "",
     "sandbox": "",
+    "checks": None,
+    "chart_file": None,
+    "bookmark": None,
 }
+_CHECKS = msgspec.json.Decoder(tuple[CheckResult, ...])
+_BOOKMARK = msgspec.json.Decoder(Bookmark)
 
 Row = Mapping[Any, Any]
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 def micros(moment: datetime) -> int:
@@ -43,6 +56,24 @@ def moment(value: int) -> datetime:
 def moment_or_none(value: int | None) -> datetime | None:
     """The same, where there may be none."""
     return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+def json_text(value: object) -> str:
+    """A value of the core as JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def read_bookmark(text: str, owner: str) -> Bookmark | None:
+    """The bookmark of a run or a job; None, with a warning, where this version cannot read it."""
+    return _value(_BOOKMARK, text, owner)
+
+
+def _value(decoder: msgspec.json.Decoder[T], text: str, owner: str) -> T | None:
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, ValueError) as error:
+        logger.warning("What is on record of %s cannot be read and counts as nothing: %s", owner, error)
+        return None
 
 
 def run_row(run: Run) -> dict[str, Any]:
@@ -97,6 +128,9 @@ def progress_row(run: Run) -> dict[str, Any]:
         "revision": run.revision,
         "digest": run.digest,
         "sandbox": run.sandbox,
+        "checks": json_text(run.checks) if run.checks else None,
+        "chart_file": run.chart_file,
+        "bookmark": json_text(run.bookmark) if run.bookmark else None,
     }
 
 
@@ -122,7 +156,8 @@ def _failure_row(failure: RunFailure) -> dict[str, Any]:
 
 
 def read_run(columns: Row, attempts: tuple[Attempt, ...] = (), deliveries: tuple[Delivery, ...] = ()) -> Run:
-    """The run of a row of `runs`; where the query left out `output` and `failure_traceback` they are empty."""
+    """The run of a row of `runs`; what the query left out, as listings do, is empty."""
+    checks, bookmark = columns.get("checks"), columns.get("bookmark")
     return Run(
         run_id=columns["run_id"],
         job_name=columns["job_name"],
@@ -145,6 +180,9 @@ def read_run(columns: Row, attempts: tuple[Attempt, ...] = (), deliveries: tuple
         revision=columns["revision"],
         digest=columns["digest"],
         sandbox=columns["sandbox"],
+        checks=(_value(_CHECKS, checks, columns["run_id"]) if checks else None) or (),
+        chart_file=columns["chart_file"],
+        bookmark=read_bookmark(bookmark, columns["run_id"]) if bookmark else None,
         deliveries=deliveries,
     )
 

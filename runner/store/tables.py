@@ -33,6 +33,17 @@ cursors = Table(
     Column("time", BigInteger, nullable=False),
 )
 
+# How far each job has got, which run took it there, and when that was delivered. `bookmark` is JSON.
+bookmarks = Table(
+    "bookmarks",
+    metadata,
+    Column("job_name", Text, primary_key=True),
+    Column("bookmark", Text, nullable=False),
+    Column("scheduled_time", BigInteger, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("moved_at", BigInteger, nullable=False),
+)
+
 jobs = Table(
     "jobs",
     metadata,
@@ -68,6 +79,10 @@ runs = Table(
     Column("next_attempt_at", BigInteger),
     Column("mailing", Integer, nullable=False),
     Column("requested", Integer, nullable=False),
+    # Values in JSON; no value: none.
+    Column("checks", Text),
+    Column("chart_file", Text),
+    Column("bookmark", Text),
 )
 Index("runs_by_job", runs.c.job_name, runs.c.run_id)
 Index("runs_by_age", runs.c.queued_at)

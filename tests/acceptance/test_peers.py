@@ -39,7 +39,7 @@ THE_PEER_CANNOT_READ = {"tabs_where_they_may_stand.yaml"}
 
 # Draft 2020-12, as far as yaml-language-server and the validators of other languages know it.
 KEYWORDS = {
-    *("$schema", "$id", "title", "description", "default", "examples"),
+    *("$defs", "$ref", "$schema", "$id", "title", "description", "default", "examples"),
     *("type", "enum", "const", "minimum", "maximum", "minLength", "maxLength", "pattern"),
     *("items", "minItems", "maxItems", "uniqueItems"),
     *("properties", "required", "additionalProperties", "propertyNames", "minProperties", "maxProperties"),
@@ -151,7 +151,7 @@ def keywords(schema):
         return
     for keyword, value in schema.items():
         yield keyword
-        if keyword in {"properties", "dependentSchemas"}:
+        if keyword in {"properties", "dependentSchemas", "$defs"}:
             for inner in value.values():
                 yield from keywords(inner)
         elif keyword in {"allOf", "anyOf", "oneOf"}:
@@ -169,6 +169,8 @@ def described(schema, place):
     for keyword in ("items", "additionalProperties"):
         if isinstance(schema.get(keyword), dict):
             yield from described(schema[keyword], f"{place}.*")
+    for name, part in schema.get("$defs", {}).items():
+        yield from described(part, f"$defs.{name}")
 
 
 def test_defaults_are_what_a_job_would_say_itself():

@@ -42,6 +42,7 @@ def test_a_committed_file_becomes_a_mail_and_follows_its_edits(repository, api, 
         {"category": "Books", "amount": 7.25, "quantity": 2},
         {"category": "Toys", "amount": 4.5, "quantity": 3},
     ]
+    repository.write("_policy.yaml", "private_hosts: [127.0.0.1]\n")
     path = repository.write("sales.yaml", JOB.format(url=api.url))
     commit = repository.commit("Sales every minute")
     service = start_service(repository.folder, SALES_TOKEN=TOKEN, **mail_server.environment)

@@ -2,7 +2,9 @@
 
 import io
 import logging
+import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +13,7 @@ from rich.console import Console
 from runner.cli.environment import print_json
 from runner.cli.render import fire_table, report_panel, run_table
 from runner.cli.run import _ShowProgress
+from runner.core.check import CheckResult
 from runner.core.delivery import Delivery, DeliveryState, MailKind
 from runner.core.job import Job
 from runner.core.preview import Preview
@@ -83,6 +86,22 @@ def test_lines_of_output_stay_lines():
     lines = [line.strip(" │") for line in shown(report_panel(make_report())).splitlines()]
     assert "one" in lines
     assert any(line.startswith("two [/oops]") for line in lines)
+
+
+def test_a_report_names_its_checks_and_where_its_chart_lies():
+    checks = (
+        CheckResult(words="id is unique", blocking=True, passed=True),
+        CheckResult(words=f"amount {CURSED}", blocking=True, passed=False, found=f"found {CURSED}"),
+        CheckResult(words="there are 3 rows", blocking=False, passed=False),
+    )
+    report = replace(make_report(checks=checks, chart_file="chart.png"), kept_at="/data/runs/r1/result.csv")
+    text = shown(report_panel(report))
+    assert "2 of 3 checks failed" in text
+    assert re.search(r"id is unique +passed", text)
+    assert re.search(r"amount \[/oops\].* failed +found \[/oops\]", text)
+    assert re.search(r"there are 3 rows +failed, not blocking", text)
+    assert "/data/runs/r1/chart.png" in text
+    assert "\x1b" not in text
 
 
 def test_the_error_of_a_past_run_is_text():

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runner.core.cron import CronSyntaxError, fire_key, fires_between, never_fires, next_fire, parse_cron
+from runner.core.cron import (
+    CronSyntaxError,
+    fire_key,
+    fires_between,
+    never_fires,
+    next_fire,
+    parse_cron,
+    previous_fire,
+)
 
 ZONES = (
     "Europe/Berlin",
@@ -156,6 +164,52 @@ class TestAgainstTheOracle:
         expected = [day for day in days if accepts(day)]
         fires, _ = fires_between(parse_cron(expression), "UTC", utc(2023, 12, 31, 12), days[-1], limit=2000)
         assert list(fires) == expected
+
+
+class TestPreviousFire:
+    @given(
+        expression=st.sampled_from(EXPRESSIONS),
+        timezone=st.sampled_from((*ZONES, "Pacific/Apia", "UTC")),
+        before=st.datetimes(
+            min_value=datetime(2008, 1, 1), max_value=datetime(2040, 1, 1), timezones=st.just(UTC)
+        ),
+    )
+    @example(expression="30 1 * * *", timezone="Pacific/Apia", before=utc(2011, 12, 31, 0, 0))
+    def test_it_is_the_last_one_before(self, expression, timezone, before):
+        assert_is_the_last_before(parse_cron(expression), timezone, before)
+
+    @pytest.mark.parametrize("timezone", ZONES)
+    def test_around_transitions(self, timezone):
+        for moment in transitions(timezone)[:2]:
+            for expression in EXPRESSIONS[:12:2] + EXPRESSIONS[1:12:3]:
+                schedule = parse_cron(expression)
+                for minutes in range(-180, 181, 60):
+                    assert_is_the_last_before(schedule, timezone, moment + timedelta(minutes=minutes))
+
+    def test_a_day_that_was_left_out_fired_when_it_would_have_begun(self):
+        # In Apia 29 December 2011 was followed by the 31st.
+        at = previous_fire(parse_cron("0 12 30 12 *"), "Pacific/Apia", utc(2012, 1, 5))
+        assert at == utc(2011, 12, 30, 10)
+
+    def test_strictly_before_and_in_utc(self):
+        at = datetime(2025, 6, 1, 6, tzinfo=ZoneInfo("Asia/Tokyo"))
+        schedule = parse_cron("0 6 * * *")
+        assert previous_fire(schedule, "Asia/Tokyo", at).isoformat() == "2025-05-30T21:00:00+00:00"
+        assert previous_fire(schedule, "Asia/Tokyo", at + timedelta(microseconds=1)) == at
+        with pytest.raises(ValueError, match="aware"):
+            previous_fire(schedule, "Asia/Tokyo", datetime(2025, 6, 1))
+
+    def test_far_away_or_nowhere(self):
+        assert previous_fire(parse_cron("0 0 29 2 */7"), "UTC", utc(2128, 2, 29)) == utc(2088, 2, 29)
+        assert previous_fire(parse_cron("0 0 31 2 *"), "UTC", utc(2025, 1, 1)) is None
+        assert previous_fire(parse_cron("0 0 1 1 *"), "UTC", utc(1, 1, 1)) is None
+
+
+def assert_is_the_last_before(schedule, timezone, before):
+    found = previous_fire(schedule, timezone, before)
+    assert found < before
+    assert next_fire(schedule, timezone, found - timedelta(microseconds=1)) == found, "it is a fire"
+    assert next_fire(schedule, timezone, found) >= before, "and none is between"
 
 
 class TestNextFire:

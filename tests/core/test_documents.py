@@ -1,12 +1,16 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from runner.core.bookmark import Bookmark
 from runner.core.catalog import CatalogEntry, SyncState
+from runner.core.check import Check, CheckKind, CheckResult
 from runner.core.delivery import Delivery, DeliveryState, MailKind
 from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.documents import (
+    effective_document,
     fires_document,
     job_document,
     run_document,
@@ -14,6 +18,9 @@ from runner.core.documents import (
     utc_text,
     validation_document,
 )
+from runner.core.effective import EffectiveValue, Origin
+from runner.core.job import Chart, ChartKind, Incremental
+from runner.core.preview import Preview
 from runner.core.run import FailureKind, RunFailure, RunState
 
 NINE = datetime(2025, 11, 9, 9, tzinfo=UTC)
@@ -94,6 +101,32 @@ class TestRunDocument:
         assert (document["hint"], document["traceback"], document["output"]) == ("Look.", "Trace", "printed")
         assert not {"hint", "traceback", "output"} & run_document(run).keys()
 
+    def test_what_was_found_of_the_data_is_a_detail(self, make_run):
+        rows = Preview(columns=("id", "amount"), numeric=(False, True), rows=(("A", "-1"),), total_rows=1)
+        check = CheckResult(
+            words="amount is at least 0",
+            blocking=False,
+            passed=False,
+            found="1 row is below 0",
+            failed_rows=1,
+            rows=rows,
+        )
+        run = make_run(checks=(check,), chart_file="chart.png", bookmark=Bookmark(cursor=0))
+        document = run_document(run, details=True)
+        assert document["checks"] == [
+            {
+                "check": "amount is at least 0",
+                "blocking": False,
+                "passed": False,
+                "found": "1 row is below 0",
+                "failed_rows": 1,
+                "columns": ["id", "amount"],
+                "rows": [["A", "-1"]],
+            }
+        ]
+        assert (document["chart"], document["cursor"]) == (True, 0)
+        assert not {"checks", "chart", "cursor"} & run_document(run).keys()
+
     def test_keys_do_not_depend_on_what_happened(self, make_run):
         queued = make_run(state=RunState.QUEUED, started_at=None, finished_at=None, rows_in=None, rows_out=None)
         for details in (False, True):
@@ -131,9 +164,52 @@ class TestJobDocument:
         assert document["data_source"]["location"] == "data/sales.csv"
         assert document["step"]["kind"] == "pass_through"
 
+    def test_credentials_in_a_location_are_masked_and_references_are_not(self, make_job):
+        source = make_job().data_source
+        job = make_job(
+            data_source=replace(source, location="postgresql://reader:hunter2@db.example.com/shop"),
+            more_sources=(replace(source, name="stock", location="${env:DB_URL}"),),
+        )
+        document = job_document(self.entry(job), next_fire=None, last_run=None, details=True)
+        assert [(one["name"], one["location"]) for one in document["data_sources"]] == [
+            ("data", "postgresql://***@db.example.com/shop"),
+            ("stock", "${env:DB_URL}"),
+        ]
+        assert "hunter2" not in json.dumps(document)
+
+    def test_what_an_incremental_job_keeps(self, make_job):
+        job = make_job(
+            incremental=Incremental(cursor="updated_at", initial_value=0),
+            checks=(Check(kind=CheckKind.UNIQUE, columns=("id",)),),
+            chart=Chart(kind=ChartKind.LINE, x="day", y=("revenue",)),
+        )
+        document = job_document(self.entry(job), next_fire=None, last_run=None, details=True, cursor=17)
+        assert document["incremental"] == {"cursor": "updated_at", "initial_value": 0, "value": 17}
+        assert document["checks"] == [{"check": "id is unique", "blocking": True}]
+        assert document["chart"] == {"kind": "line", "x": "day", "y": ["revenue"], "title": None}
+
     def test_is_plain_data(self, make_job, make_run):
         document = job_document(self.entry(make_job()), next_fire=NINE, last_run=make_run(), details=True)
         assert json.loads(json.dumps(document)) == document
+
+
+def test_shown_values_are_masked(make_job):
+    values = [
+        EffectiveValue(path=("data_source", "auth"), value={"type": "bearer", "token": "abc"}, origin=Origin.FILE),
+        EffectiveValue(
+            path=("data_sources",),
+            value={"shop": {"location": "mysql://u:pw@h/x", "headers": {"X-Api-Key": "abc"}, "retries": 3}},
+            origin=Origin.FILE,
+        ),
+        EffectiveValue(path=("data_source", "location"), value="${env:DB_URL}", origin=Origin.FILE),
+    ]
+    document = effective_document(make_job(), values, cursor="2025-11-09")
+    assert document["cursor"] == "2025-11-09"
+    assert [one["value"] for one in document["values"]] == [
+        {"type": "bearer", "token": "***"},
+        {"shop": {"location": "mysql://***@h/x", "headers": {"X-Api-Key": "***"}, "retries": 3}},
+        "${env:DB_URL}",
+    ]
 
 
 def test_fires_document():

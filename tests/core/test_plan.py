@@ -273,6 +273,13 @@ def test_numbers_and_truth_values_are_told_apart():
         ("data_source.params.pin_token", 1234, "***"),
         ("data_source.auth.password", "x${env:P}", "***${env:P}"),
         ("data_source.auth.type", "basic", None),
+        ("data_source.auth.header", "X-Api-Key", None),
+        ("data_sources.orders.auth.token", "x${env:P}", "***${env:P}"),
+        (
+            "data_sources.orders.location",
+            "postgresql://ann:pw-1@db.example.com/x?a=b",
+            "postgresql://***@db.example.com/x?a=b",
+        ),
         ("data_source.body", '{\n "password": "abcd"\n}', '{\n "password": "***"\n}'),
         ("processing_script", "key = 'AKIAABCDEFGHIJKLMNOP'", "key = '***'"),
         ("processing_script", "secret_name = 'abc'", "secret_name = '***'"),

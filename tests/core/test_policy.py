@@ -3,16 +3,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.core.job import ConcurrencyPolicy, DeliveryOptions, OnEmpty, OnMissed, Retry
+from runner.core.bookmark import Bookmark
+from runner.core.check import CheckResult
+from runner.core.job import ConcurrencyPolicy, DeliveryOptions, Incremental, OnEmpty, OnMissed, Retry
 from runner.core.policy import (
     RUN_ALL_LIMIT,
     Mailing,
     Overlap,
+    decide_bookmark,
     decide_mailing,
     decide_missed,
     decide_overlap,
     decide_retry,
     is_recovery,
+    may_skip,
+    tells_of_checks,
 )
 from runner.core.run import FailureKind, Fire, RunFailure, RunState, Trigger
 
@@ -171,3 +176,47 @@ def test_what_is_not_tried_again(make_run):
     assert decide_retry(RETRY, make_run(state=RunState.FAILED, failure=too_large), fraction=0) is None
     assert decide_retry(Retry(), make_run(state=RunState.FAILED), fraction=0) is None
     assert decide_retry(RETRY, make_run(state=RunState.LOST), fraction=0) == timedelta()
+
+
+LOAD = Incremental(cursor="at", initial_value=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "moves"),
+    [
+        ({}, True),
+        ({"trigger": Trigger.MANUAL}, True),
+        ({"trigger": Trigger.MISSED}, True),
+        ({"trigger": Trigger.AFTER}, True),
+        ({"trigger": Trigger.BACKFILL}, False),
+        ({"mailing": False}, False),
+        ({"state": RunState.FAILED}, False),
+        ({"state": RunState.SKIPPED}, False),
+    ],
+)
+def test_a_bookmark_moves_with_what_is_delivered_of_now(make_job, make_run, changes, moves):
+    moved = decide_bookmark(make_run(**changes), make_job(incremental=LOAD), Bookmark(cursor=9))
+    assert moved == (Bookmark(cursor=9, origin=LOAD.origin) if moves else None)
+
+
+def test_a_job_that_always_loads_everything_keeps_no_bookmark(make_job, make_run):
+    assert decide_bookmark(make_run(), make_job(), Bookmark(cursor=9)) is None
+    assert decide_bookmark(make_run(), make_job(incremental=LOAD), None) is None
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_only_what_nobody_asked_for_is_skipped_where_nothing_is_new(make_run, trigger):
+    assert may_skip(make_run(trigger=trigger)) == (trigger not in {Trigger.MANUAL, Trigger.BACKFILL})
+    assert not may_skip(make_run(trigger=trigger, mailing=False))
+
+
+def test_the_owner_is_told_of_checks_that_do_not_block(make_job, make_run):
+    good, bad = (CheckResult(words="a has no gaps", blocking=False, passed=passed) for passed in (True, False))
+    owned = make_job(owner="owner@example.com")
+    assert tells_of_checks(make_run(checks=(good, bad)), owned)
+    assert owned.check_recipients() == ("owner@example.com",)
+    assert not tells_of_checks(make_run(checks=(good,)), owned)
+    assert not tells_of_checks(make_run(checks=(bad,), mailing=False), owned)
+    assert not tells_of_checks(make_run(checks=(bad,), state=RunState.FAILED), owned), "the failure says so"
+    assert not tells_of_checks(make_run(checks=(bad,)), make_job())
+    assert make_job().check_recipients() == ("team@example.com",)

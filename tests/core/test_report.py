@@ -1,9 +1,11 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from runner.core import report as reports
-from runner.core.delivery import MailKind
+from runner.core.check import CheckResult
+from runner.core.delivery import Delivery, MailKind
 from runner.core.job import AttachmentFormat, DeliveryOptions, Retry
 from runner.core.report import Report
 from runner.core.run import RunState, Trigger
@@ -28,6 +30,37 @@ from runner.core.run import RunState, Trigger
 )
 def test_duration_words(seconds, words):
     assert reports.duration_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("passed", "words"),
+    [
+        ((), ""),
+        ((True,), "1 check passed"),
+        ((False,), "1 check failed"),
+        ((True, True), "All 2 checks passed"),
+        ((False, True), "1 of 2 checks failed"),
+    ],
+)
+def test_checks_words(passed, words):
+    checks = [CheckResult(words="a is unique", blocking=True, passed=one) for one in passed]
+    assert reports.checks_words(checks) == words
+
+
+def test_a_list_says_of_a_run_that_its_checks_failed(make_run):
+    delivery = Delivery(
+        delivery_id=1,
+        run_id="r",
+        job_name="daily",
+        kind=MailKind.CHECKS,
+        recipient="owner@example.com",
+        message_id="<m>",
+        created_at=datetime(2025, 11, 9, tzinfo=UTC),
+    )
+    assert reports.note_words(make_run(note="late")) == "late"
+    assert reports.note_words(make_run(note="late", deliveries=(delivery,))) == "late; checks failed"
+    results = replace(delivery, kind=MailKind.RESULTS)
+    assert reports.note_words(make_run(deliveries=(results,))) == ""
 
 
 @pytest.mark.parametrize(("count", "words"), [(None, "–"), (0, "0"), (18204, "18,204"), (1_000_000, "1,000,000")])

@@ -1,11 +1,13 @@
 import threading
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from runner.core.job import Step, StepKind
 from runner.core.references import run_facts
-from runner.core.source import FileType
+from runner.core.source import FileType, TableOptions
 from runner.execution.orders import StepInput, StepOrder
 from runner.execution.results import RESULT_FILE
 from runner.execution.zygote import Zygote
@@ -13,6 +15,7 @@ from runner.execution.zygote import Zygote
 SALES = "category,amount\na,1\nb,2\na,3\n"
 MOMENT = datetime(2025, 11, 9, 13, 0, tzinfo=UTC)
 FIRST_LINE = 10
+PLAIN = TableOptions()
 JOB_PATH = "jobs.d/sales.yaml"
 
 
@@ -32,6 +35,9 @@ class Bench:
         source=SALES,
         kind_of_file=FileType.CSV,
         records_path=None,
+        table=PLAIN,
+        inputs=None,
+        interval_start=None,
         first_line=FIRST_LINE,
         **more,
     ):
@@ -43,12 +49,18 @@ class Bench:
             path = self.folder / f"input-{self.count}.{kind_of_file}"
             path.write_bytes(source if isinstance(source, bytes) else source.encode())
         facts = run_facts(
-            job_name="sales", run_id="r1", attempt=2, scheduled_time=MOMENT, timezone="Europe/Berlin"
+            job_name="sales",
+            run_id="r1",
+            attempt=2,
+            scheduled_time=MOMENT,
+            timezone="Europe/Berlin",
+            data_interval_start=interval_start,
         )
         return StepOrder(
             run_id="r1",
             step=Step(kind=kind, text=text, path=JOB_PATH, first_line=first_line),
-            inputs=(StepInput(paths=(str(path),), format=kind_of_file, records_path=records_path),),
+            inputs=inputs
+            or (StepInput(paths=(str(path),), format=kind_of_file, records_path=records_path, table=table),),
             facts=tuple(facts.items()),
             timezone="Europe/Berlin",
             run_dir=str(run_dir),
@@ -91,3 +103,22 @@ def bench(zygote, tmp_path):
 def bench_of(tmp_path):
     """A bench around another zygote."""
     return lambda zygote: Bench(zygote, tmp_path)
+
+
+@pytest.fixture
+def gone():
+    """Whether a process ends within some seconds; one that only waits to be reaped has ended."""
+
+    def going(pid, seconds=1.0):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            except (FileNotFoundError, ProcessLookupError):
+                return True
+            if state in "ZX":
+                return True
+            time.sleep(0.02)
+        return False
+
+    return going

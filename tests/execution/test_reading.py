@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from runner.core.run import FailureKind
 from runner.core.source import FileType
+from runner.execution.orders import StepInput
 from runner.execution.steps.faults import StepError
 from runner.execution.steps.reading import read_data
 
@@ -25,7 +26,8 @@ def read(connection, tmp_path_factory):
 
     def reading(content, kind=FileType.JSON, records_path=None):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read_data(lambda: connection, str(path), kind, records_path)
+        source = StepInput(paths=(str(path),), format=kind, records_path=records_path)
+        return read_data(lambda: connection, source)
 
     return reading
 

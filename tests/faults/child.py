@@ -77,6 +77,7 @@ class QuickZygote:
     """In place of the zygote, where processing is not what is tested."""
 
     level = "none: a test"
+    missing = ()
 
     def __init__(self, **_):
         pass
@@ -208,7 +209,7 @@ def put_in(
     if clock is not None:
         wiring.datetime = runner.execution.executors.datetime = Clock(**clock)
     if quick:
-        wiring.Zygote, wiring.Pipeline = QuickZygote, QuickPipeline
+        wiring.make_step_runner, wiring.Pipeline = QuickZygote, QuickPipeline
     if jitter is not None:
         wiring.random = runner.service.loop.random = SimpleNamespace(random=lambda: jitter)
     if smtp_seconds is not None:

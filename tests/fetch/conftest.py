@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 import trustme
 
+from runner.core.job_policy import RunBounds
 from runner.core.references import run_facts
 from runner.core.source import DataSource, FileType, SourceType
 from runner.fetch.fetching import FetchContext, fetch
+
+CONTEXT = ("environ", "timeout_seconds", "cancelled", "bounds", "validator")
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -118,6 +121,7 @@ def make_context(tmp_path):
             "facts": facts,
             "timeout_seconds": 5.0,
             "cancelled": threading.Event(),
+            "bounds": RunBounds(private_hosts=("127.0.0.1", "localhost")),
         }
         return FetchContext(**{**values, **changes})
 
@@ -126,15 +130,14 @@ def make_context(tmp_path):
 
 @pytest.fixture
 def fetch_api(make_context):
-    """Fetch an address: settings of the source and of the context by keyword."""
+    """Fetch an address: settings of the source and of the context by keyword. Nothing is tried again unless asked."""
 
-    def run(location, *, environ=None, timeout_seconds=5.0, cancelled=None, file_type=FileType.JSON, **source):
-        return fetch(
-            DataSource(source_type=SourceType.API, location=location, format=file_type, **source),
-            make_context(
-                environ=environ or {}, timeout_seconds=timeout_seconds, cancelled=cancelled or threading.Event()
-            ),
+    def run(location, *, file_type=FileType.JSON, retries=0, **settings):
+        context = {name: settings.pop(name) for name in CONTEXT if name in settings}
+        source = DataSource(
+            source_type=SourceType.API, location=location, format=file_type, retries=retries, **settings
         )
+        return fetch(source, make_context(**context))
 
     return run
 

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from runner.core.job_policy import RunBounds
 from runner.core.source import DataSource, FileType, SourceType
 from runner.errors import FetchError
 from runner.fetch.fetching import fetch
@@ -70,3 +71,114 @@ def test_secrets_in_the_location_are_masked(make_context):
         fetch(file_source("${env:PLACE}/no.csv"), make_context(environ={"PLACE": "tenant-4711"}))
     assert "tenant-4711" not in caught.value.message
     assert "***/no.csv" in caught.value.message
+
+
+def write(folder, *names, text="a\n1\n"):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def found(location, context):
+    return [str(path.relative_to(context.project_dir)) for path in fetch(file_source(location), context).paths]
+
+
+def test_a_pattern_names_files_in_the_order_of_their_paths(make_context):
+    context = make_context()
+    write(context.project_dir, "in/o-2.csv", "in/o-1.csv", "in/.o-0.csv", "in/x.txt", "in/b/c/o-3.csv")
+    (context.project_dir / "in" / "round").symlink_to(context.project_dir / "in")
+    fetched = fetch(file_source("in/o-*.csv"), context)
+    assert [path.name for path in fetched.paths] == ["o-1.csv", "o-2.csv"]
+    assert (fetched.bytes, fetched.in_place) == (8, True)
+    assert fetched.description == f"2 files of {context.project_dir}/in/o-*.csv, 8 bytes"
+    assert found("in/**/o-?.csv", context) == ["in/b/c/o-3.csv", "in/o-1.csv", "in/o-2.csv"]
+    assert found("in/b/**", context) == ["in/b/c/o-3.csv"]
+    assert found("*/[b]/c/*", context) == ["in/b/c/o-3.csv"]
+
+
+def test_a_name_that_is_there_is_no_pattern(make_context):
+    context = make_context()
+    write(context.project_dir, "report[1].csv", "report1.csv")
+    assert found("report[1].csv", context) == ["report[1].csv"]
+
+
+def test_a_pattern_without_files_says_where_it_looked(make_context):
+    context = make_context()
+    with pytest.raises(FetchError, match="no file matches") as caught:
+        fetch(file_source("in/o-*.csv"), context)
+    assert f"{context.project_dir}/in/o-*.csv" in caught.value.message
+
+
+def test_a_folder_among_the_matches_is_refused(make_context):
+    context = make_context()
+    write(context.project_dir, "in/a.csv", "in/b/c.csv")
+    with pytest.raises(FetchError, match="in/b is a folder"):
+        fetch(file_source("in/*"), context)
+
+
+def test_a_search_ends_in_time_and_when_cancelled(make_context):
+    context = make_context(timeout_seconds=0.0)
+    with pytest.raises(FetchError, match="not found within 0 s"):
+        fetch(file_source("**/*.csv"), context)
+    context = make_context()
+    context.cancelled.set()
+    with pytest.raises(FetchError, match="cancelled"):
+        fetch(file_source("**/*.csv"), context)
+
+
+def test_too_many_files_and_too_many_bytes_are_refused(make_context, monkeypatch):
+    context = make_context()
+    write(context.project_dir, "a.csv", "b.csv", "c.csv")
+    source = DataSource(source_type=SourceType.FILE, location="*.csv", format=FileType.CSV, max_bytes=11)
+    with pytest.raises(FetchError, match=r"12 bytes, more than the 11 bytes that `max_bytes` allows"):
+        fetch(source, context)
+    monkeypatch.setattr("runner.fetch.files.LARGEST_MATCH", 2)
+    with pytest.raises(FetchError, match="more than 2 files"):
+        fetch(file_source("*.csv"), context)
+
+
+def test_data_roots_hold_also_through_links(make_context, tmp_path):
+    context = make_context(bounds=RunBounds(data_roots=("data", str(tmp_path / "lake"))))
+    write(context.project_dir, "data/in.csv", "out.csv")
+    write(tmp_path, "lake/a.csv.gz", "lakes/b.csv")
+    links = context.project_dir / "data"
+    (links / "leaves.csv").symlink_to(tmp_path / "lakes" / "b.csv")
+    (links / "stays.csv.gz").symlink_to(tmp_path / "lake" / "a.csv.gz")
+    (links / "up").symlink_to(tmp_path / "lakes")
+    assert fetch(file_source("data/in.csv"), context).paths == (links / "in.csv",)
+    # What is read is what was checked, whatever becomes of the link.
+    assert fetch(file_source("data/stays.csv.gz"), context).paths == (tmp_path / "lake" / "a.csv.gz",)
+    for location in ("out.csv", "data/leaves.csv", "data/up/b.csv", "data/*.csv", tmp_path / "lakes/b.csv"):
+        with pytest.raises(FetchError, match="outside the data roots"):
+            fetch(file_source(location), context)
+    with pytest.raises(FetchError, match="outside the data roots"):
+        fetch(file_source("data/in.csv"), make_context(bounds=RunBounds(data_roots=())))
+
+
+def test_the_runner_s_own_files_are_never_a_source(make_context):
+    project = make_context().project_dir
+    run_dir = project / "data" / "runs" / "01k9m"
+    context = make_context(run_dir=run_dir, environ={"JOB_STORAGE_PATH": "./data/prod.db"})
+    own = (".env", "data/prod.db", "data/prod.db-wal", "data/runner.lock", "data/mail/a.eml", "data/runs/x/r.csv")
+    write(project, *own, "data/orders.csv", "data/shop.db")
+    os.link(project / "data/prod.db", project / "data/hard.csv")
+    (project / "data/soft.csv").symlink_to(project / ".env")
+    for location in (*own, "data/hard.csv", "data/soft.csv", "/proc/self/environ", f"/proc/{os.getpid()}/environ"):
+        with pytest.raises(FetchError, match="belongs to the system or to the runner"):
+            fetch(file_source(location), context)
+    assert found("data/orders.csv", context) == ["data/orders.csv"]
+    assert found("data/shop.db", context) == ["data/shop.db"]
+
+
+@pytest.mark.parametrize("cursor", ["../../etc/passwd", "*", "a\0b", ".."])
+def test_a_cursor_leads_nowhere_else(make_context, cursor):
+    context = make_context()
+    context = make_context(facts={**context.facts, "cursor": cursor})
+    with pytest.raises(FetchError, match=r"cannot stand in data_source.location"):
+        fetch(file_source("in/${run:cursor}/x.csv"), context)
+
+
+def test_other_schemes_are_no_files(make_context):
+    with pytest.raises(FetchError, match="begins with https://, which is no place of files"):
+        fetch(file_source("https://example.com/a.csv"), make_context())

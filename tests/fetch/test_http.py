@@ -18,7 +18,7 @@ ROWS = b'[{"a": 1}, {"a": 2}]'
 def test_the_body_is_spooled_into_the_run_folder(server, fetch_api, make_context):
     server.answer("/sales", ROWS)
     fetched = fetch_api(server.url("/sales"))
-    assert fetched.paths[0] == make_context().run_dir / "input.json"
+    assert fetched.paths[0] == make_context().run_dir / "data.json"
     assert fetched.paths[0].read_bytes() == ROWS
     assert (fetched.bytes, fetched.in_place) == (len(ROWS), False)
     assert fetched.description == f"HTTP 200 from {server.url('/sales')}, 20 bytes"
@@ -80,7 +80,7 @@ def test_a_status_of_400_and_more_shows_the_first_part_of_the_body(server, fetch
     with pytest.raises(FetchError) as caught:
         fetch_api(server.url("/gone"), params=(("key", "${env:KEY}"),), environ={"KEY": "k-12345"})
     message = caught.value.message
-    prefix = f"HTTP 404 Not Found from {server.url('/gone')}: "
+    prefix = f"HTTP 404 Not Found from {server.url('/gone')}?…: "
     assert message.startswith(prefix + '{"error": "no such\\x1b[31m report ***"}xxx')
     assert len(message) == len(prefix) + 501
     assert "location" in caught.value.hint
@@ -188,7 +188,7 @@ def test_max_bytes_counts_unpacked_bytes(server, fetch_api, make_context):
     with pytest.raises(FetchError, match=r"goes on, more than the 1.0 MB that `max_bytes` allows") as caught:
         fetch_api(server.url(), max_bytes=1_000_000)
     assert "data_source.max_bytes" in caught.value.hint
-    assert (make_context().run_dir / "input.json").stat().st_size <= 1_000_000
+    assert (make_context().run_dir / "data.json").stat().st_size <= 1_000_000
 
 
 def test_an_announced_body_that_is_too_large_is_not_read(server, fetch_api):
@@ -411,8 +411,15 @@ def test_a_header_that_cannot_be_sent_is_named_without_its_value(server, fetch_a
     assert server.seen == []
 
 
+def test_one_of_several_sources_is_named(server, fetch_api, make_context):
+    server.answer("/", ROWS)
+    assert fetch_api(server.url(), name="orders").paths == (make_context().run_dir / "orders.json",)
+    with pytest.raises(FetchError, match=r"in data_sources\.orders\.auth\.token"):
+        fetch_api(server.url(), name="orders", auth=Auth(type=AuthType.BEARER, token="${env:KEY}"))
+
+
 def test_a_disk_that_takes_nothing_is_told(server, fetch_api, make_context):
     server.answer("/", ROWS)
-    (make_context().run_dir / "input.json").mkdir()
+    (make_context().run_dir / "data.json").mkdir()
     with pytest.raises(FetchError, match=r"cannot be stored in .*: Is a directory"):
         fetch_api(server.url())

@@ -2,10 +2,14 @@ import hashlib
 import json
 from dataclasses import replace
 
+from runner.core.check import Check, CheckKind, CheckTarget
 from runner.core.job import (
     AttachmentFormat,
+    Chart,
+    ChartKind,
     ConcurrencyPolicy,
     DeliveryOptions,
+    Incremental,
     Job,
     NotifyFailures,
     OnAmbiguous,
@@ -17,7 +21,18 @@ from runner.core.job import (
     StepKind,
 )
 from runner.core.job_defaults import JobDefaults
-from runner.core.source import Auth, AuthType, DataSource, FileType, SourceType
+from runner.core.job_policy import RunBounds
+from runner.core.source import (
+    Auth,
+    AuthType,
+    DataSource,
+    FileType,
+    OnUnchanged,
+    Pagination,
+    PaginationKind,
+    SourceType,
+    TableOptions,
+)
 from runner.jobfiles.check import check_file
 from runner.jobfiles.read import read_job_file
 
@@ -172,3 +187,91 @@ def test_the_name_and_its_place_are_known_of_a_bad_file_too(check):
         2,
         11,
     )
+
+
+SEVERAL = """\
+job_name: several
+schedule_time: "@daily"
+data_sources:
+  orders:
+    source_type: database
+    location: ${env:DB_URL}
+    query: SELECT * FROM orders
+  pages:
+    source_type: api
+    location: https://api.example.com/x
+    auth: {type: header, header: X-Api-Key, token: "${env:KEY}"}
+    pagination: {type: page, param: page, size_param: num, size: 10.0, max_pages: 5}
+    retries: 0
+    on_unchanged: skip
+  more: {source_type: api, location: "https://api.example.com/y", pagination: {type: offset, param: o, size: 5}}
+  sheet: {source_type: file, location: a.xlsx, file_type: xlsx, sheet: One, columns: [a], dtypes: {a: string}}
+  listed:
+    source_type: api
+    location: https://api.example.com/z
+    response_format: csv
+    delimiter: '\\t'
+    encoding: latin-1
+    decimal: ","
+    parse_dates: [day]
+incremental: {cursor: num, initial_value: 0}
+processing_script: result = data[data.num > run.cursor]
+checks:
+  - {name: whole, not_null: [a, b], on: input, source: pages}
+  - unique: a
+  - {accepted_values: {column: a, values: [x, 1]}, blocking: false}
+  - min: {column: a, value: 0.5}
+  - max: {column: d, value: "2030-01-01"}
+  - row_count: {min: 1.0}
+chart: {kind: line, x: a, y: b, title: Title}
+consumer_emails: [a@example.com]
+"""
+
+
+def test_every_key_of_sources_and_checks_arrives_in_the_job(check, write):
+    write("a.xlsx", "")
+    checked = check(text=SEVERAL)
+    assert checked.diagnostics == ()
+    job = checked.job
+    orders, pages, more, sheet, table = job.data_sources
+    assert orders == DataSource(
+        name="orders",
+        source_type=SourceType.DATABASE,
+        location="${env:DB_URL}",
+        format=FileType.PARQUET,
+        query="SELECT * FROM orders",
+    )
+    assert pages == DataSource(
+        name="pages",
+        source_type=SourceType.API,
+        location="https://api.example.com/x",
+        format=FileType.JSON,
+        auth=Auth(type=AuthType.HEADER, header="X-Api-Key", token="${env:KEY}"),
+        pagination=Pagination(
+            kind=PaginationKind.PAGE, param="page", size_param="num", size=10, start=1, max_pages=5
+        ),
+        retries=0,
+        on_unchanged=OnUnchanged.SKIP,
+    )
+    assert type(pages.pagination.size) is int
+    assert more.pagination == Pagination(kind=PaginationKind.OFFSET, param="o", size=5, start=0, max_pages=1000)
+    assert (sheet.format, sheet.table) == (
+        FileType.XLSX,
+        TableOptions(sheet="One", columns=("a",), dtypes=(("a", "string"),)),
+    )
+    assert table.table == TableOptions(delimiter="\t", encoding="latin-1", decimal=",", parse_dates=("day",))
+    assert job.incremental == Incremental(cursor="num", initial_value=0)
+    assert job.chart == Chart(kind=ChartKind.LINE, x="a", y=("b",), title="Title")
+    assert job.checks == (
+        Check(kind=CheckKind.NOT_NULL, columns=("a", "b"), on=CheckTarget.INPUT, source="pages", name="whole"),
+        Check(kind=CheckKind.UNIQUE, columns=("a",)),
+        Check(kind=CheckKind.ACCEPTED_VALUES, columns=("a",), values=("x", 1), blocking=False),
+        Check(kind=CheckKind.MIN, columns=("a",), at_least=0.5),
+        Check(kind=CheckKind.MAX, columns=("d",), at_most="2030-01-01"),
+        Check(kind=CheckKind.ROW_COUNT, at_least=1),
+    )
+
+
+def test_the_one_source_is_called_data(check):
+    job = check().job
+    assert (job.data_source.name, job.more_sources, job.bounds) == ("data", (), RunBounds())

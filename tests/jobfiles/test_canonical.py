@@ -380,6 +380,17 @@ def test_what_the_schema_does_not_name_keeps_its_order():
     assert form(text).text == text
 
 
+def test_keys_that_only_old_readers_take_for_true_stay_plain_where_they_are_known():
+    text = (
+        "checks:\n  - on: input\n    unique: a\n  - {on: input, unique: b}\nchart:\n  y: b\n  x: a\n  kind: bar\n"
+        'tests:\n  - given:\n      data:\n        - {"on": 1, "y": 2}\n'
+    )
+    assert form(text).text == (
+        "checks:\n  - unique: a\n    on: input\n  - {unique: b, on: input}\nchart:\n  kind: bar\n  x: a\n  y: b\n"
+        'tests:\n  - given:\n      data:\n        - {"on": 1, "y": 2}\n'
+    )
+
+
 def test_comments_move_with_their_keys():
     assert formatted(
         """\

@@ -73,3 +73,23 @@ def test_what_the_kind_of_source_does_not_know_is_not_shown(values):
         "data_source.location",
         "data_source.file_type",
     }
+
+
+def test_several_sources_and_what_belongs_to_them_are_told_value_by_value(values, write, minimal):
+    text = minimal.replace("data_source:\n", "data_sources:\n  orders:\n").replace(
+        "  source_type", "    source_type"
+    )
+    text = text.replace("  location", "    location").replace("  file_type", "    file_type")
+    text += "incremental: {cursor: a, initial_value: 0}\nprocessing_script: result = data[data.a > run.cursor]\n"
+    path = write("jobs.d/sales.yaml", text + "checks: [{unique: a}]\n")
+    folder = JobFolder(path.parent, path.parent.parent, JobDefaults())
+    assert folder.scan()[0].diagnostics == ()
+    found = {value.name: value for value in folder.effective("jobs.d/sales.yaml")}
+    assert {name for name in found if name.startswith("data_source")} == {
+        "data_sources.orders.source_type",
+        "data_sources.orders.location",
+        "data_sources.orders.file_type",
+    }
+    assert origin(found["data_sources.orders.location"]) == ("sales.csv", Origin.FILE, "jobs.d/sales.yaml", 6)
+    assert (found["incremental.cursor"].value, found["checks"].value) == ("a", [{"unique": "a"}])
+    assert not [name for name in found if name.startswith("chart")]

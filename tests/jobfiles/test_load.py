@@ -4,7 +4,9 @@ import time
 
 import pytest
 
+from runner.core.catalog import Catalog, advance
 from runner.core.job_defaults import JobDefaults
+from runner.core.job_policy import RunBounds
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.walk import FolderGoneError, list_job_files
 
@@ -204,3 +206,20 @@ def test_a_thousand_files_are_scanned_soon(folder, write, job):
     took = time.perf_counter() - started
     assert sum(file.job is not None for file in files) == 1000
     assert took < 4  # about 0.3 s on an idle machine
+
+
+def test_a_change_of_the_policy_reaches_the_bounds_of_jobs_whose_files_do_not_change(folder, write, job):
+    write("jobs.d/a.yaml", job("a"))
+    policy = write("jobs.d/_policy.yaml", "private_hosts: [localhost]\nallowed_imports: [scipy]\n")
+    catalog, _ = advance(Catalog(), folder.scan())
+    before = catalog.jobs["a"]
+    assert before.bounds == RunBounds(private_hosts=("localhost",), allowed_imports=("scipy",))
+    policy.write_text("data_roots: [.]\nallowed_hosts: [api.example.com]\n")
+    catalog, change = advance(catalog, folder.scan())
+    after = catalog.jobs["a"]
+    assert after.bounds == RunBounds(allowed_hosts=("api.example.com",), data_roots=(".",))
+    assert (change.changed, after.digest) == (("a",), before.digest)
+    policy.unlink()
+    folder.scan()  # what is gone must be seen gone twice
+    catalog, change = advance(catalog, folder.scan())
+    assert (catalog.jobs["a"].bounds, change.changed) == (RunBounds(), ("a",))

@@ -217,7 +217,14 @@ def test_keys_of_a_job(changes, key, value, notes):
         ({"file_type": None, "location": "a"}, "file_type", None, []),
         ({"file_type": "CSV"}, "file_type", "csv", []),
         ({"file_type": ".jsonl"}, "file_type", "ndjson", [("changed", "data_source.file_type")]),
-        ({"file_type": "xlsx"}, "file_type", "xlsx", [("to_do", "data_source.file_type")]),
+        ({"file_type": "xml"}, "file_type", "xml", [("to_do", "data_source.file_type")]),
+        ({"file_type": "excel"}, "file_type", "xlsx", [("changed", "data_source.file_type")]),
+        (
+            {"source_type": "api", "file_type": "xlsx"},
+            "response_format",
+            None,
+            [("left_out", "data_source.file_type")],
+        ),
         (
             {"source_type": "API", "file_type": "csv"},
             "response_format",
@@ -232,7 +239,7 @@ def test_keys_of_a_job(changes, key, value, notes):
         ),
         ({"source_type": "api", "file_type": "csv"}, "file_type", None, [("changed", "data_source.file_type")]),
         ({"headers": {"Accept": "text/csv"}}, "headers", {"Accept": "text/csv"}, []),
-        ({"sheet": 1}, "sheet", None, [("to_do", "data_source.sheet")]),
+        ({"worksheets": 1}, "worksheets", None, [("to_do", "data_source.worksheets")]),
     ],
 )
 def test_keys_of_a_data_source(changes, key, value, notes):

@@ -27,7 +27,10 @@ JOB = {
         "params": {"a": ["1", 2]},
         "body": {"a": 1},
         "auth": {"type": "bearer", "token": "t"},
+        "pagination": {"type": "page", "param": "p"},
     },
+    "checks": [{"min": {"column": "a", "value": 1}}],
+    "incremental": {"cursor": "a", "initial_value": 0},
     "processing_script": "result = data",
     "consumer_emails": ["a@example.com"],
     "delivery": {"on_empty": "skip", "preview_rows": 3},
@@ -50,26 +53,34 @@ WORDS = [
     "records_path",
     "body",
     "username",
+    "data_sources",
+    "database",
+    "query",
+    "cursor",
+    "unique",
+    "size_param",
+    "delimiter",
+    "\t",
 ]
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**63), 2**63), st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from(WORDS), st.text(max_size=5), st.just([]), st.just({}), st.just(["x", 1]), st.just({"type": "basic"}),
+    st.just({"orders": JOB["data_source"]}), st.just({"type": "cursor", "param": "c"}),
 )  # fmt: skip
+
+
+def places_of(job):
+    source, checks = job.get("data_source"), job.get("checks")
+    inner = (source.get("auth"), source.get("pagination")) if isinstance(source, dict) else ()
+    items = checks[:1] if isinstance(checks, list) else ()
+    return (job, source, *inner, *items, job.get("resources"), job.get("delivery"), job.get("data_sources"))
 
 
 @st.composite
 def mutated_jobs(draw):
     job = copy.deepcopy(JOB)
     for _ in range(draw(st.integers(1, 4))):
-        node = draw(
-            st.sampled_from(
-                [
-                    place
-                    for place in (job, job.get("data_source"), job.get("resources"), job.get("delivery"))
-                    if isinstance(place, dict)
-                ]
-            )
-        )
+        node = draw(st.sampled_from([place for place in places_of(job) if isinstance(place, dict)]))
         key = draw(st.sampled_from([*node, *WORDS]))
         if draw(st.booleans()):
             node.pop(key, None)
@@ -104,7 +115,7 @@ def properties(node, path=()):
 
 def test_every_key_is_explained_bounded_and_closed():
     seen = dict(properties(JOB_SCHEMA.data))
-    assert len(seen) > 40
+    assert len(seen) >= 90
     for path, child in seen.items():
         assert {"title", "description", "examples"} <= child.keys(), path
         if "string" in child.get("type", ""):
@@ -135,7 +146,33 @@ def test_every_pattern_ends_portably():
 
 def test_the_examples_of_the_schema_fit_it():
     assert all(JOB_SCHEMA.fits(example) for example in JOB_SCHEMA.data["examples"])
-    assert json.loads(JOB_SCHEMA.text) == JOB_SCHEMA.data
+    assert all(JOB_SCHEMA.fits(example) for example in map(job_of, sources()))
+
+
+def sources():
+    """Every example of a source, of auth and of pagination, as a source."""
+    source = JOB_SCHEMA.data["properties"]["data_source"]
+    api = {"source_type": "api", "location": "https://api.example.com/sales"}
+    yield from source["examples"]
+    for key in ("auth", "pagination"):
+        yield from ({**api, key: example} for example in source["properties"][key]["examples"])
+
+
+def job_of(source):
+    return {
+        "job_name": "a",
+        "schedule_time": "@daily",
+        "data_source": source,
+        "consumer_emails": ["a@example.com"],
+    }
+
+
+def test_what_the_schema_shares_is_in_its_places():
+    text, whole = json.loads(JOB_SCHEMA.text), JOB_SCHEMA.data
+    assert "$ref" not in json.dumps(whole)
+    one, several = whole["properties"]["data_source"], whole["properties"]["data_sources"]["additionalProperties"]
+    assert one["properties"] == several["properties"] == text["$defs"]["source"]["properties"]
+    assert one["title"] != several["title"]
 
 
 def findings_of(text):
@@ -157,7 +194,11 @@ def test_a_value_that_yaml_refused_is_not_complained_of_again():
 
 @pytest.mark.parametrize(
     ("value", "hint"),
-    [("csvv", "Did you mean csv?"), ("parket", "Did you mean parquet?"), ("xml", "csv, json, ndjson, parquet")],
+    [
+        ("csvv", "Did you mean csv?"),
+        ("parket", "Did you mean parquet?"),
+        ("xml", "csv, json, ndjson, parquet, xlsx"),
+    ],
 )
 def test_the_nearest_value_is_told(value, hint):
     text = f"job_name: a\nschedule_time: x\ndata_source: {{source_type: file, location: x, file_type: {value}}}\nconsumer_emails: [a]\n"

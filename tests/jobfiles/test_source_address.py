@@ -1,10 +1,16 @@
+import duckdb
 import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
+from runner.core.addresses import address_fault
+from runner.fetch.addresses import fault_of
 from runner.jobfiles.lint.source_address import host_of, location_fault, names_of_host
+from runner.jobfiles.lint.source_database import database_file, database_host
+from runner.jobfiles.lint.source_file import fixed_part
+from runner.jobfiles.lint.source_names import SQL_WORDS
 
 
 @pytest.mark.parametrize(
@@ -111,3 +117,51 @@ def test_the_names_of_a_host():
     assert names_of_host("api.example.com") == ("api.example.com",)
     assert set(names_of_host("bücher.example")) == set(names_of_host("xn--bcher-kva.example"))
     assert names_of_host("xn--.example") == ()
+
+
+@pytest.mark.parametrize(
+    ("location", "host", "file"),
+    [
+        ("${env:DB_URL}", None, None),
+        ("postgresql://ann:${env:PW}@DB.example.com:5432/shop", "db.example.com", None),
+        ("postgresql+psycopg://${env:HOST}/shop", None, None),
+        ("postgresql://${env:USER}@[::1]:5432/shop", "::1", None),
+        ("postgresql://a.example.com,b.example.com/shop", None, None),
+        ("postgresql://db.example.com/shop?host=10.0.0.1", None, None),
+        ("postgresql:///shop", "localhost", None),
+        ("mysql+pymysql://ann@/shop", "localhost", None),
+        ("duckdb:///a.db", "", "a.db"),
+        ("sqlite:///data/shop.db", "", "data/shop.db"),
+        ("sqlite:////srv/shop%20a.db?mode=ro", "", "/srv/shop a.db"),
+        ("sqlite://", "", None),
+        ("no url", "", None),
+    ],
+)
+def test_what_a_policy_bounds_of_a_database(location, host, file):
+    assert database_host(location) == host
+    assert database_file(location) == file
+
+
+@pytest.mark.parametrize(
+    ("location", "fixed"),
+    [
+        ("data/*.csv", "data"),
+        ("data/in/2026-*/a?.csv", "data/in"),
+        ("/srv/[ab]/x.csv", "/srv"),
+        ("*.csv", "."),
+        ("/*.csv", "/"),
+        ("data/sales.csv", "data/sales.csv"),
+    ],
+)
+def test_the_part_of_a_pattern_that_is_fixed(location, fixed):
+    assert fixed_part(location) == fixed
+
+
+def test_words_of_sql_are_those_of_duckdb():
+    words = duckdb.sql("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'").fetchall()
+    assert {word for (word,) in words} <= SQL_WORDS
+
+
+@given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
+def test_an_address_is_judged_as_the_fetch_judges_it(address):
+    assert (address_fault(address) is None) == (fault_of(str(address)) is None)

@@ -15,10 +15,12 @@ SCHEMAS = {"job": JOB_SCHEMA, "defaults": DEFAULTS_SCHEMA, "policy": POLICY_SCHE
 SCHEMA_TALK = re.compile(
     r"\b(schema|anyOf|oneOf|allOf|instance|object|array|string|integer|boolean|null|pattern|enum|const|propert\w+)\b"
 )
-QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\[.*\]|\{.*\}")
+# Values are what they are: `string` is a type of a column.
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\[.*\]|\{.*\}|(?<=Use one of: )[^.]+")
 
 FILE = {"source_type": "file", "location": "a.csv", "file_type": "csv"}
 API = {"source_type": "api", "location": "https://example.com/"}
+DATABASE = {"source_type": "database", "location": "${env:DB_URL}"}
 JOB = {"job_name": "a", "schedule_time": "@daily", "data_source": FILE, "consumer_emails": ["a@example.com"]}
 TEST = {"name": "a", "given": {"data": []}, "expect": {"rows": []}}
 
@@ -62,6 +64,10 @@ def job_with_expect(**keys):
 # Where a schema has a choice or a condition → data that fails there, with the rules and messages of all findings.
 CONDITIONS = {
     "job $ oneOf": ({**JOB, "after": ["a"]}, ["schedule_time and after cannot stand together"]),
+    "job $ if 0": (
+        {**JOB, "data_sources": {"a": FILE}},
+        ["data_source and data_sources cannot stand together"],
+    ),
     "job $ dependentSchemas after": (
         job_after(on_missed="skip", starting_deadline_seconds=1),
         ["on_missed is for schedule_time", "starting_deadline_seconds is for schedule_time"],
@@ -84,14 +90,67 @@ CONDITIONS = {
     ),
     "job data_source if 1": (job_with_source(file_type="csv"), ["file_type is for source_type: file"]),
     "job data_source if 2": (
+        {**JOB, "data_source": {**DATABASE, "params": {}, "sheet": "a", "dtypes": {}, "file_type": "xlsx"}},
+        [
+            "data_source needs query",
+            "dtypes is for CSV and XLSX alone",
+            "file_type is for source_type: file",
+            "params is for source_type: api",
+            "sheet is for file_type: xlsx",
+        ],
+    ),
+    "job data_source if 3": (
         {**JOB, "data_source": {**FILE, "records_path": "a"}},
         ["records_path is for JSON alone"],
     ),
-    "job data_source if 3": (
-        job_with_source(response_format="csv", records_path="a"),
-        ["records_path is for JSON alone"],
-    ),
     "job data_source if 4": (
+        {**JOB, "data_source": {**FILE, "sheet": "a"}},
+        ["sheet is for file_type: xlsx"],
+    ),
+    "job data_source if 5": (
+        {**JOB, "data_source": {**FILE, "file_type": "xlsx", "delimiter": ";"}},
+        ["delimiter is for CSV alone"],
+    ),
+    "job data_source if 6": (
+        {**JOB, "data_source": {**FILE, "file_type": "parquet", "columns": ["a"]}},
+        ["columns is for CSV and XLSX alone"],
+    ),
+    "job data_source if 7": (
+        job_with_source(response_format="csv", records_path="a", pagination={"type": "link_header"}),
+        ["pagination is for JSON alone", "records_path is for JSON alone"],
+    ),
+    "job data_source if 8": (
+        job_with_source(decimal=","),
+        ["decimal is for CSV alone"],
+    ),
+    "job data_source.pagination if 0": (
+        job_with_source(pagination={"type": "page", "cursor_path": "a"}),
+        ["cursor_path is for type: cursor, this is page", "pagination needs param"],
+    ),
+    "job data_source.pagination if 1": (
+        job_with_source(pagination={"type": "offset", "param": "a"}),
+        ["pagination needs size"],
+    ),
+    "job data_source.pagination if 2": (
+        job_with_source(pagination={"type": "cursor", "param": "a", "start": 1}),
+        ["pagination needs cursor_path", "start is for type: page and offset, this is cursor"],
+    ),
+    "job data_source.pagination if 3": (
+        job_with_source(pagination={"type": "link_header", "param": "a"}),
+        ["param is for type: page, offset and cursor, this is link_header"],
+    ),
+    "job data_source.pagination if 4": (
+        job_with_source(pagination={"type": "link_header", "size_param": "a"}),
+        ["pagination needs size"],
+    ),
+    "job checks.items oneOf": (
+        {**JOB, "checks": [{"not_null": "a", "unique": "a"}, {"blocking": True}]},
+        [
+            "item 2 of checks needs one of not_null, unique, accepted_values, min, max and row_count",
+            "not_null and unique cannot stand together",
+        ],
+    ),
+    "job data_source if 9": (
         job_with_source(body={}, method="GET"),
         ["method must be POST where there is a body"],
     ),
@@ -99,9 +158,13 @@ CONDITIONS = {
         job_with_source(auth={"type": "bearer", "username": "a"}),
         ["auth needs token", "username is for type: basic, this is bearer"],
     ),
+    "job data_source.auth if 2": (
+        job_with_source(auth={"type": "header", "token": "a", "password": "b"}),
+        ["auth needs header", "password is for type: basic, this is header"],
+    ),
     "job data_source.auth if 1": (
         job_with_source(auth={"type": "basic", "token": "a", "username": "b"}),
-        ["auth needs password", "token is for type: bearer, this is basic"],
+        ["auth needs password", "token is for type: bearer and header, this is basic"],
     ),
     "job tests.items.expect anyOf": (
         job_with_expect(tolerance=1),
@@ -119,14 +182,15 @@ def conditions(name, node, place=()):
     label = f"{name} {'.'.join(place) or '$'}"
     for number, part in enumerate(node.get("allOf", [])):
         yield f"{label} if {number}"
-        assert set(part) == {"if", "then"}
+        assert set(part) in ({"if", "then"}, {"oneOf"})
     for key in ("anyOf", "oneOf"):
         if key in node:
             yield f"{label} {key}"
     for key in node.get("dependentSchemas", {}):
         yield f"{label} dependentSchemas {key}"
     for key, child in node.get("properties", {}).items():
-        yield from conditions(name, child, (*place, key))
+        if key != "data_sources":  # each is as data_source
+            yield from conditions(name, child, (*place, key))
     for key in ("items", "additionalProperties"):
         if isinstance(node.get(key), dict):
             yield from conditions(name, node[key], (*place, key))
@@ -135,7 +199,7 @@ def conditions(name, node, place=()):
 def test_every_choice_and_condition_of_the_schemas_is_tried():
     assert {one for name, check in SCHEMAS.items() for one in conditions(name, check.data)} == set(CONDITIONS)
     for check in SCHEMAS.values():
-        used = set(re.findall(r'"([$\w]+)": *[{\[]', check.text))
+        used = set(re.findall(r'"([$\w]+)": *[{\[]', json.dumps(check.data)))
         assert not used & {"else", "contains", "$ref", "patternProperties", "prefixItems"}, "these have no words"
 
 
@@ -190,7 +254,8 @@ def places(node, place=()):
     """The path of every value that a schema knows."""
     yield place
     for key, child in node.get("properties", {}).items():
-        yield from places(child, (*place, key))
+        # Each of data_sources is as data_source.
+        yield from [(*place, key)] if key == "data_sources" else places(child, (*place, key))
     if isinstance(node.get("items"), dict):
         yield from places(node["items"], (*place, 0))
     if isinstance(node.get("additionalProperties"), dict):
@@ -248,7 +313,7 @@ def test_a_file_that_is_no_mapping_is_called_by_its_kind(name, file, start):
     assert "a : where = stands" in told(schema, "a = b")[0][3]
 
 
-ONE_OF_TWO = {"oneOf": [{"required": ["data_source"]}, {"required": ["data_sources"]}]}
+ONE_OF_TWO = {"oneOf": [{"required": ["token"]}, {"required": ["password"]}]}
 EITHER_TYPE = {"properties": {"cell": {"anyOf": [{"type": "string"}, {"type": ["number", "null"]}]}}}
 OTHER = {"properties": {"cell": {"anyOf": [{"type": "string"}, {"enum": [1, 2]}]}}}
 KEYS = {"properties": {"auth": {"minProperties": 2}, "given": {"minProperties": 1}}}
@@ -265,14 +330,14 @@ MULTIPLE = {"properties": {"rows": {"multipleOf": 2, "examples": [4]}}}
             (
                 (),
                 "missing-key",
-                "the file needs one of data_source and data_sources",
-                "Add data_source or data_sources.",
+                "the file needs one of token and password",
+                "Add token or password.",
             ),
         ),
         (
             ONE_OF_TWO,
-            {"data_source": 1, "data_sources": 2},
-            ((), "misplaced-key", "data_source and data_sources cannot stand together", "Keep one of them."),
+            {"token": 1, "password": 2},
+            ((), "misplaced-key", "token and password cannot stand together", "Keep one of them."),
         ),
         (
             EITHER_TYPE,

@@ -1,17 +1,20 @@
 """The first rows of a file, and that the step reads them as it would read the file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from runner.core.source import FileType
+from runner.core.source import FileType, TableOptions
 from runner.jobtests.heads import write_head
 from runner.jobtests.inputs import StepInput
 
 COUNT = 2
 FRAME = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y\nz", ""]})
+AS_TEXT = {"options": {"strings_to_formulas": False}}
 RECORDS = FRAME.to_dict("records")
 
 
@@ -74,7 +77,38 @@ def test_a_file_with_fewer_rows_is_whole(head):
         (FileType.JSON, b'{"a": 1}', "a"),
         (FileType.JSON, b"[" * 100_000, None),
         (FileType.PARQUET, b"PAR1", None),
+        (FileType.XLSX, b"PK", None),
     ],
 )
 def test_what_is_no_such_file_is_left_to_the_step(head, kind, content, records_path):
     assert head(kind, content, records_path) is None
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_compressed_text_in_its_encoding_and_with_its_delimiter(tmp_path, ending):
+    content = 'größe;b\n"1;2";x\n3;y\n4;z\n'
+    path = tmp_path / f"whole.csv{ending}"
+    with pa.output_stream(path, compression={".gz": "gzip", ".zst": "zstd"}[ending]) as file:
+        file.write(content.encode("cp1252"))
+    table = TableOptions(delimiter=";", encoding="cp1252")
+    whole = StepInput(name="stock", paths=(str(path),), format=FileType.CSV, table=table)
+    found = write_head(whole, tmp_path / "head", COUNT)
+    assert Path(found.paths[0]).read_bytes().decode("cp1252") == 'größe;b\n"1;2";x\n3;y\n'
+    assert (found.name, found.table) == ("stock", table)
+
+
+def test_a_workbook(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "a": ["007", "=1+1", "c"],
+            "day": pd.to_datetime(["2026-01-01 00:00", "2026-01-02 03:04", "2026-01-03 00:00"]),
+        }
+    )
+    with pd.ExcelWriter(tmp_path / "whole", engine="xlsxwriter", engine_kwargs=AS_TEXT) as book:
+        frame.head(0).to_excel(book, sheet_name="First")
+        frame.to_excel(book, sheet_name="Data", index=False)
+    whole = StepInput(paths=(str(tmp_path / "whole"),), format=FileType.XLSX, table=TableOptions(sheet="Data"))
+    found = write_head(whole, tmp_path / "head", COUNT)
+    read = pd.read_excel(found.paths[0], sheet_name="Data", engine="calamine", dtype={"a": str})
+    pd.testing.assert_frame_equal(read, frame.head(2), check_dtype=False)
+    assert write_head(replace(whole, table=TableOptions(sheet="None")), tmp_path / "other", COUNT) is None

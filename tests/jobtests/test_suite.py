@@ -2,10 +2,13 @@
 
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
-from runner.jobtests.bench import open_bench
+from runner.jobtests.bench import given_sources, open_bench
+from runner.jobtests.inputs import InputError
+from runner.jobtests.values import Given
 
 ROWS = """\
 tests:
@@ -221,3 +224,84 @@ def test_ctrl_c_ends_the_tests_that_run(project):
             bench.in_parallel([slow, interrupt, slow, slow], workers=2)
         assert time.monotonic() - started < 10
         assert bench.run(job.job, job.tests[0]).outcome.failure.kind == "cancelled"
+
+
+SEVERAL = """\
+job_name: joined
+schedule_time: "0 9 * * *"
+consumer_emails: [analyst@example.com]
+data_sources:
+  orders:
+    source_type: database
+    location: ${env:DB_URL}
+    query: SELECT * FROM orders WHERE number > ${run:cursor}
+  prices:
+    source_type: file
+    location: prices/*.csv
+    file_type: csv
+    delimiter: ";"
+    decimal: ","
+    dtypes: {sku: string}
+incremental: {cursor: number, initial_value: 1}
+"""
+JOIN = """\
+processing_query: |
+  SELECT orders.number, prices.price FROM data AS orders JOIN prices USING (sku)
+  WHERE orders.number > ${run:cursor} ORDER BY ALL
+"""
+GIVEN = """\
+tests:
+  - name: joins
+    given:
+      orders: [{number: 1, sku: "007"}, {number: 2, sku: "007"}]
+      prices: tests/prices.csv
+    expect:
+      rows: [{number: 2, price: 1.5}]
+"""
+
+
+def put_several(project, step, tests=GIVEN, more=""):
+    project.put("prices/a.csv", "sku;price\n")
+    project.put("tests/prices.csv", "sku;price\n007;1,5\n")
+    project.put("jobs.d/joined.yaml", SEVERAL + step + more + tests)
+
+
+def test_each_source_is_read_as_the_job_says_and_the_cursor_is_where_a_first_run_starts(project):
+    put_several(project, JOIN)
+    assert results(project.run()) == [("joins", "passed")]
+    script = (
+        "processing_script: |\n  assert run.data_interval_start.hour == 9 and run.data_interval_start.day == 1\n"
+        "  result = data[data.number > run.cursor].merge(prices, on='sku')[['number', 'price']]\n"
+    )
+    put_several(project, script)
+    report = project.run()
+    assert results(report) == [("joins", "passed")], only(report)
+
+
+def test_the_rows_of_a_database_may_be_in_any_file(project):
+    project.put("tests/orders.ndjson", '{"number": 2, "sku": "007"}\n')
+    rows = '[{number: 1, sku: "007"}, {number: 2, sku: "007"}]'
+    put_several(project, JOIN, GIVEN.replace(rows, "tests/orders.ndjson"))
+    assert results(project.run()) == [("joins", "passed")]
+
+
+def test_checks_hold_in_a_test_as_in_a_run(project):
+    checks = "checks:\n  - {max: {column: price, value: 1}%s}\n  - {unique: sku, on: input, source: prices}\n"
+    put_several(project, JOIN, more=checks % ", blocking: false")
+    assert results(project.run()) == [("joins", "passed")]
+    put_several(project, JOIN, more=checks % "")
+    result = only(project.run())
+    assert (str(result.outcome), "price is at most 1" in result.message) == ("failed", True)
+    expecting = GIVEN.replace("rows: [{number: 2, price: 1.5}]", "error: price is at most 1")
+    put_several(project, JOIN, expecting, more=checks % "")
+    assert results(project.run()) == [("joins", "passed")]
+
+
+def test_what_is_given_must_be_for_each_source_and_no_other():
+    job = SimpleNamespace(data_sources=(SimpleNamespace(name="orders"), SimpleNamespace(name="prices")))
+    one = Given(source="orders")
+    with pytest.raises(InputError, match="the test gives nothing for prices"):
+        given_sources(job, SimpleNamespace(given=(one,)))
+    with pytest.raises(InputError, match="the job has no source 'stock'") as raised:
+        given_sources(job, SimpleNamespace(given=(one, Given(source="stock"))))
+    assert raised.value.hint == "Its sources are orders, prices."

@@ -420,3 +420,35 @@ def test_an_unchanged_job_whose_upstream_changes_is_told(branch):
     branch.job("other")
     branch.commit()
     assert [one.rule for one in branch.plan(base="HEAD~1").plan.warnings] == []
+
+
+SOURCES = """\
+job_name: joined
+schedule_time: "0 9 * * *"
+data_sources:
+  orders: {{source_type: api, location: "https://api.example.com/orders", retries: {retries}}}
+  stock:
+    source_type: database
+    location: postgresql://ann:${{env:PW}}@{host}/stock
+    query: SELECT 1
+checks:
+  - unique: {column}
+consumer_emails: [a@example.com]
+"""
+
+
+def test_sources_and_checks_are_compared_value_by_value(branch):
+    branch.write("jobs.d/joined.yaml", SOURCES.format(retries=3, host="db.example.com", column="a"))
+    branch.commit()
+    branch.write("jobs.d/joined.yaml", SOURCES.format(retries=5, host="db.example.org", column="b"))
+    branch.commit()
+    (change,) = branch.plan("HEAD~1").plan.jobs
+    assert [key.key for key in change.keys] == [
+        "data_sources.orders.retries",
+        "data_sources.stock.location",
+        "checks",
+    ]
+    retries, location, checks = change.keys
+    assert (retries.before, retries.after) == (3, 5)
+    assert location.after == "postgresql://***${env:PW}@db.example.org/stock"
+    assert '+    "unique": "b"' in checks.diff

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -131,3 +132,14 @@ def make_job():
         return Job(job_name=job_name, **{**values, **changes})
 
     return make
+
+
+@pytest.fixture
+def wait_until():
+    def wait(condition, seconds=20):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.02)
+
+    return wait

@@ -257,6 +257,8 @@ def test_zones_sandbox_memory_and_spreadsheets(settings, make_job, monkeypatch):
     assert check_zones(settings, [], now=now + timedelta(days=9 * 366)).health is Health.WARNING
 
     assert "SANDBOX=off" in check_sandbox(replace(settings, sandbox="off")).message
+    best = check_sandbox(replace(settings, sandbox="best-effort"))
+    assert ("namespaces" in best.message.partition(" (")[0]) != ("no namespaces: " in best.message)
 
     two = replace(settings, max_concurrent_runs=2)
     jobs = [make_job(f"j{number}", resources=Resources(memory_mb=1 << number)) for number in range(30)]

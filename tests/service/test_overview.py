@@ -5,7 +5,7 @@ from runner.core.run import RunState, Trigger
 from runner.service.overview import Overview
 
 
-def test_a_snapshot_is_made_anew_only_when_something_changes(store, desk, clock, make_job):
+def test_a_snapshot_is_made_anew_only_when_something_changes(store, desk, clock, make_job, tmp_path):
     job = make_job()
     entry = CatalogEntry(path=job.path, job=job, sync=SyncState.IN_FORCE, digest="d", job_name=job.job_name)
     catalog = Catalog(generation=1, entries=(entry,), jobs={job.job_name: job})
@@ -17,6 +17,7 @@ def test_a_snapshot_is_made_anew_only_when_something_changes(store, desk, clock,
         running=frozenset,
         reasons=lambda: tuple(trouble),
         facts=(("sandbox", "none"),),
+        runs_dir=tmp_path,
     )
     first = overview.snapshot()
     assert overview.snapshot() is first

@@ -1,5 +1,6 @@
 """A served endpoint over real values, on a free port."""
 
+import base64
 import contextlib
 import itertools
 from dataclasses import dataclass, field, replace
@@ -8,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
+from runner.core.bookmark import Bookmark
 from runner.core.catalog import CatalogEntry, SyncState
+from runner.core.check import CheckResult
 from runner.core.delivery import Delivery, DeliveryState, MailKind
 from runner.core.diagnostic import Diagnostic
 from runner.core.job import Job, Step, StepKind
+from runner.core.preview import Preview
 from runner.core.run import FailureKind, Run, RunFailure, RunState, Trigger
 from runner.core.source import DataSource, FileType, SourceType
 from runner.settings import Secret, StatusSettings
@@ -22,6 +26,9 @@ from runner.status.snapshot import JobStatus, StatusSnapshot
 VERSIONS = itertools.count(1)
 NOW = datetime(2025, 11, 9, 12, 30, tzinfo=UTC)
 
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
 TRACEBACK = """Traceback (most recent call last):
   File "jobs.d/sales/broken_join.yaml", line 14, in <module>
     merged = data.merge(regions, on="regoin")
@@ -106,6 +113,8 @@ class FixedSource:
     state: StatusSnapshot
     history: list = field(default_factory=list)
     asked: list = field(default_factory=list)
+    charts: dict = field(default_factory=dict)
+    cursors: dict = field(default_factory=dict)
 
     def snapshot(self):
         return self.state
@@ -121,6 +130,12 @@ class FixedSource:
 
     def run(self, run_id):
         return next((run for run in self.history if run.run_id == run_id), None)
+
+    def chart(self, run):
+        return self.charts.get(run.run_id)
+
+    def cursor(self, job):
+        return self.cursors.get(job.job_name)
 
     def change(self, **changes):
         self.state = replace(self.state, version=next(VERSIONS), **changes)
@@ -199,6 +214,43 @@ def source():
         finished=(("succeeded", 60), ("failed", 1)),
     )
     return FixedSource(state=snapshot, history=[*runs, failed, working])
+
+
+@pytest.fixture
+def checked_run(source):
+    """A run of daily_sales with a chart, and with checks of which two failed."""
+    rows = Preview(
+        columns=("order <id>", "amount"),
+        numeric=(False, True),
+        rows=(("A-17", "-3"), ("<b>A-18</b>", "-0.5")),
+        total_rows=2,
+        total_columns=2,
+    )
+    checks = (
+        CheckResult(words="order_id is unique", blocking=True, passed=True),
+        CheckResult(
+            words="amount is at least 0",
+            blocking=True,
+            passed=False,
+            found="341 rows are below 0",
+            failed_rows=341,
+            rows=rows,
+        ),
+        CheckResult(words="there are at least 10 rows", blocking=False, passed=False, found="there are 3 rows"),
+    )
+    failure = RunFailure(kind=FailureKind.CHECK, message="1 check failed", hint="Mend the data or the check.")
+    run = make_run(
+        97,
+        "daily_sales",
+        RunState.FAILED,
+        failure=failure,
+        checks=checks,
+        chart_file="chart.png",
+        bookmark=Bookmark(cursor=0),
+    )
+    source.history.append(run)
+    source.charts[run.run_id] = PNG
+    return run
 
 
 @pytest.fixture

@@ -42,6 +42,22 @@ class TestAnswers:
         assert get(f"/runs/{FAILED}").json() == run_document(source.run(FAILED), details=True)
         assert "merge(regions" in get(f"/runs/{FAILED}").json()["traceback"]
 
+    def test_a_chart_is_an_image_that_stays_private(self, get, source, checked_run):
+        path = f"/runs/{checked_run.run_id}/chart.png"
+        answer = get(path)
+        assert (answer.status_code, answer.content) == (200, source.charts[checked_run.run_id])
+        assert {
+            key: answer.headers[key] for key in ("Content-Type", "X-Content-Type-Options", "Cache-Control")
+        } == {
+            "Content-Type": "image/png",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "private, no-cache",
+        }
+        again = get(path, headers={"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        for none in (f"/runs/{FAILED}/chart.png", "/runs/absent/chart.png", "/runs/..%2f..%2fx/chart.png"):
+            assert get(none).status_code == 404
+
     def test_runs_of_a_job_that_is_gone_stay_readable(self, get, source):
         source.change(jobs=())
         assert len(get("/jobs/broken_join/runs").json()["runs"]) == 1
@@ -146,12 +162,14 @@ class TestDescription:
             ("/jobs/{job_name}/runs", "/jobs/broken_join/runs", 200),
             ("/jobs/{job_name}/runs", "/jobs/daily_sales/runs?limit=0", 400),
             ("/runs/{run_id}", f"/runs/{FAILED}", 200),
+            ("/runs/{run_id}", f"/runs/01k9m{97:021d}", 200),
             ("/runs/{run_id}", "/runs/absent", 404),
             ("/healthz", "/healthz", 200),
             ("/readyz", "/readyz", 200),
             ("/version", "/version", 200),
         ],
     )
+    @pytest.mark.usefixtures("checked_run")
     def test_what_is_answered_is_what_is_described(self, get, source, described, template, path, status):
         never_good = CatalogEntry(
             path="jobs.d/n.yaml", job=None, sync=SyncState.INVALID, digest="d", job_name="unnamed_source"
@@ -168,12 +186,12 @@ class TestDescription:
         validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
         validator.validate(answer.json())
 
-    def test_every_path_described_is_served_and_read_only(self, get, described):
+    def test_every_path_described_is_served_and_read_only(self, get, described, checked_run):
         assert described["openapi"].startswith("3.1")
         assert described["info"]["version"] == "1.2.3"
         assert all(list(operations) == ["get"] for operations in described["paths"].values())
         for path in described["paths"]:
-            real = path.replace("{job_name}", "daily_sales").replace("{run_id}", FAILED)
+            real = path.replace("{job_name}", "daily_sales").replace("{run_id}", checked_run.run_id)
             assert get(real).status_code == 200, path
 
     def test_every_schema_is_sound_and_every_reference_leads_somewhere(self, get, described):

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from runner.core.check import Check, CheckKind
 from runner.core.diagnostic import Diagnostic
-from runner.core.job import DeliveryOptions, OnAmbiguous, OnEmpty, Retry
+from runner.core.job import Chart, ChartKind, DeliveryOptions, Incremental, OnAmbiguous, OnEmpty, Retry
 from runner.core.run import Attempt, FailureKind, RunFailure, RunState
+from runner.core.source import DataSource, FileType, SourceType
 from runner.status.pages import relative_words, retry_words
 from runner.status.snapshot import JobStatus
 
@@ -182,6 +184,49 @@ class TestJobAndRun:
         assert "next attempt in 4 min" in text
         assert "550 5.1.1 No such user" in text
 
+    def test_a_run_with_checks_chart_and_cursor(self, get, checked_run):
+        html = get(f"/runs/{checked_run.run_id}", headers=BROWSER).text
+        text = visible(html)
+        for words in (
+            "Checks 2 of 3 checks failed",
+            "✓ passed order_id is unique",
+            "✗ failed amount is at least 0 341 rows are below 0 2 of 341 failing rows",
+            "! failed does not block there are at least 10 rows there are 3 rows",
+            "order &lt;id&gt; amount A-17 -3 &lt;b&gt;A-18&lt;/b&gt; -0.5",
+            "Cursor 0",
+        ):
+            assert words in text
+        assert f'src="/runs/{checked_run.run_id}/chart.png" alt="Chart of the result"' in html
+
+    def test_a_job_with_sources_checks_chart_and_cursor(self, get, source):
+        status = source.state.jobs[1]
+        stock = DataSource(
+            name="stock",
+            source_type=SourceType.DATABASE,
+            location="postgresql://reader:hunter2@db.example.com/shop",
+            format=FileType.PARQUET,
+        )
+        job = replace(
+            status.entry.job,
+            more_sources=(stock,),
+            incremental=Incremental(cursor="updated_at", initial_value=0),
+            checks=(Check(kind=CheckKind.MIN, columns=("amount",), at_least=0, blocking=False),),
+            chart=Chart(kind=ChartKind.BAR, x="day", y=("north", "south")),
+        )
+        source.change(jobs=(replace(status, entry=replace(status.entry, job=job)),))
+        text = visible(get("/jobs/daily_sales", headers=BROWSER).text)
+        for words in (
+            "data api (json): https://api.example.com/sales?key=${env:KEY}",
+            "stock database: postgresql://***@db.example.com/shop",
+            "Incremental by updated_at starts at 0",
+            "amount is at least 0 does not block",
+            "Bar chart of north, south by day",
+        ):
+            assert words in text
+        source.cursors["daily_sales"] = "2025-11-08"
+        assert "delivered up to 2025-11-08" in visible(get("/jobs/daily_sales", headers=BROWSER).text)
+        assert get("/jobs/daily_sales").json()["incremental"]["value"] == "2025-11-08"
+
     def test_unfinished_runs_refresh_themselves_and_finished_ones_do_not(self, get):
         refresh = '<meta http-equiv="refresh"'
         assert refresh in get(f"/runs/01k9m{95:021d}", headers=BROWSER).text
@@ -287,10 +332,16 @@ class TestInTheBrowser:
         assert "KeyError" in wait_for(browser, "pre")[0].text
         assert complaints(browser) == []
 
-    def test_on_a_phone_nothing_is_cut_off(self, browser, base):
+    def test_the_chart_of_a_run_is_seen(self, browser, base, checked_run):
+        browser.get(f"{base}/runs/{checked_run.run_id}")
+        (image,) = wait_for(browser, ".chart img")
+        assert browser.execute_script("return arguments[0].naturalWidth", image) == 1
+        assert complaints(browser) == []
+
+    def test_on_a_phone_nothing_is_cut_off(self, browser, base, checked_run):
         browser.set_window_size(500, 900)
         try:
-            for path in ("/", "/jobs/daily_sales", f"/runs/{FAILED}"):
+            for path in ("/", "/jobs/daily_sales", f"/runs/{FAILED}", f"/runs/{checked_run.run_id}"):
                 browser.get(base + path)
                 wait_for(browser, "main")
                 assert browser.execute_script(
@@ -301,7 +352,7 @@ class TestInTheBrowser:
 
     def test_swagger_ui_renders(self, browser, base):
         browser.get(f"{base}/docs")
-        assert len(wait_for(browser, ".opblock")) == 8
+        assert len(wait_for(browser, ".opblock")) == 9
         assert complaints(browser) == []
 
     def test_redoc_renders(self, browser, base):

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, func, inspect, select
 from runner.core.delivery import DeliveryState
 from runner.core.run import RunState
 from runner.errors import StoreError
-from runner.store import Store, history, ledger, listing, migrations, outbox, retention, tables
+from runner.store import Store, bookmarks, history, ledger, listing, migrations, outbox, retention, tables
 from runner.store.locks import StateLock
 from runner.store.migrations import MIGRATIONS, NEWEST
 
@@ -28,7 +28,7 @@ from runner.store import Store
 
 @event.listens_for(Engine, "before_cursor_execute")
 def kill(connection, cursor, statement, *_):
-    if "CREATE TABLE attempts" in statement:
+    if "CREATE TABLE bookmarks" in statement:
         os.kill(os.getpid(), signal.SIGKILL)
 
 Store.open(Path(sys.argv[1]))
@@ -75,7 +75,7 @@ def test_steps_are_taken_once(path):
     for _ in range(2):
         Store.open(path).close()
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT number FROM schema_migrations").fetchall() == [(1,), (2,)]
+    assert connection.execute("SELECT number FROM schema_migrations").fetchall() == [(1,), (2,), (3,)]
     connection.close()
 
 
@@ -169,7 +169,7 @@ def test_a_single_run_does_not_upgrade_under_an_older_service(made_by_version_on
     assert content(path) == before
     lock.release()
     Store.open(path, beside_service=True).close()
-    assert len(content(path)["schema_migrations"]) == 2
+    assert len(content(path)["schema_migrations"]) == NEWEST
 
 
 @pytest.mark.parametrize("statement", range(len(STEPS)))
@@ -185,7 +185,7 @@ def test_a_step_that_fails_in_the_middle_leaves_the_older_version(
             Store.open(path)
     assert content(path) == before
     Store.open(path).close()
-    assert len(content(path)["schema_migrations"]) == 2
+    assert len(content(path)["schema_migrations"]) == NEWEST
 
 
 def test_a_kill_in_the_middle_of_a_step_leaves_the_older_version(made_by_version_one, path):
@@ -198,7 +198,7 @@ def test_a_kill_in_the_middle_of_a_step_leaves_the_older_version(made_by_version
     assert killed.returncode == -signal.SIGKILL
     assert content(path) == before
     Store.open(path).close()
-    assert len(content(path)["schema_migrations"]) == 2
+    assert len(content(path)["schema_migrations"]) == NEWEST
 
 
 def plan(store, query):
@@ -223,6 +223,9 @@ def test_hot_queries_use_their_indexes(store, noon):
     assert "runs_unfinished" in plan(store, listing.queued())
     assert "runs_requested" in plan(store, listing.requested())
     assert "runs_by_time" in plan(store, listing.between("job", noon, noon))
+    before = plan(store, listing.time_before("job", noon))
+    assert "runs_by_time (job_name=? AND scheduled_time<?)" in before
+    assert "TEMP B-TREE" not in before
     due = select(func.min(tables.deliveries.c.next_attempt_at)).where(tables.open_delivery)
     assert "deliveries_open" in plan(store, due)
     few = plan(store, ledger.deliveries_query(None, set(DeliveryState) - {DeliveryState.SENT}, 50))
@@ -235,4 +238,5 @@ def test_hot_statements_use_their_indexes(store):
     assert "runs_by_time" in plan_of_statement(store, history._HAS_SUCCEEDED)
     for statement in (history._START, history._PROGRESS, retention._REMOVE):
         assert "USING INDEX sqlite_autoindex_runs_1 (run_id=?)" in plan_of_statement(store, statement)
-    assert "SCAN" not in plan_of_statement(store, outbox._LET_BYTES_GO)
+    for statement in (outbox._LET_BYTES_GO, outbox._OTHERS_SENT, bookmarks._PROPOSED, bookmarks._KNOWN):
+        assert "SCAN" not in plan_of_statement(store, statement)

@@ -1,6 +1,6 @@
 """What a step has made: its table, in the forms that are attached beside the CSV."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from runner.execution.steps.cells import Guard, leave, texts_of
+from runner.execution.steps.cells import CellKind, Guard, kind_of, leave, texts_of
 from runner.execution.steps.query_columns import QueryColumn
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.sheet import CellStyle, SheetColumn, write_sheet
@@ -18,11 +18,16 @@ from runner.execution.steps.writing import column_names
 
 _ROWS_AT_ONCE = 5_000
 # Arrow keeps these as bare numbers, which nobody else understands.
+_SEEN = "runner_table"
+_NOTHING = "(SELECT 1 WHERE false)"
 _AS_TEXT = (pd.PeriodDtype, pd.IntervalDtype)
 
 
 class Content(Protocol):
-    """A table that can be written in other forms than CSV."""
+    """A table that can be written in other forms than CSV, and looked at."""
+
+    def as_query(self, connect: Callable[[], duckdb.DuckDBPyConnection], *, timezone: str) -> "QueryContent":
+        """The table as DuckDB sees it; `connect` gives a connection to one that lies elsewhere."""
 
     def write_parquet(self, path: str) -> None:
         """Write it with its types, its texts as they are."""
@@ -40,6 +45,23 @@ class FrameContent:
     """The table of a script, or of JSON that is passed through."""
 
     frame: pd.DataFrame
+
+    def as_query(self, connect: Callable[[], duckdb.DuckDBPyConnection], *, timezone: str) -> "QueryContent":
+        """As of the protocol. What DuckDB has no type for is texts, as they are written."""
+        connection = connect()
+        connection.execute(f"SET TimeZone = {quote_text(timezone)}")
+        places = range(self.frame.shape[1])
+        cells = {f"c{place}": _seen(self.frame.iloc[:, place]) for place in places}
+        named = list(map(str, self.frame.columns)) if self.frame.columns.nlevels == 1 else column_names(self.frame)
+        if not cells:
+            return QueryContent(connection=connection, columns=(), source=_NOTHING, total_rows=0)
+        connection.register(_SEEN, pd.DataFrame(cells, copy=False))
+        kinds = connection.execute(f"DESCRIBE FROM {_SEEN}").fetchall()
+        columns = tuple(
+            QueryColumn(place, name, kind)
+            for (place, name), (_, kind, *_) in zip(enumerate(named), kinds, strict=True)
+        )
+        return QueryContent(connection=connection, columns=columns, source=_SEEN, total_rows=len(self.frame))
 
     def write_parquet(self, path: str) -> None:
         """Write it by Arrow. A column that has no type of its own there is written as the texts of its cells."""
@@ -65,6 +87,10 @@ class QueryContent:
     columns: Sequence[QueryColumn]
     source: str
     total_rows: int
+
+    def as_query(self, connect: Callable[[], duckdb.DuckDBPyConnection], *, timezone: str) -> "QueryContent":  # noqa: ARG002
+        """Itself: it lies in a database, whose zone is set."""
+        return self
 
     def write_parquet(self, path: str) -> None:
         """Write it by DuckDB, which gives the second of two columns of one name another."""
@@ -95,6 +121,16 @@ class QueryContent:
         self.connection.execute(f"SELECT {cells} FROM {self.source}")  # noqa: S608 - quoted
         while rows := self.connection.fetchmany(_ROWS_AT_ONCE):
             yield from rows
+
+
+def _seen(series: pd.Series) -> pd.Series:
+    """A column as DuckDB takes it exactly."""
+    dtype = series.dtype
+    as_it_is = kind_of(dtype) is not CellKind.TEXT or isinstance(dtype, pd.StringDtype | pd.DatetimeTZDtype)
+    if as_it_is:
+        return series.reset_index(drop=True)
+    texts = texts_of(series, guard=leave)
+    return pd.Series([None if gap else text for text, gap in zip(texts, series.isna(), strict=True)], dtype="str")
 
 
 def _array(series: pd.Series) -> pa.Array:

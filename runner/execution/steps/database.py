@@ -10,9 +10,12 @@ import os
 import duckdb
 
 from runner.execution.orders import StepOrder
+from runner.execution.steps.packed import size_of
 
 # DuckDB gives a thread no less than 122,880 rows: less than this is work for one.
 _ONE_THREAD_BYTES = 1 << 20
+# Each has buffers of its own: with less than this, sorting fails within a bound that one thread can keep.
+_MEMORY_OF_A_THREAD_MB = 192
 
 
 def open_database() -> duckdb.DuckDBPyConnection:
@@ -31,15 +34,10 @@ def open_database() -> duckdb.DuckDBPyConnection:
 
 
 def connect(database: duckdb.DuckDBPyConnection, order: StepOrder) -> duckdb.DuckDBPyConnection:
-    """A connection of the child's own, seeded for random numbers by itself; a large input gets threads."""
+    """A connection of the child's own, seeded for random numbers by itself; a large input gets threads,
+    as many as its memory is enough for."""
     connection = database.cursor()
-    if _size(order.input_path) > _ONE_THREAD_BYTES:
-        connection.execute(f"SET threads = {os.cpu_count() or 1}")
+    if sum(size_of(path) for source in order.inputs for path in source.paths) > _ONE_THREAD_BYTES:
+        threads = max(min(os.cpu_count() or 1, order.memory_mb // _MEMORY_OF_A_THREAD_MB), 1)
+        connection.execute(f"SET threads = {threads}")
     return connection
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 - `path` is text
-    except OSError:
-        return 0

@@ -1,6 +1,13 @@
 """How a step says that it failed."""
 
+from collections.abc import Sequence
+
 from runner.core.run import FailureKind, RunFailure
+
+NO_RESULT_HINT = 'Assign the table to mail to `result`, as in: result = data.groupby("category").sum()'
+_COLUMNS_SHOWN = 30
+_FILE_HINT = "Look at the file: is it what `data_source` says it is?"
+JSON_HINT = "Look at the file, or ask the API with curl: this job's `data_source` says that it is JSON."
 
 
 class StepError(Exception):
@@ -18,3 +25,28 @@ def memory_error() -> StepError:
         "the step needs more memory than it may have",
         hint="Raise `resources.memory_mb` in the job file, or let the step read or keep less.",
     )
+
+
+def unreadable(kind: str, reason: str, *, hint: str = "") -> StepError:
+    """The data is not what the job says it is; `kind` is what that is: `CSV`."""
+    return StepError(
+        FailureKind.FETCH,
+        f"the data cannot be read as {kind}: {reason}",
+        hint=hint or (JSON_HINT if "JSON" in kind else _FILE_HINT),
+    )
+
+
+def no_such_column(wanted: Sequence[str], known: Sequence[str], *, asked_by: str) -> StepError:
+    """The data lacks columns; `asked_by` is the key of the job file that names them."""
+    names = ", ".join(map(repr, wanted[:10]))
+    return StepError(
+        FailureKind.FETCH,
+        f"the data has no column {names}, which `{asked_by}` names",
+        hint=f"It has {column_list(known)}.",
+    )
+
+
+def column_list(known: Sequence[str]) -> str:
+    """The columns there are, for a message."""
+    shown = ", ".join(known[:_COLUMNS_SHOWN]) + (", …" if len(known) > _COLUMNS_SHOWN else "")
+    return f"the columns {shown}" if known else "no columns"

@@ -1,4 +1,4 @@
-"""One order → its outcome: reads, runs the step, writes. Never raises."""
+"""One order → its outcome: reads, checks, runs the step, writes, checks again, draws. Never raises."""
 
 import os
 import shutil
@@ -6,18 +6,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import duckdb
+import pandas as pd
 
+from runner.core.bookmark import CursorValue
+from runner.core.check import CheckResult, CheckTarget
 from runner.core.job import AttachmentFormat, StepKind
 from runner.core.run import FailureKind, RunFailure
 from runner.core.source import FileType
 from runner.execution.orders import StepOrder, StepOutcome
 from runner.execution.results import RESULT_FILE
 from runner.execution.steps.cells import guard_of
-from runner.execution.steps.content import FrameContent
+from runner.execution.steps.chart import chart_note
+from runner.execution.steps.checks import blocking_failure, evaluate
+from runner.execution.steps.content import FrameContent, QueryContent
 from runner.execution.steps.faults import StepError, memory_error
+from runner.execution.steps.high_water import mark_of_frame, mark_of_query
 from runner.execution.steps.python import run_script
-from runner.execution.steps.reading import read_data
-from runner.execution.steps.sql import Written, attachment_path, pass_through, result_path, run_query
+from runner.execution.steps.reading import Connect, read_data
+from runner.execution.steps.relations import input_failure
+from runner.execution.steps.sql import (
+    Inputs,
+    Written,
+    attachment_path,
+    chart_path,
+    open_inputs,
+    pass_through,
+    result_path,
+    run_query,
+)
 from runner.execution.steps.writing import read_preview, write_frame
 
 
@@ -26,48 +42,136 @@ class _Progress:
     """What is known of a step when it fails."""
 
     rows_in: int | None = None
+    cursor: CursorValue | None = None
+    checks: tuple[CheckResult, ...] = ()
     writing: bool = False
 
+    def failed(self, failure: RunFailure) -> StepOutcome:
+        """The outcome of a step that has no result."""
+        return StepOutcome(rows_in=self.rows_in, checks=self.checks, failure=failure)
 
-def perform(connect: Callable[[], duckdb.DuckDBPyConnection], order: StepOrder) -> StepOutcome:
-    """Carry out an order with this process as it is; what goes wrong is in the outcome.
 
-    `connect` is called by the steps that need DuckDB; it may be called more than once.
-    """
+def perform(connect: Connect, order: StepOrder) -> StepOutcome:
+    """Carry out an order with this process as it is; what goes wrong is in the outcome."""
     progress = _Progress()
     try:
         written = _write(connect, order, progress)
         preview = read_preview(
             result_path(order), rows=order.preview_rows, numeric=written.numeric, total_rows=written.rows_out
         )
+        outcome = StepOutcome(rows_out=written.rows_out, result_file=RESULT_FILE, preview=preview)
+        outcome = _finish(connect, order, written, progress, outcome)
     except StepError as error:
-        return StepOutcome(rows_in=progress.rows_in, failure=error.failure)
-    except MemoryError:
-        return StepOutcome(rows_in=progress.rows_in, failure=memory_error().failure)
+        return progress.failed(error.failure)
+    except (MemoryError, duckdb.OutOfMemoryException):
+        return progress.failed(memory_error().failure)
     except Exception as error:  # noqa: BLE001 - a result whose methods raise, whatever they like
-        return StepOutcome(rows_in=progress.rows_in, failure=_unexpected(error, progress))
-    outcome = StepOutcome(
-        rows_in=written.rows_in, rows_out=written.rows_out, result_file=RESULT_FILE, preview=preview
-    )
-    return replace(outcome, failure=_attach(order, written))
+        return progress.failed(_unexpected(error, progress))
+    return replace(outcome, rows_in=progress.rows_in, checks=progress.checks, cursor=progress.cursor)
 
 
-def _write(connect: Callable[[], duckdb.DuckDBPyConnection], order: StepOrder, progress: _Progress) -> Written:
+def _write(connect: Connect, order: StepOrder, progress: _Progress) -> Written:
+    """Everything up to the CSV of the result."""
+    order = _needed(order)
+    first = order.inputs[0]
     kind = order.step.kind
-    if kind is StepKind.QUERY:
-        return run_query(connect(), order)
-    if kind is StepKind.PASS_THROUGH and order.format in {FileType.CSV, FileType.PARQUET}:
-        return pass_through(connect(), order)
-    frame = read_data(connect, order.input_path, order.format, order.records_path)
-    progress.rows_in = len(frame)
+    if kind is StepKind.QUERY or (
+        kind is StepKind.PASS_THROUGH and first.format in {FileType.CSV, FileType.PARQUET}
+    ):
+        inputs = open_inputs(connect(), order)
+        progress.rows_in = inputs.rows
+        progress.cursor = _mark_of_query(order, inputs)
+        _check_inputs(order, progress, inputs.content)
+        return run_query(inputs, order) if kind is StepKind.QUERY else pass_through(inputs, order)
+    frames = {source.name: read_data(connect, source, timezone=order.timezone) for source in order.inputs}
+    frame = frames[first.name]
+    progress.rows_in = sum(map(len, frames.values()))
+    progress.cursor = mark_of_frame(order, frame)
+    _check_inputs(order, progress, lambda name: _seen(connect, order, frames[name]))
     if kind is StepKind.SCRIPT:
-        frame = run_script(order, frame)
-        for path in filter(None, (result_path(order), attachment_path(order))):
+        frame = run_script(order, frames)
+        for path in filter(None, (result_path(order), attachment_path(order), chart_path(order))):
             _clear(path)
     progress.writing = True
     numeric = write_frame(connect, frame, result_path(order), guard=guard_of(order.defuse_formulas))
-    content = FrameContent(frame=frame)
-    return Written(rows_in=progress.rows_in, rows_out=len(frame), numeric=numeric, content=content)
+    progress.writing = False
+    return Written(rows_out=len(frame), numeric=numeric, content=FrameContent(frame=frame))
+
+
+def _needed(order: StepOrder) -> StepOrder:
+    """Without the inputs that nobody reads: a job without a step has its first source as its result."""
+    if order.step.kind is not StepKind.PASS_THROUGH or len(order.inputs) == 1:
+        return order
+    asked = {check.source for check in order.checks if check.on is CheckTarget.INPUT}
+    return replace(
+        order, inputs=(order.inputs[0], *(source for source in order.inputs[1:] if source.name in asked))
+    )
+
+
+def _mark_of_query(order: StepOrder, inputs: Inputs) -> CursorValue | None:
+    if order.cursor_column is None:
+        return None
+    first = inputs.relations[0]
+    try:
+        return mark_of_query(order, inputs.content(first.view))
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise input_failure(error, first.source.format) from error
+
+
+def _seen(connect: Connect, order: StepOrder, frame: pd.DataFrame) -> QueryContent:
+    return FrameContent(frame=frame).as_query(connect, timezone=order.timezone)
+
+
+def _check_inputs(order: StepOrder, progress: _Progress, content: Callable[[str], QueryContent]) -> None:
+    """The checks of the data.
+
+    Raises:
+        StepError: kind CHECK, a blocking one does not hold.
+    """
+    first = order.inputs[0].name
+    asked = [check for check in order.checks if check.on is CheckTarget.INPUT]
+    for name in dict.fromkeys(check.source or first for check in asked):
+        checks = [check for check in asked if (check.source or first) == name]
+        if all(source.name != name for source in order.inputs):
+            raise StepError(
+                FailureKind.CHECK,
+                f"a check is on the source '{name}', which the job does not have",
+                hint=f"Its sources are {', '.join(source.name for source in order.inputs)}.",
+            )
+        try:
+            progress.checks += evaluate(content(name), checks)
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            kind = next(source.format for source in order.inputs if source.name == name)
+            raise input_failure(error, kind) from error
+    failure = blocking_failure(
+        progress.checks, hint="The step was not run: correct the data at its source, or change the check."
+    )
+    if failure is not None:
+        raise StepError(failure.kind, failure.message, hint=failure.hint)
+
+
+def _finish(
+    connect: Connect, order: StepOrder, written: Written, progress: _Progress, outcome: StepOutcome
+) -> StepOutcome:
+    """What is done with a result that is written: its checks, its chart, the file that is attached."""
+    checks = [check for check in order.checks if check.on is CheckTarget.RESULT]
+    content = None
+    if checks or order.chart is not None:
+        content = written.content.as_query(connect, timezone=order.timezone)
+    if content is not None and checks:
+        found = evaluate(content, checks)
+        progress.checks += found
+        hint = "Look at the rows that fail. The result was not sent to the consumers; as CSV it is kept at {}"
+        failure = blocking_failure(found, hint=hint.format(result_path(order)))
+        if failure is not None:
+            return replace(outcome, failure=failure)
+    if content is not None and order.chart is not None:
+        outcome = replace(outcome, note=chart_note(content, order.chart, chart_path(order), folder=order.run_dir))
+    return replace(outcome, failure=_attach(order, written))
 
 
 def _clear(path: str) -> None:

@@ -1,6 +1,7 @@
 """The columns of a DuckDB result, by their types: the SQL for their cells in a CSV and on a sheet."""
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import duckdb
@@ -43,6 +44,11 @@ class QueryColumn(NamedTuple):
     def numeric(self) -> bool:
         """Whether its cells are numbers."""
         return bool(_NUMBERS.fullmatch(self.kind))
+
+    @property
+    def is_moment(self) -> bool:
+        """Whether its cells are dates or times of a day."""
+        return bool(_MOMENTS.fullmatch(self.kind)) or self.kind == "TIMESTAMP WITH TIME ZONE"
 
     @property
     def fineness(self) -> str | None:
@@ -95,12 +101,12 @@ class QueryColumn(NamedTuple):
 
 
 def describe(
-    connection: duckdb.DuckDBPyConnection, query: str, values: dict[str, int | str]
+    connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, int | float | str | None]
 ) -> tuple[QueryColumn, ...]:
     """The columns of a query.
 
     Raises:
         duckdb.Error: it is wrong.
     """
-    rows = connection.execute(f"DESCRIBE {query}", values).fetchall()
+    rows = connection.execute(f"DESCRIBE {query}", dict(values)).fetchall()
     return tuple(QueryColumn(place, name, kind) for place, (name, kind, *_) in enumerate(rows))

@@ -1,6 +1,5 @@
 """The query step: DuckDB reads the input where it lies and writes the result itself, past Python."""
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -9,97 +8,120 @@ from itertools import pairwise
 
 import duckdb
 
+from runner.core.check import CheckTarget
 from runner.core.job import Step
 from runner.core.references import Reference, ReferenceKind, ReferenceSyntaxError, substitute
 from runner.core.run import FailureKind
 from runner.core.source import FileType
 from runner.execution.orders import StepOrder
-from runner.execution.results import ATTACHMENT_FILES, RESULT_FILE
+from runner.execution.results import ATTACHMENT_FILES, CHART_FILE, RESULT_FILE
 from runner.execution.steps.cells import guard_of
 from runner.execution.steps.content import Content, QueryContent
 from runner.execution.steps.faults import StepError, memory_error
 from runner.execution.steps.query_columns import QueryColumn, describe
-from runner.execution.steps.quoting import quote_text
-from runner.execution.steps.reading import frame_of, load_json, select_records, starts_with
+from runner.execution.steps.quoting import quote_name, quote_text
+from runner.execution.steps.relations import (
+    Relation,
+    csv_texts,
+    input_failure,
+    is_input_failure,
+    open_relations,
+    stage,
+)
 from runner.execution.steps.writing import copy_statement
 
-_RECORDS_FILE = "records.json"
 _SPILL_DIR = "spill"
+_LARGEST_SPILL = "64GiB"
 _RESULT_TABLE = "runner_result"
-_CSV = "header = true, delim = ',', quote = '\"', escape = '\"'"
-_CHEAP_TO_COUNT = 64 << 20
 _WHOLE_FACTS = frozenset({"attempt", "scheduled_year", "scheduled_month", "scheduled_day"})
 _PREFIX = "run_"
+Value = int | float | str | None
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
-    """What a step wrote: counts, which columns are numbers, and the table for other forms than CSV."""
+    """What a step wrote: how many rows, which columns are numbers, and the table for other forms than CSV."""
 
-    rows_in: int | None
     rows_out: int
     numeric: tuple[bool, ...]
     content: Content
 
 
-def run_query(connection: duckdb.DuckDBPyConnection, order: StepOrder) -> Written:
-    """Run the query over the view `data` and write its rows.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """The inputs of a step as views of a confined connection. `rows` is None where counting costs too much."""
+
+    connection: duckdb.DuckDBPyConnection
+    relations: tuple[Relation, ...]
+    rows: int | None
+
+    def content(self, name: str) -> QueryContent:
+        """One of them; its rows are not counted.
+
+        Raises:
+            StepError: kind FETCH, it is not what the job says it is.
+        """
+        relation = next(one for one in self.relations if one.view == name)
+        query = f"FROM {quote_name(name)}"
+        try:
+            columns = describe(self.connection, query, {})
+        except duckdb.Error as error:
+            raise input_failure(error, relation.source.format) from error
+        return QueryContent(
+            connection=self.connection, columns=columns, source=_whole(columns, query), total_rows=0
+        )
+
+
+def open_inputs(connection: duckdb.DuckDBPyConnection, order: StepOrder) -> Inputs:
+    """Make the views, and bind the connection to them for good.
+
+    Raises:
+        StepError: an input is not what the job says it is (kind FETCH), or needs too much memory (MEMORY).
+    """
+    relations = stage(order, connection)
+    _confine(connection, order, [path for relation in relations for path in relation.files])
+    return Inputs(connection=connection, relations=relations, rows=open_relations(connection, relations))
+
+
+def run_query(inputs: Inputs, order: StepOrder) -> Written:
+    """Run the query over the views and write its rows.
 
     Raises:
         StepError: the query is wrong (kind QUERY, with its place in the job file), needs more memory than there is
-            (MEMORY), or the input is not what the job says (FETCH).
+            (MEMORY) or more room on the disk (DISK), or the data is not what the job says (FETCH).
     """
-    source = data_source(order)
-    _confine(connection, order, source)
-    rows_in = _open_data(connection, order, source)
     try:
-        return _run(connection, order, rows_in)
+        return _run(inputs.connection, order)
     except duckdb.OutOfMemoryException as error:
-        raise memory_error() from error
+        raise _out_of_room(error) from error
     except duckdb.Error as error:
+        if is_input_failure(error):
+            raise input_failure(error, FileType.CSV) from error
         raise _query_failure(error, order.step) from None
 
 
-def pass_through(connection: duckdb.DuckDBPyConnection, order: StepOrder) -> Written:
-    """Write a CSV or Parquet input as it is. The cells of a CSV keep their very text: `007` stays `007`.
+def pass_through(inputs: Inputs, order: StepOrder) -> Written:
+    """Write a CSV or Parquet input, the first, as it is. The cells of a CSV keep their very text: `007` stays
+    `007`, and `1,5` stays that whatever its decimal sign; the types of its columns show in other forms.
 
     Raises:
         StepError: as `run_query`.
     """
-    source = data_source(order)
-    _confine(connection, order, source)
-    rows = _open_data(connection, order, source)
+    relation = inputs.relations[0]
+    first = f"FROM {quote_name(relation.view)}"
     try:
-        columns = describe(connection, "SELECT * FROM data", {})
-        origin = "FROM data"
-        if order.format is FileType.CSV:
-            origin = f"FROM read_csv({quote_text(source)}, {_CSV}, all_varchar = true)"
-        written = _copy(connection, order, columns, origin, {})
+        columns = describe(inputs.connection, first, {})
+        origin = first
+        if relation.source.format is FileType.CSV:
+            names = ", ".join(quote_name(column.name) for column in columns)
+            origin = f"SELECT {names} FROM {csv_texts(relation)}"  # noqa: S608 - quoted
+        rows = _copy(inputs.connection, order, columns, origin, {})
     except duckdb.OutOfMemoryException as error:
-        raise memory_error() from error
+        raise _out_of_room(error) from error
     except duckdb.Error as error:
-        raise _input_failure(error, order.format) from error
-    return _written(connection, columns, "FROM data", rows_in=written if rows is None else rows, rows_out=written)
-
-
-def data_source(order: StepOrder) -> str:
-    """The file that DuckDB reads: the input, or the records in it where they are not at its top.
-
-    Raises:
-        StepError: kind FETCH, there are no records in it.
-    """
-    if order.format is not FileType.JSON:
-        return order.input_path
-    if order.records_path is None and starts_with(order.input_path, b"["):
-        return order.input_path
-    records = select_records(load_json(order.input_path), order.records_path)
-    path = os.path.join(order.run_dir, _RECORDS_FILE)  # noqa: PTH118 - text in, text out
-    if isinstance(records, dict):
-        records = frame_of(records).to_dict("records")
-    with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
-        json.dump(records, file)
-    return path
+        raise input_failure(error, relation.source.format) from error
+    return _written(inputs.connection, columns, first, rows=rows)
 
 
 def bind_references(text: str) -> str:
@@ -130,15 +152,16 @@ def _parameter(reference: Reference) -> str:
     return f"${_PREFIX}{reference.name}"
 
 
-def _confine(connection: duckdb.DuckDBPyConnection, order: StepOrder, source: str) -> None:
-    """The input and the results are the only files, and the settings are final; see also `open_database`."""
+def _confine(connection: duckdb.DuckDBPyConnection, order: StepOrder, files: Sequence[str]) -> None:
+    """The inputs and the results are the only files, and the settings are final; see also `open_database`."""
     spill = os.path.join(order.run_dir, _SPILL_DIR)  # noqa: PTH118 - text in, text out
-    paths = ", ".join(quote_text(path) for path in (source, result_path(order), attachment_path(order)) if path)
+    paths = ", ".join(quote_text(path) for path in (*files, result_path(order), attachment_path(order)) if path)
     # Part of the bound is left to what DuckDB does not count: the interpreter, reading buffers.
-    memory = max(order.memory_mb * 8 // 10, 32)
+    memory = max(min(order.memory_mb * 8 // 10, order.memory_mb - 80), 32)
     settings = (
         f"SET memory_limit = '{memory}MiB'",
         f"SET temp_directory = {quote_text(spill)}",
+        f"SET max_temp_directory_size = '{_LARGEST_SPILL}'",
         f"SET TimeZone = {quote_text(order.timezone)}",
         f"SET allowed_paths = [{paths}]",
         "SET enable_external_access = false",
@@ -147,29 +170,8 @@ def _confine(connection: duckdb.DuckDBPyConnection, order: StepOrder, source: st
     connection.execute("; ".join(settings))
 
 
-def _open_data(connection: duckdb.DuckDBPyConnection, order: StepOrder, source: str) -> int | None:
-    """Make the view `data`; answer with its number of rows where counting them is cheap."""
-    path = quote_text(source)
-    reader = {
-        FileType.CSV: f"read_csv({path}, {_CSV})",
-        FileType.JSON: f"read_json({path}, format = 'array')",
-        FileType.NDJSON: f"read_json({path}, format = 'newline_delimited')",
-        FileType.PARQUET: f"read_parquet({path})",
-    }[order.format]
-    try:
-        connection.execute(f"CREATE TEMP VIEW data AS SELECT * FROM {reader}")  # noqa: S608 - quoted
-        if order.format is not FileType.PARQUET and os.stat(source).st_size > _CHEAP_TO_COUNT:  # noqa: PTH116
-            return None
-        counted = connection.execute("SELECT count(*) FROM data").fetchone()
-    except duckdb.OutOfMemoryException as error:
-        raise memory_error() from error
-    except (duckdb.Error, OSError) as error:
-        raise _input_failure(error, order.format) from error
-    return int(counted[0]) if counted else None
-
-
-def _run(connection: duckdb.DuckDBPyConnection, order: StepOrder, rows_in: int | None) -> Written:
-    facts = _values(dict(order.facts))
+def _run(connection: duckdb.DuckDBPyConnection, order: StepOrder) -> Written:
+    facts = _values(order)
     kept = f"FROM {_RESULT_TABLE}"
     *before, last = _statements(connection, order.step)
     for statement, names in before:
@@ -181,13 +183,19 @@ def _run(connection: duckdb.DuckDBPyConnection, order: StepOrder, rows_in: int |
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {_RESULT_TABLE} AS {query}", values)
         query, values = kept, {}
     columns = describe(connection, query, values)
-    if attachment_path(order) and query != kept:
+    if _is_read_again(order) and query != kept:
         # Run once: it may take long, or answer otherwise the second time.
         whole = _whole(columns, query)
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {_RESULT_TABLE} AS FROM {whole}", values)
         query, values = kept, {}
-    written = _copy(connection, order, columns, query, values)
-    return _written(connection, columns, query, rows_in=rows_in, rows_out=written)
+    rows = _copy(connection, order, columns, query, values)
+    return _written(connection, columns, query, rows=rows)
+
+
+def _is_read_again(order: StepOrder) -> bool:
+    """Whether the result is looked at after it has been written."""
+    checked = any(check.on is CheckTarget.RESULT for check in order.checks)
+    return checked or order.chart is not None or attachment_path(order) is not None
 
 
 def _whole(columns: Sequence[QueryColumn], query: str) -> str:
@@ -200,7 +208,7 @@ def _copy(
     order: StepOrder,
     columns: Sequence[QueryColumn],
     query: str,
-    values: Mapping[str, int | str],
+    values: Mapping[str, Value],
 ) -> int:
     """Write the rows of a query as CSV; answers how many."""
     guard = guard_of(order.defuse_formulas)
@@ -214,14 +222,10 @@ def _written(
     columns: Sequence[QueryColumn],
     query: str,
     *,
-    rows_in: int | None,
-    rows_out: int,
+    rows: int,
 ) -> Written:
-    content = QueryContent(
-        connection=connection, columns=columns, source=_whole(columns, query), total_rows=rows_out
-    )
-    numeric = tuple(column.numeric for column in columns)
-    return Written(rows_in=rows_in, rows_out=rows_out, numeric=numeric, content=content)
+    content = QueryContent(connection=connection, columns=columns, source=_whole(columns, query), total_rows=rows)
+    return Written(rows_out=rows, numeric=tuple(column.numeric for column in columns), content=content)
 
 
 def _statements(connection: duckdb.DuckDBPyConnection, step: Step) -> list[tuple[str, frozenset[str]]]:
@@ -261,8 +265,13 @@ def _is_in_parts(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
     return any(statement.type is duckdb.StatementType.MULTI for statement in connection.extract_statements(query))
 
 
-def _values(facts: Mapping[str, str]) -> dict[str, int | str]:
-    return {_PREFIX + name: int(value) if name in _WHOLE_FACTS else value for name, value in facts.items()}
+def _values(order: StepOrder) -> dict[str, Value]:
+    """The facts of the run as parameters. The cursor is a number or a text as it is, NULL where there is none; a
+    text is compared with dates and times as one of them."""
+    facts: dict[str, Value] = {
+        _PREFIX + name: int(value) if name in _WHOLE_FACTS else value for name, value in order.facts
+    }
+    return facts | {f"{_PREFIX}cursor": order.cursor}
 
 
 def result_path(order: StepOrder) -> str:
@@ -270,10 +279,25 @@ def result_path(order: StepOrder) -> str:
     return os.path.join(order.run_dir, RESULT_FILE)  # noqa: PTH118 - text in, text out
 
 
+def chart_path(order: StepOrder) -> str:
+    """Where the chart of a step lies."""
+    return os.path.join(order.run_dir, CHART_FILE)  # noqa: PTH118 - text in, text out
+
+
 def attachment_path(order: StepOrder) -> str | None:
     """Where the result lies in the form that is attached; None where that is made of the CSV."""
     name = ATTACHMENT_FILES.get(order.attachment)
     return None if name is None else os.path.join(order.run_dir, name)  # noqa: PTH118
+
+
+def _out_of_room(error: duckdb.Error) -> StepError:
+    if "max_temp_directory_size" not in str(error):
+        return memory_error()
+    return StepError(
+        FailureKind.DISK,
+        f"the query needs more than {_LARGEST_SPILL} beside its memory",
+        hint="Let it sort, group or join less, or raise `resources.memory_mb` in the job file.",
+    )
 
 
 def _query_failure(error: duckdb.Error, step: Step) -> StepError:
@@ -306,12 +330,3 @@ def _column(found: re.Match[str], mine: str) -> int | None:
     if core in mine:
         return max(mine.index(core) + column - (len("...") if shown.startswith("...") else 0), 0)
     return None
-
-
-def _input_failure(error: Exception, kind: FileType) -> StepError:
-    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return StepError(
-        FailureKind.FETCH,
-        f"the data cannot be read as {kind.upper()}: {first}",
-        hint="Look at the file: is it what `data_source` says it is?",
-    )

@@ -1,11 +1,15 @@
 """The script's own traceback: its file, its lines, no frame of ours or of a library."""
 
+import errno
 import linecache
 import traceback
 
 from runner.core.job import Step
 from runner.core.run import FailureKind
+from runner.execution.limits import LARGEST_FILE
+from runner.execution.namespaces import SCRATCH_MB
 from runner.execution.steps.faults import StepError, memory_error
+from runner.execution.steps.imports import IMPORT_HINT, ImportNotAllowedError
 
 _FRAMES_SHOWN = 20
 
@@ -54,8 +58,14 @@ def _hint(error: BaseException, columns: tuple[str, ...]) -> str:
         return f"`data` has the columns {', '.join(columns[:30])}{', …' if len(columns) > 30 else ''}."
     if isinstance(error, PermissionError):
         return "A script reads its input and writes in its own folder; all other files and the network are closed."
+    if isinstance(error, ImportNotAllowedError):
+        return IMPORT_HINT
     if isinstance(error, ImportError):
         return "A script has the standard library, numpy, pandas, duckdb, and what is installed beside the runner."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"Temporary files may take {SCRATCH_MB} MiB; keep larger ones in the working folder (dir='.')."
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return f"One file may have {LARGEST_FILE >> 30} GiB: write several, or less."
     return ""
 
 

@@ -2,6 +2,11 @@
 
 There are two writers of the same bytes: DuckDB takes a large table, in a fraction of the time of
 `DataFrame.to_csv`; a small one is written by `cells`, in less time than DuckDB takes to be asked.
+
+What has no form of its own in CSV is written the same way always. A gap is nothing. A column of several types has
+the text of each cell. A time with a zone has its offset behind it (`2025-01-31 11:00:00+01:00`; SQL writes `+01`).
+Lists, dicts and other objects are as Python shows them, and in SQL lists and structs as DuckDB does
+(`{'a': 1}`, `[1, 2]`). Columns of several levels are joined by `_`; two columns of one name are refused.
 """
 
 import csv

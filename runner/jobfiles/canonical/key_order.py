@@ -27,6 +27,10 @@ class KeyOrder:
             return KeyOrder(self._schema.get("items"))
         return KeyOrder(self._schema.get("properties", {}).get(name, self._schema.get("additionalProperties")))
 
+    def knows(self, name: str | None) -> bool:
+        """Whether the schema names a key here."""
+        return name in self._ranks
+
     @cached_property
     def _ranks(self) -> Mapping[str | None, int]:
         return {name: rank for rank, name in enumerate(self._schema.get("properties", {}))}

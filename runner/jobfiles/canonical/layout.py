@@ -37,7 +37,7 @@ class Entry:
 
     `above` are the comments on lines of their own before it, blank lines as `BLANK`; `beside` those at the end of
     its first line, of which there may be several until it is known what the line will be; `continued` those on the
-    lines below, aligned with the last of them.
+    lines below, aligned with the last of them. `plain_key`: the key stands without quotes, whatever it is.
     """
 
     key: str | None = None
@@ -45,6 +45,7 @@ class Entry:
     above: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
     continued: list[str] = field(default_factory=list)
+    plain_key: bool = False
 
 
 @dataclass(kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from runner.jobfiles.canonical.key_order import KeyOrder
 from runner.jobfiles.canonical.layout import BLANK, Collection, Entry, Layout, Node, Scalar
 from runner.jobfiles.canonical.scalar_forms import folded, literal, one_line, quoted
+from runner.jobfiles.scalars import PLAIN_KEYS
 
 WIDTH = 100
 _STEP = 2
@@ -36,6 +37,7 @@ def _sort(collection: Collection, order: KeyOrder) -> None:
     if collection.is_mapping:
         collection.entries = order.sort(collection.entries, lambda entry: entry.key)
     for entry in collection.entries:
+        entry.plain_key = entry.key in PLAIN_KEYS and order.knows(entry.key)
         if isinstance(entry.value, Collection):
             _sort(entry.value, order.under(entry.key))
 
@@ -93,7 +95,7 @@ def _flow(node: Node) -> str:
     if isinstance(node, Scalar):
         return one_line(node.value, flow=True) if node.is_text else node.value
     if node.is_mapping:
-        pairs = (f"{one_line(entry.key or '', flow=True)}: {_flow(entry.value)}" for entry in node.entries)
+        pairs = (f"{_key(entry, flow=True)}: {_flow(entry.value)}" for entry in node.entries)
         return "{" + ", ".join(pairs) + "}"
     return "[" + ", ".join(_flow(entry.value) for entry in node.entries) + "]"
 
@@ -134,8 +136,13 @@ def _entry(entry: Entry, indent: int) -> list[str]:
     return ["  ".join([line, *entry.beside]), *(aligned + note for note in entry.continued), *content]
 
 
+def _key(entry: Entry, *, flow: bool = False) -> str:
+    name = entry.key or ""
+    return name if entry.plain_key else one_line(name, flow=flow)
+
+
 def _prefix(entry: Entry) -> str:
-    return "-" if entry.key is None else f"{one_line(entry.key)}:"
+    return "-" if entry.key is None else f"{_key(entry)}:"
 
 
 def _root_key(entry: Entry, indent: int) -> str | None:

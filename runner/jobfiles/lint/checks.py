@@ -8,6 +8,7 @@ from runner.jobfiles.document import Document
 from runner.jobfiles.inspection import CheckContext, Inspection
 from runner.jobfiles.layers import NO_LAYERS, CheckLayer
 from runner.jobfiles.lint.credentials import check_credentials
+from runner.jobfiles.lint.data_checks import check_data_checks, check_incremental
 from runner.jobfiles.lint.fires import check_fires
 from runner.jobfiles.lint.job_tests import check_tests
 from runner.jobfiles.lint.people import check_owner, check_people
@@ -15,6 +16,8 @@ from runner.jobfiles.lint.policy import check_policy
 from runner.jobfiles.lint.retry import check_retry
 from runner.jobfiles.lint.schedule import check_schedule, check_timezone
 from runner.jobfiles.lint.source import check_source
+from runner.jobfiles.lint.source_host import check_hosts
+from runner.jobfiles.lint.source_names import check_source_names
 from runner.jobfiles.lint.step import check_step
 
 CHECKS: tuple[Callable[[Inspection], None], ...] = (
@@ -22,8 +25,12 @@ CHECKS: tuple[Callable[[Inspection], None], ...] = (
     check_timezone,
     check_fires,
     check_retry,
+    check_source_names,
     check_source,
+    check_hosts,
     check_step,
+    check_incremental,
+    check_data_checks,
     check_people,
     check_owner,
     check_policy,

@@ -17,9 +17,9 @@ from runner.jobfiles.lint.credential_shapes import (
     named_credential,
     query_credentials,
 )
+from runner.jobfiles.lint.source_names import sources_of
 from runner.jobfiles.wording.finding import cut
 
-SOURCE = "data_source"
 _SCRIPTS = ("processing_script", "processing_query")
 _LITERAL_OF_AUTH = ("token", "password")
 _MAPPINGS = ("headers", "params", "body")
@@ -46,11 +46,12 @@ def check_credentials(inspection: Inspection) -> None:
     one of them is shown. A file with 200 is told nothing else: nobody can mask so much in every message.
     """
     text = inspection.document.text
-    source = inspection.document.value((SOURCE,))
+    data = inspection.document.data
     found: list[_Found] = []
-    # Written with an escape, a ? is none in the text.
-    if isinstance(source, dict) and ("?" in text or "\\" in text or not _WITH_SECRETS.isdisjoint(source)):
-        found.extend(islice(_in_source(inspection, source), MOST_COLLECTED))
+    for path, source in sources_of(data) if isinstance(data, dict) else ():
+        # Written with an escape, a ? is none in the text.
+        if "?" in text or "\\" in text or not _WITH_SECRETS.isdisjoint(source):
+            found.extend(islice(_in_source(inspection, path, source), MOST_COLLECTED - len(found)))
     shapes = find_credentials(text)
     if shapes:
         found.extend(islice(_in_text(text, shapes, found), MOST_COLLECTED))
@@ -94,22 +95,22 @@ def _diagnostic(path: str, found: _Found, hint: str) -> Diagnostic:
     )
 
 
-def _in_source(inspection: Inspection, source: dict[str, object]) -> Iterator[_Found]:
+def _in_source(inspection: Inspection, path: Path, source: dict[str, object]) -> Iterator[_Found]:
     """What is a credential by the key that it stands at."""
-    location = inspection.text(SOURCE, "location")
+    location = inspection.text(*path, "location")
     if location and "?" in location:
         for name, credential in query_credentials(location):
-            yield _found(inspection, (SOURCE, "location"), location, credential, name)
+            yield _found(inspection, (*path, "location"), location, credential, name)
     auth = source.get("auth")
     if isinstance(auth, dict):
         for key in _LITERAL_OF_AUTH:
             value = auth.get(key)
             if isinstance(value, str) and value.strip() and "${" not in value:
                 credential = Credential(f"the {key} of auth", 0, len(value))
-                yield _found(inspection, (SOURCE, "auth", key), value, credential, key)
+                yield _found(inspection, (*path, "auth", key), value, credential, key)
     for key in _MAPPINGS:
         if isinstance(source.get(key), dict | list):
-            yield from _in_values(inspection, (SOURCE, key), source[key], key)
+            yield from _in_values(inspection, (*path, key), source[key], key)
 
 
 def _in_values(inspection: Inspection, path: Path, values: object, name: str) -> Iterator[_Found]:

@@ -9,12 +9,11 @@ from typing import Any
 from runner.core.diagnostic import Severity
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import Inspection
+from runner.jobfiles.lint.source_names import source_names
 
 TESTS = "tests"
 # As in the schema, which refuses other names.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# What the one source of a job is called.
-ONE_SOURCE = "data"
 
 
 def check_tests(inspection: Inspection) -> None:
@@ -39,12 +38,6 @@ def parse_scheduled_time(text: str) -> datetime | None:
         return None
     # Near the ends of the calendar a time cannot be told in every zone.
     return moment if moment.tzinfo is not None and 1970 <= moment.year <= 9000 else None
-
-
-def source_names(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names by which the tests of a job know its sources."""
-    named = data.get("data_sources")
-    return tuple(named) if isinstance(named, dict) and named else (ONE_SOURCE,)
 
 
 def is_inside_project(location: str) -> bool:

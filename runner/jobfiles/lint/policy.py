@@ -1,13 +1,17 @@
 """What `_policy.yaml` bounds: hosts, recipients, data roots, time, memory, owner."""
 
 import re
+from typing import Any
 
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import Inspection
 from runner.jobfiles.lint.people import CONSUMERS, MOST_LISTED
-from runner.jobfiles.lint.source_address import host_of, names_of_host
+from runner.jobfiles.lint.source_address import names_of_host
+from runner.jobfiles.lint.source_database import database_file
+from runner.jobfiles.lint.source_file import fixed_part, is_store_address
+from runner.jobfiles.lint.source_host import source_host
+from runner.jobfiles.lint.source_names import sources_of
 
-LOCATION = ("data_source", "location")
 # Dates, names and numbers: no fact of a run holds a slash.
 _RUN_REFERENCE = re.compile(r"\$\{run:[^{}]*\}")
 
@@ -24,48 +28,67 @@ def check_policy(inspection: Inspection) -> None:
 
 def _check_host(inspection: Inspection, policy_path: str) -> None:
     policy = inspection.context.layers.policy
-    location = inspection.text(*LOCATION)
-    if policy.allowed_hosts is None or not location or _source_type(inspection) != "api":
+    if policy.allowed_hosts is None:
         return
-    host = host_of(location)
-    if host is None:
-        inspection.report(
-            LOCATION,
-            "host-not-allowed",
-            "the host of this address is known at run time only, and the policy bounds hosts",
-            f"Write the host out; references may follow it, and auth takes user and password. allowed_hosts stands"
-            f" in {policy_path}.",
-        )
-    elif host and not any(policy.allows_host(name) for name in (host, *names_of_host(host))):
-        inspection.report(
-            LOCATION,
-            "host-not-allowed",
-            f"{host} is no host that sources may be fetched from",
-            f"Use one of allowed_hosts in {policy_path}, or add {host} there.",
-        )
+    for path, source in sources_of(inspection.document.data):
+        place = (*path, "location")
+        location = inspection.text(*place)
+        host = source_host(source, location) if location else ""
+        if host is None and source.get("source_type") == "api":
+            inspection.report(
+                place,
+                "host-not-allowed",
+                "the host of this address is known at run time only, and the policy bounds hosts",
+                "Write the host out; references may follow it, and auth takes user and password. allowed_hosts"
+                f" stands in {policy_path}.",
+            )
+        elif host and not any(policy.allows_host(name) for name in (host, *names_of_host(host))):
+            inspection.report(
+                place,
+                "host-not-allowed",
+                f"{host} is no host that sources may be fetched from",
+                f"Use one of allowed_hosts in {policy_path}, or add {host} there.",
+            )
 
 
 def _check_data_roots(inspection: Inspection, policy_path: str) -> None:
-    roots = inspection.context.layers.policy.data_roots
-    location = inspection.text(*LOCATION)
-    if roots is None or not location or _source_type(inspection) != "file" or "\0" in location:
+    if inspection.context.layers.policy.data_roots is None:
         return
-    location = _RUN_REFERENCE.sub("run", location)
-    if "${" in location:
+    for path, source in sources_of(inspection.document.data):
+        place = (*path, "location")
+        location = inspection.text(*place)
+        file = _path_of(source, location) if location else None
+        if file is not None and "\0" not in file:
+            _check_path(inspection, place, file, policy_path)
+
+
+def _path_of(source: dict[str, Any], location: str) -> str | None:
+    """The path that a source reads, or where all paths of its pattern are; None where it reads no file of here."""
+    match source.get("source_type"):
+        case "file":
+            return None if is_store_address(location) else fixed_part(_RUN_REFERENCE.sub("run", location))
+        case "database":
+            return database_file(_RUN_REFERENCE.sub("run", location))
+    return None
+
+
+def _check_path(inspection: Inspection, place: Path, file: str, policy_path: str) -> None:
+    if "${" in file:
         inspection.report(
-            LOCATION,
+            place,
             "outside-data-roots",
             "this path is known at run time only, and the policy bounds paths",
             f"Write the path out. data_roots stands in {policy_path}.",
         )
         return
     files = inspection.context.files
-    real = files.real_path(location)
+    roots = inspection.context.layers.policy.data_roots or ()
+    real = files.real_path(file)
     if not any(_is_inside(real, files.real_path(root)) for root in roots):
         inspection.report(
-            LOCATION,
+            place,
             "outside-data-roots",
-            f"{location!r} is in none of the folders that sources may be in",
+            f"{inspection.text(*place)!r} is in none of the folders that sources may be in",
             f"Use one of data_roots in {policy_path}: {', '.join(roots) or 'there is none'}.",
         )
 
@@ -120,7 +143,3 @@ def _check_owner(inspection: Inspection, policy_path: str) -> None:
             "the job has no owner",
             f"Add owner: with an address, here or in a _defaults.yaml; {policy_path} asks for one.",
         )
-
-
-def _source_type(inspection: Inspection) -> object:
-    return inspection.document.value(("data_source", "source_type"))

@@ -72,7 +72,8 @@ def find_table_faults(connection: Any, query: str, shown: str, tables: tuple[str
 def _judge(read: _Read, known: set[str], tables: tuple[str, ...], connection: Any) -> tuple[str, str, str] | None:
     """Rule, message and hint of what is wrong with reading from somewhere."""
     name = read.parts[-1]
-    outside = f"Read from {_listed(tables)}: what a query reads is declared in data_source."
+    key = "data_source" if tables == _ONE_TABLE else "data_sources"
+    outside = f"Read from {_listed(tables)}: what a query reads is declared in {key}."
     if read.is_function:
         if _READERS.fullmatch(name.lower()):
             return "query-reads-outside", f"{name} reads from outside the job", outside

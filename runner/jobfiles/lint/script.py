@@ -16,8 +16,9 @@ from types import CodeType
 from typing import TYPE_CHECKING
 
 from runner.core.imports import MIXED_PACKAGES, import_allowed
+from runner.core.source import THE_SOURCE
 from runner.jobfiles.lint.script_bounds import TOO_DEEP, count_words, find_excess
-from runner.jobfiles.lint.script_code import INDIRECT, RESULT, all_codes, is_plainly_good
+from runner.jobfiles.lint.script_code import GIVEN, INDIRECT, RESULT, all_codes, is_plainly_good
 from runner.jobfiles.lint.step_fault import StepFault
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import ast
 
 _FILENAME = "<processing_script>"
+_ONE_TABLE = (THE_SOURCE,)
 # What `warnings.simplefilter("ignore")` puts first.
 _IGNORE = ("ignore", None, Warning, None, 0)
 _CLOSE_WORDS = 6_000
@@ -39,12 +41,15 @@ _NO_RESULT = StepFault(
 _RELATIVE = re.compile(r"\bfrom[ \t\f]*[.\\]")
 
 
-def find_script_faults(text: str, allowed_imports: tuple[str, ...] = ()) -> tuple[StepFault, ...]:
+def find_script_faults(
+    text: str, allowed_imports: tuple[str, ...] = (), *, tables: tuple[str, ...] = (THE_SOURCE,)
+) -> tuple[StepFault, ...]:
     """Why a script cannot work: rules `too-long`, `script-syntax`, `script-no-result`,
     `script-result-not-always-assigned`, `undefined-name`, `import-not-allowed` and, a warning, `bad-reference`.
 
     Args:
         allowed_imports: modules that the policy adds.
+        tables: the names of the sources, which a script is given.
     """
     excess = find_excess(text)
     if excess is not None:
@@ -58,11 +63,12 @@ def find_script_faults(text: str, allowed_imports: tuple[str, ...] = ()) -> tupl
     except ValueError as error:
         return (StepFault(rule="script-syntax", message=f"the script cannot be compiled: {error}"),)
     plain = "${" not in text and not _imports_relatively(text)
-    if plain and is_plainly_good(code, _may_import(allowed_imports)):
+    given = GIVEN if tables == _ONE_TABLE else GIVEN.union(tables)
+    if plain and is_plainly_good(code, _may_import(allowed_imports), given):
         return ()
     if len(text) > _CLOSE_WORDS and count_words(text) > _CLOSE_WORDS:
         return tuple(_find_no_result(code))
-    return tuple(_look_closely(text, code, allowed_imports))
+    return tuple(_look_closely(text, code, allowed_imports, tables))
 
 
 def _compile(text: str) -> CodeType:
@@ -101,7 +107,9 @@ def _imports_relatively(text: str) -> bool:
     return "from" in text and _RELATIVE.search(text) is not None
 
 
-def _look_closely(text: str, code: CodeType, allowed_imports: tuple[str, ...]) -> Iterator[StepFault]:
+def _look_closely(
+    text: str, code: CodeType, allowed_imports: tuple[str, ...], tables: tuple[str, ...]
+) -> Iterator[StepFault]:
     import ast
 
     from runner.jobfiles.lint.script_imports import find_imports
@@ -117,7 +125,7 @@ def _look_closely(text: str, code: CodeType, allowed_imports: tuple[str, ...]) -
     yield from islice(find_idle_references(text, tree), _MOST_TOLD)
     # Blocks can stand in each other deeper than they can be followed: what is too deep is not judged.
     with suppress(RecursionError):
-        yield from islice(find_undefined(text, names, tree), _MOST_TOLD)
+        yield from islice(find_undefined(text, names, tree, tables), _MOST_TOLD)
     if not names.binds_result:
         yield _NO_RESULT
     elif not names.unknowable and not names.binds_result_from_within:

@@ -8,6 +8,7 @@ import builtins
 import re
 import sys
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from opcode import opmap
 from types import CodeType
 
@@ -64,17 +65,17 @@ _POINT = _one_of(_POINTS)
 _GLOBAL = _one_of(frozenset({_LOAD_GLOBAL}))
 
 
-def is_plainly_good(code: CodeType, may_import: Callable[[str], bool]) -> bool:
-    """True when a module's code surely ends with `result` bound, reads only what is bound by then, and imports
-    only what `may_import` takes. False says nothing."""
+def is_plainly_good(code: CodeType, may_import: Callable[[str], bool], given: AbstractSet[str] = GIVEN) -> bool:
+    """True when a module's code surely ends with `result` bound, reads only what is bound by then, or given, and
+    imports only what `may_import` takes. False says nothing."""
     content = code.co_code
     ops = content[::2]
     if not _READABLE or code.co_exceptiontable or ops.translate(None, _KNOWN) or _hides(code):
         return False
-    bound = _follow(ops, content[1::2], code.co_names, may_import)
+    bound = _follow(ops, content[1::2], code.co_names, may_import, given)
     if bound is None:
         return False
-    return all(_reads_only(constant, bound) for constant in code.co_consts if type(constant) is CodeType)
+    return all(_reads_only(constant, bound, given) for constant in code.co_consts if type(constant) is CodeType)
 
 
 def _hides(code: CodeType) -> bool:
@@ -82,7 +83,11 @@ def _hides(code: CodeType) -> bool:
 
 
 def _follow(
-    ops: bytes, arguments: bytes, names: tuple[str, ...], may_import: Callable[[str], bool]
+    ops: bytes,
+    arguments: bytes,
+    names: tuple[str, ...],
+    may_import: Callable[[str], bool],
+    given: AbstractSet[str],
 ) -> set[str] | None:
     """All names that a module binds; None where one is read before it is bound, or the end comes before `result`.
 
@@ -107,7 +112,7 @@ def _follow(
         if op == _STORE_NAME:
             bound.add(name)
             everywhere.add(name)
-        elif not (name in bound or name in GIVEN if op == _LOAD_NAME else may_import(name)):
+        elif not (name in bound or name in given if op == _LOAD_NAME else may_import(name)):
             return None
     return everywhere if RESULT in everywhere else None
 
@@ -133,7 +138,7 @@ def _jump(ops: bytes, arguments: bytes, at: int, bound: set[str], waiting: dict[
     return None if op in _FORWARD else bound
 
 
-def _reads_only(code: CodeType, bound: set[str]) -> bool:
+def _reads_only(code: CodeType, bound: set[str], given: AbstractSet[str]) -> bool:
     """Whether a function reads, beyond its own names, only such as the module binds or is given."""
     content = code.co_code
     ops, names = content[::2], code.co_names
@@ -144,9 +149,9 @@ def _reads_only(code: CodeType, bound: set[str]) -> bool:
         for match in _GLOBAL.finditer(ops):
             # The lowest bit tells of a call that follows.
             name = names[arguments[match.start()] >> 1]
-            if name not in bound and name not in GIVEN:
+            if name not in bound and name not in given:
                 return False
-    return all(_reads_only(constant, bound) for constant in code.co_consts if type(constant) is CodeType)
+    return all(_reads_only(constant, bound, given) for constant in code.co_consts if type(constant) is CodeType)
 
 
 def all_codes(code: CodeType) -> Iterator[CodeType]:

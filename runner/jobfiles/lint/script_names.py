@@ -9,17 +9,19 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from types import CodeType
 
 from runner.core.imports import LIBRARIES, import_allowed
+from runner.core.source import THE_SOURCE
 from runner.jobfiles.lint.script_code import GIVEN, INDIRECT, RESULT, all_codes
 from runner.jobfiles.lint.script_events import Deed, name_events
 from runner.jobfiles.lint.step_fault import StepFault, characters
 
-_TABLES = ("data", RESULT, "run", "pd", "np")
+_ONE_TABLE = (THE_SOURCE,)
+_BESIDE_TABLES = (RESULT, "run", "pd", "np")
 _ALIASES = {"plt": None, "dt": "datetime", "pa": "pyarrow as pa", "pq": "pyarrow.parquet as pq"}
 
-_NO_HINT = "Assign or import it first. A script is given data, run, pd and np."
 # Comparing takes time for each letter of either name: a name that is much longer or shorter was not meant.
 _LONGEST_MEANT = 64
 _NEAR = 4
@@ -73,13 +75,16 @@ class ScriptNames:
         return RESULT in self.bound_from_within
 
 
-def find_undefined(text: str, names: ScriptNames, tree: ast.Module) -> Iterator[StepFault]:
+def find_undefined(
+    text: str, names: ScriptNames, tree: ast.Module, tables: tuple[str, ...] = _ONE_TABLE
+) -> Iterator[StepFault]:
     """Every read of a name that is bound nowhere, or surely not by then. A script that catches NameError asks for
-    it, and one that binds names where nobody sees them cannot be known."""
+    it, and one that binds names where nobody sees them cannot be known. `tables` are given to it."""
     if names.unknowable or "NameError" in names.reads:
         return
     lines = text.split("\n")
-    known = names.bound | names.bound_from_within | GIVEN
+    given = GIVEN.union(tables)
+    known = names.bound | names.bound_from_within | given
     unknown = sorted(
         (place, name)
         for name, places in names.reads.items()
@@ -89,14 +94,14 @@ def find_undefined(text: str, names: ScriptNames, tree: ast.Module) -> Iterator[
     hints: dict[str, str] = {}
     for place, name in unknown:
         if name not in hints:
-            hints[name] = _hint(name, known)
+            hints[name] = _hint(name, known, tables)
         yield _fault(lines, name, place, f"nothing defines {name}", hints[name])
     gone = {
         node.name if isinstance(node, ast.ExceptHandler) else node.id
         for node in ast.walk(tree)
         if isinstance(node, ast.ExceptHandler) or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del))
     }
-    for name, place in _read_too_early(names, tree):
+    for name, place in _read_too_early(names, tree, given):
         message, hint = f"{name} is read before it is assigned", f"Assign {name} above this line."
         if name in gone:
             message = f"{name} has no value here"
@@ -125,7 +130,7 @@ def _fault(lines: list[str], name: str, place: _Place, message: str, hint: str) 
     )
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
+def _hint(name: str, known: Iterable[str], tables: tuple[str, ...]) -> str:
     module = _ALIASES.get(name, name)
     if (
         module
@@ -134,21 +139,25 @@ def _hint(name: str, known: Iterable[str]) -> str:
     ):
         return f"Import it first: import {module}."
     if len(name) > _LONGEST_MEANT:
-        return _NO_HINT
+        return _no_hint(tables)
     near = sorted(one for one in known if one not in GIVEN and abs(len(one) - len(name)) < _NEAR)
-    own = [*_TABLES, *near[:_MOST_COMPARED]]
+    own = [*tables, *_BESIDE_TABLES, *near[:_MOST_COMPARED]]
     matches = difflib.get_close_matches(name, own, n=1, cutoff=0.6)
     matches = matches or difflib.get_close_matches(name, sorted(GIVEN), n=1, cutoff=0.8)
     if matches:
         return f"Did you mean {matches[0]}?"
-    return _NO_HINT
+    return _no_hint(tables)
 
 
-def _read_too_early(names: ScriptNames, tree: ast.Module) -> Iterator[tuple[str, _Place]]:
+def _no_hint(tables: tuple[str, ...]) -> str:
+    return f"Assign or import it first. A script is given {', '.join(tables)}, run, pd and np."
+
+
+def _read_too_early(names: ScriptNames, tree: ast.Module, given: AbstractSet[str]) -> Iterator[tuple[str, _Place]]:
     early = {
         name: places
         for name, places in names.module_reads.items()
-        if name in names.bound and name not in GIVEN and name not in names.bound_from_within
+        if name in names.bound and name not in given and name not in names.bound_from_within
     }
     if early:
         yield from _Order(early).read(tree.body, set(), certain=True)

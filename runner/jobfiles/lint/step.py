@@ -1,26 +1,34 @@
 """The processing step: the text or file of a script or query."""
 
+import re
+from functools import partial
+from itertools import islice
 from pathlib import PurePosixPath
 
 from runner.core.diagnostic import Diagnostic
 from runner.jobfiles.document import Path
-from runner.jobfiles.inspection import Inspection
-from runner.jobfiles.lint.job_tests import source_names
+from runner.jobfiles.inspection import MOST_TOLD, Inspection
+from runner.jobfiles.lint.data_checks import INCREMENTAL, NO_CURSOR, NO_CURSOR_HINT
 from runner.jobfiles.lint.script import find_script_faults
-from runner.jobfiles.lint.step_fault import FindFault, StepFault
+from runner.jobfiles.lint.source_names import table_names
+from runner.jobfiles.lint.step_fault import FindFault, StepFault, fault_between
 from runner.jobfiles.read import ReadFault
 
 SCRIPT = "processing_script"
 QUERY = "processing_query"
+_CURSOR = "${run:cursor}"
 
 
 def check_step(inspection: Inspection) -> None:
     """The rules of `find_script_faults` and `find_query_faults`, `missing-file` and `outside-project`."""
     data = inspection.document.data
     if SCRIPT in data or f"{SCRIPT}_file" in data:
-        _check(inspection, SCRIPT, find_script_faults, inspection.context.layers.policy.allowed_imports)
+        find_faults: FindFault = partial(find_script_faults, tables=table_names(data))
+        _check(inspection, SCRIPT, find_faults, inspection.context.layers.policy.allowed_imports)
     if QUERY in data or f"{QUERY}_file" in data:
-        _check(inspection, QUERY, inspection.context.query_fault, source_names(data))
+        keeps_cursor = isinstance(data.get(INCREMENTAL), dict)
+        find_faults = inspection.context.query_fault if keeps_cursor else partial(_query_faults, inspection)
+        _check(inspection, QUERY, find_faults, table_names(data))
 
 
 def _check(inspection: Inspection, key: str, find_faults: FindFault, names: tuple[str, ...]) -> None:
@@ -34,6 +42,16 @@ def _check(inspection: Inspection, key: str, find_faults: FindFault, names: tupl
         if text is not None:
             for fault in find_faults(text, names):
                 _report_in_step_file(inspection, fault)
+
+
+def _query_faults(inspection: Inspection, text: str, tables: tuple[str, ...]) -> tuple[StepFault, ...]:
+    """As the context's `query_fault`, with a fault for each cursor that a job without one asks for."""
+    places = islice(re.finditer(re.escape(_CURSOR), text), MOST_TOLD) if _CURSOR in text else ()
+    cursors = (
+        fault_between(text, *match.span(), rule="bad-reference", message=NO_CURSOR, hint=NO_CURSOR_HINT)
+        for match in places
+    )
+    return (*inspection.context.query_fault(text, tables), *cursors)
 
 
 def _report_in_job_file(inspection: Inspection, path: Path, fault: StepFault) -> None:

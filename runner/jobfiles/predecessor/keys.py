@@ -22,6 +22,8 @@ _FILE_TYPES = {
     "jsonlines": "ndjson",
     "parquet": "parquet",
     "pq": "parquet",
+    "xlsx": "xlsx",
+    "excel": "xlsx",
 }
 # What the service itself wrote beside a job: all of it is in the run history here, or follows from the job.
 _BOOKKEEPING = frozenset(
@@ -210,7 +212,7 @@ class Draft:
         given = given.strip().lower().lstrip(".") or None if isinstance(given, str) else _plain(given)
         known = _FILE_TYPES.get(given) if isinstance(given, str) else None
         if kind == "api":
-            if known is not None and known != "json":
+            if known not in {None, "json", "xlsx"}:
                 source["response_format"] = known
                 self.note(NoteKind.CHANGED, key, f"it is response_format: {known} now")
             elif given is not None:
@@ -228,7 +230,7 @@ class Draft:
         source["file_type"] = known or given
         if known is None:
             message = f"{in_quotes(str(given))} files are not read here"
-            self.note(NoteKind.TO_DO, key, message, "Have the file written as csv, json, ndjson or parquet.")
+            self.note(NoteKind.TO_DO, key, message, "Have the file written as csv, json, ndjson, parquet or xlsx.")
         elif known != given:
             self.note(NoteKind.CHANGED, key, f"{given} is called {known} here")
 

@@ -47,7 +47,7 @@ JOBTEST_RULES = (
     ),
     Rule(
         name="unknown-source",
-        summary="A test gives rows to a source that the job has not, or none to one that it has.",
+        summary="A test or check names a source that there is not, or a test leaves one out.",
         reason=(
             "The step would be tested on other data than it will be run on. The one data_source of a job is"
             " called data."

@@ -1,9 +1,21 @@
 """Rules on where the data comes from."""
 
+from runner.core.diagnostic import Severity
 from runner.jobfiles.rules.rule import API_SOURCE, FILE_SOURCE, Rule, files, job
 
 _POLICY = "jobs.d/_policy.yaml"
 _JOB = "jobs.d/daily_sales.yaml"
+_HERE = API_SOURCE.replace("https://api.example.com", "http://localhost:8080")
+_TWO_SOURCES = """\
+data_sources:
+  orders: {source_type: file, location: data/sales.csv, file_type: csv}
+  other: {source_type: file, location: data/sales.csv, file_type: csv}
+"""
+_INCREMENTAL = """\
+incremental:
+  cursor: updated_at
+  initial_value: "2025-01-01T00:00:00Z"
+"""
 _OTHER_HOST = API_SOURCE.replace("api.example.com", "files.example.org")
 
 SOURCE_RULES = (
@@ -45,6 +57,17 @@ SOURCE_RULES = (
         good=files({_POLICY: "allowed_hosts: [api.example.com]\n", _JOB: job(source=API_SOURCE)}),
     ),
     Rule(
+        name="idle-incremental",
+        severity=Severity.WARNING,
+        summary="The job keeps a cursor, and nothing asks for it.",
+        reason=(
+            "incremental keeps the largest value of a column. Which rows are loaded is said where the data is"
+            " asked for, with ${run:cursor}: without it every run loads everything again."
+        ),
+        bad=job(_INCREMENTAL, source=API_SOURCE),
+        good=job(_INCREMENTAL, source=API_SOURCE + '  params:\n    since: "${run:cursor}"\n'),
+    ),
+    Rule(
         name="literal-credential",
         summary="A password, token or key stands in the file.",
         reason=(
@@ -57,6 +80,28 @@ SOURCE_RULES = (
             source=API_SOURCE
             + '  auth:\n    type: basic\n    username: reports\n    password: "${env:SALES_API_PASSWORD}"\n'
         ),
+    ),
+    Rule(
+        name="private-address",
+        summary="The location of an API leads to this machine or its network.",
+        reason=(
+            "A job is text that anyone may propose: it could ask the service's own machine, its neighbours or"
+            " the metadata address of a cloud for what they tell nobody else. Hosts that are meant stand in"
+            " private_hosts, or allowed_hosts, of _policy.yaml. Where a name leads is looked at in every run."
+        ),
+        bad=job(source=_HERE),
+        good=files({_POLICY: "private_hosts: [localhost]\n", _JOB: job(source=_HERE)}),
+    ),
+    Rule(
+        name="source-name",
+        summary="A source has a name that a step cannot use.",
+        reason=(
+            "A query knows each source as a table, and a script as a variable: words of SQL and Python, and the"
+            " names that a step is given beside its data, cannot stand for one. Capital letters make no"
+            " difference in SQL."
+        ),
+        bad=job(source=_TWO_SOURCES.replace("other:", "order:")),
+        good=job(source=_TWO_SOURCES),
     ),
     Rule(
         name="outside-data-roots",

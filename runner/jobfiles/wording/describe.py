@@ -5,7 +5,8 @@ from typing import Any
 
 from runner.jobfiles.document import Path
 from runner.jobfiles.wording.finding import Finding
-from runner.jobfiles.wording.key_words import bad_name, misplaced_key, missing_keys, unknown_keys
+from runner.jobfiles.wording.key_words import bad_name, missing_keys, unknown_keys
+from runner.jobfiles.wording.misplaced import misplaced_key
 from runner.jobfiles.wording.value_words import DESCRIBERS, other
 
 __all__ = ["Finding", "describe"]
@@ -19,7 +20,7 @@ def describe(error: Any, schema: Mapping[str, Any]) -> Iterator[Finding]:
     """
     path: Path = tuple(error.absolute_path)
     if error.validator == "not":
-        yield misplaced_key(error, path)
+        yield misplaced_key(error, path, schema)
     elif "propertyNames" in error.absolute_schema_path:
         yield bad_name(error, path)
     elif error.validator == "additionalProperties":

@@ -72,7 +72,8 @@ def schema_at(path: Path, schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def needed_keys(schema: Mapping[str, Any]) -> list[str]:
     """The keys that a mapping must have: each of these, or of a choice of them one."""
-    choice = [key for form in schema.get("oneOf", []) for key in form.get("required", [])]
+    parts = (schema, *schema.get("allOf", []))
+    choice = [key for part in parts for form in part.get("oneOf", []) for key in form.get("required", [])]
     return [*schema.get("required", []), *choice]
 
 

@@ -1,7 +1,7 @@
 """Words on keys: unknown ones and where they belong, missing ones, and those that cannot stand where they do."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,11 +19,9 @@ from runner.jobfiles.wording.finding import (
     schema_at,
     shown,
 )
+from runner.jobfiles.wording.misplaced import refused_keys
 from runner.jobfiles.wording.nearest import closest, nearest, odd_letter, same, synonym
 
-SOURCE = "data_source"
-FOR_API = frozenset({"method", "headers", "params", "body", "auth", "response_format"})
-FOR_FILE = frozenset({"file_type"})
 # How much better a name elsewhere must be than one that can stand here.
 _MARGIN = 0.1
 _CLOSE_ELSEWHERE = 0.8
@@ -37,6 +35,8 @@ _NAMED_THINGS = {
     "headers": ("a header", "Use letters, digits and -, such as X-Api-Key."),
     "params": ("a parameter", "Use 1 to 256 characters."),
     "given": ("a source", "Use letters, digits and _, such as data."),
+    "data_sources": ("a source", "Use letters, digits and _, such as orders."),
+    "dtypes": ("a column", "Use 1 to 256 characters."),
     _ITEM: ("a column", "Use 1 to 256 characters."),
 }
 _KUBERNETES = "This is a key of Kubernetes: a job file starts with job_name: and schedule_time:."
@@ -61,6 +61,14 @@ _NO_SUCH_KEY = {
     "version": "Remove it: git keeps the versions of a job.",
 }
 _WHEN = ["schedule_time", "after"]
+_WHERE = ["data_source", "data_sources"]
+# Of these a mapping has one.
+_CHOICES = (tuple(_WHERE),)
+_KEEP_ONE = {
+    "after": "Keep one: a job runs at its own times, or after the runs of other jobs.",
+    "data_sources": "Keep one: data_sources names each of several, data_source is the only one.",
+    "row_count": "Write an item for each.",
+}
 _OPPOSITES = frozenset({"enabled", "enable", "active", "isactive", "is_active"})
 
 
@@ -87,7 +95,7 @@ def unknown_keys(error: Any, path: Path, schema: Mapping[str, Any]) -> Iterator[
     instance, known = error.instance, error.schema.get("properties", {})
     here = _Here(
         parts=tuple(_ITEM if isinstance(part, int) else part for part in path),
-        free=_free_keys(known, instance, path),
+        free=_free_keys(instance, error.schema),
         taken=tuple(key for key in known if key in instance),
         schema=schema,
     )
@@ -142,10 +150,8 @@ def choice_of_keys(error: Any, path: Path, keys: list[str], schema: Mapping[str,
     present = [key for key in keys if key in error.instance]
     if present:
         message = f"{joined(present, 'and')} cannot stand together"
-        hint = "Keep one of them."
-        if keys == _WHEN:
-            hint = "Keep one: a job runs at its own times, or after the runs of other jobs."
-        place = (*path, "after") if keys == _WHEN else path
+        hint = _KEEP_ONE.get(keys[-1], "Keep one of them.")
+        place = (*path, keys[-1]) if keys in (_WHEN, _WHERE) else path
         yield Finding(path=place, rule="misplaced-key", message=message, hint=hint, at_key=True)
         return
     # A misspelt key is told of by itself.
@@ -153,10 +159,11 @@ def choice_of_keys(error: Any, path: Path, keys: list[str], schema: Mapping[str,
     unknown = (key for key in itertools.islice(error.instance, _MOST_LOOKED_UP) if key not in known)
     meant = next((near for key in unknown if (near := nearest(key, keys))), None)
     message, hint = f"{name_of(path)} needs one of {joined(keys, 'and')}", f"Add {joined(keys, 'or')}."
-    if keys == _WHEN:
+    if keys in (_WHEN, _WHERE):
         example = in_yaml(example_of(schema_at((*path, keys[0]), schema)))
-        message = "the key schedule_time is missing"
-        hint = f"Add schedule_time, such as schedule_time: {example}; or after, with the jobs that it comes after."
+        message = f"the key {keys[0]} is missing"
+        other = "; or after, with the jobs that it comes after" if keys == _WHEN else ""
+        hint = f"Add {keys[0]}, such as {keys[0]}: {example}{other}."
         meant = meant or keys[0]
     yield Finding(
         path=path,
@@ -166,29 +173,6 @@ def choice_of_keys(error: Any, path: Path, keys: list[str], schema: Mapping[str,
         at_key=True,
         missing=(*path, meant) if meant else None,
     )
-
-
-def misplaced_key(error: Any, path: Path) -> Finding:
-    """The finding of a key that cannot stand beside another, or for this kind of source or credentials."""
-    key = str(path[-1])
-    schema_path = tuple(error.absolute_schema_path)
-    if "dependentSchemas" in schema_path:
-        other = schema_path[schema_path.index("dependentSchemas") + 1]
-        message, hint = f"{key} cannot stand beside {other}", "Keep one of the two."
-        if other == "after":
-            message = f"{key} is for schedule_time"
-            hint = "Remove it: this job runs when those that it comes after have run."
-    elif key in FOR_FILE:
-        value = error.instance if isinstance(error.instance, str) else "json"
-        message, hint = f"{key} is for source_type: file", f"For an API write response_format: {value}."
-    elif key == "records_path":
-        message, hint = "records_path is for JSON alone", "Remove it."
-    elif key in FOR_API:
-        message, hint = f"{key} is for source_type: api", "Remove it."
-    else:
-        own, given = ("bearer", "basic") if key == "token" else ("basic", "bearer")
-        message, hint = f"{key} is for type: {own}, this is {given}", f"Remove it, or write type: {own}."
-    return Finding(path=path, rule="misplaced-key", message=message, hint=hint, at_key=True)
 
 
 def bad_name(error: Any, path: Path) -> Finding:
@@ -204,12 +188,18 @@ def bad_name(error: Any, path: Path) -> Finding:
     )
 
 
-def _free_keys(known: Iterable[str], instance: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+def _free_keys(instance: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, ...]:
     """The known keys that are not there yet, and can stand beside those that are."""
-    refused: frozenset[str] = frozenset()
-    if path == (SOURCE,):
-        refused = {"api": FOR_FILE, "file": FOR_API}.get(str(instance.get("source_type")), refused)
-    return tuple(key for key in known if key not in instance and key not in refused)
+    refused = refused_keys(instance, schema)
+    known = schema.get("properties", {})
+    free = (key for key in known if key not in instance and key not in refused)
+    return tuple(
+        key for key in free if not any(key in choice and _has_one(choice, instance) for choice in _CHOICES)
+    )
+
+
+def _has_one(choice: tuple[str, ...], instance: Mapping[str, Any]) -> bool:
+    return any(key in instance for key in choice)
 
 
 def _no_such_key(key: str, instance: Mapping[str, Any], here: _Here) -> str:

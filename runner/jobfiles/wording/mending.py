@@ -83,9 +83,9 @@ def mended_name(kind: str, text: str) -> str:
             return re.sub(r"[^a-z0-9_-]+", "_", plain.lower()).strip("_-")[:63]
         case "tags":
             return re.sub(r"[^A-Za-z0-9._:/-]+", "_", plain).strip("_-./:")[:63]
-        case "name":
+        case "name" | "title":
             return " ".join(re.sub(r"[\x00-\x20\x7f]+", " ", text[:_LONGEST]).split())
-        case "allowed_hosts":
+        case "allowed_hosts" | "private_hosts":
             return re.sub(r"^[a-z]+://|[:/].*", "", plain.lower())
         case "recipient_domains":
             return re.sub(r"^[^@]*@|[:/].*", "", plain.lower())

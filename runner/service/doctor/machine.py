@@ -12,12 +12,17 @@ from runner.core.health import Finding
 from runner.core.job import AttachmentFormat, Job
 from runner.errors import RunnerError
 from runner.execution.sandbox import NO_LEVEL
-from runner.execution.zygote import Zygote
+from runner.execution.step_runner import make_step_runner
 from runner.service.doctor.findings import problem, warning
 from runner.settings import Settings
 
 ZONES, SANDBOX, RESOURCES, SPREADSHEETS = "time zones", "sandbox", "resources", "spreadsheets"
-_FULL_LEVEL = "landlock+seccomp"
+# What strict asks for; namespaces are added to it where they can be had.
+_STRICT_LEVEL = "landlock+seccomp"
+_NAMESPACES_HINT = (
+    "The layers that count hold. Namespaces need root, or user namespaces for everybody (sysctl"
+    " user.max_user_namespaces), which many containers forbid."
+)
 _OLD_YEARS = 2
 _ZONE_VERSION_FILES = ("tzdata.zi", "+VERSION", "version")
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -66,16 +71,16 @@ def _zone_version() -> str:
 
 def check_sandbox(settings: Settings) -> Finding:
     """What level a step gets here: a zygote is started, as the service does it."""
-    zygote = Zygote(sandbox_mode=settings.sandbox, waiting=1)
+    zygote = make_step_runner(sandbox_mode=settings.sandbox, waiting=1)
     try:
         zygote.start()
     except RunnerError as error:
         return problem(SANDBOX, error.message, error.hint)
     finally:
         zygote.close()
-    words = f"{zygote.level} (SANDBOX={settings.sandbox})"
-    if zygote.level == _FULL_LEVEL:
-        return Finding(subject=SANDBOX, message=words)
+    words = "; ".join((f"{zygote.level} (SANDBOX={settings.sandbox})", *zygote.missing))
+    if zygote.level.startswith(_STRICT_LEVEL):
+        return Finding(subject=SANDBOX, message=words, hint=_NAMESPACES_HINT if zygote.missing else "")
     reason = "scripts can do what this user can" if zygote.level == NO_LEVEL else "a layer is missing"
     return warning(
         SANDBOX, f"{words}: {reason}", "Set SANDBOX=strict on Linux 5.13 or newer with Landlock and seccomp."

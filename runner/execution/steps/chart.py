@@ -1,0 +1,219 @@
+"""The chart of a result: a PNG for the mail and the page, drawn by matplotlib where it is installed.
+
+What cannot be drawn is told, never cut: a chart of the first rows alone would say something wrong.
+"""
+
+import os
+import tempfile
+import warnings
+from importlib import import_module
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from runner.core.job import Chart, ChartKind
+from runner.execution.steps.content import QueryContent
+from runner.execution.steps.faults import column_list
+from runner.execution.steps.query_columns import QueryColumn
+
+_POINTS, _BARS, _SERIES = 20_000, 60, 10
+_INCHES, _DPI = (9.0, 4.5), 100
+_MARKED = 40
+_LABEL_WIDTH, _TITLE_WIDTH = 24, 90
+_LABELS = 25
+# So many letters fit below the chart side by side.
+_LETTERS = 90
+# Okabe and Ito's colours: told apart also by who does not see all of them.
+_COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#000000",
+    "#F0E442",
+    "#999999",
+    "#5D3A9B",
+)
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.parse_math": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid.axis": "y",
+    "grid.color": "#DDDDDD",
+    "axes.axisbelow": True,
+}
+
+
+class ChartError(Exception):
+    """There is no chart; the text says why and what to do."""
+
+
+def draw_chart(table: QueryContent, chart: Chart, path: str, *, folder: str) -> None:
+    """Write the chart of a table as a PNG of 900 × 450 pixels. `folder` takes what matplotlib keeps.
+
+    Raises:
+        ChartError: it cannot be drawn.
+    """
+    points = _points(table, chart)
+    # Before the import: it is then that matplotlib looks for a place of its own.
+    os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="matplotlib-", dir=folder)
+    try:
+        mpl, figures = _module("matplotlib"), _module("matplotlib.figure")
+        canvases = _module("matplotlib.backends.backend_agg")
+    except ImportError as error:
+        raise ChartError(
+            "matplotlib is not installed: install gitops-runner[chart] on the machine of the runner"
+        ) from error
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # A letter that the font lacks is a box in the picture.
+        warnings.simplefilter("ignore")
+        figure = figures.Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
+        axes = figure.add_subplot()
+        (_draw_lines if chart.kind is ChartKind.LINE else _draw_bars)(axes, points, chart)
+        _label(axes, chart)
+        canvases.FigureCanvasAgg(figure).print_png(path)
+
+
+def _module(name: str) -> Any:
+    """A part of an optional library."""
+    return import_module(name)
+
+
+def _points(table: QueryContent, chart: Chart) -> pd.DataFrame:
+    """The values of a chart: `x`, and a column of floats for each `y`, by its place."""
+    known = {column.name: column for column in table.columns}
+    missing = [name for name in (chart.x, *chart.y) if name not in known]
+    if missing:
+        names = ", ".join(map(repr, missing))
+        raise ChartError(f"the result has no column {names}, but {column_list(list(known))}")
+    if not table.total_rows:
+        raise ChartError("the result has no rows")
+    most = _POINTS if chart.kind is ChartKind.LINE else _BARS
+    if table.total_rows > most:
+        raise ChartError(
+            f"a {chart.kind} chart has at most {most:,} points, the result has {table.total_rows:,} rows: "
+            "group them in the step"
+        )
+    if len(chart.y) > _SERIES:
+        raise ChartError(f"a chart has at most {_SERIES} columns in `y`, not {len(chart.y)}")
+    cells = [_x_cells(known[chart.x]), *(f"TRY_CAST({known[name].key} AS DOUBLE)" for name in chart.y)]
+    gaps = [f"count({known[name].key}) - count({cell})" for name, cell in zip(chart.y, cells[1:], strict=True)]
+    (wrong,) = table.connection.execute(f"SELECT {', '.join(gaps)} FROM {table.source}").fetchall()  # noqa: S608
+    texts = [name for name, count in zip(chart.y, wrong, strict=True) if count or known[name].is_moment]
+    if texts:
+        raise ChartError(f"the column {texts[0]!r} is no column of numbers: `y` names what is drawn over `x`")
+    named = ", ".join(f"{cell} AS c{place}" for place, cell in enumerate(cells))
+    frame = table.connection.execute(f"SELECT {named} FROM {table.source}").df()  # noqa: S608 - quoted
+    return frame.set_axis(["x", *range(len(chart.y))], axis=1)
+
+
+def _x_cells(column: QueryColumn) -> str:
+    if column.is_moment:
+        return f"CAST({column.key} AS TIMESTAMP)"
+    return f"CAST({column.key} AS {'DOUBLE' if column.numeric else 'VARCHAR'})"
+
+
+def _draw_lines(axes: Any, points: pd.DataFrame, chart: Chart) -> None:
+    x = _as_dates(points["x"])
+    if pd.api.types.is_string_dtype(x.dtype) or x.dtype == object:
+        texts = x.fillna("").map(_short).tolist()
+        x = pd.Series(np.arange(len(texts), dtype="float64"))
+        _name_places(axes, texts)
+    else:
+        points = points.assign(x=x).sort_values("x", kind="stable")
+        x = points["x"]
+        axes.xaxis.set_major_formatter(_plain)
+    marker = "o" if len(points) <= _MARKED else ""
+    for place, name in enumerate(chart.y):
+        values = points[place].to_numpy()
+        axes.plot(x.to_numpy(), values, color=_COLOURS[place], marker=marker, markersize=4, label=_short(name))
+    if isinstance(x.dtype, np.dtype) and x.dtype.kind == "M":
+        dates = _module("matplotlib.dates")
+        locator = dates.AutoDateLocator(maxticks=10)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+
+
+def _draw_bars(axes: Any, points: pd.DataFrame, chart: Chart) -> None:
+    places = np.arange(len(points))
+    width = 0.8 / len(chart.y)
+    for place, name in enumerate(chart.y):
+        left = places - 0.4 + width * (place + 0.5)
+        axes.bar(left, points[place].to_numpy(), width=width, color=_COLOURS[place], label=_short(name))
+    axes.axhline(0, color="#444444", linewidth=0.8)
+    _name_places(axes, _bar_names(points["x"]))
+
+
+def _bar_names(x: pd.Series) -> list[str]:
+    if isinstance(x.dtype, np.dtype) and x.dtype.kind == "M":
+        days = (x.dropna() == x.dropna().dt.normalize()).all()
+        return list(x.dt.strftime("%Y-%m-%d" if days else "%Y-%m-%d %H:%M").fillna(""))
+    if pd.api.types.is_numeric_dtype(x.dtype):
+        return ["" if np.isnan(value) else f"{value:g}" for value in x]
+    return [_short(name) for name in x.fillna("")]
+
+
+def _name_places(axes: Any, names: list[str]) -> None:
+    """Write names under places that are counted from 0: all of them, or every n-th."""
+    step = -(-len(names) // _LABELS) if len(names) > _BARS else 1
+    shown = names[::step]
+    crowded = max(map(len, shown)) * len(shown) > _LETTERS
+    turned = {"rotation": 45, "ha": "right", "va": "top", "rotation_mode": "anchor"} if crowded else {}
+    axes.set_xticks(range(0, len(names), step), shown, fontsize=8 if crowded else 10, **turned)
+
+
+def _label(axes: Any, chart: Chart) -> None:
+    axes.grid(visible=True, axis="y")
+    axes.yaxis.set_major_formatter(_thousands)
+    axes.set_xlabel(_short(chart.x))
+    if chart.title:
+        axes.set_title(_short(chart.title, _TITLE_WIDTH), loc="left", fontweight="bold")
+    if len(chart.y) == 1:
+        axes.set_ylabel(_short(chart.y[0]))
+    else:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+
+
+def _as_dates(x: pd.Series) -> pd.Series:
+    """Texts of dates, as JSON and scripts have them, as dates; others as they are."""
+    if not pd.api.types.is_string_dtype(x.dtype) or x.isna().all():
+        return x
+    try:
+        found = pd.to_datetime(x, format="ISO8601", utc=True)
+    except ValueError:
+        return x
+    return found.dt.tz_localize(None)
+
+
+def _plain(value: float, _place: int = 0) -> str:
+    """A number along the chart: years have four digits and no comma."""
+    return _thousands(value) if abs(value) >= 10_000 else f"{value:.10g}"
+
+
+def _thousands(value: float, _place: int = 0) -> str:
+    return f"{value:,.10g}"
+
+
+def _short(text: str, width: int = _LABEL_WIDTH) -> str:
+    """A text on one line, not long."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def chart_note(table: QueryContent, chart: Chart, path: str, *, folder: str) -> str:
+    """Draw a chart; answers why there is none, with nothing where there is one. Never raises but for memory."""
+    try:
+        draw_chart(table, chart, path, folder=folder)
+    except ChartError as error:
+        return f"There is no chart: {error}."
+    except (MemoryError, duckdb.OutOfMemoryException):
+        return "There is no chart: drawing it needs more memory than the step may have (`resources.memory_mb`)."
+    except Exception as error:  # noqa: BLE001 - a picture is no reason to fail a run whose result is good
+        return f"There is no chart: {type(error).__name__}: {error}."
+    return ""

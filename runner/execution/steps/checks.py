@@ -1,0 +1,229 @@
+"""The checks of a job, evaluated by DuckDB where the table lies: one pass for all, one for each `unique`, and the
+first rows that break each check that does not hold.
+
+How values are compared. A column of numbers with numbers, and with texts that are numbers (`"5"`). A column of
+dates or times with ISO 8601 texts; where one side has no offset, it is a time in the zone of the job. A column of
+texts with texts, letter by letter, and where the bound is a number, as the numbers that the texts are: a text that
+is no number breaks such a check. Anything else cannot be compared, and the check fails and says so. A gap (NULL,
+NaN of a DataFrame) is no value: it never breaks a check but `not_null`. An empty text is a value.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from runner.core.check import Check, CheckKind, CheckResult, CheckValue
+from runner.core.preview import Preview
+from runner.core.run import FailureKind, RunFailure
+from runner.execution.orders import CHECK_ROWS, PREVIEW_COLUMNS, cut
+from runner.execution.steps.content import QueryContent
+from runner.execution.steps.faults import column_list
+from runner.execution.steps.query_columns import QueryColumn
+from runner.execution.steps.quoting import quote_text
+
+_CELL_WIDTH = 200
+_ZONED = "TIMESTAMP WITH TIME ZONE"
+# What DuckDB calls the column of an array without a record.
+_NO_RECORDS = ["json"]
+
+
+class _UnfitError(Exception):
+    """A check that cannot be carried out on this table; its text says why."""
+
+
+def evaluate(table: QueryContent, checks: Sequence[Check]) -> tuple[CheckResult, ...]:
+    """What is found of each check.
+
+    Raises:
+        duckdb.Error: the table cannot be read.
+    """
+    faults: dict[int, str] = {}
+    breaks: dict[int, str] = {}
+    for place, check in enumerate(checks):
+        try:
+            breaks[place] = _condition(check, table.columns)
+        except _UnfitError as error:
+            faults[place] = str(error)
+    wanted = [place for place, condition in breaks.items() if condition]
+    counted = ", ".join(["count(*)", *(f"count(*) FILTER (WHERE {breaks[place]})" for place in wanted)])
+    ((rows, *broken),) = _fetch(table, f"SELECT {counted} FROM {table.source}")  # noqa: S608 - quoted
+    if not rows and [column.name for column in table.columns] in ([], _NO_RECORDS):
+        faults = {}
+    counts = dict(zip(wanted, broken, strict=True))
+    return tuple(
+        _faulty(check, faults[place])
+        if place in faults
+        else _result(table, check, rows=rows, broken=counts.get(place, 0), condition=breaks.get(place, ""))
+        for place, check in enumerate(checks)
+    )
+
+
+def blocking_failure(results: Iterable[CheckResult], *, hint: str) -> RunFailure | None:
+    """The failure of a step whose data is not as it must be; None where it is."""
+    failed = [result for result in results if result.blocking and not result.passed]
+    if not failed:
+        return None
+    told = [
+        f"{result.words} ({_count(result.failed_rows, 'row')})"
+        if result.failed_rows
+        else f"{result.words} ({result.found})"
+        for result in failed
+    ]
+    message = f"{_count(len(failed), 'check')} failed: {', '.join(told)}"
+    return RunFailure(kind=FailureKind.CHECK, message=message, hint=hint)
+
+
+def _faulty(check: Check, fault: str) -> CheckResult:
+    return CheckResult(words=check.words, blocking=check.blocking, passed=False, found=fault)
+
+
+def _result(table: QueryContent, check: Check, *, rows: int, broken: int, condition: str) -> CheckResult:
+    preview, found = Preview(), ""
+    if check.kind is CheckKind.ROW_COUNT:
+        found = "" if _is_between(check, rows) else f"there {'is' if rows == 1 else 'are'} {_count(rows, 'row')}"
+    elif check.kind is CheckKind.UNIQUE and rows:
+        found, broken, preview = _duplicates(table, check)
+    elif broken:
+        found = f"{_count(broken, 'row')} of {rows:,} {_verb(check.kind, broken)}"
+        preview = _rows(table, check, f"WHERE {condition}", broken)
+    return CheckResult(
+        words=check.words, blocking=check.blocking, passed=not found, found=found, failed_rows=broken, rows=preview
+    )
+
+
+def _verb(kind: CheckKind, count: int) -> str:
+    one, many = {
+        CheckKind.NOT_NULL: ("has a gap", "have a gap"),
+        CheckKind.ACCEPTED_VALUES: ("has another value", "have other values"),
+        CheckKind.MIN: ("is below that", "are below that"),
+        CheckKind.MAX: ("is above that", "are above that"),
+    }[kind]
+    return one if count == 1 else many
+
+
+def _is_between(check: Check, rows: int) -> bool:
+    least, most = (None if bound is None else float(bound) for bound in (check.at_least, check.at_most))
+    return (least is None or rows >= least) and (most is None or rows <= most)
+
+
+def _condition(check: Check, columns: Sequence[QueryColumn]) -> str:
+    """SQL that holds for the rows that break a check; empty where it is not about single rows."""
+    known = {column.name: column for column in columns}
+    missing = [name for name in check.columns if name not in known]
+    if missing:
+        names = ", ".join(map(repr, missing))
+        raise _UnfitError(f"there is no column {names}: the table has {column_list(list(known))}")
+    asked = [known[name] for name in check.columns]
+    conditions: Mapping[CheckKind, Callable[[], str]] = {
+        CheckKind.NOT_NULL: lambda: " OR ".join(f"{column.key} IS NULL" for column in asked),
+        CheckKind.ACCEPTED_VALUES: lambda: _is_other(asked[0], check.values),
+        CheckKind.MIN: lambda: _is_beyond(asked[0], "<", check.at_least),
+        CheckKind.MAX: lambda: _is_beyond(asked[0], ">", check.at_most),
+    }
+    return conditions[check.kind]() if check.kind in conditions else ""
+
+
+def _is_beyond(column: QueryColumn, sign: str, bound: CheckValue | None) -> str:
+    number = _number(bound)
+    if column.numeric and number is not None:
+        return f"{column.key} {sign} {number}"
+    if column.is_moment:
+        cells, moment = _moment(column, bound)
+        if moment is not None:
+            return f"{cells} {sign} {moment}"
+    elif not column.numeric and isinstance(bound, str):
+        return f"CAST({column.key} AS VARCHAR) {sign} {quote_text(bound)}"
+    elif not column.numeric and number is not None:
+        cells = f"TRY_CAST(CAST({column.key} AS VARCHAR) AS DOUBLE)"
+        return f"{column.key} IS NOT NULL AND coalesce({cells} {sign} {number}, true)"
+    kind = "numbers" if column.numeric else "dates or times"
+    raise _UnfitError(f"{column.name} holds {kind}, which cannot be compared with {bound!r}")
+
+
+def _is_other(column: QueryColumn, values: Sequence[CheckValue]) -> str:
+    cells = column.key
+    if column.numeric:
+        known = [number for number in map(_number, values) if number is not None]
+    elif column.is_moment:
+        pairs = [_moment(column, value) for value in values]
+        same = [f"{cells} = {moment}" for cells, moment in pairs if moment is not None]
+        return f"{column.key} IS NOT NULL AND NOT ({' OR '.join(same) or 'false'})"
+    else:
+        cells = f"CAST({column.key} AS VARCHAR)"
+        known = [quote_text(text) for value in values for text in _texts(value)]
+    among = f"{cells} IN ({', '.join(known)})" if known else "false"
+    return f"{column.key} IS NOT NULL AND NOT {among}"
+
+
+def _texts(value: CheckValue) -> tuple[str, ...]:
+    """How a column of texts may write a value."""
+    return (str(value), str(value).lower()) if isinstance(value, bool) else (str(value),)
+
+
+def _number(value: CheckValue | None) -> str | None:
+    """SQL for a value that is a number, or a text of one."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    if not number.is_finite():
+        return None
+    whole = isinstance(value, int) and -(1 << 63) <= value < 1 << 63
+    return str(value) if whole else f"CAST({quote_text(str(number))} AS DOUBLE)"
+
+
+def _moment(column: QueryColumn, value: CheckValue | None) -> tuple[str, str | None]:
+    """SQL for the cells of a column, and for a value that they can be compared with."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        return column.key, None
+    kind = "TIMESTAMPTZ" if moment.tzinfo is not None or column.kind == _ZONED else "TIMESTAMP"
+    return f"CAST({column.key} AS {kind})", f"CAST({quote_text(moment.isoformat())} AS {kind})"
+
+
+def _duplicates(table: QueryContent, check: Check) -> tuple[str, int, Preview]:
+    """What is found of rows that share a value, how many these are, and the first of them, like beside like."""
+    keys = [column.key for column in table.columns if column.name in check.columns]
+    named, whole = ", ".join(keys), " AND ".join(f"{key} IS NOT NULL" for key in keys)
+    shared = (
+        f"SELECT {named}, count(*) AS number FROM {table.source} WHERE {whole} GROUP BY {named} HAVING number > 1"  # noqa: S608
+    )
+    ((values, broken),) = _fetch(table, f"SELECT count(*), coalesce(sum(number), 0) FROM ({shared})")  # noqa: S608
+    if not values:
+        return "", 0, Preview()
+    what = "value" if len(keys) == 1 else "combination"
+    found = f"{_count(int(broken), 'row')} share {_count(values, what)}"
+    some = f"SELECT {named} FROM ({shared}) ORDER BY {named} LIMIT {CHECK_ROWS}"  # noqa: S608
+    where = f"WHERE ({named}) IN ({some}) ORDER BY {named}"
+    return found, int(broken), _rows(table, check, where, int(broken))
+
+
+def _rows(table: QueryContent, check: Check, rest: str, total: int) -> Preview:
+    """The first rows that break a check: its columns, and others while there is room."""
+    others = [column for column in table.columns if column.name not in check.columns]
+    room = max(PREVIEW_COLUMNS - len(check.columns), 0)
+    dropped = {column.place for column in others[room:]}
+    shown = [column for column in table.columns if column.place not in dropped][:PREVIEW_COLUMNS]
+    cells = ", ".join(f"CAST({column.key} AS VARCHAR)" for column in shown)
+    rows = _fetch(table, f"SELECT {cells} FROM {table.source} {rest} LIMIT {CHECK_ROWS}")  # noqa: S608 - quoted
+    return Preview(
+        columns=tuple(cut(column.name, _CELL_WIDTH) for column in shown),
+        numeric=tuple(column.numeric for column in shown),
+        rows=tuple(tuple("" if cell is None else cut(cell, _CELL_WIDTH) for cell in row) for row in rows),
+        total_rows=total,
+        total_columns=len(table.columns),
+    )
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _fetch(table: QueryContent, query: str) -> list[tuple[Any, ...]]:
+    return table.connection.execute(query).fetchall()

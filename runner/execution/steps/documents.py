@@ -1,0 +1,130 @@
+"""Documents of JSON: read, and the records in them found."""
+
+import json
+from typing import Any
+
+import jmespath
+import pandas as pd
+
+from runner.core.run import FailureKind
+from runner.execution.steps.faults import JSON_HINT, StepError, unreadable
+from runner.execution.steps.packed import UNREADABLE, open_text
+
+
+def load_json(path: str) -> Any:
+    """The document in a file.
+
+    Raises:
+        StepError: kind FETCH, it is no JSON.
+    """
+    try:
+        with open_text(path) as file:
+            return json.load(file)
+    except json.JSONDecodeError as error:
+        raise unreadable("JSON", f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+    except (*UNREADABLE, RecursionError) as error:
+        raise unreadable("JSON", str(error)) from error
+
+
+def load_ndjson(path: str) -> list[Any]:
+    """The documents in a file that has one on each line; empty lines are passed over.
+
+    Raises:
+        StepError: kind FETCH, a line is no JSON.
+    """
+    records = []
+    try:
+        with open_text(path) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    try:
+                        records.append(json.loads(line))
+                    except json.JSONDecodeError as error:
+                        raise unreadable("NDJSON", f"line {number}: {error.msg}") from error
+    except (*UNREADABLE, RecursionError) as error:
+        raise unreadable("NDJSON", str(error)) from error
+    return records
+
+
+def select_records(document: Any, records_path: str | None) -> Any:
+    """The array of records in a document, or, where it is written by columns, the columns.
+
+    `records_path` is JMESPath. Without it the document must be an array, an object of columns that are equally
+    long arrays, or what `DataFrame.to_json` writes: an object of objects with the same members.
+
+    Raises:
+        StepError: kind FETCH, there are none there.
+    """
+    if records_path is not None:
+        return _follow(document, records_path)
+    if isinstance(document, list) or (isinstance(document, dict) and _is_by_columns(document)):
+        return document
+    if not isinstance(document, dict):
+        raise unreadable("JSON", f"it holds {_describe(document)}, no array of records")
+    arrays = [f"`records_path: {name}`" for name, value in document.items() if isinstance(value, list)]
+    raise unreadable(
+        "JSON",
+        "it holds an object, and the job does not say where in it the records are",
+        hint=f"Add {' or '.join(arrays[:3])} to `data_source`."
+        if arrays
+        else "Add `records_path:` to `data_source`: a JMESPath to the array of records.",
+    )
+
+
+def frame_of(records: Any) -> pd.DataFrame:
+    """A DataFrame of records, or of columns, as `select_records` gives them.
+
+    Raises:
+        StepError: kind FETCH, they are no objects.
+    """
+    if isinstance(records, dict):
+        frame = pd.DataFrame(records)
+        return frame if _has_lists(records) else frame.set_axis(range(len(frame)), axis=0)
+    wrong = next((place for place, record in enumerate(records) if not isinstance(record, dict)), None)
+    if wrong is not None:
+        raise unreadable(
+            "JSON",
+            f"record {wrong + 1} is {_describe(records[wrong])}, not an object",
+            hint='Records are objects: [{"name": "a", "amount": 1}, …].',
+        )
+    return pd.DataFrame(records)
+
+
+def _follow(document: Any, records_path: str) -> list[Any]:
+    try:
+        found = jmespath.search(records_path, document)
+    except jmespath.exceptions.JMESPathError as error:
+        raise StepError(
+            FailureKind.FETCH,
+            f"`records_path: {records_path}` cannot be followed: {error}",
+            hint="It is a JMESPath such as `items` or `response.rows`.",
+        ) from error
+    if isinstance(found, list):
+        return found
+    members = f"; the object has {', '.join(map(str, list(document)[:10]))}" if isinstance(document, dict) else ""
+    raise StepError(
+        FailureKind.FETCH,
+        f"`records_path: {records_path}` finds {_describe(found)}, no array of records{members}",
+        hint=JSON_HINT,
+    )
+
+
+def _is_by_columns(document: dict[str, Any]) -> bool:
+    if _has_lists(document):
+        return len({len(column) for column in document.values()}) == 1 and not any(
+            isinstance(cell, dict) for column in document.values() for cell in column
+        )
+    columns = list(document.values())
+    return bool(columns) and all(
+        isinstance(column, dict) and column and list(column) == [str(place) for place in range(len(column))]
+        for column in columns
+    )
+
+
+def _has_lists(document: dict[str, Any]) -> bool:
+    return bool(document) and all(isinstance(column, list) for column in document.values())
+
+
+def _describe(value: object) -> str:
+    names = {type(None): "nothing", bool: "a boolean", int: "a number", float: "a number", str: "a text"}
+    return names.get(type(value), "an array" if isinstance(value, list) else "an object")

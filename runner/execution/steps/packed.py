@@ -1,0 +1,75 @@
+"""The files of an input as they are read: a text format may be compressed, which the end of the name says."""
+
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Sequence
+from typing import IO, BinaryIO, cast
+
+import pyarrow as pa
+
+# What a file that is not what its name says raises, when it is read as text.
+UNREADABLE = (OSError, EOFError, zlib.error, ValueError, LookupError)
+_GZIP, _ZSTD = ".gz", ".zst"
+_PACKINGS = {_GZIP: "gzip", _ZSTD: "zstd"}
+_SPACE = 4096
+
+
+def is_packed(path: str) -> bool:
+    """Whether a file is compressed, by its name: `.gz` or `.zst`."""
+    return path.lower().endswith((_GZIP, _ZSTD))
+
+
+def duckdb_packing(paths: Sequence[str]) -> str:
+    """What DuckDB calls the packing that all of these files have; `auto` where they differ."""
+    found = {_PACKINGS.get(os.path.splitext(path.lower())[1], "none") for path in paths}  # noqa: PTH122 - text
+    return found.pop() if len(found) == 1 else "auto"
+
+
+def open_bytes(path: str) -> BinaryIO:
+    """A file for reading, unpacked.
+
+    Raises:
+        OSError: it cannot be opened. Reading raises what is in `UNREADABLE`.
+    """
+    if path.lower().endswith(_GZIP):
+        return cast("BinaryIO", gzip.open(path, "rb"))
+    if path.lower().endswith(_ZSTD):
+        # Arrow unpacks it, which is here anyway: Python has a module for it from 3.14 on.
+        return io.BufferedReader(pa.input_stream(path, compression="zstd"))
+    return open(path, "rb")  # noqa: PTH123 - `path` is text
+
+
+def open_text(path: str, encoding: str = "utf-8-sig") -> IO[str]:
+    """A file for reading as text, unpacked; as `open_bytes`. Line ends are left as they are."""
+    return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="")
+
+
+def starts_with(path: str, first: bytes) -> bool:
+    """Whether `first` is the first byte of a file that is no space and no byte order mark; False where the file
+    cannot be read."""
+    try:
+        with open_bytes(path) as file:
+            return file.read(_SPACE).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == first
+    except UNREADABLE:
+        return False
+
+
+def write_utf8(path: str, encoding: str, target: str) -> None:
+    """Copy a text in another encoding into the file `target`, unpacked and in UTF-8.
+
+    Raises:
+        UNREADABLE: it is not in that encoding, or there is none of that name.
+    """
+    with open_text(path, encoding) as source, open(target, "w", encoding="utf-8", newline="") as copy:  # noqa: PTH123
+        while piece := source.read(1 << 20):
+            copy.write(piece)
+
+
+def size_of(path: str) -> int:
+    """The size of a file in bytes; 0 where it cannot be told."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - `path` is text
+    except OSError:
+        return 0

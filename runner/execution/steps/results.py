@@ -1,0 +1,124 @@
+"""What a script leaves as `result` → a DataFrame whose index can be dropped."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from runner.core.run import FailureKind
+from runner.execution.steps.faults import NO_RESULT_HINT, StepError
+
+_HINT = "Make it one with pd.DataFrame(…)."
+_GROUPED_HINT = 'Say what to make of each group, as in: result = data.groupby("category").sum()'
+
+
+def table_of(result: object) -> pd.DataFrame:
+    """A result as a DataFrame.
+
+    A DataFrame is taken as it is; a Series is one column, a number, text or date one cell, an array one column or
+    several. Tables of other libraries (a DuckDB relation, an Arrow table, what has `to_pandas`) are converted. A
+    list of dicts has a row for each, a dict of equally long lists a column for each; a dict of plain values is one
+    row, a list of plain values one column.
+
+    An index that means something becomes columns: one with names, such as the keys of a groupby, and an unnamed
+    one of texts or times, as column `index`. An unnamed index of numbers is what filtering and sorting leave, and
+    is dropped.
+
+    Raises:
+        StepError: kind RESULT, it is nothing that a table can be made of.
+    """
+    try:
+        found = _converted(result)
+    except (MemoryError, duckdb.OutOfMemoryException):
+        raise
+    except Exception as error:  # noqa: BLE001 - an object whose methods raise, whatever they like
+        raise StepError(
+            FailureKind.RESULT,
+            f"`result` is {_name_type(result)}, and no table can be made of it: {type(error).__name__}: {error}",
+            hint=_HINT,
+        ) from None
+    if not isinstance(found, pd.DataFrame):
+        raise StepError(
+            FailureKind.RESULT, f"`result` is {_name_type(result)}, not a DataFrame", hint=_hint(result)
+        )
+    return _keep_meaningful_index(found)
+
+
+def _converted(result: Any) -> object:
+    """The result as a DataFrame, where there is an obvious one."""
+    if isinstance(result, pd.DataFrame) or result is None or result is pd.NaT:
+        return result
+    if isinstance(result, pd.Series):
+        return result.to_frame("result" if result.name is None else result.name)
+    if isinstance(result, pd.Index | np.ndarray | pd.api.extensions.ExtensionArray):
+        return _array_table(result)
+    if pd.api.types.is_scalar(result):
+        return pd.DataFrame({"result": [result]})
+    if isinstance(result, Mapping):
+        return _mapping_table(result)
+    if isinstance(result, list | tuple):
+        return _list_table(result)
+    if isinstance(result, duckdb.DuckDBPyRelation):
+        return result.df()
+    return result.to_pandas() if callable(getattr(result, "to_pandas", None)) else result
+
+
+def _mapping_table(result: Mapping[Any, Any]) -> object:
+    cells = list(result.values())
+    if cells and all(map(_is_plain, cells)):
+        return pd.DataFrame([result])
+    if cells and not any(map(_is_plain, cells)) and not any(isinstance(cell, Mapping) for cell in cells):
+        return pd.DataFrame(result)
+    return result
+
+
+def _list_table(result: list[Any] | tuple[Any, ...]) -> object:
+    if result and all(isinstance(record, Mapping) for record in result):
+        return pd.DataFrame(list(result))
+    return pd.DataFrame({"result": list(result)}) if result and all(map(_is_plain, result)) else result
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or bool(pd.api.types.is_scalar(value))
+
+
+def _hint(result: object) -> str:
+    if result is None:
+        return NO_RESULT_HINT
+    return _GROUPED_HINT if "GroupBy" in type(result).__name__ else _HINT
+
+
+def _keep_meaningful_index(frame: pd.DataFrame) -> pd.DataFrame:
+    index = frame.index
+    named = [name is not None for name in index.names]
+    if index.nlevels == 1 and not named[0]:
+        if isinstance(index, pd.RangeIndex) or pd.api.types.is_numeric_dtype(index.dtype):
+            return frame
+        if not len(index):
+            return frame
+        index = index.rename("index")
+    # A key that is a column as well, as groupby(..., as_index=True) with the key kept, stands there already.
+    names = [(f"level_{place}" if name is None else name) for place, name in enumerate(index.names)]
+    kept = [place for place, name in enumerate(names) if name not in frame.columns]
+    rest = ("",) * (frame.columns.nlevels - 1)
+    body = frame.reset_index(drop=True)
+    for place in reversed(kept):
+        label = (names[place], *rest) if rest else names[place]
+        body.insert(0, label, index.get_level_values(place), allow_duplicates=True)
+    return body
+
+
+def _array_table(values: Any) -> object:
+    if getattr(values, "ndim", 1) > 2:
+        return values
+    if isinstance(values, pd.Index):
+        return values.to_frame(index=False, name="result" if values.name is None else values.name)
+    if values.ndim == 2:
+        return pd.DataFrame(values)
+    return pd.DataFrame({"result": np.atleast_1d(values)})
+
+
+def _name_type(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"

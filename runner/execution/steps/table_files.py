@@ -1,0 +1,134 @@
+"""CSV files and workbooks → a DataFrame, as the options of a table say.
+
+Without options pandas decides about a CSV: the types of columns, and which texts are gaps. The cells of a workbook
+have types: a text stays one, and only an empty cell is a gap. A column that the job names a type of is read by the
+rules of `typed`. The first row names the columns.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from runner.core.source import TableOptions
+from runner.execution.orders import StepInput
+from runner.execution.steps.faults import no_such_column, unreadable
+from runner.execution.steps.packed import UNREADABLE, open_bytes
+from runner.execution.steps.typed import NUMBER, convert, types_of
+
+_PLAIN = TableOptions()
+# What pandas takes for a gap by itself, as its documentation of `read_csv` lists it: a column without a type keeps
+# this list where another one has a list of its own.
+_GAPS = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+
+
+def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
+    """One DataFrame for each file.
+
+    Raises:
+        StepError: kind FETCH, a file is no such CSV, or no file has a column that the job names.
+    """
+    if source.table == _PLAIN:
+        return [_read_csv(path, {}) for path in source.paths]
+    table = source.table
+    options = {"sep": table.delimiter, "encoding": table.encoding, "decimal": table.decimal}
+    types = types_of(table)
+    heads = [list(map(str, _read_csv(path, {**options, "nrows": 0}).columns)) for path in source.paths]
+    require_columns(table, [name for head in heads for name in head])
+    frames = []
+    for path, head in zip(source.paths, heads, strict=True):
+        kept = {name: kind for name, kind in types.items() if name in head}
+        # A float is read by the C parser: quick, and the decimal sign is known to it alone.
+        dtypes = {name: "float64" if kind == NUMBER else "str" for name, kind in kept.items()}
+        more: dict[str, Any] = {**options, "dtype": dtypes, **_gaps(head, kept)}
+        if table.columns:
+            more["usecols"] = [name for name in head if name in table.columns]
+        numbers = [name for name, kind in kept.items() if kind == NUMBER]
+        texts = {name: kind for name, kind in kept.items() if kind != NUMBER}
+        frames.append(convert(_read_csv(path, more, numbers=numbers), texts, timezone=timezone))
+    return frames
+
+
+def read_workbooks(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
+    """One DataFrame for each workbook: the rows of its sheet.
+
+    Raises:
+        StepError: as `read_csv_files`.
+    """
+    table = source.table
+    types = types_of(table)
+    if not table.columns and not types:
+        return [_read_sheet(path, table, {}) for path in source.paths]
+    heads = [list(map(str, _read_sheet(path, table, {"nrows": 0}).columns)) for path in source.paths]
+    require_columns(table, [name for head in heads for name in head])
+    frames = []
+    for path, head in zip(source.paths, heads, strict=True):
+        kept = {name: kind for name, kind in types.items() if name in head}
+        frame = _read_sheet(path, table, {})
+        frame = frame.astype(dict.fromkeys(kept, "str"))
+        if table.columns:
+            frame = frame[[name for name in head if name in table.columns]]
+        frames.append(convert(frame, kept, timezone=timezone))
+    return frames
+
+
+def require_columns(table: TableOptions, known: Sequence[str]) -> None:
+    """Refuse options that name columns which are not there.
+
+    Raises:
+        StepError: kind FETCH.
+    """
+    known = list(dict.fromkeys(known))
+    asked = {"columns": table.columns, "dtypes": dict(table.dtypes), "parse_dates": table.parse_dates}
+    for key, names in asked.items():
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise no_such_column(missing, known, asked_by=key)
+
+
+def _gaps(head: Sequence[str], typed: dict[str, str]) -> dict[str, Any]:
+    if not typed:
+        return {}
+    return {"keep_default_na": False, "na_values": {name: [""] if name in typed else _GAPS for name in head}}
+
+
+def _read_csv(path: str, options: dict[str, Any], *, numbers: Sequence[str] = ()) -> pd.DataFrame:
+    try:
+        if path.lower().endswith(".zst"):
+            with open_bytes(path) as file:
+                return pd.DataFrame(pd.read_csv(file, **options))
+        frame: pd.DataFrame = pd.read_csv(path, **options)
+    except pd.errors.EmptyDataError as error:
+        raise unreadable("CSV", "it is empty", hint="A CSV file starts with a line of column names.") from error
+    except (pd.errors.ParserError, *UNREADABLE) as error:
+        named = f"The job file says that these are numbers: {', '.join(numbers)}." if numbers else ""
+        raise unreadable("CSV", str(error), hint=named if "convert" in str(error) else "") from error
+    return frame
+
+
+def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> pd.DataFrame:
+    # Here, as few steps need it.
+    import python_calamine
+
+    try:
+        with python_calamine.load_workbook(path) as book:
+            names = book.sheet_names
+        if table.sheet and table.sheet not in names:
+            raise unreadable(
+                "XLSX", f"it has no sheet '{table.sheet}'", hint=f"Its sheets are {', '.join(names[:20])}."
+            )
+        frame = pd.read_excel(
+            path,
+            sheet_name=table.sheet or 0,
+            engine="calamine",
+            dtype=object,
+            keep_default_na=False,
+            na_values=[""],
+            **options,
+        )
+    except (python_calamine.CalamineError, *UNREADABLE) as error:
+        raise unreadable("XLSX", str(error)) from error
+    return frame.set_axis([str(name) for name in frame.columns], axis=1).infer_objects()

@@ -1,0 +1,168 @@
+"""Columns whose types a job names: their texts → values, for a DataFrame and in SQL, by the same rules.
+
+- `string`: the very text, so `00123` and `NA` stay what they are.
+- `integer`: digits and a sign; nullable. `number`: a float.
+- `boolean`: true or false, t or f, yes or no, y or n, 1 or 0, in any case; nullable.
+- `date` and `timestamp`: ISO 8601 (`2025-01-31`, `2025-01-31T10:00:00Z`), or with dots, which put the day first
+  (`31.01.2025 10:00`). `01/02/2025` means one day here and another one there: it is refused. A date is midnight in
+  a DataFrame and DATE in SQL. Times with an offset are moments in the zone of the job, others have no zone.
+
+Spaces around a value do not count. Only an empty cell is a gap: in a DataFrame as well, where pandas would take NA
+and null for gaps of a column without a type. Where libraries differ: SQL rounds `1.6` to an integer, which a
+script refuses.
+"""
+
+import re
+from collections.abc import Mapping
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from runner.core.run import FailureKind
+from runner.core.source import TableOptions
+from runner.execution.steps.faults import StepError
+from runner.execution.steps.quoting import quote_name, quote_text
+
+STRING, INTEGER, NUMBER, BOOLEAN, DATE, TIMESTAMP = "string", "integer", "number", "boolean", "date", "timestamp"
+REFUSED = "the data cannot be read as the job says"
+_WORDS = {
+    INTEGER: "integer",
+    NUMBER: "number",
+    BOOLEAN: "boolean",
+    DATE: "date such as 2025-01-31",
+    TIMESTAMP: "time such as 2025-01-31T10:00:00",
+}
+_HINT = "Correct the data, or read the column as `string` (`dtypes` in the job file) and convert it in the step."
+_TRUTHS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
+_DOTTED = ("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S")
+_OFFSET = r"\d:\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
+_HAS_OFFSET = re.compile(_OFFSET)
+# What DuckDB reads by itself while it reads a CSV.
+_SQL_TYPES = {STRING: "VARCHAR", INTEGER: "BIGINT", NUMBER: "DOUBLE", BOOLEAN: "BOOLEAN"}
+
+
+def types_of(table: TableOptions) -> dict[str, str]:
+    """The types that a job names, by column."""
+    return {**dict.fromkeys(table.parse_dates, TIMESTAMP), **dict(table.dtypes)}
+
+
+def convert(frame: pd.DataFrame, types: Mapping[str, str], *, timezone: str) -> pd.DataFrame:
+    """The frame with the columns that are in `types`, which are texts, converted.
+
+    Raises:
+        StepError: kind FETCH, a cell is no such value.
+    """
+    for name, kind in types.items():
+        if name in frame.columns and kind != STRING:
+            frame[name] = _converted(frame[name], str(name), kind, timezone)
+    return frame
+
+
+def sql_types(types: Mapping[str, str]) -> dict[str, str]:
+    """As what DuckDB reads each column of a CSV; those that `sql_cell` converts are texts first."""
+    return {name: _SQL_TYPES.get(kind, "VARCHAR") for name, kind in types.items()}
+
+
+def is_moment(kind: str) -> bool:
+    """Whether a column of this type may have times with an offset."""
+    return kind == TIMESTAMP
+
+
+def has_offset(text: str) -> bool:
+    """Whether a time names its offset from UTC."""
+    return bool(_HAS_OFFSET.search(text.strip()))
+
+
+def sql_cell(name: str, kind: str | None, *, aware: bool) -> str:
+    """SQL for the cells of a column that is read as `sql_types` says. `aware`: its times have an offset."""
+    column = quote_name(name)
+    if kind not in {DATE, TIMESTAMP}:
+        return column
+    text = f"nullif(trim({column}), '')"
+    target = "DATE" if kind == DATE else "TIMESTAMPTZ" if aware else "TIMESTAMP"
+    formats = ", ".join(map(quote_text, _DOTTED))
+    dotted = f"CAST(try_strptime({text}, [{formats}]) AS {target})"
+    parsed = f"CASE WHEN contains(left({text}, 3), '.') THEN {dotted} ELSE TRY_CAST({text} AS {target}) END"
+    words = quote_text(_refusal(name, "", kind).partition("''")[0] + "'")
+    rest = quote_text("'" + _refusal(name, "", kind).partition("''")[2])
+    wrong = f"CASE WHEN {text} IS NOT NULL THEN error({words} || {text} || {rest}) END"
+    return f"coalesce({parsed}, {wrong}) AS {column}"
+
+
+def _refusal(name: str, cell: str, kind: str) -> str:
+    return f"{REFUSED}: column '{name}' has '{cell}', which is no {_WORDS[kind]}"
+
+
+def _converted(series: pd.Series, name: str, kind: str, timezone: str) -> pd.Series:
+    texts = pc.utf8_trim_whitespace(pa.array(series, type=pa.string(), from_pandas=True))
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    texts = pc.if_else(pc.equal(texts, ""), None, texts)
+    if kind == BOOLEAN:
+        return _booleans(texts, name)
+    if kind in {DATE, TIMESTAMP}:
+        return _moments(texts.to_pandas().astype("str"), name, kind, timezone)
+    target = pa.int64() if kind == INTEGER else pa.float64()
+    try:
+        return _series(texts.cast(target))
+    except pa.ArrowInvalid:
+        raise _wrong(_first_wrong(texts, target), name, kind) from None
+
+
+def _series(values: pa.Array) -> pd.Series:
+    """The values in a column that can have gaps."""
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    return pd.Series(values.to_pandas(types_mapper=nullable.get))
+
+
+def _first_wrong(texts: pa.Array, target: pa.DataType) -> str:
+    for text in pc.unique(texts).to_pylist():
+        try:
+            pa.array([text], pa.string()).cast(target)
+        except pa.ArrowInvalid:
+            return str(text)
+    return ""
+
+
+def _booleans(texts: pa.Array, name: str) -> pd.Series:
+    lowered = pc.utf8_lower(texts)
+    for text in pc.unique(lowered).to_pylist():
+        if text is not None and text not in _TRUTHS:
+            raise _wrong(text, name, BOOLEAN)
+    truths = pa.array([text for text, truth in _TRUTHS.items() if truth])
+    found = pc.if_else(pc.is_null(lowered), None, pc.is_in(lowered, value_set=truths))
+    return _series(found)
+
+
+def _moments(texts: pd.Series, name: str, kind: str, timezone: str) -> pd.Series:
+    if kind == DATE:
+        texts = texts.str.replace(r"[T ].*$", "", regex=True)
+    dotted = texts.str.slice(0, 3).str.contains(".", regex=False, na=False)
+    aware = bool(texts.str.contains(_OFFSET, regex=True, na=False).any())
+    found = pd.to_datetime(texts.mask(dotted), format="ISO8601", errors="coerce", utc=aware)
+    if aware:
+        found = found.dt.tz_convert(timezone)
+    for form in _DOTTED if dotted.any() else ():
+        left = texts.where(dotted & found.isna())
+        parsed = pd.to_datetime(left, format=form, errors="coerce")
+        found = found.fillna(
+            parsed.dt.tz_localize(timezone, ambiguous=False, nonexistent="shift_forward") if aware else parsed
+        )
+    wrong = found.isna() & texts.notna()
+    if wrong.any():
+        raise _wrong(str(texts[wrong].iloc[0]), name, kind)
+    return found
+
+
+def _wrong(cell: str, name: str, kind: str) -> StepError:
+    return StepError(FailureKind.FETCH, _refusal(name, cell, kind), hint=_HINT)
+
+
+def refusal_in(message: str) -> StepError | None:
+    """The failure that a message of DuckDB tells of, where it is about a cell of the data."""
+    found = re.search(rf"{re.escape(REFUSED)}: [^\n]*", message)
+    return None if found is None else StepError(FailureKind.FETCH, found[0], hint=_HINT)

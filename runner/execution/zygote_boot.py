@@ -1,0 +1,23 @@
+"""The first steps of the zygote: namespaces before libraries, so that the process that waits for it is small."""
+
+import json
+import signal
+import sys
+
+from runner.execution.namespaces import Namespaces, enter_namespaces
+from runner.execution.protocol import ZygoteConfig
+from runner.execution.sandbox import SandboxMode
+
+
+def main() -> None:
+    """Run the zygote; the configuration is the first argument, as JSON."""
+    config = ZygoteConfig(**json.loads(sys.argv[1]))
+    # A stop that reaches the whole control group must not take the steps from a service that lets them finish: it
+    # is the service's socket that ends the zygote, and SIGKILL that ends a child.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    off = config.sandbox_mode == SandboxMode.OFF
+    namespaces = Namespaces(missing="SANDBOX=off") if off else enter_namespaces()
+    from runner.execution.zygote_main import main as serve
+
+    serve(config, namespaces)

@@ -1,0 +1,142 @@
+"""Reads the bodies of answers: successes alone, unpacked, and no more of them than the source allows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import requests
+
+from runner.core.report import size_words
+from runner.core.source import DataSource, FileType
+from runner.errors import FetchError
+from runner.fetch.client import first_bytes
+from runner.fetch.deadline import Deadline
+from runner.fetch.faults import EXCERPT_BYTES, body_text, status_fault
+from runner.fetch.places import source_key
+from runner.fetch.references import References
+from runner.fetch.request import shown_url
+
+_CHUNK_BYTES = 64 * 1024
+
+
+class Bodies:
+    """The bodies of one source. `max_bytes` holds for all of them together, and counts unpacked bytes.
+
+    `taken` counts the bytes of those that were read to their end.
+    """
+
+    def __init__(self, source: DataSource, references: References, deadline: Deadline) -> None:
+        self._source = source
+        self._references = references
+        self._deadline = deadline
+        self.taken = 0
+
+    def spool(self, response: requests.Response, path: Path) -> int:
+        """Write a body to a file, anew where it is there; its size.
+
+        Raises:
+            FetchError: no success, no table, too much of it, or no room for it.
+            requests.RequestException: it broke off.
+        """
+        size = 0
+        with written(path) as file:
+            for chunk in self._chunks(response, self._source.max_bytes):
+                size += file.write(chunk)
+        self.taken += size
+        return size
+
+    def read(self, response: requests.Response, limit: int) -> bytes:
+        """A body in memory.
+
+        Raises:
+            FetchError: as `spool`, and for more than `limit` bytes: a page that is too large.
+            requests.RequestException: it broke off.
+        """
+        body = bytearray()
+        for chunk in self._chunks(response, self._source.max_bytes - self.taken):
+            body += chunk
+            if len(body) > limit:
+                raise FetchError(
+                    f"a page of {_shown(response)} is larger than the {size_words(limit)} that one page may have",
+                    hint="Ask for fewer records a page with `pagination.size_param` and `size`.",
+                )
+        self.taken += len(body)
+        return bytes(body)
+
+    def _chunks(self, response: requests.Response, limit: int) -> Iterator[bytes]:
+        """The body of a success, piece by piece; `limit` is what of `max_bytes` is left."""
+        self._require_success(response)
+        announced = response.headers.get("content-length", "")
+        if "content-encoding" not in response.headers and announced.isdecimal() and int(announced[:20]) > limit:
+            raise self._too_large(response, f"is {size_words(int(announced[:20]))} long")
+        size = 0
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            self._deadline.check()
+            if not size:
+                self._refuse_page(response, chunk)
+            size += len(chunk)
+            if size > limit:
+                raise self._too_large(response, "goes on")
+            yield chunk
+
+    def _require_success(self, response: requests.Response) -> None:
+        if not 200 <= response.status_code < 300:
+            excerpt = first_bytes(response, EXCERPT_BYTES)
+            raise status_fault(response, response.request.url or "", excerpt, self._references)
+
+    def _too_large(self, response: requests.Response, what: str) -> FetchError:
+        before = f", with the {size_words(self.taken)} of the pages before it" if self.taken else ""
+        return FetchError(
+            f"the body of {_shown(response)} {what}{before}, more than the {size_words(self._source.max_bytes)} "
+            "that `max_bytes` allows",
+            hint=f"Ask for less with `params`, or raise `{source_key(self._source, 'max_bytes')}`.",
+        )
+
+    def _refuse_page(self, response: requests.Response, first: bytes) -> None:
+        """Refuse a web page where a table was asked for: a login page with status 200 is the usual case.
+
+        Told by the body, as many servers send good JSON under the content type of a page.
+        """
+        start = first[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+        content_type = response.headers.get("content-type", "")
+        page = start.startswith((b"<!doctype html", b"<html"))
+        if not page and (self._source.format is FileType.CSV or not start.startswith(b"<")):
+            return
+        what = "a web page" if page or "html" in content_type else "XML"
+        text = body_text(content_type, first[:EXCERPT_BYTES], self._references)
+        raise FetchError(
+            f"{_shown(response)} answers {what} where {self._source.format} was expected: {text}",
+            hint="Often this is a login or error page: check `location`, `auth` and `headers`.",
+        )
+
+
+def empty_fault(response: requests.Response, kind: FileType) -> FetchError:
+    """A success without a body where a table was asked for."""
+    return FetchError(
+        f"HTTP {response.status_code} from {_shown(response)} has an empty body: no {kind} in it",
+        hint="Check `location` and `params`: the server found them good, but answers nothing.",
+    )
+
+
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A file in the run's folder, written anew.
+
+    Raises:
+        FetchError: the disk does not take it.
+    """
+    try:
+        with path.open("wb") as file:
+            yield file
+    except requests.RequestException:
+        raise  # an OSError too, but not the disk's
+    except OSError as error:
+        raise FetchError(
+            f"the answer cannot be stored in {path.parent}: {error.strerror}",
+            hint="Look at the free space and the rights of the folder of JOB_STORAGE_PATH.",
+        ) from None
+
+
+def _shown(response: requests.Response) -> str:
+    return shown_url(response.request.url or "")

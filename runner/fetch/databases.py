@@ -1,0 +1,221 @@
+"""Database sources: one query in a read-only session, its rows as a Parquet file in the run's folder."""
+
+import os
+import re
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from runner.core.report import size_words
+from runner.core.source import DataSource, FileType
+from runner.errors import FetchError
+from runner.fetch.context import FetchContext, Fetched
+from runner.fetch.deadline import DeadlinePassedError, FetchCancelledError
+from runner.fetch.places import check_file, resolve_location, source_key
+from runner.fetch.query_binding import bind_query
+from runner.fetch.references import References
+from runner.fetch.words import shown_words
+from runner.fetch.worker import run_worker
+from runner.fetch.worker_orders import DatabaseOrder, FaultKind, WorkerFault, WorkerOrder, WorkerOutcome
+
+_SQLITE = "sqlite"
+_DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+_EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
+_WRITTEN_PASSWORD = re.compile(r"://[^:/]*:([^@]*)@")
+_ODBC_PASSWORD = re.compile(r"(?i)(?:pwd|password)=([^;]+)")
+_SECRET_OPTION = re.compile(r"(?i)pass|pwd|secret|token|key|credential|odbc_connect")
+# Options by which a URL names another server than its host; and those that take it from elsewhere.
+_HOST_OPTIONS = frozenset({"host", "hostaddr", "server", "unix_socket"})
+_ELSEWHERE = frozenset({"service", "servicefile", "read_default_file", "odbc_connect", "dsn"})
+_LOCAL = "localhost"
+# What drivers look for outside of Python's packages.
+_DRIVER_VARIABLES = (
+    "LD_LIBRARY_PATH",
+    "ODBCINI",
+    "ODBCINSTINI",
+    "ODBCSYSINI",
+    "ORACLE_HOME",
+    "TNS_ADMIN",
+    "NLS_LANG",
+)
+
+
+def fetch_database(source: DataSource, context: FetchContext, references: References) -> Fetched:
+    """The rows of `query`, as `input-{name}.parquet` in the run's folder.
+
+    `timeout_seconds` bounds it all. `max_bytes` counts the columns before they are compressed. What of the session
+    is read-only is said where it is made so: `runner.fetch.database_reading`.
+
+    Raises:
+        FetchError: no database, no rows, or too many. Not masked yet.
+    """
+    url = _parse(source, context, references)
+    dialect = url.get_backend_name()
+    query = bind_query(
+        source.query,
+        dialect=dialect,
+        facts=context.facts,
+        cursor=context.cursor,
+        key=source_key(source, "query"),
+    )
+    _check_hosts(url, source, context)
+    address = (
+        _sqlite_file(url, source, context) if dialect == _SQLITE else url.render_as_string(hide_password=False)
+    )
+    shown = Path(address).name if dialect == _SQLITE else f"{dialect} at {url.host or _LOCAL}"
+    order = DatabaseOrder(
+        dialect=dialect,
+        url=address,
+        query=query.text,
+        parameters=dict(query.parameters),
+        path=str(context.run_dir / f"input-{source.name}.parquet"),
+        max_bytes=source.max_bytes,
+        timeout_seconds=context.timeout_seconds,
+    )
+    outcome = _carry_out(order, shown, context)
+    if outcome.fault is not None:
+        raise _fault(outcome.fault, shown, url, source, references)
+    return Fetched(
+        paths=tuple(map(Path, outcome.paths)),
+        format=FileType.PARQUET,
+        bytes=outcome.bytes,
+        in_place=False,
+        secrets=references.secrets,
+        description=references.mask(f"{outcome.rows:,} rows of {shown}, {size_words(outcome.bytes)}"),
+    )
+
+
+def _carry_out(order: DatabaseOrder, shown: str, context: FetchContext) -> WorkerOutcome:
+    environ = {name: context.environ[name] for name in _DRIVER_VARIABLES if context.environ.get(name)}
+    seconds = context.timeout_seconds
+    try:
+        return run_worker(
+            WorkerOrder(database=order), environ=environ, seconds=seconds, cancelled=context.cancelled
+        )
+    except FetchCancelledError:
+        raise FetchError(f"the run was cancelled while the database ({shown}) was read") from None
+    except DeadlinePassedError:
+        raise FetchError(
+            f"the database ({shown}) was not read within {seconds:g} s",
+            hint="The query is slow or has many rows. Ask for less in `query`, or raise API_FETCH_TIMEOUT.",
+        ) from None
+
+
+def _parse(source: DataSource, context: FetchContext, references: References) -> URL:
+    """The URL with the driver that an extra installs; all that is secret in it is masked from now on."""
+    location = resolve_location(source, context, references).strip()
+    try:
+        url = make_url(location)
+    except (ArgumentError, ValueError):
+        raise FetchError(
+            f"{source_key(source, 'location')} is no URL of a database",
+            hint="It is dialect://user:password@host:port/name; in a password, write %40 for @, %2F for /.",
+        ) from None
+    secrets = [
+        value for name, values in url.normalized_query.items() if _SECRET_OPTION.search(name) for value in values
+    ]
+    secrets += [found for secret in secrets for found in _ODBC_PASSWORD.findall(secret)]
+    if url.password is not None:
+        written = _WRITTEN_PASSWORD.search(location)
+        secrets += [str(url.password), *([written[1]] if written else [])]
+    for secret in secrets:
+        for form in (secret, repr(secret)[1:-1], secret.replace("\\", "\\\\").replace("'", "\\'")):
+            references.add_secret(form)
+    if secrets:
+        references.add_secret(location)
+        references.add_secret(url.render_as_string(hide_password=False))
+    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+
+
+def _check_hosts(url: URL, source: DataSource, context: FetchContext) -> None:
+    """Hold every server that a URL may lead to against `allowed_hosts`. They may be private."""
+    if context.bounds.allowed_hosts is None or url.get_backend_name() == _SQLITE:
+        return
+    options = url.normalized_query
+    named = [url.host or "", *(value for name in _HOST_OPTIONS for value in options.get(name, ()))]
+    hosts = {_LOCAL if host.startswith("/") else _bare(host) for part in named for host in part.split(",") if host}
+    if not hosts and url.get_backend_name() in _EXTRAS:
+        hosts = {_LOCAL}
+    if not hosts or _ELSEWHERE.intersection(options):
+        raise FetchError(
+            f"{source_key(source, 'location')} does not name its host, and the policy has `allowed_hosts`",
+            hint="Write the host into the URL: dialect://user:password@host/name.",
+        )
+    for host in sorted(hosts):
+        if not context.bounds.allows_host(host):
+            raise FetchError(
+                f"the policy does not allow the host {host}",
+                hint="Have it added to `allowed_hosts` or `private_hosts` in _policy.yaml.",
+            )
+
+
+def _bare(host: str) -> str:
+    """`host:5432` and `[::1]:5432` without the port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host if host.count(":") > 1 else host.partition(":")[0]
+
+
+def _sqlite_file(url: URL, source: DataSource, context: FetchContext) -> str:
+    """The path of an SQLite database, once it is known that this run may read it."""
+    if url.drivername not in {_SQLITE, "sqlite+pysqlite"} or url.query or url.host:
+        raise FetchError(
+            f"{source_key(source, 'location')} is no plain URL of an SQLite file",
+            hint="Write sqlite:///data/shop.db, or sqlite:////srv/shop.db for an absolute path, without options.",
+        )
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise FetchError(
+            f"{source_key(source, 'location')} names no SQLite file",
+            hint="Write sqlite:///data/shop.db, or sqlite:////srv/shop.db for an absolute path.",
+        )
+    return str(check_file(Path(os.path.normpath(context.project_dir / url.database)), context).path)
+
+
+def _fault(fault: WorkerFault, shown: str, url: URL, source: DataSource, references: References) -> FetchError:
+    words = shown_words(fault.message, references)
+    match fault.kind:
+        case FaultKind.DRIVER:
+            return missing_driver(url.get_backend_name(), fault.message)
+        case FaultKind.CONNECT:
+            return FetchError(
+                f"no connection to the database ({shown}): {words}",
+                hint="Check the URL in `location`, user and password, and that this machine may reach the server.",
+            )
+        case FaultKind.QUERY:
+            return FetchError(
+                f"the database ({shown}) says: {words}", hint="Check `query`, and the user's rights."
+            )
+        case FaultKind.TABLE:
+            return FetchError(f"{source_key(source, 'query')}: {words}", hint="Mend `query`.")
+        case FaultKind.SIZE:
+            return FetchError(
+                f"the rows of the database ({shown}) are more than the {size_words(source.max_bytes)} that "
+                "`max_bytes` allows",
+                hint="Ask for less in `query`, or raise `max_bytes`.",
+            )
+        case FaultKind.DISK:
+            return FetchError(
+                f"the rows cannot be kept: {words}", hint="Is there room in the folder of the state?"
+            )
+        case _:
+            return FetchError(f"the database ({shown}) could not be read: {words}")
+
+
+def missing_driver(dialect: str, module: str) -> FetchError:
+    """A driver that is not installed, and how it comes."""
+    extra = _EXTRAS.get(dialect)
+    if extra is None:
+        return FetchError(
+            f"the driver for {dialect} databases is not installed: {module}",
+            hint="Install the SQLAlchemy dialect and driver of this database beside the runner.",
+        )
+    return FetchError(
+        f"the driver for {dialect} databases is not installed: {module}",
+        hint=f"Install it with: pip install 'gitops-runner[{extra}]'",
+    )

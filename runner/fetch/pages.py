@@ -1,0 +1,262 @@
+"""An API that is asked page by page: the records of all pages in one file, one a line."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import jmespath
+import msgspec
+import requests
+from jmespath.exceptions import JMESPathError
+
+from runner.core.report import size_words
+from runner.core.source import DataSource, FileType, Pagination, PaginationKind
+from runner.errors import FetchError
+from runner.fetch.bodies import Bodies, empty_fault
+from runner.fetch.client import Client, header_text
+from runner.fetch.request import HttpRequest, linked, shown_url, with_param
+
+# A page is in memory as a whole, and as objects takes many times its size.
+PAGE_BYTES = 32 << 20
+_BOM = b"\xef\xbb\xbf"
+# Possessive: a server's header must not make this look at its blanks again and again.
+_LINK_PARAM = r"\s*+;\s*+([^\s=;,\"]++)\s*+(?:=\s*+(?:\"([^\"]*+)\"|([^\",;\s]*+)))?+"
+_PARAM = re.compile(_LINK_PARAM)
+_LINK = re.compile(rf"<([^<>]*+)>((?:{_LINK_PARAM})*+)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One answer: what it holds, and the records in that.
+
+    `request` is the one it answers, after redirects; `sent_url` where it came from, parameters included. `link` is
+    the address of the next page in its header, as it stands there; empty: none.
+    """
+
+    document: Any
+    records: list[Any]
+    request: HttpRequest
+    sent_url: str
+    link: str
+
+
+# From a page to the request for the next; None after the last.
+Following = Callable[[Page], HttpRequest | None]
+
+
+class _Number(float):
+    """A number with a point or an exponent that is written again as it was read, with every digit."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+# JMESPath knows a number by the name of its type.
+_Number.__name__ = "float"
+
+
+def _as_read(value: object) -> msgspec.Raw:
+    if isinstance(value, _Number):
+        return msgspec.Raw(value.text.encode("ascii"))
+    raise FetchError(
+        "`records_path` makes records that are no JSON", hint="It must lead to records of the answer."
+    )
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_Number)
+_ENCODER = msgspec.json.Encoder(enc_hook=_as_read)
+
+
+def fetch_pages(
+    source: DataSource, pagination: Pagination, request: HttpRequest, client: Client, bodies: Bodies
+) -> Iterator[bytes]:
+    """The records of one page after the other, as lines of JSON. Numbers keep every digit.
+
+    Raises:
+        FetchError: a page is no JSON, has no array of records or is too large, the pages go in a circle, there are
+            more of them than `max_pages`; or as `Client.ask`.
+        requests.RequestException, urllib3.exceptions.HTTPError: as `Client.ask`.
+    """
+    if pagination.size_param and pagination.size is not None:
+        request = with_param(request, pagination.size_param, str(pagination.size))
+    reader = _Reader(source, client, bodies)
+    following: HttpRequest | None
+    following, find_following = _FOLLOWING[pagination.kind](pagination, request)
+    number = 0
+    while following is not None:
+        page = client.ask(following, reader.read)
+        number += 1
+        following = find_following(page)
+        if number > pagination.max_pages and (page.records or following is not None):
+            raise FetchError(
+                f"{shown_url(request.url)} has more than the {pagination.max_pages} pages that "
+                "`pagination.max_pages` allows",
+                hint="Ask for less with `params`, for more records a page, or raise `pagination.max_pages`.",
+            )
+        yield _ENCODER.encode_lines(page.records)
+
+
+class _Reader:
+    """Reads one page after the other."""
+
+    def __init__(self, source: DataSource, client: Client, bodies: Bodies) -> None:
+        self._source = source
+        self._client = client
+        self._bodies = bodies
+        self._path = _compiled("records_path", source.records_path) if source.records_path else None
+        self._is_first = True
+
+    def read(self, response: requests.Response) -> Page:
+        body = self._bodies.read(response, PAGE_BYTES).removeprefix(_BOM)
+        is_blank = not body or body.isspace()
+        if is_blank and self._is_first:
+            raise empty_fault(response, FileType.JSON)
+        document = None if is_blank else self._parsed(body)
+        page = Page(
+            document=document,
+            records=self._records(document),
+            request=self._client.asked,
+            sent_url=response.request.url or self._client.url,
+            link=_next_link(header_text(response.headers.get("link", ""))),
+        )
+        self._is_first = False
+        return page
+
+    def _parsed(self, body: bytes) -> Any:
+        try:
+            return _DECODER.decode(body)
+        except UnicodeDecodeError:
+            reason = "it is no UTF-8 text"
+        except RecursionError:
+            reason = "it is nested too deep"
+        except (msgspec.MsgspecError, ValueError) as error:
+            reason = str(error)
+        raise FetchError(
+            f"a page of {shown_url(self._client.url)} ({size_words(len(body))}) cannot be read as JSON: {reason}",
+            hint="Pages must be JSON: ask the API with curl, and check `location` and `headers`.",
+        )
+
+    def _records(self, document: Any) -> list[Any]:
+        """The records of a page. After the first page, nothing where they should be means none."""
+        found = document if self._path is None else _search(self._path, "records_path", document)
+        if isinstance(found, list):
+            return found
+        if found is None and not self._is_first:
+            return []
+        where = f"`records_path: {self._source.records_path}` finds" if self._path else "it holds"
+        members = list(document) if isinstance(document, dict) else []
+        arrays = [f"`records_path: {name}`" for name in members if isinstance(document[name], list)]
+        hint = f"Write {' or '.join(arrays[:3])}." if arrays else "Set `records_path`, a JMESPath to the records."
+        raise FetchError(
+            f"a page of {shown_url(self._client.url)} has no array of records: {where} {_described(found)}",
+            hint=hint,
+        )
+
+
+def _numbered(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest, Following]:
+    """By the number of the page, or by the records before it."""
+    position = pagination.start
+
+    def following(page: Page) -> HttpRequest | None:
+        nonlocal position
+        count = len(page.records)
+        if not count or (pagination.size is not None and count < pagination.size):
+            return None
+        position += 1 if pagination.kind is PaginationKind.PAGE else pagination.size or count
+        return with_param(request, pagination.param, str(position))
+
+    return with_param(request, pagination.param, str(position)), following
+
+
+def _by_cursor(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest, Following]:
+    """By what the answer before says. The first request is the job's own, with a cursor of its own or none."""
+    path = _compiled("pagination.cursor_path", pagination.cursor_path)
+    seen: set[str] = set()
+
+    def following(page: Page) -> HttpRequest | None:
+        found = _search(path, "pagination.cursor_path", page.document)
+        if found is None or found is False or found == "":
+            return None
+        if isinstance(found, bool) or not isinstance(found, (str, int, _Number)):
+            raise FetchError(
+                f"`pagination.cursor_path: {pagination.cursor_path}` finds {_described(found)}, no cursor",
+                hint="It must lead to a text or a number, and to nothing in the last answer.",
+            )
+        cursor = found.text if isinstance(found, _Number) else str(found)
+        _require_new(cursor, seen, f"the cursor for `{pagination.param}`")
+        return with_param(request, pagination.param, cursor)
+
+    return request, following
+
+
+def _by_link(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest, Following]:  # noqa: ARG001
+    """By the address in the header `Link` of the answer before (RFC 8288)."""
+    seen: set[str] = set()
+
+    def following(page: Page) -> HttpRequest | None:
+        seen.add(page.sent_url)
+        if not page.link:
+            return None
+        after = linked(page.request, sent_url=page.sent_url, location=page.link)
+        _require_new(after.url, seen, "the next page of the header Link")
+        return after
+
+    return request, following
+
+
+_FOLLOWING = {
+    PaginationKind.PAGE: _numbered,
+    PaginationKind.OFFSET: _numbered,
+    PaginationKind.CURSOR: _by_cursor,
+    PaginationKind.LINK_HEADER: _by_link,
+}
+
+
+def _require_new(value: str, seen: set[str], what: str) -> None:
+    if value in seen:
+        raise FetchError(
+            f"{what} comes a second time: the pages go in a circle",
+            hint="The API must say nothing more after its last page; check `pagination`.",
+        )
+    seen.add(value)
+
+
+def _next_link(header: str) -> str:
+    """The target of `rel="next"` in a Link header; empty: there is none."""
+    for link in _LINK.finditer(header):
+        params = ((name.lower(), quoted or plain) for name, quoted, plain in _PARAM.findall(link[2]))
+        relations = next((value for name, value in params if name == "rel"), "")
+        if "next" in relations.lower().split():
+            return link[1].strip()
+    return ""
+
+
+def _compiled(key: str, expression: str) -> Any:
+    try:
+        return jmespath.compile(expression)
+    except (JMESPathError, RecursionError):
+        raise FetchError(
+            f"`{key}: {expression}` is no JMESPath expression", hint="`runner validate` shows the place."
+        ) from None
+
+
+def _search(path: Any, key: str, document: Any) -> Any:
+    try:
+        return path.search(document)
+    # JMESPath's functions meet values that they do not take with errors of every kind.
+    except (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        raise FetchError(
+            f"`{key}: {path.expression}` cannot be followed in what the API answers",
+            hint="It is a JMESPath such as `data.items`; a function in it meets a value that it does not take.",
+        ) from None
+
+
+def _described(value: object) -> str:
+    names = {type(None): "nothing", bool: "a boolean", int: "a number", _Number: "a number", str: "a text"}
+    return names.get(type(value), "an array" if isinstance(value, list) else "an object")

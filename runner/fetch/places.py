@@ -1,0 +1,177 @@
+"""Which files of this machine a source may read: those in the data roots, and never the runner's own."""
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.core.source import THE_SOURCE, DataSource
+from runner.errors import FetchError
+from runner.fetch.context import FetchContext
+from runner.fetch.references import References
+
+_RUNS, _MAIL, _SINGLE_RUNS, _LOCK, _ENV_FILE = "runs", "mail", "single-runs", "runner.lock", ".env"
+_DATABASE_ENDINGS = ("", "-wal", "-shm", "-journal")
+# Files whose content is the kernel's: the environment of a process lies there too.
+_KERNEL = (Path("/proc"), Path("/sys"))
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_UNSAFE_IN_CURSOR = frozenset("/*?[\0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckedFile:
+    """A regular file that may be read. `path` is absolute."""
+
+    path: Path
+    bytes: int
+
+
+def source_key(source: DataSource, key: str) -> str:
+    """What a message calls a key of a source: `data_source.location`, `data_sources.orders.location`."""
+    return f"data_source.{key}" if source.name == THE_SOURCE else f"data_sources.{source.name}.{key}"
+
+
+def scheme_of(location: str) -> str | None:
+    """`s3` of `s3://bucket/key`; None for a path."""
+    found = _SCHEME.match(location)
+    return found[1].lower() if found else None
+
+
+def resolve_location(source: DataSource, context: FetchContext, references: References) -> str:
+    """The location with its references replaced.
+
+    Raises:
+        FetchError: a reference cannot be resolved; or the cursor, which the data decides, would lead elsewhere.
+    """
+    cursor = context.facts.get("cursor", "")
+    if "${run:cursor}" in source.location and (cursor == ".." or _UNSAFE_IN_CURSOR.intersection(cursor)):
+        raise FetchError(
+            f"the cursor {cursor!r} cannot stand in {source_key(source, 'location')}",
+            hint="A cursor in a location has no `/`, `*`, `?` or `[`. Choose another column for `incremental`.",
+        )
+    return references.resolve(source.location, source_key(source, "location"))
+
+
+def check_file(path: Path, context: FetchContext) -> CheckedFile:
+    """The file at a path, once it is known that this run may read it. It is opened, and looked at as opened.
+
+    With data roots, links are resolved: what is read is the file that was checked.
+
+    Raises:
+        FetchError: it is not there, is no regular file, may not be read, lies outside the data roots, or is the
+            runner's own.
+    """
+    real, found = _open_and_look(path, context)
+    _refuse_own_state(path, real, found, context)
+    if context.bounds.data_roots is not None:
+        _require_root(path, real, context)
+    if not stat.S_ISREG(found.st_mode):
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+        raise FetchError(f"{path} is {what}{_rule(context)}", hint="Name a file in `location`.")
+    # The end of the name tells a compression: a link may have it where its target has not.
+    resolve = context.bounds.data_roots is not None and real.suffix == path.suffix
+    return CheckedFile(path=real if resolve else path, bytes=found.st_size)
+
+
+def roots_of(context: FetchContext) -> tuple[Path, ...]:
+    """The data roots, absolute and with links resolved."""
+    roots = context.bounds.data_roots or ()
+    return tuple(Path(os.path.realpath(context.project_dir / root)) for root in roots)
+
+
+def is_below(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it; both absolute, links resolved."""
+    return path == folder or folder in path.parents
+
+
+def _rule(context: FetchContext) -> str:
+    return f" (relative locations start at {context.project_dir})"
+
+
+def _open_and_look(path: Path, context: FetchContext) -> tuple[Path, os.stat_result]:
+    """Where an opened file really lies, and what it is."""
+    try:
+        # Opened rather than looked at: only this proves that it may be read. Non-blocking: a FIFO cannot hold it.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(handle)
+            return _real_path(path, handle), found
+        finally:
+            os.close(handle)
+    except FileNotFoundError:
+        raise FetchError(
+            f"there is no file {path}{_rule(context)}",
+            hint="Check `location`, and that the file is there when the job runs.",
+        ) from None
+    except OSError as error:
+        raise FetchError(
+            f"{path} cannot be read: {error.strerror}", hint="The service's user must be able to read this file."
+        ) from None
+    except ValueError:
+        raise FetchError(f"{str(path)!r} is no path", hint="Check `location`.") from None
+
+
+def _real_path(path: Path, handle: int) -> Path:
+    try:
+        # Of what was opened: a link that is changed meanwhile makes no difference.
+        real = Path(os.readlink(f"/proc/self/fd/{handle}"))  # noqa: PTH115 - no Path of a descriptor
+    except OSError:
+        return Path(os.path.realpath(path))
+    return real if real.is_absolute() else Path(os.path.realpath(path))
+
+
+def _require_root(path: Path, real: Path, context: FetchContext) -> None:
+    roots = roots_of(context)
+    if any(is_below(real, root) for root in roots):
+        return
+    shown = ", ".join(context.bounds.data_roots or ()) or "none"
+    leads = "" if real == path else f": it leads to {real}"
+    raise FetchError(
+        f"{path} is outside the data roots of the policy ({shown}){leads}",
+        hint="Move the file, or have its folder added to `data_roots` in _policy.yaml.",
+    )
+
+
+def _refuse_own_state(path: Path, real: Path, found: os.stat_result, context: FetchContext) -> None:
+    """Refuse what holds secrets, or other jobs' data: also by a link of either kind."""
+    own = real.name == _ENV_FILE or _is_state(real, context) or any(is_below(real, folder) for folder in _KERNEL)
+    # A hard link has another path, and is the same file.
+    if not own and (found.st_nlink < 2 or not any(_same(found, file) for file in _own_files(context))):
+        return
+    raise FetchError(
+        f"{path} is no data: it belongs to the system or to the runner itself",
+        hint="`.env`, the runner's database, its kept mails and runs, /proc and /sys are never read as a source.",
+    )
+
+
+def _is_state(real: Path, context: FetchContext) -> bool:
+    folders = [Path(os.path.realpath(context.run_dir))]
+    state = _state_dir(context)
+    if state is not None:
+        folders += [state / name for name in (_RUNS, _MAIL, _SINGLE_RUNS)]
+    return any(is_below(real, folder) for folder in folders) or real in _own_files(context)
+
+
+def _own_files(context: FetchContext) -> tuple[Path, ...]:
+    """The files that are the runner's own, and lie where the user's may lie too."""
+    settings = Path(os.path.realpath(context.project_dir / _ENV_FILE))
+    state = _state_dir(context)
+    if state is None:
+        return (settings,)
+    database = Path(context.environ.get("JOB_STORAGE_PATH") or "runner.db").name
+    return (settings, state / _LOCK, *(state / f"{database}{ending}" for ending in _DATABASE_ENDINGS))
+
+
+def _state_dir(context: FetchContext) -> Path | None:
+    """The folder of the runner's state: the one with `runs`, which holds the folder of this run."""
+    runs = Path(os.path.realpath(context.run_dir)).parent
+    return runs.parent if runs.name == _RUNS else None
+
+
+def _same(found: os.stat_result, path: Path) -> bool:
+    try:
+        other = path.stat()
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (other.st_dev, other.st_ino)

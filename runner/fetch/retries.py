@@ -1,0 +1,86 @@
+"""Whether a request is sent once more, and after how long. The arithmetic is urllib3's."""
+
+import random
+import socket
+import ssl
+
+import requests
+import urllib3
+from urllib3.exceptions import ConnectTimeoutError, InvalidHeader, NameResolutionError, NewConnectionError
+from urllib3.util import Retry
+
+from runner.fetch.faults import causes_of
+
+PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
+# With these the server says that it has done nothing: also what changes something may be sent again.
+_NOTHING_DONE = frozenset({429, 503})
+_NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
+# A wait of up to half a second, then 1 s, 2 s, 4 s … and up to half a second each.
+_BACKOFF_SECONDS = 0.5
+_JITTER_SECONDS = 0.5
+_LONGEST_BACKOFF_SECONDS = 60.0
+
+
+class Retries:
+    """How often one request may still be sent again.
+
+    Args:
+        limit: requests after the first.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._retry = Retry(
+            total=limit,
+            backoff_factor=_BACKOFF_SECONDS,
+            backoff_max=_LONGEST_BACKOFF_SECONDS,
+            backoff_jitter=_JITTER_SECONDS,
+        )
+
+    @property
+    def sent(self) -> int:
+        """Requests that were sent and have failed."""
+        return len(self._retry.history)
+
+    def after_status(self, method: str, response: requests.Response) -> float | None:
+        """Seconds to wait before an answer's request is sent again; None: it is the last answer.
+
+        `Retry-After` (seconds, or a date) is obeyed, and never shortened.
+        """
+        status = response.status_code
+        if status not in PASSING_STATUSES or (method != "GET" and status not in _NOTHING_DONE):
+            return None
+        backoff = self._next()
+        if backoff is None:
+            return None
+        asked = response.headers.get("retry-after", "")
+        try:
+            return (self._retry.parse_retry_after(asked) if asked else 0) or backoff
+        except (InvalidHeader, ValueError, OverflowError):
+            return backoff
+
+    def after_error(self, method: str, error: Exception) -> float | None:
+        """Seconds to wait before a request is sent again that got no whole answer; None: it is a lasting fault.
+
+        Where no connection came about, nothing was done, and every method may be tried again.
+        """
+        causes = causes_of(error)
+        unknown = any(isinstance(one, socket.gaierror) and one.errno != socket.EAI_AGAIN for one in causes)
+        lasting_tls = any(isinstance(one, ssl.SSLError) and not isinstance(one, ssl.SSLEOFError) for one in causes)
+        unsent = any(isinstance(one, _NO_CONNECTION) for one in causes)
+        if unknown or not (unsent or (method == "GET" and not lasting_tls and _broke_off(error))):
+            return None
+        return self._next()
+
+    def _next(self) -> float | None:
+        try:
+            self._retry = self._retry.increment()
+        except urllib3.exceptions.MaxRetryError:
+            return None
+        # urllib3 sends the second request at once; all jobs of a minute would do so together.
+        return self._retry.get_backoff_time() or random.uniform(0, _JITTER_SECONDS)
+
+
+def _broke_off(error: Exception) -> bool:
+    """Whether a connection ended too early."""
+    broken = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError)
+    return isinstance(error, broken) and not isinstance(error, (requests.exceptions.ProxyError, requests.Timeout))

@@ -1,0 +1,160 @@
+"""The fetch worker, as the service sees it: a process of its own for one source.
+
+Drivers of databases and object stores are large, and wait in C, where no thread can be interrupted: a process can
+be killed. Its order holds secrets and goes over standard input, never into its arguments or its environment. That
+input stays open: its end tells the worker that the service is gone.
+"""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from runner.fetch.deadline import DeadlinePassedError, FetchCancelledError
+from runner.fetch.worker_orders import FaultKind, WorkerFault, WorkerOrder, WorkerOutcome, decode, encode
+
+_POLL_SECONDS = 0.1
+_LARGEST_ANSWER = 8 << 20
+_LAST_WORDS = 4096
+_PIECE = 1 << 16
+_ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    # Credentials that no job has asked for: those lying in the home folder.
+    "PGPASSFILE": os.devnull,
+    "PGSERVICEFILE": os.devnull,
+}
+# `-I` keeps the environment, the user's folder and the working directory out of the search path; what this process
+# imports from is added behind the standard library.
+_BOOT = """
+import json, sys
+sys.path.extend(path for path in json.loads(sys.argv.pop()) if path not in sys.path)
+from runner.fetch.worker_main import main
+main()
+"""
+
+
+def run_worker(
+    order: WorkerOrder, *, environ: Mapping[str, str], seconds: float, cancelled: threading.Event
+) -> WorkerOutcome:
+    """Carry out one order in a new process, which has ended when this returns or raises.
+
+    Args:
+        environ: what the process gets beside the least that it needs.
+        seconds: how long it may take in all, its start included.
+
+    Raises:
+        DeadlinePassedError: it was not done in time.
+        FetchCancelledError: the run was cancelled first; the process is gone within a quarter of a second.
+    """
+    imports = [os.path.abspath(path) for path in sys.path if os.path.isdir(path)]  # noqa: PTH100, PTH112
+    try:
+        process = _start(imports, environ)
+    except OSError as error:
+        message = f"no process could be started: {error.strerror}"
+        return WorkerOutcome(fault=WorkerFault(kind=FaultKind.INTERNAL, message=message))
+    try:
+        talk = _Talk(process=process, unsent=encode(order))
+        talk.hold(end=time.monotonic() + seconds, cancelled=cancelled)
+    finally:
+        # Not reaped yet, so the number is no other process's; whatever it has started goes with it.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        status = process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+    return _outcome(talk, status)
+
+
+def _start(imports: list[str], environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-I", "-c", _BOOT, json.dumps(imports)],
+        env={**_ENVIRONMENT, **environ},
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Talk:
+    """The order on its way, and what came back so far."""
+
+    process: "subprocess.Popen[bytes]"
+    unsent: bytes
+    answer: bytearray = field(default_factory=bytearray)
+    words: bytearray = field(default_factory=bytearray)
+
+    def hold(self, *, end: float, cancelled: threading.Event) -> None:
+        """Send the order and read until the process has closed both its outputs, or says too much."""
+        with selectors.DefaultSelector() as selector:
+            for pipe, events in (
+                (self.process.stdin, selectors.EVENT_WRITE),
+                (self.process.stdout, selectors.EVENT_READ),
+                (self.process.stderr, selectors.EVENT_READ),
+            ):
+                if pipe is not None:
+                    os.set_blocking(pipe.fileno(), False)
+                    selector.register(pipe.fileno(), events, pipe)
+            while any(key.events == selectors.EVENT_READ for key in selector.get_map().values()):
+                if cancelled.is_set():
+                    raise FetchCancelledError
+                remaining = end - time.monotonic()
+                if remaining <= 0:
+                    raise DeadlinePassedError
+                for key, _ in selector.select(min(_POLL_SECONDS, remaining)):
+                    goes_on = self._send(key.fd) if key.fileobj == self._stdin else self._read(key.fd)
+                    if not goes_on:
+                        selector.unregister(key.fileobj)
+                if len(self.answer) > _LARGEST_ANSWER:
+                    return
+
+    @property
+    def _stdin(self) -> int:
+        return -1 if self.process.stdin is None else self.process.stdin.fileno()
+
+    @property
+    def _stdout(self) -> int:
+        return -1 if self.process.stdout is None else self.process.stdout.fileno()
+
+    def _send(self, descriptor: int) -> bool:
+        """Send the next piece; False when all is sent, or nobody listens."""
+        try:
+            self.unsent = self.unsent[os.write(descriptor, self.unsent[:_PIECE]) :]
+        except BrokenPipeError:
+            return False
+        return bool(self.unsent)
+
+    def _read(self, descriptor: int) -> bool:
+        """Take the next piece; False at the end."""
+        piece = os.read(descriptor, _PIECE)
+        if descriptor == self._stdout:
+            self.answer += piece
+        else:
+            self.words += piece
+            del self.words[:-_LAST_WORDS]
+        return bool(piece)
+
+
+def _outcome(talk: _Talk, status: int) -> WorkerOutcome:
+    """What the process answered; how it ended where that is nothing of use."""
+    with suppress(ValueError):
+        return decode(bytes(talk.answer), WorkerOutcome)
+    lines = talk.words.decode("utf-8", "replace").strip().splitlines()
+    # The first line may have been cut, in the middle of a secret: it is not used.
+    last = lines[-1] if lines and (len(lines) > 1 or len(talk.words) < _LAST_WORDS) else ""
+    how = f"signal {-status}" if status < 0 else f"status {status}"
+    message = f"the fetch worker ended with {how}" + (f": {last}" if last else "")
+    return WorkerOutcome(fault=WorkerFault(kind=FaultKind.INTERNAL, message=message))

@@ -1,0 +1,99 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from runner.core.job import Step, StepKind
+from runner.core.run import FailureKind
+from runner.core.source import FileType
+from runner.execution import disk
+from runner.execution.disk import DiskWatch
+from runner.execution.orders import StepInput, StepOrder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path
+
+
+@pytest.fixture
+def watch(folder, monkeypatch):
+    """Whether the bound, 1 MiB here, is met at the next look."""
+    monkeypatch.setattr(disk, "_LEAST_BOUND", 1 << 20)
+    monkeypatch.setattr(disk, "_PER_MEMORY", 0)
+    monkeypatch.setattr(disk, "MOST_FILES", 20)
+    (folder / "in.csv").write_bytes(b"x" * (2 << 20))
+    order = StepOrder(
+        run_id="r",
+        step=Step(kind=StepKind.SCRIPT, text="", path="x"),
+        inputs=(StepInput(paths=(str(folder / "in.csv"),), format=FileType.CSV),),
+        run_dir=str(folder),
+    )
+    now = [0.0]
+    watching = DiskWatch(order, pidfd=os.pidfd_open(os.getpid()), clock=lambda: now[0])
+
+    def looking(seconds=100.0):
+        now[0] += seconds
+        return watching.failure if watching.met() else None
+
+    return looking
+
+
+def test_what_was_there_before_does_not_count(watch):
+    assert watch() is None
+
+
+def test_the_folder_as_a_whole_is_bounded(watch, folder):
+    for name in ("a", "b", "c"):
+        (folder / name).mkdir()
+        (folder / name / "part").write_bytes(b"x" * (400 << 10))
+    assert watch(0.1) is None, "it looks only now and then"
+    failure = watch()
+    assert failure.kind is FailureKind.DISK
+    assert "1.0 MB" in failure.message
+    assert "resources.memory_mb" in failure.hint
+
+
+def test_a_file_counts_once_and_by_what_it_takes(watch, folder):
+    with (folder / "sparse").open("wb") as file:
+        file.truncate(1 << 30)
+    (folder / "one").write_bytes(b"x" * (600 << 10))
+    os.link(folder / "one", folder / "two")
+    (folder / "away").symlink_to("/usr")
+    assert watch() is None
+
+
+def test_files_without_a_name_count(watch, folder):
+    with (folder / "gone").open("wb") as file:
+        (folder / "gone").unlink()
+        file.write(b"x" * (2 << 20))
+        file.flush()
+        assert watch().kind is FailureKind.DISK
+
+
+def test_many_empty_files_count(watch, folder):
+    for number in range(30):
+        (folder / str(number)).touch()
+    assert "more than 20 files" in watch().message
+
+
+def test_what_is_nested_too_deep_counts(watch, folder, monkeypatch):
+    monkeypatch.setattr(disk, "MOST_FILES", 10_000)
+    monkeypatch.chdir(folder)
+    for _ in range(30):
+        Path("d" * 200).mkdir()
+        os.chdir("d" * 200)
+    assert "nested too deep" in watch().message
+
+
+def test_the_disk_is_not_filled_up(watch, monkeypatch):
+    free, reserve = disk._free_space("/")
+    monkeypatch.setattr(disk, "_free_space", lambda _: (reserve - 1, reserve))
+    assert free > reserve
+    assert "has only" in watch().message
+
+
+def test_a_disk_that_was_full_before_ends_nothing(watch, monkeypatch):
+    free, _ = disk._free_space("/")
+    monkeypatch.setattr(disk, "_free_space", lambda _: (free, free + 1))
+    assert watch() is None

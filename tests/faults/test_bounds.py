@@ -1,0 +1,123 @@
+"""Whatever bound a step meets, and however it resists: it is gone within a second, and the run says which bound."""
+
+import contextlib
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from runner.core.job import Step, StepKind
+from runner.core.run import FailureKind
+from runner.core.source import FileType
+from runner.execution import disk
+from runner.execution.orders import StepInput, StepOrder
+from runner.execution.trees import remove_tree
+from runner.execution.zygote import Zygote
+
+DEAF = """
+import os, signal, threading, time
+for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(number, signal.SIG_IGN)
+"""
+BEGUN = "open('begun', 'w').close()\n"
+SPIN = """
+def spin():
+    while True: pass
+for _ in range(63): threading.Thread(target=spin, daemon=True).start()
+"""
+# One call into C that takes for ever, holding the interpreter's lock.
+STUCK = "sum(range(1 << 60))"
+LARGE = "x = np.ones(100 << 17)\n"
+FILES = """
+for n in range({count}):
+    with open(str(n), "wb") as file: file.write(b"x" * {size})
+"""
+NAMELESS = """
+kept = [open(str(n), "wb", buffering=0) for n in range(20)]
+for n, file in enumerate(kept):
+    os.remove(str(n))
+    file.write(b"x" * (1 << 20))
+"""
+DEEP = """
+for n in range(3000):
+    os.mkdir("d")
+    os.chdir("d")
+"""
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    zygote = Zygote(sandbox_mode="best-effort")
+    zygote.start()
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture
+def small_disk(monkeypatch):
+    monkeypatch.setattr(disk, "_LEAST_BOUND", 10 << 20)
+    monkeypatch.setattr(disk, "_PER_MEMORY", 0)
+    monkeypatch.setattr(disk, "MOST_FILES", 5000)
+
+
+def processes_in(folder):
+    """The processes that work in a folder, or below it."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str((entry / "cwd").readlink()).startswith(str(folder)):
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "text", "bounds"),
+    [
+        (FailureKind.TIMEOUT, "timeout_seconds", DEAF + BEGUN + SPIN + "spin()", {"timeout_seconds": 0.6}),
+        (FailureKind.TIMEOUT, "timeout_seconds", LARGE + BEGUN + STUCK, {"timeout_seconds": 0.9}),
+        (FailureKind.CANCELLED, "", DEAF + BEGUN + SPIN + STUCK, {}),
+        (FailureKind.CPU, "resources.cpu_seconds", DEAF + BEGUN + SPIN + "spin()", {"cpu_seconds": 1}),
+        (FailureKind.MEMORY, "resources.memory_mb", DEAF + BEGUN + "x = bytearray(10 << 30)", {"memory_mb": 64}),
+        (FailureKind.DISK, "resources.memory_mb", DEAF + FILES.format(count=30, size=1 << 20) + BEGUN + STUCK, {}),
+        (FailureKind.DISK, "fewer files", DEAF + FILES.format(count=6000, size=0) + BEGUN + STUCK, {}),
+        (FailureKind.DISK, "resources.memory_mb", DEAF + NAMELESS + BEGUN + STUCK, {}),
+        (FailureKind.DISK, "fewer levels", DEAF + BEGUN + DEEP + "time.sleep(60)", {}),
+    ],
+    ids=["time", "time-large", "cancel", "cpu", "memory", "disk", "files", "nameless", "deep"],
+)
+@pytest.mark.usefixtures("small_disk")
+def test_a_step_is_gone_within_a_second(zygote, tmp_path, kind, said, text, bounds):
+    folder, source = tmp_path / "run", tmp_path / "in.csv"
+    folder.mkdir()
+    source.write_text("a\n1\n")
+    order = StepOrder(
+        run_id="r",
+        step=Step(kind=StepKind.SCRIPT, text=textwrap.dedent(text), path="jobs.d/endless.yaml"),
+        inputs=(StepInput(paths=(str(source),), format=FileType.CSV),),
+        run_dir=str(folder),
+        allowed_imports=("os", "signal", "threading"),
+        **{"timeout_seconds": 30.0, **bounds},
+    )
+    cancelled, outcomes = threading.Event(), []
+    runner = threading.Thread(target=lambda: outcomes.append(zygote.run_step(order, cancelled=cancelled)))
+    runner.start()
+    while not (folder / "begun").exists() and runner.is_alive():
+        time.sleep(0.005)
+    begun = processes_in(folder)
+    if kind is FailureKind.CANCELLED:
+        time.sleep(0.2)
+        cancelled.set()
+    asked = time.monotonic()
+    runner.join()
+    # From the cancel, or from the time-out: the other bounds take the time that it takes to meet them.
+    waited = time.monotonic() - asked - bounds.get("timeout_seconds", 0.0)
+    if kind in {FailureKind.CANCELLED, FailureKind.TIMEOUT}:
+        assert waited < 1.0
+        assert begun
+    assert processes_in(folder) == []
+    assert outcomes[0].failure.kind is kind, outcomes[0].failure
+    assert said in outcomes[0].failure.hint
+    # Python's own way to remove the test's folder does not get to its end.
+    remove_tree(folder)

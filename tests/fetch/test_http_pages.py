@@ -1,0 +1,232 @@
+import json
+import tracemalloc
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from runner.core.job_policy import RunBounds
+from runner.core.source import Auth, AuthType, FileType, Pagination, PaginationKind
+from runner.errors import FetchError
+from runner.fetch import pages
+
+PAGE, OFFSET = PaginationKind.PAGE, PaginationKind.OFFSET
+CURSOR, LINK = PaginationKind.CURSOR, PaginationKind.LINK_HEADER
+TOKEN = Auth(type=AuthType.BEARER, token="t-12345")
+
+
+@pytest.fixture
+def paged(server):
+    """Serve `/rows`; `answer` gives the document for the parameters of a request, and headers."""
+
+    def serve(answer):
+        def route(handler):
+            query = {name: values[0] for name, values in parse_qs(urlsplit(handler.path).query).items()}
+            document, headers = answer(query)
+            body = document if isinstance(document, bytes) else json.dumps(document).encode()
+            handler.send_response(200)
+            for name, value in headers.items():
+                handler.send_header(name, value)
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        server.routes["/rows"] = route
+        return server.url("/rows")
+
+    return serve
+
+
+def rows(start, end):
+    return [{"n": n} for n in range(start, end)]
+
+
+def read(fetched):
+    return [json.loads(line)["n"] for line in fetched.paths[0].read_text().splitlines()]
+
+
+def queries(server):
+    return [urlsplit(path).query for _, path, *_ in server.seen]
+
+
+def test_pages_by_number_end_with_a_short_one(server, paged, fetch_api, make_context):
+    url = paged(lambda query: ({"items": rows(3 * int(query["page"]) - 3, min(3 * int(query["page"]), 7))}, {}))
+    fetched = fetch_api(
+        url + "?page=9&q=a%20b",
+        records_path="items",
+        pagination=Pagination(kind=PAGE, param="page", start=1, size=3, size_param="per_page"),
+    )
+    assert read(fetched) == list(range(7))
+    assert (fetched.format, fetched.records_path) == (FileType.NDJSON, None)
+    assert fetched.paths == (make_context().run_dir / "data.ndjson",)
+    assert fetched.bytes == fetched.paths[0].stat().st_size
+    assert queries(server) == [f"q=a%20b&per_page=3&page={page}" for page in (1, 2, 3)]
+    assert fetched.description == f"3 pages from {url}?…, 56 bytes"
+
+
+def test_pages_without_a_size_end_with_an_empty_one(server, paged, fetch_api):
+    url = paged(lambda query: (rows(0, 2) if query["p"] == "0" else b"", {}))
+    assert read(fetch_api(url, pagination=Pagination(kind=PAGE, param="p"))) == [0, 1]
+    assert queries(server) == ["p=0", "p=1"]
+
+
+def test_offsets_go_on_by_the_size(server, paged, fetch_api):
+    url = paged(lambda query: (rows(int(query["skip"]), min(int(query["skip"]) + 2, 4)), {}))
+    fetched = fetch_api(url, pagination=Pagination(kind=OFFSET, param="skip", size=2))
+    assert read(fetched) == [0, 1, 2, 3]
+    assert queries(server) == ["skip=0", "skip=2", "skip=4"]
+
+
+@pytest.mark.parametrize("last", [None, "", False])
+def test_cursors_are_followed_until_there_is_none(server, paged, fetch_api, last):
+    cursors = {"start": "a/b c", "a/b c": 17, "17": last}
+    url = paged(lambda query: ({"rows": rows(0, 1), "meta": {"next": cursors[query["after"]]}}, {}))
+    fetched = fetch_api(
+        url,
+        records_path="rows",
+        params=(("after", "start"), ("x", "1")),
+        pagination=Pagination(kind=CURSOR, param="after", cursor_path="meta.next"),
+    )
+    assert read(fetched) == [0, 0, 0]
+    assert queries(server) == ["after=start&x=1", "x=1&after=a%2Fb+c", "x=1&after=17"]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<{}>; rel="next"',
+        '</first>; rel="prev", <{}>; title="a, b; c"; rel="last NEXT"',
+        "<{}>;rel=next",
+        '</x>; title="; rel=next"; rel=self, <{}>; rel=next',
+    ],
+)
+def test_links_are_followed(server, paged, fetch_api, link):
+    url = paged(
+        lambda query: (
+            rows(0, 1),
+            {"Link": '</>; rel="prev"' if "p" in query else link.format("/rows?p=2&sig=a,b;c")},
+        )
+    )
+    fetched = fetch_api(url, params=(("q", "1"),), auth=TOKEN, pagination=Pagination(kind=LINK))
+    assert read(fetched) == [0, 0]
+    assert queries(server) == ["q=1", "p=2&sig=a,b;c"]
+    assert server.seen[1][2]["authorization"] == "Bearer t-12345"
+
+
+def test_a_broken_header_is_read_in_a_moment():
+    assert pages._next_link("<a>;b" + " " * 60_000 + "x; rel=next" + "<" * 60_000) == ""
+
+
+def test_a_link_to_another_host_gets_no_credentials(server, make_server, paged, fetch_api):
+    other = make_server()
+    other.answer("/more", b'[{"n": 1}]', Link=f'<{server.url("/last")}>; rel="next"')
+    server.answer("/last", b'[{"n": 2}]')
+    url = paged(
+        lambda query: (rows(0, 1), {"Link": f"<{other.url('/more')}>; rel=next", "Set-Cookie": "s=c-12345"})
+    )
+    settings = {"auth": TOKEN, "headers": (("X-Key", "k-12345"),), "pagination": Pagination(kind=LINK)}
+    assert read(fetch_api(url, **settings)) == [0, 1, 2]
+    for asked in (other.seen[0], server.seen[-1]):
+        assert not {"authorization", "x-key", "cookie"} & {name.lower() for name in asked[2]}
+
+
+def test_a_link_to_a_host_that_the_policy_does_not_allow(server, paged, fetch_api):
+    url = paged(lambda query: (rows(0, 1), {"Link": f"<{server.url('/x', host='localhost')}>; rel=next"}))
+    with pytest.raises(FetchError, match="localhost is no host that sources may be fetched from"):
+        fetch_api(url, pagination=Pagination(kind=LINK), bounds=RunBounds(allowed_hosts=("127.0.0.1",)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "words"),
+    [
+        (PAGE, lambda query: (rows(0, 1), {}), "more than the 2 pages that `pagination.max_pages` allows"),
+        (CURSOR, lambda query: ({"rows": [], "next": query.get("p", "") + "x"}, {}), "more than the 2 pages"),
+        (CURSOR, lambda query: ({"rows": rows(0, 1), "next": 5}, {}), "cursor for `p` comes a second time"),
+        (LINK, lambda query: (rows(0, 1), {"Link": "</rows?p=1>; rel=next"}), "header Link comes a second time"),
+        (LINK, lambda query: (rows(0, 1), {"Link": "<?>; rel=next"}), "header Link comes a second time"),
+        (CURSOR, lambda query: ({"rows": rows(0, 1), "next": [5]}, {}), "`pagination.cursor_path: next` finds an array"),
+        (PAGE, lambda query: ({"data": [], "rows": []}, {}), "no array of records: it holds an object"),
+        (PAGE, lambda query: (b'{"a": 1', {}), "cannot be read as JSON: "),
+        (PAGE, lambda query: (b'["\xff"]', {}), "no UTF-8 text"),
+        (PAGE, lambda query: (b"[" * 100_000, {}), "nested too deep"),
+        (PAGE, lambda query: (b"", {}), "has an empty body"),
+        (PAGE, lambda query: (b"<html>Log in</html>", {}), "answers a web page"),
+    ],
+)  # fmt: skip
+def test_pages_that_are_none(server, paged, fetch_api, kind, answer, words):
+    pagination = Pagination(kind=kind, param="p", cursor_path="next", max_pages=2)
+    with pytest.raises(FetchError, match=words):
+        fetch_api(paged(answer), records_path="rows" if kind is CURSOR else None, pagination=pagination)
+    assert len(server.seen) <= 3
+
+
+def test_exactly_max_pages_are_taken(server, paged, fetch_api):
+    url = paged(lambda query: (rows(0, 1) if int(query["p"]) < 2 else [], {}))
+    assert read(fetch_api(url, pagination=Pagination(kind=PAGE, param="p", max_pages=2))) == [0, 0]
+
+
+def test_numbers_keep_every_digit_and_functions_their_meaning(paged, fetch_api):
+    records = (
+        b'{"a":12345678901234567890123,"b":0.1234567890123456789012,"c":1.10,"d":1E-7,"e":1e999,"f":-0.0}',
+        b'{"a":2,"b":0.5,"c":1.1,"d":"\\n\xc3\xa4"}',
+    )
+    url = paged(lambda query: (b'\xef\xbb\xbf{"rows": [\n' + b",\n".join(records) + b"]}", {}))
+    fetched = fetch_api(url, records_path="sort_by(rows[?c == `1.1`], &b)", pagination=Pagination(kind=LINK))
+    assert fetched.paths[0].read_bytes() == records[0] + b"\n" + records[1].replace(b"\\n", b"\\n") + b"\n"
+
+
+def test_max_bytes_counts_all_pages(server, paged, fetch_api):
+    url = paged(lambda query: (rows(0, 50), {}))
+    size = len(json.dumps(rows(0, 50)))
+    with pytest.raises(
+        FetchError, match=r"goes on, with the 1\.1 kB of the pages before it, more than the 1\.4 kB"
+    ):
+        fetch_api(url, max_bytes=int(size * 2.5), pagination=Pagination(kind=PAGE, param="p"))
+    assert len(server.seen) == 3
+
+
+def test_a_page_has_a_size_that_it_may_have(paged, fetch_api, monkeypatch):
+    monkeypatch.setattr(pages, "PAGE_BYTES", 1000)
+    with pytest.raises(FetchError, match=r"is larger than the 1\.0 kB that one page may have") as caught:
+        fetch_api(paged(lambda query: (rows(0, 500), {})), pagination=Pagination(kind=PAGE, param="p"))
+    assert "size_param" in caught.value.hint
+
+
+def test_a_page_that_fails_is_asked_for_again_by_itself(server, paged, fetch_api):
+    fails = iter([False, True, False, False])
+
+    def answer(query):
+        return b"" if (broken := next(fails)) else rows(0, int(query["p"]) % 2), (
+            {"Content-Length": "99"} if broken else {}
+        )
+
+    url = paged(answer)
+    fetched = fetch_api(url, retries=1, pagination=Pagination(kind=PAGE, param="p", start=1))
+    assert (read(fetched), queries(server)) == ([0], ["p=1", "p=2", "p=2"])
+
+
+def test_closed_connections_are_let_go(server, paged, fetch_api):
+    opened = []
+
+    def answer(query):
+        opened.append(len(list(Path("/proc/self/fd").iterdir())))
+        return (rows(0, 1) if int(query["p"]) < 40 else []), {}
+
+    fetch_api(paged(answer), pagination=Pagination(kind=PAGE, param="p"))
+    assert max(opened) < opened[0] + 20
+
+
+def test_a_large_body_takes_no_memory(server, fetch_api):
+    chunk, count = b"x" * (1 << 20), 64
+
+    def route(handler):
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        for _ in range(count):
+            handler.wfile.write(chunk)
+
+    server.routes["/"] = route
+    tracemalloc.start()
+    try:
+        assert fetch_api(server.url(), file_type=FileType.CSV, timeout_seconds=60).bytes == count * len(chunk)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()

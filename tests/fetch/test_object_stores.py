@@ -1,0 +1,122 @@
+"""A real S3 server of its own."""
+
+import pytest
+import requests
+
+from runner.core.job_policy import RunBounds
+from runner.core.source import DataSource, FileType, SourceType
+from runner.errors import FetchError
+from runner.fetch.fetching import fetch
+
+pytest.importorskip("s3fs", reason="the extra `s3` is not installed")
+SECRET = "planted-secret-4711"
+CONNECTION = (
+    "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=planted-key-0815==;EndpointSuffix=example.com"
+)
+
+
+@pytest.fixture(scope="module")
+def store():
+    """The address of a server with the bucket `orders`."""
+    server = pytest.importorskip("moto.server", reason="moto is not installed").ThreadedMotoServer(
+        ip_address="127.0.0.1", port=0, verbose=False
+    )
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    try:
+        with requests.Session() as session:
+            session.put(f"{address}/orders").raise_for_status()
+            for name, body in {
+                "in/b.csv.gz": b"packed",
+                "in/a.csv.gz": b"first",
+                "in/deep/c.csv.gz": b"deep",
+                "in/x.txt": b"no",
+                "odd[1].csv": b"a\n1\n",
+            }.items():
+                session.put(f"{address}/orders/{name}", data=body).raise_for_status()
+        yield address
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def fetch_objects(make_context):
+    def run(location, *, environ=None, max_bytes=1 << 30, **changes):
+        source = DataSource(
+            name="orders", source_type=SourceType.FILE, location=location, format=FileType.CSV, max_bytes=max_bytes
+        )
+        return fetch(source, make_context(**{"timeout_seconds": 40.0, "environ": environ or {}, **changes}))
+
+    return run
+
+
+@pytest.fixture
+def environ(store):
+    return {
+        "AWS_ENDPOINT_URL": store,
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "DATABASE_PASSWORD": "not for a store",
+    }
+
+
+def test_the_objects_of_a_pattern_become_files_of_the_run(fetch_objects, environ, tmp_path):
+    fetched = fetch_objects("s3://orders/in/*.csv.gz", environ=environ)
+    run_dir = tmp_path / "run"
+    assert fetched.paths == (run_dir / "input-orders-00001.csv.gz", run_dir / "input-orders-00002.csv.gz")
+    assert [path.read_bytes() for path in fetched.paths] == [b"first", b"packed"]
+    assert (fetched.bytes, fetched.in_place) == (11, False)
+    assert fetched.description == "2 files of s3://orders/in/*.csv.gz, 11 bytes"
+    assert SECRET in fetched.secrets
+
+
+def test_a_name_that_is_there_is_no_pattern(fetch_objects, environ, tmp_path):
+    fetched = fetch_objects("s3://orders/odd[1].csv", environ=environ)
+    assert fetched.paths == (tmp_path / "run" / "input-orders.csv",)
+    assert fetched.paths[0].read_bytes() == b"a\n1\n"
+
+
+def test_more_than_max_bytes_is_refused(fetch_objects, environ, tmp_path):
+    with pytest.raises(FetchError, match="has 11 bytes, more than the 10 bytes that `max_bytes` allows"):
+        fetch_objects("s3://orders/in/*.gz", environ=environ, max_bytes=10)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_what_is_not_there_is_told(fetch_objects, environ):
+    with pytest.raises(FetchError, match=r"no file matches s3://orders/in/none.csv"):
+        fetch_objects("s3://orders/in/none.csv", environ=environ)
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("s3://other/in/a.csv", "the policy does not allow the bucket other"),
+        ("abfs://box@other.dfs.example.com/a.csv", "the policy does not allow the bucket other.dfs.example.com"),
+        ("s3:///in/a.csv", "is no address of a file in a store"),
+        ("s3://key:planted-secret@orders/a.csv", "is no address of a file in a store"),
+        ("ftp://orders/a.csv", "begins with ftp://, which is no place of files"),
+    ],
+)
+def test_places_that_a_job_may_not_read(fetch_objects, location, words):
+    with pytest.raises(FetchError, match=words) as caught:
+        fetch_objects(location, bounds=RunBounds(allowed_hosts=("orders",)))
+    assert "planted-secret" not in caught.value.message
+
+
+def test_a_store_gets_its_own_variables_and_their_secrets_are_masked():
+    from runner.fetch.object_stores import _environment
+    from runner.fetch.references import References
+
+    environ = {
+        "AZURE_STORAGE_CONNECTION_STRING": CONNECTION,
+        "AZURE_CLIENT_SECRET": SECRET,
+        "AWS_SECRET_ACCESS_KEY": "another",
+        "https_proxy": "http://proxy.example.com",
+        "HOME": "/home/reader",
+        "DB_URL": "postgresql://x",
+    }
+    references = References(environ, {})
+    assert set(_environment(environ, "azure", references)) == set(environ) - {"AWS_SECRET_ACCESS_KEY", "DB_URL"}
+    assert references.mask(f"{SECRET} planted-key-0815==") == "*** ***"

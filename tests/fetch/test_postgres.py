@@ -1,0 +1,261 @@
+"""A real PostgreSQL: one server for this file, so that one worker of the tests starts it."""
+
+import datetime as dt
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from runner.core.source import DataSource, FileType, SourceType
+from runner.errors import FetchError
+from runner.fetch.fetching import fetch
+from runner.fetch.worker_faults import WorkerError
+from runner.fetch.worker_orders import DatabaseOrder
+
+psycopg = pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
+
+PASSWORD, URL_PASSWORD = "p@ss'w/rd#4711", "p%40ss'w%2Frd%234711"
+ROWS = 2000
+TABLES = """
+CREATE TABLE orders (id int, amount numeric(10,2), code uuid, doc jsonb, at timestamptz, day date, naive timestamp,
+                     span interval, raw bytea, list int[], clock time, free numeric, note text, big bigint, ok bool);
+INSERT INTO orders SELECT i, i / 4.0, '00000000-0000-0000-0000-00000000000a', '{"a": 1.50}', '2025-11-09 14:00+01',
+    '2025-11-09', '2025-11-09 14:00', '1 month 2 hours', '\\x00ff', '{1,2}', '12:30', i / 7.0, '100% :x', 2^40, true
+    FROM generate_series(1, 2000) AS i;
+CREATE FUNCTION sly() RETURNS int LANGUAGE plpgsql VOLATILE AS 'BEGIN DELETE FROM orders; RETURN 1; END';
+"""
+
+
+def _tool(name):
+    found = shutil.which(name)
+    places = [
+        *([Path(found).resolve()] if found else []),
+        *sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}")),
+    ]
+    return str(places[-1]) if places else None
+
+
+def _free_port():
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The settings by which an administrator connects; `port` is on 127.0.0.1 and asks for a password."""
+    initdb, postgres = _tool("initdb"), _tool("postgres")
+    if initdb is None or postgres is None:
+        pytest.skip("PostgreSQL is not installed: there is no initdb")
+    # It refuses to run as root.
+    who = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    try:
+        (folder / "password").write_text(PASSWORD)
+        if who:
+            for path in (folder, folder / "password"):
+                shutil.chown(path, who["user"])
+        options = ["-U", "admin", "--no-sync", "--locale=C", "-E", "UTF8", "--auth-local=trust"]
+        passwords = ["--auth-host=scram-sha-256", f"--pwfile={folder / 'password'}"]
+        data = folder / "data"
+        subprocess.run(
+            [initdb, "-D", data, *options, *passwords], check=True, stdout=subprocess.DEVNULL, cwd="/", **who
+        )
+        port = _free_port()
+        settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "timezone=Asia/Tokyo"]
+        command = [postgres, "-D", data, "-p", str(port), "-k", folder, *settings]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **who)
+        try:
+            yield _connected({"host": str(folder), "port": port, "user": "admin", "dbname": "postgres"})
+        finally:
+            process.terminate()
+            process.kill() if _outlives(process) else None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _connected(settings):
+    for _ in range(200):
+        try:
+            with psycopg.connect(**settings) as connection:
+                connection.execute(TABLES)
+            return settings
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+    raise AssertionError("PostgreSQL does not come up")
+
+
+def _outlives(process):
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+@pytest.fixture
+def ask(server):
+    """What an administrator sees: the rows of a statement."""
+
+    def run(statement):
+        with psycopg.connect(**server) as connection:
+            return connection.execute(statement).fetchall()
+
+    return run
+
+
+@pytest.fixture
+def read(server, tmp_path):
+    """Carry out a query in this process, as the worker does."""
+    from runner.fetch.database_reading import read_database
+
+    def run(query, **parameters):
+        order = DatabaseOrder(
+            dialect="postgresql",
+            url=f"postgresql+psycopg://admin@/postgres?host={server['host']}&port={server['port']}",
+            query=query,
+            parameters=parameters,
+            path=str(tmp_path / "rows.parquet"),
+            max_bytes=1 << 30,
+            timeout_seconds=20.0,
+        )
+        read_database(order)
+        return pq.read_table(tmp_path / "rows.parquet")
+
+    return run
+
+
+@pytest.fixture
+def fetch_rows(server, make_context):
+    def run(query, *, password=URL_PASSWORD, **changes):
+        url = f"postgres://admin:{password}@127.0.0.1:{server['port']}/postgres"
+        source = DataSource(
+            name="orders",
+            source_type=SourceType.DATABASE,
+            location="${env:DB_URL}",
+            format=FileType.PARQUET,
+            query=query,
+        )
+        return fetch(source, make_context(**{"timeout_seconds": 30.0, "environ": {"DB_URL": url}, **changes}))
+
+    return run
+
+
+def test_rows_come_over_tcp_with_a_password(fetch_rows, tmp_path):
+    query = "SELECT id FROM orders WHERE id > ${run:cursor} AND at < ${run:scheduled_time} AND note LIKE '%:x' ORDER BY 1"
+    fetched = fetch_rows(query, cursor=ROWS - 2)
+    assert fetched.paths == (tmp_path / "run" / "input-orders.parquet",)
+    assert fetched.description.startswith("0 rows of postgresql at 127.0.0.1")
+    assert URL_PASSWORD in fetched.secrets
+    assert PASSWORD in fetched.secrets
+
+
+def test_types_are_kept(read):
+    row = read("SELECT * FROM orders WHERE id = :run_cursor", run_cursor=3).to_pylist()[0]
+    assert row == {
+        "id": 3,
+        "amount": Decimal("0.75"),
+        "code": "00000000-0000-0000-0000-00000000000a",
+        "doc": '{"a": 1.50}',
+        "at": dt.datetime(2025, 11, 9, 13, tzinfo=dt.UTC),
+        "day": dt.date(2025, 11, 9),
+        "naive": dt.datetime(2025, 11, 9, 14),
+        "span": "1 mon 02:00:00",
+        "raw": "00ff",
+        "list": "[1, 2]",
+        "clock": dt.time(12, 30),
+        "free": Decimal("0.42857142857142857143"),
+        "note": "100% :x",
+        "big": 2**40,
+        "ok": True,
+    }
+
+
+def test_no_rows_have_the_types_of_the_query(read):
+    none, some = (read(f"SELECT * FROM orders WHERE id <= {bound}").schema for bound in (0, 10))
+    exact = [name for name in some.names if name != "free"]
+    assert [none.field(name) for name in exact] == [some.field(name) for name in exact]
+
+
+def test_a_text_is_what_it_is_compared_with(read):
+    found = read(
+        "SELECT count(*) AS n FROM orders WHERE at >= :run_cursor", run_cursor="2025-11-09T13:00:00+00:00"
+    )
+    assert found["n"].to_pylist() == [ROWS]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("SELECT sly()", "cannot execute DELETE in a read-only transaction"),
+        ("SELECT set_config('transaction_read_only', 'off', false), sly()", "must be set before any query"),
+        ("SELECT 1; COMMIT; DELETE FROM orders", "multiple commands"),
+        ("SELECT 1; SET default_transaction_read_only = off", "multiple commands"),
+        ("WITH gone AS (DELETE FROM orders RETURNING *) SELECT * FROM gone", "data-modifying"),
+        ("SELECT * INTO copy FROM orders", "INTO"),
+        ("SELECT id, id FROM orders", "two of its columns are called 'id'"),
+        ("SELECT nothing FROM orders", 'column "nothing" does not exist$'),
+    ],
+)
+def test_the_session_is_read_only(read, ask, query, words):
+    with pytest.raises(WorkerError, match=words):
+        read(query)
+    assert ask("SELECT count(*) FROM orders") == [(ROWS,)]
+
+
+def test_a_wrong_password_is_told_and_not_shown(fetch_rows):
+    with pytest.raises(
+        FetchError, match=r"no connection to the database .postgresql at 127.0.0.1.: .*password"
+    ) as caught:
+        fetch_rows("SELECT 1", password="Wrong9Horse%40Battery")
+    shown = caught.value.message + caught.value.hint
+    assert "Wrong9Horse" not in shown
+
+
+def _sleepers(ask):
+    return ask("SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+
+
+def _until(condition):
+    for _ in range(200):
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_cancelled_query_ends_here_and_in_the_server(fetch_rows, ask):
+    cancelled, faults = threading.Event(), []
+
+    def run():
+        try:
+            fetch_rows("SELECT pg_sleep(60)", cancelled=cancelled)
+        except FetchError as error:
+            faults.append((error.message, time.monotonic()))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert _until(lambda: _sleepers(ask))
+    asked = time.monotonic()
+    cancelled.set()
+    thread.join(10)
+    ((message, ended),) = faults
+    assert "the run was cancelled while the database (postgresql at 127.0.0.1) was read" in message
+    assert ended - asked < 2
+    assert _until(lambda: not _sleepers(ask)), "the server still works for nobody"
+
+
+def test_a_query_past_the_deadline_ends_here_and_in_the_server(fetch_rows, ask):
+    with pytest.raises(FetchError, match=r"was not read within 2 s"):
+        fetch_rows("SELECT pg_sleep(60)", timeout_seconds=2.0)
+    assert _until(lambda: not _sleepers(ask)), "the server still works for nobody"
