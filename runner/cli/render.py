@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ from runner.status.snapshot import JobStatus
 if TYPE_CHECKING:
     from runner.service.overview import ComingFires
 
+# Rows that break one check on the terminal; the mail and the page show more.
+_FAILING_ROWS = 10
 STATE_STYLES = {
     RunState.SUCCEEDED: "green",
     RunState.FAILED: "red",
@@ -67,6 +70,7 @@ def report_panel(report: Report) -> RenderableType:
         table.add_row("Chart", foreign(_chart_place(report)))
     if report.run.checks:
         parts.append(check_table(report.run.checks))
+        parts.extend(_failing_rows(check) for check in report.run.checks if check.rows.rows)
     if report.run.output:
         output = foreign(report.run.output.rstrip())
         parts.append(Panel(output, title="printed by the script", title_align="left"))
@@ -109,6 +113,13 @@ def _check_text(check: CheckResult) -> Text:
     if check.passed:
         return Text("passed", style="green")
     return Text("failed", style="red") if check.blocking else Text("failed, not blocking", style="yellow")
+
+
+def _failing_rows(check: CheckResult) -> RenderableType:
+    """The first rows that break a check, under its words."""
+    few = check.rows.rows[:_FAILING_ROWS]
+    total = max(check.failed_rows, len(check.rows.rows))
+    return Group(foreign(check.words), preview_table(replace(check.rows, rows=few, total_rows=total)))
 
 
 def preview_table(preview: Preview) -> RenderableType:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from runner.core.dependencies import find_after_faults
 from runner.core.diagnostic import Diagnostic, has_errors, sort_diagnostics
 from runner.core.job import Job
+from runner.core.job_policy import RunBounds
 from runner.core.names import LinkedJob, NamePlace, claimed_name, name_clash
 
 
@@ -28,7 +29,7 @@ class CheckedFile:
 
     `job_name` is the name as far as it could be read, `digest` that of the file as it is now; `job_name_line` and
     `job_name_column` are where the name stands, and `after` where the names stand that the job comes after: for
-    findings that compare files.
+    findings that compare files. `bounds` are those of the policy as it is now, None where that is not known.
     """
 
     path: str
@@ -38,6 +39,7 @@ class CheckedFile:
     job_name_line: int = 1
     job_name_column: int = 1
     after: tuple[NamePlace, ...] = ()
+    bounds: RunBounds | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def name_place(self, job_name: str) -> NamePlace:
@@ -247,7 +249,10 @@ def _kept_job(
     if file.job is not None:
         return None
     kept = last_good.get(file.path) or moved.get(file.job_name or "")
-    return kept if kept is not None and kept.job_name not in taken else None
+    if kept is None or kept.job_name in taken:
+        return None
+    # The last good version of a job, under the policy of today: a bound that is tightened holds at once.
+    return kept if file.bounds in {None, kept.bounds} else replace(kept, bounds=file.bounds)
 
 
 def _entry(

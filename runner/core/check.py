@@ -65,9 +65,9 @@ class Check:
 def _row_words(at_least: CheckValue | None, at_most: CheckValue | None) -> str:
     if at_least is not None and at_least == at_most:
         return f"there are {at_least} rows"
-    bounds = [f"at least {at_least}"] if at_least is not None else []
-    bounds += [f"at most {at_most}"] if at_most is not None else []
-    return f"there are {' and '.join(bounds)} rows"
+    if at_least is not None and at_most is not None:
+        return f"there are {at_least} to {at_most} rows"
+    return f"there are at least {at_least} rows" if at_least is not None else f"there are at most {at_most} rows"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

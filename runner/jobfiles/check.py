@@ -64,6 +64,7 @@ def build_checked(inspected: Inspected, context: CheckContext, *, revision: str 
         job_name_line=verdict.line,
         job_name_column=verdict.column,
         after=verdict.after if job is not None else (),
+        bounds=None if has_errors(context.layers.diagnostics) else context.layers.policy.run_bounds,
         diagnostics=verdict.diagnostics,
     )
 

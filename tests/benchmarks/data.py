@@ -31,7 +31,7 @@ import duckdb
 duckdb.execute('''
 COPY (SELECT i AS id, 'c' || (i * 7919 % 500) AS category, i % 1000 AS amount, i % 977 * 0.25 AS price
       FROM range({ROWS}) AS t(i)) TO 'rows.csv' (HEADER);
-CREATE TABLE records AS SELECT i AS id, 'name ' || i AS name, 'c' || (i % 500) AS category, i % 977 * 0.25 AS price,
+CREATE TABLE records AS SELECT i AS id, 'name ' || i AS name, 'c' || (i % 500) AS category, (i % 977 * 0.25)::DOUBLE AS price,
       i % 3 = 0 AS paid, '2025-01-' || lpad((1 + i % 28)::VARCHAR, 2, '0') AS day FROM range({RECORDS}) AS t(i);
 COPY records TO 'records.parquet' (FORMAT parquet);
 COPY records TO 'array.json' (FORMAT json, ARRAY true);
@@ -43,8 +43,15 @@ GROUPED = "SELECT category, sum(amount) AS amount, avg(price) AS price FROM {} G
 QUERY = GROUPED.format("data")
 SCRIPT = 'result = data.groupby("category", as_index=False).agg({"amount": "sum", "price": "mean"})'
 
-# Each peer prints the seconds of what is compared, without its imports.
-TIMED = "import time\n{before}\nbegan = time.perf_counter()\n{work}\nprint(time.perf_counter() - began)\n{after}"
+# Each peer prints the seconds of what is compared, without its imports, and its largest memory until then.
+TIMED = """
+import resource, time
+{before}
+began = time.perf_counter()
+{work}
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+{after}
+"""
 BARE_QUERY = TIMED.format(
     before="import duckdb\nconnection = duckdb.connect()",
     work=f'connection.execute("""COPY ({GROUPED}) TO \'peer.csv\' (HEADER)""")'.format("'rows.csv'"),
@@ -113,12 +120,11 @@ class Bench:
         out = self.folder / "said.txt"
         with out.open("w") as said:
             process = subprocess.Popen([sys.executable, "-c", program], cwd=self.folder, stdout=said)
-            _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = status
-        if status:
-            raise SystemExit(f"a peer failed: {program}")
+            if process.wait():
+                raise SystemExit(f"a peer failed: {program}")
         first, _, rest = out.read_text().partition("\n")
-        return Taken(seconds=float(first), peak=usage.ru_maxrss / 1024, said=rest)
+        seconds, peak = first.split()
+        return Taken(seconds=float(seconds), peak=int(peak) / 1024, said=rest)
 
     def step(self, kind: StepKind, text: str, *, memory_mb: int = 8192) -> Taken:
         """A step in its sandbox, from the order to the outcome; its result becomes ours.csv."""

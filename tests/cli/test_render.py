@@ -104,6 +104,22 @@ def test_a_report_names_its_checks_and_where_its_chart_lies():
     assert "\x1b" not in text
 
 
+def test_the_rows_that_break_a_check_are_shown():
+    rows = Preview(
+        columns=("id", "name"),
+        numeric=(True, False),
+        rows=tuple((str(number), f"name{number} {CURSED}") for number in range(15)),
+        total_rows=15,
+        total_columns=2,
+    )
+    check = CheckResult(words="id is unique", blocking=True, passed=False, failed_rows=341, rows=rows)
+    text = shown(report_panel(make_report(checks=(check,))))
+    assert "name9 [/oops]" in text
+    assert "name10" not in text
+    assert "10 of 341 rows" in text
+    assert "\x1b" not in text
+
+
 def test_the_error_of_a_past_run_is_text():
     text = shown(run_table([make_report().run], "UTC"))
     assert "[/oops] \\x1b[2J" in text

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.check import Check, CheckKind
+from runner.core.check import Check, CheckKind, CheckResult
 from runner.core.job import AttachmentFormat, Step, StepKind
 from runner.core.preview import Preview
 from runner.core.run import FailureKind, RunFailure
@@ -61,13 +61,26 @@ PREVIEWS = st.builds(
     total_rows=st.integers(-5, 2**63 - 1),
     total_columns=st.integers(-5, 2**63 - 1),
 )
+RESULTS = st.builds(
+    CheckResult,
+    words=TEXT,
+    blocking=st.booleans(),
+    passed=st.booleans(),
+    found=TEXT,
+    failed_rows=st.integers(-5, 2**63 - 1),
+    rows=PREVIEWS,
+)
 OUTCOMES = st.builds(
     StepOutcome,
     rows_in=st.none() | st.integers(-5, 2**63 - 1),
     rows_out=st.none() | COUNT,
     result_file=st.none() | TEXT,
     attachment_file=st.none() | TEXT,
+    chart_file=st.none() | TEXT,
+    checks=st.lists(RESULTS, max_size=3).map(tuple),
+    cursor=st.none() | st.integers(-(2**60), 2**60) | TEXT,
     preview=PREVIEWS,
+    note=TEXT,
     output=TEXT,
     failure=st.none() | st.builds(RunFailure, kind=st.sampled_from(FailureKind), message=TEXT, hint=TEXT),
 )
@@ -105,7 +118,14 @@ def test_a_clamped_outcome_is_in_order(outcome, rows):
     assert all(len(row) == len(preview.columns) for row in preview.rows)
     assert preview.total_rows >= 0
     assert said.rows_in is None or said.rows_in >= 0
-    assert (said.result_file, said.attachment_file, said.output, said.sandbox) == (None, None, "", "")
+    assert (said.result_file, said.attachment_file, said.chart_file, said.output, said.sandbox) == (
+        None,
+        None,
+        None,
+        "",
+        "",
+    )
+    assert all(check.failed_rows >= 0 and len(check.rows.rows) <= 20 for check in said.checks)
     assert said.failure is None or said.failure.kind not in {FailureKind.TIMEOUT, FailureKind.CANCELLED}
 
 
@@ -116,6 +136,19 @@ def test_long_texts_are_cut():
     assert len(said.failure.message) == 2000
     assert len(said.failure.traceback) == 64 << 10
     assert len(said.preview.rows[0][0]) == len(said.preview.columns[0]) == 200
+
+
+def test_checks_and_cursor_are_cut_to_size():
+    rows = Preview(columns=("c",), numeric=(True,), rows=(("x" * 999,),) * 50)
+    check = CheckResult(words="w" * 9999, blocking=True, passed=False, found="f" * 9999, rows=rows)
+    said = clamp(StepOutcome(checks=(check,) * 500, cursor="x" * 5000, note="n" * 9999), preview_rows=5)
+    assert (len(said.checks), said.cursor, len(said.note)) == (100, None, 2000)
+    assert (len(said.checks[0].words), len(said.checks[0].rows.rows), len(said.checks[0].rows.rows[0][0])) == (
+        500,
+        20,
+        200,
+    )
+    assert clamp(StepOutcome(cursor="2025-01-01"), preview_rows=5).cursor == "2025-01-01"
 
 
 @given(st.lists(st.integers(1, 7)), st.lists(TEXT, min_size=1, max_size=3))

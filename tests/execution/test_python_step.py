@@ -1,3 +1,7 @@
+from datetime import UTC, datetime
+
+import pytest
+
 from runner.core.run import FailureKind
 
 JOB_PATH = "jobs.d/sales.yaml"
@@ -20,6 +24,49 @@ result = pd.DataFrame({"n": [run.job_name], "a": [run.attempt + 1], "d": [run.sc
     assert bench.csv(text) == "n,a,d,x\nsales,3,2025-11-09,1\n"
 
 
+def test_the_interval_and_the_cursor_are_there(bench):
+    text = """
+hours = (run.data_interval_end - run.data_interval_start).total_seconds() / 3600
+result = {"hours": hours, "end": run.data_interval_end == run.scheduled_time, "zone": str(run.data_interval_start.tzinfo),
+          "cursor": run.cursor + 1}
+"""
+    start = datetime(2025, 11, 8, 13, tzinfo=UTC)
+    assert bench.csv(text, interval_start=start, cursor=6) == "hours,end,zone,cursor\n24.0,True,Europe/Berlin,7\n"
+    assert bench.csv("result = str(run.cursor)") == "result\nNone\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "module"),
+    [
+        ("import os, socket", "socket"),
+        ("from urllib import parse, request", "urllib.request"),
+        ("import importlib\nimportlib.import_module('ctypes')", "ctypes"),
+        ("__import__('subprocess')", "subprocess"),
+        ("exec('import socket')", "socket"),
+        ("def f():\n    import yaml\nf()", "yaml"),
+    ],
+)
+def test_an_import_that_is_not_allowed_is_explained(bench, text, module):
+    failure = bench.failure(text)
+    assert failure.kind is FailureKind.SCRIPT
+    assert f"scripts may not import {module} ({JOB_PATH}, line 1" in failure.message
+    assert "allowed_imports in jobs.d/_policy.yaml" in failure.hint
+    assert "guarded" not in failure.traceback
+
+
+def test_imports_that_are_allowed(bench):
+    text = """
+import os, json, urllib.parse, importlib
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import *
+import yaml
+importlib.import_module("decimal")
+data.to_parquet("own.parquet")  # what pandas imports for itself is no matter
+result = pd.read_parquet("own.parquet")
+"""
+    assert bench.csv(text, allowed_imports=("yaml",)).startswith("category")
+
+
 def test_a_local_clock_is_that_of_the_job(bench):
     assert bench.csv("import time\nresult = time.tzname[0]") == "result\nCET\n"
 
@@ -34,6 +81,36 @@ def test_other_results_are_helped_along(bench):
         bench.csv("result = data.groupby('category').agg({'amount': ['sum', 'max']})")
         == "category,amount_sum,amount_max\na,4,3\nb,2,2\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ('{"a": [1, 2], "b": ["x", "y"]}', "a,b\n1,x\n2,y\n"),
+        ('{"a": 1, "b": None}', "a,b\n1,\n"),
+        ('[{"a": 1, "b": 2}, {"a": 3}]', "a,b\n1,2.0\n3,\n"),
+        ("[1, 2]", "result\n1\n2\n"),
+        ('__import__("pyarrow").table({"a": [1]})', "a\n1\n"),
+        ('__import__("duckdb").sql("SELECT 1 AS a, 2 AS b")', "a,b\n1,2\n"),
+    ],
+)
+def test_obvious_tables_are_converted(bench, result, text):
+    assert bench.csv(f"result = {result}") == text
+
+
+@pytest.mark.parametrize(
+    "result", ["{1, 2}", "[]", "[[1]]", '{"a": [1], "b": 2}', '{"a": [1], "b": [1, 2]}', "object()"]
+)
+def test_what_is_no_obvious_table_is_refused(bench, result):
+    failure = bench.failure(f"result = {result}")
+    assert failure.kind is FailureKind.RESULT
+    assert "pd.DataFrame" in failure.hint
+    assert ".sum()" in bench.failure("result = data.groupby('category')").hint
+
+
+def test_a_conversion_that_fails_is_told(bench):
+    failure = bench.failure("class Table:\n    def to_pandas(self): raise OSError('no')\nresult = Table()")
+    assert (failure.kind, "OSError: no" in failure.message) == (FailureKind.RESULT, True)
 
 
 def test_a_key_that_is_a_column_too_stands_once(bench):
@@ -126,9 +203,27 @@ def test_what_a_script_prints_is_kept(bench):
 
 
 def test_warnings_of_libraries_are_kept_too(bench):
-    outcome = bench.run("import warnings\nwarnings.warn('careful')\nresult = data")
-    assert "careful" in outcome.output
+    outcome = bench.run("import warnings\nfor _ in 'ab':\n    warnings.warn('careful')\nresult = data")
+    assert outcome.output.count("UserWarning: careful") == 1
     assert outcome.failure is None
+
+
+def test_what_a_script_logs_is_kept(bench):
+    text = """
+import logging
+log = logging.getLogger("sales")
+log.debug("not this")
+log.info("%d rows", len(data))
+logging.warning("careful")
+1 / 0
+"""
+    assert bench.run(text).output.splitlines() == ["INFO sales: 3 rows", "WARNING root: careful"]
+
+
+@pytest.mark.parametrize("force", ["", ", force=True"])
+def test_a_script_may_log_in_its_own_way(bench, force):
+    text = f"import logging\nlogging.basicConfig(level='DEBUG', format='%(message)s'{force})\nlogging.debug('mine')\nresult = 1"
+    assert bench.run(text).output == "mine\n"
 
 
 def test_a_script_has_temporary_files(bench):

@@ -101,6 +101,14 @@ def test_memory_is_bounded_and_told(fault):
     assert "resources.memory_mb" in failure.hint
 
 
+def test_what_does_not_fit_into_memory_spills_into_the_folder_of_the_run(bench, query, tmp_path):
+    path = tmp_path / "many.csv"
+    path.write_text("n\n" + "\n".join(map(str, range(300_000))) + "\n")
+    text = "SELECT count(*) AS keys FROM (SELECT DISTINCT repeat(n::VARCHAR, 100) AS key FROM data)"
+    assert query(text, source=path, memory_mb=128) == "keys\n300000\n"
+    assert query("SELECT current_setting('max_temp_directory_size') <> '' AS bound") == "bound\ntrue\n"
+
+
 def test_formulas_are_defused_in_text_alone(query):
     text = "SELECT '=1+1' AS a, -1 AS b, 'x' AS c, '' AS d, NULL::VARCHAR AS e, '@x'::ENUM('@x') AS f"
     assert query(text) == "a,b,c,d,e,f\n'=1+1,-1,x,,,'@x\n"

@@ -203,3 +203,10 @@ def test_the_preview_is_the_head_of_the_file(connection, tmp_path):
     assert preview.rows[1][0] == "'=a\nb"
     assert len(preview.rows[0][0]) == 200
     assert (preview.total_rows, preview.total_columns) == (3, 20)
+
+
+def test_a_large_table_keeps_its_order(tmp_path):
+    frame = pd.DataFrame({"n": range(300_000), "text": "a"})
+    with duckdb.connect(config={"threads": 2}) as connection:
+        write_frame(lambda: connection, frame, str(tmp_path / "result.csv"), guard=defuse)
+    assert pd.read_csv(tmp_path / "result.csv")["n"].is_monotonic_increasing

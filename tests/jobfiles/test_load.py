@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from runner.core.catalog import Catalog, advance
+from runner.core.catalog import Catalog, SyncState, advance
 from runner.core.job_defaults import JobDefaults
 from runner.core.job_policy import RunBounds
 from runner.jobfiles.load import JobFolder
@@ -223,3 +223,21 @@ def test_a_change_of_the_policy_reaches_the_bounds_of_jobs_whose_files_do_not_ch
     folder.scan()  # what is gone must be seen gone twice
     catalog, change = advance(catalog, folder.scan())
     assert (catalog.jobs["a"].bounds, change.changed) == (RunBounds(), ("a",))
+
+
+def test_a_job_that_a_tightened_policy_refuses_goes_on_under_the_new_bounds(folder, write):
+    source = "{source_type: api, location: 'http://127.0.0.1/a'}"
+    write(
+        "jobs.d/a.yaml",
+        f"job_name: a\nschedule_time: '@daily'\ndata_source: {source}\nconsumer_emails: [a@example.com]\n",
+    )
+    policy = write("jobs.d/_policy.yaml", "private_hosts: [127.0.0.1]\n")
+    catalog, _ = advance(Catalog(), folder.scan())
+    assert catalog.jobs["a"].bounds.allows_private("127.0.0.1")
+    policy.write_text("private_hosts: []\n")
+    catalog, _ = advance(catalog, folder.scan())
+    assert catalog.entries[0].sync is SyncState.INVALID
+    assert not catalog.jobs["a"].bounds.allows_private("127.0.0.1")
+    policy.write_text("private_hosts: oops\n")
+    catalog, _ = advance(catalog, folder.scan())
+    assert not catalog.jobs["a"].bounds.allows_private("127.0.0.1"), "nothing is known of a broken policy"

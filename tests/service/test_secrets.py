@@ -1,6 +1,8 @@
 """What a job reads with its credentials is shown to people in many places; the credentials are in none of them."""
 
+import io
 import json
+import logging
 import threading
 from dataclasses import replace
 from email import message_from_bytes, policy
@@ -107,14 +109,30 @@ def mail_texts(folder):
                 yield part.get_payload(decode=True).decode(errors="replace")
 
 
-def test_secrets_are_nowhere(service, settings, caplog, wait_until):
-    with caplog.at_level("DEBUG"):
-        names = ("shows", "raises", "refused", "no_database")
-        run_ids = [service.trigger(name) for name in names]
-        wait_until(lambda: all(service.find_run(run_id).state.finished for run_id in run_ids))
-        wait_until(lambda: len(list(settings.mail_dir.glob("*.eml"))) == 5)
-        runs = {run.job_name: run for run in map(service.find_run, run_ids)}
-        shown = "\n".join(pages(service, run_ids, names))
+@pytest.fixture
+def logged():
+    """What reaches the handlers of the log where everything is told (caplog is handed more than they are)."""
+    told = io.StringIO()
+    handler = logging.StreamHandler(told)
+    handler.setFormatter(logging.Formatter("%(name)s %(message)s\n%(exc_text)s"))
+    loggers = [logging.getLogger(name) for name in ("", "runner", "urllib3")]
+    levels = [logger.level for logger in loggers]
+    loggers[0].addHandler(handler)
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    yield told
+    loggers[0].removeHandler(handler)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def test_secrets_are_nowhere(logged, service, settings, wait_until):
+    names = ("shows", "raises", "refused", "no_database")
+    run_ids = [service.trigger(name) for name in names]
+    wait_until(lambda: all(service.find_run(run_id).state.finished for run_id in run_ids))
+    wait_until(lambda: len(list(settings.mail_dir.glob("*.eml"))) == 5)
+    runs = {run.job_name: run for run in map(service.find_run, run_ids)}
+    shown = "\n".join(pages(service, run_ids, names))
     failures = {name: run.failure.message for name, run in runs.items() if run.failure}
     assert runs["shows"].state is RunState.SUCCEEDED, failures
     assert set(failures) == {"raises", "refused", "no_database"}
@@ -122,7 +140,8 @@ def test_secrets_are_nowhere(service, settings, caplog, wait_until):
     for text in (shown, mails):
         assert "***" in text, "what the API echoed is shown, masked"
         assert "ValueError" in text
-    places = {"pages": shown, "mails": mails, "log": caplog.text}
+    assert "Run failed" in logged.getvalue()
+    places = {"pages": shown, "mails": mails, "log": logged.getvalue()}
     places |= {
         str(path): path.read_bytes().decode(errors="replace")
         for path in settings.state_dir.rglob("*")

@@ -67,7 +67,7 @@ def blocking_failure(results: Iterable[CheckResult], *, hint: str) -> RunFailure
     told = [
         f"{result.words} ({_count(result.failed_rows, 'row')})"
         if result.failed_rows
-        else f"{result.words} ({result.found})"
+        else f"{result.words}: {result.found}"
         for result in failed
     ]
     message = f"{_count(len(failed), 'check')} failed: {', '.join(told)}"

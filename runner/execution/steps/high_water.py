@@ -1,6 +1,6 @@
 """How far an incremental load has got: the largest value of its cursor column."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -70,6 +70,9 @@ def _as_value(name: str, value: Any) -> CursorValue | None:
         value = int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, bool):
         value = int(value)
+    if isinstance(value, datetime) and value.utcoffset() == timedelta():
+        # As nearly every API writes it: a source that compares texts would find `+00:00` before `Z`.
+        return value.replace(tzinfo=None).isoformat() + "Z"
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, int) and not -_INTEGERS <= value < _INTEGERS:

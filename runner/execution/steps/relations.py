@@ -19,6 +19,7 @@ from runner.execution.steps.faults import StepError, memory_error, unreadable
 from runner.execution.steps.packed import UNREADABLE, duckdb_packing, is_packed, size_of, starts_with, write_utf8
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.reading import read_data
+from runner.execution.steps.slices import cut_records
 from runner.execution.steps.table_files import require_columns
 from runner.execution.steps.typed import DATE, has_offset, is_moment, refusal_in, sql_cell, sql_types, types_of
 
@@ -97,12 +98,14 @@ def _stage(order: StepOrder, connection: duckdb.DuckDBPyConnection, source: Step
         frame = read_data(lambda: connection, source, timezone=order.timezone)
         return Relation(source=source, view=source.name, frame=frame)
     targets = (os.path.join(order.run_dir, f"{_STAGED}-{place}-{number}") for number in range(len(source.paths)))  # noqa: PTH118
-    files = tuple(_staged_file(source, path, target) for path, target in zip(source.paths, targets, strict=True))
+    files = tuple(
+        _staged_file(connection, source, path, target) for path, target in zip(source.paths, targets, strict=True)
+    )
     sparing = order.memory_mb < _MUCH_MEMORY_MB
     return Relation(source=source, view=source.name, files=files, sparing=sparing)
 
 
-def _staged_file(source: StepInput, path: str, target: str) -> str:
+def _staged_file(connection: duckdb.DuckDBPyConnection, source: StepInput, path: str, target: str) -> str:
     """The file that DuckDB reads: the input, or a new one beside `target`."""
     if (
         source.format is FileType.CSV
@@ -115,12 +118,22 @@ def _staged_file(source: StepInput, path: str, target: str) -> str:
         return f"{target}.csv"
     if source.format is not FileType.JSON or (source.records_path is None and starts_with(path, b"[")):
         return path
+    if cut_records(path, source.records_path, f"{target}.json") and _is_array(connection, f"{target}.json"):
+        return f"{target}.json"
     records = select_records(load_json(path), source.records_path)
     if isinstance(records, dict):
         records = frame_of(records).to_dict("records")
     with open(f"{target}.json", "w", encoding="utf-8") as file:  # noqa: PTH123 - text in, text out
         json.dump(records, file)
     return f"{target}.json"
+
+
+def _is_array(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
+    try:
+        connection.execute(f"SELECT count(*) FROM read_json_objects({quote_text(path)}, format = 'array')")  # noqa: S608
+    except duckdb.Error:
+        return False
+    return True
 
 
 def _open(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | None:

@@ -1,0 +1,75 @@
+"""The array of records, cut out of a large JSON document without reading the document.
+
+An answer such as `{"status": "ok", "data": [ … ], "next": null}` is nearly all array. Where it begins and ends is
+tried out: what is around it must be a document with something else at its place, and the array itself must be one,
+which whoever reads it finds out. JSON nests, so both together prove that it was cut right.
+"""
+
+import json
+import os
+import re
+
+from runner.execution.steps.packed import is_packed, size_of
+
+# Less than this is read whole in no time.
+_LARGE = 1 << 20
+_AROUND = 4096
+_SIMPLE_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_BOM = b"\xef\xbb\xbf"
+_PLACE = "\0records"
+
+
+def cut_records(path: str, records_path: str | None, target: str, *, large: int = _LARGE) -> bool:
+    """Write the array at `records_path`, names with dots between them, to the file `target`.
+
+    False, and nothing is written, where it cannot be found like this. A True has to be confirmed: where `target`
+    is no array of JSON, it was cut wrong.
+
+    Raises:
+        OSError: `target` cannot be written.
+    """
+    if (
+        records_path is None
+        or not _SIMPLE_PATH.fullmatch(records_path)
+        or is_packed(path)
+        or size_of(path) < large
+    ):
+        return False
+    with open(path, "rb") as source:  # noqa: PTH123 - `path` is text
+        size = os.fstat(source.fileno()).st_size
+        head = source.read(_AROUND)
+        source.seek(max(size - _AROUND, len(head)))
+        tail = source.read()
+        found = _bounds(head, tail, records_path.split("."))
+        if found is None:
+            return False
+        begin, end = found[0], size - found[1]
+        with open(target, "wb") as copy:  # noqa: PTH123
+            while begin < end:
+                sent = os.sendfile(copy.fileno(), source.fileno(), begin, end - begin)
+                if not sent:
+                    raise OSError(5, "the file has become shorter while it was read", path)
+                begin += sent
+    return True
+
+
+def _bounds(head: bytes, tail: bytes, names: list[str]) -> tuple[int, int] | None:
+    """How many bytes stand before the array, and behind it."""
+    key = re.compile(rb'"%b"\s*:\s*(?=\[)' % names[-1].encode())
+    for opening in key.finditer(head):
+        # The first that fits: a later one may belong to another array behind this one.
+        for closing in re.finditer(rb"\]", tail):
+            if _has_place(head[: opening.end()], tail[closing.end() :], names):
+                return opening.end(), len(tail) - closing.end()
+    return None
+
+
+def _has_place(before: bytes, behind: bytes, names: list[str]) -> bool:
+    """Whether these are a document that has the place of the records between them."""
+    try:
+        found = json.loads(before.removeprefix(_BOM) + json.dumps(_PLACE).encode() + behind)
+        for name in names:
+            found = found[name]
+    except (ValueError, RecursionError, TypeError, LookupError):
+        return False
+    return bool(found == _PLACE)
