@@ -161,6 +161,7 @@ class Pipeline:
             chart_file=step.chart_file,
             chart_bytes=step.chart_bytes,
             bookmark=bookmark if failure is None else None,
+            note=step.note,
             output=step.output,
             failure=failure,
             sandbox=step.sandbox,
@@ -238,6 +239,7 @@ def _masked(step: StepOutcome, secrets: frozenset[str]) -> StepOutcome:
     return replace(
         step,
         failure=failure,
+        note=mask(step.note, secrets),
         output=mask(step.output, secrets),
         preview=_masked_preview(step.preview, secrets),
         checks=tuple(

@@ -1,0 +1,81 @@
+import struct
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from runner.core.job import Chart, ChartKind, StepKind
+from runner.execution.steps.chart import ChartError, chart_note, draw_chart
+from runner.execution.steps.content import FrameContent
+
+DAYS = "day,north,south\n2025-01-01,1,5\n2025-01-02,-3,\n2025-01-03,2000000,7\n"
+
+
+@pytest.fixture
+def refused(tmp_path):
+    with duckdb.connect(config={"threads": 1}) as connection:
+
+        def draw(frame, **chart):
+            table = FrameContent(frame=frame).as_query(lambda: connection, timezone="UTC")
+            with pytest.raises(ChartError) as caught:
+                draw_chart(
+                    table,
+                    Chart(**{"kind": ChartKind.BAR, "x": "x", "y": ("y",), **chart}),
+                    "",
+                    folder=str(tmp_path),
+                )
+            return str(caught.value)
+
+        yield draw
+
+
+def test_what_cannot_be_drawn_is_told(refused):
+    frame = pd.DataFrame(
+        {"x": ["a", "b"], "y": [1, 2], "z": ["1", "many"], "d": pd.to_datetime(["2025-01-01"] * 2)}
+    )
+    assert refused(frame, x="no") == "the result has no column 'no', but the columns x, y, z, d"
+    assert "'z' is no column of numbers" in refused(frame, y=("y", "z"))
+    assert "'d' is no column of numbers" in refused(frame, y=("d",))
+    assert refused(frame.head(0)) == "the result has no rows"
+    assert "at most 60 points, the result has 61 rows" in refused(pd.DataFrame({"x": range(61), "y": 1}))
+    many = pd.DataFrame({"x": range(20_001), "y": 1})
+    assert "at most 20,000 points" in refused(many, kind=ChartKind.LINE)
+    assert "at most 10 columns" in refused(frame, y=("y",) * 11)
+
+
+def test_nothing_that_goes_wrong_is_raised():
+    note = chart_note(None, Chart(kind=ChartKind.BAR, x="x", y=("y",)), "", folder="")
+    assert note.startswith("There is no chart: AttributeError")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "chart"),
+    [
+        (
+            StepKind.QUERY,
+            "SELECT * FROM data",
+            Chart(kind=ChartKind.LINE, x="day", y=("north", "south"), title="$5_^{"),
+        ),
+        (
+            StepKind.SCRIPT,
+            "import os\nos.mkdir('chart.png')\nresult = data",
+            Chart(kind=ChartKind.BAR, x="day", y=("north", "south")),
+        ),
+    ],
+)
+def test_a_chart_lies_beside_the_result(bench, kind, text, chart):
+    pytest.importorskip("matplotlib")
+    outcome = bench.run(text, kind=kind, source=DAYS, chart=chart)
+    assert (outcome.failure, outcome.note, outcome.output) == (None, "", "")
+    picture = (bench.folder / f"run-{bench.count}" / outcome.chart_file).read_bytes()
+    assert outcome.chart_file == "chart.png"
+    assert outcome.chart_bytes == len(picture) < 100_000
+    assert struct.unpack(">II", picture[16:24]) == (900, 450)
+
+
+def test_a_run_without_a_chart_says_why(bench):
+    outcome = bench.run("result = data", chart=Chart(kind=ChartKind.LINE, x="month", y=("amount",)))
+    assert (outcome.failure, outcome.chart_file, outcome.result_file) == (None, None, "result.csv")
+    assert outcome.note == "There is no chart: the result has no column 'month', but the columns category, amount."
+    assert not Path(bench.folder, "run-1", "chart.png").exists()

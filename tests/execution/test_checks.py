@@ -1,0 +1,201 @@
+from collections import Counter
+from dataclasses import replace
+
+import duckdb
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.core.check import Check, CheckKind, CheckTarget
+from runner.core.job import AttachmentFormat, StepKind
+from runner.core.run import FailureKind
+from runner.core.source import FileType
+from runner.execution.orders import StepInput
+from runner.execution.steps.checks import evaluate
+from runner.execution.steps.content import FrameContent, QueryContent
+from runner.execution.steps.query_columns import describe
+
+NOT_NEGATIVE = Check(kind=CheckKind.MIN, columns=("amount",), at_least=0)
+UNIQUE = Check(kind=CheckKind.UNIQUE, columns=("category",))
+KINDS = [StepKind.SCRIPT, StepKind.QUERY, StepKind.PASS_THROUGH]
+TEXTS = {StepKind.SCRIPT: "result = data", StepKind.QUERY: "SELECT * FROM data", StepKind.PASS_THROUGH: ""}
+ROWS = "category,amount\na,-1\na,2\n"
+
+
+@pytest.fixture(scope="session")
+def connection():
+    with duckdb.connect(config={"threads": 1}) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def of_frame(connection):
+    def checked(frame, *checks):
+        return evaluate(FrameContent(frame=frame).as_query(lambda: connection, timezone="Europe/Berlin"), checks)
+
+    return checked
+
+
+@pytest.fixture(scope="session")
+def of_query(connection):
+    """The one check of a query's rows."""
+
+    def checked(query, **check):
+        connection.execute("SET TimeZone = 'Europe/Berlin'")
+        columns = describe(connection, query, {})
+        keys = ", ".join(column.key for column in columns)
+        source = f"({query}) AS whole({keys})"
+        table = QueryContent(connection=connection, columns=columns, source=source, total_rows=0)
+        (found,) = evaluate(table, [Check(**check)])
+        return found
+
+    return checked
+
+
+CELLS = st.lists(st.tuples(st.none() | st.integers(-3, 3), st.none() | st.sampled_from("abc")), max_size=12)
+
+
+@given(CELLS, st.integers(-3, 3))
+def test_what_is_found_is_what_counting_by_hand_finds(of_frame, rows, bound):
+    frame = pd.DataFrame(
+        {"n": pd.array([n for n, _ in rows], dtype="Int64"), "s": pd.Series([s for _, s in rows], dtype="str")}
+    )
+    checks = (
+        Check(kind=CheckKind.NOT_NULL, columns=("n", "s")),
+        Check(kind=CheckKind.UNIQUE, columns=("n", "s")),
+        Check(kind=CheckKind.MIN, columns=("n",), at_least=bound),
+        Check(kind=CheckKind.MAX, columns=("n",), at_most=bound),
+        Check(kind=CheckKind.ACCEPTED_VALUES, columns=("s",), values=("a", "b")),
+    )
+    pairs = Counter(row for row in rows if None not in row)
+    expected = [
+        sum(None in row for row in rows),
+        sum(count for count in pairs.values() if count > 1),
+        sum(n is not None and n < bound for n, _ in rows),
+        sum(n is not None and n > bound for n, _ in rows),
+        sum(s == "c" for _, s in rows),
+    ]
+    found = of_frame(frame, *checks)
+    assert [one.failed_rows for one in found] == expected
+    assert [one.passed for one in found] == [not count for count in expected]
+    assert [len(one.rows.rows) for one in found] == expected
+    assert all(bool(one.found) is not one.passed for one in found)
+
+
+@pytest.mark.parametrize(
+    ("cells", "value", "broken"),
+    [
+        ("1, 5.5", "2", 1),
+        ("1::DECIMAL(9,2), 2", 2, 1),
+        ("DATE '2025-01-01', DATE '2025-02-01'", "2025-01-15", 1),
+        ("DATE '2025-01-01', DATE '2025-01-02'", "2025-01-01T23:30:00Z", 2),
+        ("TIMESTAMPTZ '2025-01-01 00:00:00+00', TIMESTAMPTZ '2025-01-02 00:00:00+00'", "2025-01-01T01:00:00", 0),
+        ("TIMESTAMP '2025-01-01 10:00:00', TIMESTAMP '2025-01-01 12:00:00'", "2025-01-01T10:00:00Z", 1),
+        ("'b', 'B'", "a", 1),
+        ("'2025-01-01', '2025-02-01'", "2025-01-15", 1),
+        ("'9', '10'", 10, 1),
+        ("'9', 'many'", 1, 1),
+    ],
+)
+def test_a_bound_is_compared_by_the_type_of_the_column(of_query, cells, value, broken):
+    first, second = cells.split(", ", 1)
+    query = f"SELECT * FROM (VALUES ({first}), ({second}), (NULL)) AS t(x)"
+    found = of_query(query, kind=CheckKind.MIN, columns=("x",), at_least=value)
+    assert (found.failed_rows, found.passed) == (broken, not broken)
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        ("1", ("1",)),
+        ("'1'", (1,)),
+        ("true", (True,)),
+        ("'True'", (True,)),
+        ("1.5", (1.5, "x")),
+        ("DATE '2025-01-01'", ("2025-01-01", 5)),
+    ],
+)
+def test_values_are_the_same_whatever_they_are_written_as(of_query, cells, values):
+    query = f"SELECT {cells} AS x"
+    assert of_query(query, kind=CheckKind.ACCEPTED_VALUES, columns=("x",), values=values).passed
+    assert not of_query(query, kind=CheckKind.ACCEPTED_VALUES, columns=("x",), values=("other", 2)).passed
+
+
+def test_what_cannot_be_checked_fails_and_says_why(of_query):
+    missing = of_query("SELECT 1 AS a, 2 AS b", kind=CheckKind.UNIQUE, columns=("A",))
+    assert (missing.passed, missing.failed_rows) == (False, 0)
+    assert missing.found == "there is no column 'A': the table has the columns a, b"
+    assert (
+        "cannot be compared with 'x'"
+        in of_query("SELECT 1 AS a", kind=CheckKind.MAX, columns=("a",), at_most="x").found
+    )
+    day = of_query("SELECT DATE '2025-01-01' AS a", kind=CheckKind.MAX, columns=("a",), at_most=5)
+    assert "dates or times" in day.found
+    assert of_query("SELECT 1 AS a", kind=CheckKind.ROW_COUNT, at_least=2).found == "there is 1 row"
+    assert of_query("SELECT 1 AS a", kind=CheckKind.ROW_COUNT, at_least=1, at_most=1).passed
+    # An array without a record has no columns: there is nothing that could be wrong.
+    assert of_query("SELECT NULL AS json WHERE false", kind=CheckKind.NOT_NULL, columns=("id",)).passed
+
+
+def test_the_rows_that_fail_are_shown(of_query):
+    wide = ", ".join(f"x AS c{place}" for place in range(20))
+    found = of_query(
+        f"SELECT {wide}, x - 30 AS last FROM range(100) t(x)", kind=CheckKind.MIN, columns=("last",), at_least=0
+    )
+    assert (found.failed_rows, len(found.rows.rows), found.rows.total_rows) == (30, 20, 30)
+    assert (len(found.rows.columns), found.rows.columns[-1], found.rows.total_columns) == (12, "last", 21)
+    assert found.rows.rows[0][-1] == "-30"
+    twice = of_query("SELECT x % 3 AS k, x AS n FROM range(7) t(x)", kind=CheckKind.UNIQUE, columns=("k",))
+    assert twice.found == "7 rows share 3 values"
+    assert [row[0] for row in twice.rows.rows] == ["0", "0", "0", "1", "1", "2", "2"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_blocking_check_keeps_the_result_as_csv_alone(bench, kind):
+    outcome = bench.run(
+        TEXTS[kind],
+        kind=kind,
+        source=ROWS,
+        attachment=AttachmentFormat.XLSX,
+        checks=(NOT_NEGATIVE, replace(UNIQUE, blocking=False)),
+    )
+    assert outcome.failure.kind is FailureKind.CHECK
+    assert outcome.failure.message == "1 check failed: amount is at least 0 (1 row)"
+    assert "result.csv" in outcome.failure.hint
+    assert (outcome.result_file, outcome.attachment_file, outcome.rows_out) == ("result.csv", None, 2)
+    assert [(one.passed, one.blocking, one.failed_rows) for one in outcome.checks] == [
+        (False, True, 1),
+        (False, False, 2),
+    ]
+    assert outcome.checks[0].rows.rows == (("a", "-1"),)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_check_that_does_not_block_is_listed_alone(bench, kind):
+    checks = (replace(NOT_NEGATIVE, blocking=False), replace(UNIQUE, on=CheckTarget.INPUT, blocking=False))
+    outcome = bench.run(TEXTS[kind], kind=kind, source=ROWS, attachment=AttachmentFormat.XLSX, checks=checks)
+    assert (outcome.failure, outcome.attachment_file) == (None, "result.xlsx")
+    assert [one.passed for one in outcome.checks] == [False, False]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_blocking_check_of_the_data_comes_before_the_step(bench, kind):
+    other = bench.folder / "other.json"
+    other.write_text('[{"amount": -5}]')
+    path = bench.folder / "first.csv"
+    path.write_text("amount\n1\n")
+    inputs = (
+        StepInput(name="first", paths=(str(path),), format=FileType.CSV),
+        StepInput(name="other", paths=(str(other),), format=FileType.JSON),
+    )
+    check = replace(NOT_NEGATIVE, on=CheckTarget.INPUT)
+    text = TEXTS[kind] if kind is not StepKind.SCRIPT else "print('ran')\nresult = data"
+    assert bench.run(text, kind=kind, inputs=inputs, checks=(check,)).failure is None
+    outcome = bench.run(text, kind=kind, inputs=inputs, checks=(replace(check, source="other"),))
+    assert outcome.failure.kind is FailureKind.CHECK
+    assert "other: amount is at least 0 (1 row)" in outcome.failure.message
+    assert (outcome.result_file, outcome.rows_out, outcome.output) == (None, None, "")
+    assert outcome.checks[0].rows.rows == (("-5",),)
+    missing = bench.failure(text, kind=kind, inputs=inputs, checks=(replace(check, source="nobody"),))
+    assert "'nobody'" in missing.message

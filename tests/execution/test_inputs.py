@@ -1,0 +1,165 @@
+import gzip
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from runner.core.job import StepKind
+from runner.core.run import FailureKind
+from runner.core.source import FileType, TableOptions
+from runner.execution.orders import StepInput
+
+STEPS = {
+    StepKind.SCRIPT: "result = data",
+    StepKind.QUERY: "SELECT * FROM data",
+    StepKind.PASS_THROUGH: "",
+}
+OPTIONS = TableOptions(
+    delimiter=";",
+    encoding="cp1252",
+    decimal=",",
+    columns=("id", "place", "share", "day", "good"),
+    dtypes=(("id", "string"), ("share", "number"), ("good", "boolean"), ("day", "date")),
+)
+TABLE = "id;junk;place;share;day;good\n007;1;Zürich €;1,5;31.01.2025;yes\nNA;2;;;;\n"
+
+
+def write(path, text):
+    content = text if isinstance(text, bytes) else text.encode()
+    if path.suffix == ".gz":
+        content = gzip.compress(content)
+    if path.suffix == ".zst":
+        content = pa.Codec("zstd").compress(content, asbytes=True)
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.fixture(params=STEPS, ids=str)
+def step(bench, request):
+    """The result of a step that gives its input back."""
+    kind = request.param
+
+    def run(*inputs):
+        return bench.csv(STEPS[kind], kind=kind, inputs=inputs)
+
+    run.kind = kind
+    run.failure = lambda *inputs: bench.failure(STEPS[kind], kind=kind, inputs=inputs)
+    return run
+
+
+def test_the_options_of_a_table(step, tmp_path):
+    path = write(tmp_path / "a.csv", TABLE.encode("cp1252"))
+    found = step(StepInput(paths=(path,), format=FileType.CSV, table=OPTIONS))
+    header, first, second = found.splitlines()
+    assert header == "id,place,share,day,good"
+    assert second == "NA,,,,"
+    if step.kind is StepKind.PASS_THROUGH:
+        assert first == '007,Zürich €,"1,5",31.01.2025,yes'
+    else:
+        assert first.lower() == "007,zürich €,1.5,2025-01-31,true"
+
+
+@pytest.mark.parametrize("option", ["columns", "dtypes", "parse_dates"])
+def test_a_column_that_is_not_there_is_named(step, tmp_path, option):
+    path = write(tmp_path / "a.csv", "a,b\n1,2\n")
+    names = (("c", "string"),) if option == "dtypes" else ("c",)
+    failure = step.failure(StepInput(paths=(path,), format=FileType.CSV, table=TableOptions(**{option: names})))
+    assert failure.kind is FailureKind.FETCH
+    assert f"no column 'c', which `{option}` names" in failure.message
+    assert "a, b" in failure.hint
+
+
+def test_several_files_are_one_table(step, tmp_path):
+    paths = (
+        write(tmp_path / "a.csv", "id,x\n1,2\n"),
+        write(tmp_path / "it's [b].csv.gz", "x,y\n5,a\n"),
+        write(tmp_path / "c.csv.zst", "id,z\n3,w\n"),
+    )
+    found = step(StepInput(paths=paths, format=FileType.CSV))
+    assert found.replace(".0", "") == "id,x,y,z\n1,2,,\n,5,a,\n3,,,w\n"
+
+
+@pytest.mark.parametrize("end", ["", ".gz", ".zst"])
+@pytest.mark.parametrize(
+    ("kind", "text", "path"),
+    [
+        (FileType.JSON, '[{"a": 1}, {"a": 2}]', None),
+        (FileType.JSON, '{"rows": [{"a": 1}, {"a": 2}]}', "rows"),
+        (FileType.NDJSON, '{"a": 1}\n{"a": 2}\n', None),
+    ],
+)
+def test_packed_json(bench, tmp_path, end, kind, text, path):
+    file = write(tmp_path / f"a?.{kind}{end}", text)
+    source = StepInput(paths=(file,), format=kind, records_path=path)
+    for step in (StepKind.SCRIPT, StepKind.QUERY):
+        assert bench.csv(STEPS[step], kind=step, inputs=(source,)) == "a\n1\n2\n"
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.zst"])
+def test_a_packed_file_that_is_none_is_told(step, tmp_path, name):
+    (tmp_path / name).write_bytes(b"no archive")
+    assert step.failure(StepInput(paths=(str(tmp_path / name),), format=FileType.CSV)).kind is FailureKind.FETCH
+    whole = gzip.compress(b"a,b\n" + bytes(range(97, 123)) * 999)
+    (tmp_path / name).write_bytes(whole[:-20])
+    assert step.failure(StepInput(paths=(str(tmp_path / name),), format=FileType.CSV)).kind is FailureKind.FETCH
+
+
+@pytest.fixture(scope="session")
+def workbook(tmp_path_factory):
+    path = tmp_path_factory.mktemp("books") / "book.xlsx"
+    days = pd.to_datetime(["2025-01-01", None])
+    with pd.ExcelWriter(path, engine="xlsxwriter") as book:
+        frame = pd.DataFrame({"id": [7, 8], "code": ["007", "NA"], "day": days, "share": [1.5, None]})
+        frame.to_excel(book, sheet_name="One", index=False)
+        frame.head(1).to_excel(book, sheet_name="Two", index=False)
+    return str(path)
+
+
+def test_a_sheet_keeps_the_types_of_its_cells(step, workbook):
+    found = step(StepInput(paths=(workbook,), format=FileType.XLSX))
+    assert found.replace(" 00:00:00", "") == "id,code,day,share\n7,007,2025-01-01,1.5\n8,NA,,\n"
+    table = TableOptions(sheet="Two", columns=("day", "id"), dtypes=(("day", "date"), ("id", "string")))
+    assert step(StepInput(paths=(workbook,), format=FileType.XLSX, table=table)) == "day,id\n2025-01-01,7\n"
+
+
+def test_a_sheet_that_is_not_there(step, workbook, tmp_path):
+    source = StepInput(paths=(workbook,), format=FileType.XLSX, table=TableOptions(sheet="Three"))
+    assert "no sheet 'Three'" in step.failure(source).message
+    assert (
+        step.failure(StepInput(paths=(write(tmp_path / "a.xlsx", "x"),), format=FileType.XLSX)).kind
+        is FailureKind.FETCH
+    )
+
+
+@pytest.fixture
+def two(tmp_path):
+    orders = write(tmp_path / "orders.csv", "id,who\n1,9\n")
+    people = write(tmp_path / "people.json", '[{"who": 9, "name": "x"}]')
+    return (
+        StepInput(name="orders", paths=(orders,), format=FileType.CSV),
+        StepInput(name="people", paths=(people,), format=FileType.JSON),
+    )
+
+
+def test_sources_have_their_names(bench, two):
+    joined = "id,who,name\n1,9,x\n"
+    outcome = bench.run("assert data is orders\nresult = orders.merge(people)", inputs=two)
+    assert (outcome.failure, outcome.rows_in) == (None, 2)
+    assert bench.csv("SELECT * FROM data JOIN people USING (who)", kind=StepKind.QUERY, inputs=two) == joined
+    assert bench.csv("SELECT * FROM orders JOIN people USING (who)", kind=StepKind.QUERY, inputs=two) == joined
+    assert bench.csv(kind=StepKind.PASS_THROUGH, inputs=two) == "id,who\n1,9\n"
+
+
+def test_another_source_may_be_called_data(bench, two):
+    orders, people = two
+    people = StepInput(name="data", paths=people.paths, format=people.format)
+    assert bench.csv("result = data", inputs=(orders, people)) == "who,name\n9,x\n"
+    assert bench.csv("SELECT name FROM data", kind=StepKind.QUERY, inputs=(orders, people)) == "name\nx\n"
+
+
+def test_a_cell_far_down_that_is_no_such_value_is_the_fault_of_the_data(bench):
+    rows = "n\n" + "1\n" * 30_000 + "x\n"
+    failure = bench.failure("SELECT sum(n) AS s FROM data", kind=StepKind.QUERY, source=rows)
+    assert failure.kind is FailureKind.FETCH
+    assert "Line: 30002" in failure.message
+    assert 'converting column "n"' in failure.message

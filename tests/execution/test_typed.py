@@ -1,0 +1,98 @@
+import duckdb
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.execution.steps.faults import StepError
+from runner.execution.steps.typed import convert, has_offset, refusal_in, sql_cell
+
+ZONE = "Europe/Berlin"
+
+
+@pytest.fixture(scope="session")
+def connection():
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute(f"SET TimeZone = '{ZONE}'")
+        yield connection
+
+
+def by_pandas(texts, kind):
+    """The values, None for a gap, or the message of what is refused."""
+    frame = pd.DataFrame({"x": pd.Series(texts, dtype="str")})
+    try:
+        found = convert(frame, {"x": kind}, timezone=ZONE)["x"]
+    except StepError as error:
+        return f"{error.failure.kind}: {error.failure.message}"
+    return [None if pd.isna(value) else value for value in found]
+
+
+def by_sql(connection, texts, kind):
+    aware = any(has_offset(text) for text in texts[:1])
+    rows = ", ".join(f"('{text}')" for text in texts)
+    cells = sql_cell("x", kind, aware=aware)
+    try:
+        found = connection.execute(
+            f"SELECT epoch_us(x) FROM (SELECT {cells} FROM (VALUES {rows}) AS t(x))"
+        ).fetchall()
+    except duckdb.Error as error:
+        refused = refusal_in(str(error))
+        assert refused is not None
+        return f"{refused.failure.kind}: {refused.failure.message}"
+    return [value for (value,) in found]
+
+
+MOMENTS = [
+    "2025-03-30T01:30:00",
+    "2025-01-31 10:00",
+    "31.01.2025",
+    "1.2.2025 07:05",
+    "2025-01-31",
+    "",
+    " 2025-01-31 ",
+]
+
+
+@given(st.lists(st.sampled_from(MOMENTS), min_size=1, max_size=4), st.sampled_from(["date", "timestamp"]))
+def test_both_libraries_read_the_same_moments(connection, texts, kind):
+    found = by_pandas(texts, kind)
+    assert by_sql(connection, texts, kind) == [value and value.value // 1000 for value in found]
+
+
+@pytest.mark.parametrize(
+    "text", ["2025-01-31T10:00:00Z", "2025-01-31T10:00:00.25+02:00", "2025-01-31 10:00:00-0500"]
+)
+def test_a_time_with_an_offset_is_a_moment_in_the_zone_of_the_job(connection, text):
+    (found,) = by_pandas([text], "timestamp")
+    assert found == pd.Timestamp(text)
+    assert str(found.tz) == ZONE
+    assert by_sql(connection, [text], "timestamp") == [found.value // 1000]
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp"])
+@pytest.mark.parametrize("text", ["01/02/2025", "soon", "2025-02-30", "31.13.2025", "it''s"])
+def test_both_refuse_the_same_in_the_same_words(connection, kind, text):
+    found = by_pandas([text.replace("''", "'")], kind)
+    assert f"column 'x' has '{text.replace(chr(39) * 2, chr(39))}', which is no" in found
+    assert found.startswith("fetch: ")
+    assert by_sql(connection, [text], kind) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts", "values"),
+    [
+        ("integer", ["5", " -7 ", "", str(2**62)], [5, -7, None, 2**62]),
+        ("number", ["5", "1e3", ""], [5.0, 1000.0, None]),
+        ("boolean", ["TRUE", "no", "y", "0", ""], [True, False, True, False, None]),
+        ("string", ["007", "NA", " x"], ["007", "NA", " x"]),
+    ],
+)
+def test_other_types(kind, texts, values):
+    assert by_pandas(texts, kind) == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("integer", "1.5"), ("integer", "9" * 20), ("boolean", "maybe"), ("number", "1,5")]
+)
+def test_what_is_no_such_value_is_named(kind, text):
+    assert f"column 'x' has '{text}', which is no {kind}" in by_pandas(["1", text], kind)
