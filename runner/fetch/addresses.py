@@ -11,24 +11,14 @@ from collections.abc import Callable, Sequence
 
 import idna
 
+from runner.core.addresses import address_fault
 from runner.core.job_policy import RunBounds
 from runner.errors import FetchError
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 # What getaddrinfo gives: family, type, protocol, canonical name, and the address of the socket.
 Found = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
 _LOOK_UP_SECONDS = 2.0
-# Told by the registry and not by `is_global`, whose answer differs between releases of Python.
-_SPECIAL = (
-    (ipaddress.ip_network("100.64.0.0/10"), "a shared address (100.64.0.0/10)"),
-    (ipaddress.ip_network("192.0.0.0/24"), "a reserved address"),
-    (ipaddress.ip_network("192.88.99.0/24"), "a reserved address"),
-)
-_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Below 2000::/3, and no place for a server: Teredo and other protocols, documentation, 6to4, which hides an IPv4.
-_NO_SERVERS = tuple(map(ipaddress.ip_network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
 
 
 def connect(
@@ -120,26 +110,8 @@ def judge_proxied(host: str, port: int, bounds: RunBounds) -> None:
 
 
 def fault_of(address: str) -> str | None:
-    """What speaks against an address, in words: `a private address`. None for a public one.
-
-    An IPv4 address inside an IPv6 one (mapped, or by NAT64) is judged as what it is.
-    """
-    ip = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
-    kinds = (
-        (ip.is_unspecified, "the unspecified address"),
-        (ip.is_loopback, "a loopback address"),
-        (ip.is_link_local, "a link-local address"),
-        (ip.is_multicast, "a multicast address"),
-        (ip.is_reserved, "a reserved address"),
-        (ip.is_private, "a private address"),
-    )
-    for true, words in kinds:
-        if true:
-            return words
-    if ip.version == 6:
-        good = ip in _GLOBAL_UNICAST and not any(ip in network for network in _NO_SERVERS)
-        return None if good else "a reserved address"
-    return next((words for network, words in _SPECIAL if ip in network), None)
+    """What speaks against an address as getaddrinfo writes it, in words; None for a public one."""
+    return address_fault(ipaddress.ip_address(address.partition("%")[0]))
 
 
 def names_of(host: str) -> tuple[str, ...]:
@@ -153,15 +125,6 @@ def names_of(host: str) -> tuple[str, ...]:
         return (host, str(ipaddress.ip_address(host)))
     except ValueError:
         return (host,)
-
-
-def _unwrapped(ip: IPAddress) -> IPAddress:
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return ip.ipv4_mapped
-        if ip in _NAT64:
-            return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip
 
 
 def _refused(host: str, address: str, fault: str) -> FetchError:

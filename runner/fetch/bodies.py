@@ -16,8 +16,10 @@ from runner.fetch.faults import EXCERPT_BYTES, body_text, status_fault
 from runner.fetch.places import source_key
 from runner.fetch.references import References
 from runner.fetch.request import shown_url
+from runner.fetch.unpacking import unpacked
 
 _CHUNK_BYTES = 64 * 1024
+_PARTIAL = 206
 
 
 class Bodies:
@@ -71,7 +73,9 @@ class Bodies:
         if "content-encoding" not in response.headers and announced.isdecimal() and int(announced[:20]) > limit:
             raise self._too_large(response, f"is {size_words(int(announced[:20]))} long")
         size = 0
-        for chunk in response.iter_content(_CHUNK_BYTES):
+        packed = response.raw.stream(_CHUNK_BYTES, decode_content=False)
+        encoding = response.headers.get("content-encoding", "")
+        for chunk in unpacked(packed, encoding, self._deadline.check):
             self._deadline.check()
             if not size:
                 self._refuse_page(response, chunk)
@@ -84,6 +88,11 @@ class Bodies:
         if not 200 <= response.status_code < 300:
             excerpt = first_bytes(response, EXCERPT_BYTES)
             raise status_fault(response, response.request.url or "", excerpt, self._references)
+        if response.status_code == _PARTIAL and "range" not in response.request.headers:
+            raise FetchError(
+                f"{_shown(response)} answers a part of its data (HTTP 206), which was not asked for",
+                hint="The server, or a cache on the way, is at fault: ask the API with curl.",
+            )
 
     def _too_large(self, response: requests.Response, what: str) -> FetchError:
         before = f", with the {size_words(self.taken)} of the pages before it" if self.taken else ""

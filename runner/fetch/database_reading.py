@@ -52,7 +52,7 @@ def _engine(order: DatabaseOrder) -> Engine:
             engine = create_engine("sqlite://", poolclass=NullPool, creator=lambda: _open_sqlite(path))
         else:
             engine = create_engine(order.url, poolclass=NullPool, hide_parameters=True)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise WorkerError(FaultKind.DRIVER, error.name or str(error)) from None
     except NoSuchModuleError:
         raise WorkerError(FaultKind.DRIVER, order.dialect) from None
@@ -96,9 +96,10 @@ def _connected(engine: Engine) -> Iterator[Connection]:
     """A connection whose work is never committed."""
     try:
         connection = engine.connect()
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise WorkerError(FaultKind.DRIVER, error.name or str(error)) from None
-    except (SQLAlchemyError, sqlite3.Error, TypeError, ValueError) as error:
+    # Of OSError: a driver that is written in Python may let those of its socket pass.
+    except (SQLAlchemyError, sqlite3.Error, OSError, TypeError, ValueError) as error:
         raise WorkerError(FaultKind.CONNECT, _words(error)) from None
     try:
         yield connection

@@ -33,6 +33,20 @@ _SECRET_OPTION = re.compile(r"(?i)pass|pwd|secret|token|key|credential|odbc_conn
 # Options by which a URL names another server than its host; and those that take it from elsewhere.
 _HOST_OPTIONS = frozenset({"host", "hostaddr", "server", "unix_socket"})
 _ELSEWHERE = frozenset({"service", "servicefile", "read_default_file", "odbc_connect", "dsn"})
+# What a URL of these may say besides. A driver takes every argument of its own from there: files that a server may
+# ask for (`local_infile`), credentials of other files, several statements at once, no transaction at all.
+_PLAIN_OPTIONS = {
+    "postgresql": re.compile(
+        r"host|hostaddr|port|user|password|application_name|connect_timeout|client_encoding|options|ssl\w+|"
+        r"channel_binding|gssencmode|krbsrvname|gsslib|require_auth|keepalives\w*|tcp_user_timeout|"
+        r"target_session_attrs|load_balance_hosts|min_protocol_version|max_protocol_version"
+    ),
+    "mysql": re.compile(
+        r"host|port|user|password|charset|collation|use_unicode|sql_mode|program_name|unix_socket|bind_address|"
+        r"connect_timeout|read_timeout|write_timeout|max_allowed_packet|ssl\w*"
+    ),
+}
+_PLAIN_OPTIONS["mariadb"] = _PLAIN_OPTIONS["mysql"]
 _LOCAL = "localhost"
 # What drivers look for outside of Python's packages.
 _DRIVER_VARIABLES = (
@@ -64,6 +78,7 @@ def fetch_database(source: DataSource, context: FetchContext, references: Refere
         cursor=context.cursor,
         key=source_key(source, "query"),
     )
+    _check_options(url, source)
     _check_hosts(url, source, context)
     address = (
         _sqlite_file(url, source, context) if dialect == _SQLITE else url.render_as_string(hide_password=False)
@@ -133,9 +148,24 @@ def _parse(source: DataSource, context: FetchContext, references: References) ->
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
 
+def _check_options(url: URL, source: DataSource) -> None:
+    """Refuse options that are more than how a server is spoken to."""
+    plain = _PLAIN_OPTIONS.get(url.get_backend_name())
+    for name in url.normalized_query:
+        if name == "autocommit" if plain is None else not plain.fullmatch(name):
+            raise FetchError(
+                f"{source_key(source, 'location')} has the option {name}, which no source may have",
+                hint="Remove it from the URL: options of TLS, of time-outs, of the character set are allowed.",
+            )
+
+
 def _check_hosts(url: URL, source: DataSource, context: FetchContext) -> None:
-    """Hold every server that a URL may lead to against `allowed_hosts`. They may be private."""
-    if context.bounds.allowed_hosts is None or url.get_backend_name() == _SQLITE:
+    """Hold every server that a URL may lead to against `allowed_hosts`. They may be private.
+
+    A URL without a server may be that of a file of this machine: with data roots it is refused too.
+    """
+    bounds = context.bounds
+    if (bounds.allowed_hosts is None and bounds.data_roots is None) or url.get_backend_name() == _SQLITE:
         return
     options = url.normalized_query
     named = [url.host or "", *(value for name in _HOST_OPTIONS for value in options.get(name, ()))]
@@ -144,7 +174,7 @@ def _check_hosts(url: URL, source: DataSource, context: FetchContext) -> None:
         hosts = {_LOCAL}
     if not hosts or _ELSEWHERE.intersection(options):
         raise FetchError(
-            f"{source_key(source, 'location')} does not name its host, and the policy has `allowed_hosts`",
+            f"{source_key(source, 'location')} does not name its host, and the policy bounds what may be read",
             hint="Write the host into the URL: dialect://user:password@host/name.",
         )
     for host in sorted(hosts):

@@ -99,7 +99,10 @@ def request_fault(error: Exception, url: str, seconds: float) -> FetchError:
             hint="Check host and port in `location`, that the server runs, and that this machine may reach it.",
         )
     if isinstance(error, requests.exceptions.ContentDecodingError):
-        return FetchError(f"the answer of {host} says it is compressed, and cannot be unpacked")
+        return FetchError(
+            f"the answer of {host} says it is compressed, and cannot be unpacked, or ends too early",
+            hint="The server, or something on the way, is at fault; see its log.",
+        )
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
         return FetchError(
             f"{shown_url(url)} cannot be requested", hint="Check `location`, and the proxy variables."

@@ -1,6 +1,8 @@
 """A DataSource → files: the registry of source types, and the one function a run calls."""
 
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from runner.core.source import DataSource, SourceType
 from runner.errors import FetchError
@@ -8,6 +10,7 @@ from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.files import fetch_file
 from runner.fetch.places import resolve_location, scheme_of
 from runner.fetch.references import References
+from runner.fetch.words import one_line
 
 __all__ = ["FETCHERS", "FetchContext", "FetchError", "Fetched", "Fetcher", "fetch"]
 
@@ -56,4 +59,9 @@ def fetch(source: DataSource, context: FetchContext) -> Fetched:
         return FETCHERS[source.source_type](source, context, references)
     except FetchError as error:
         message, hint = references.mask(error.message), references.mask(error.hint)
+    except Exception as error:  # noqa: BLE001 - what a library lets pass may hold a secret, as may its traceback
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        words = one_line(references.mask(f"{type(error).__name__}: {error}"))
+        message = f"{words} ({Path(place.filename).name}, line {place.lineno})"
+        hint = "This is a fault of the runner or of a library that it uses: please report it."
     raise FetchError(message, hint=hint)

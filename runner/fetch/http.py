@@ -28,7 +28,7 @@ _VALIDATOR = re.compile(r"[\x20-\x7e]{1,1024}\Z")
 
 
 def fetch_http(source: DataSource, context: FetchContext, references: References) -> Fetched:
-    """The data of an API, as `{name}.{format}` in the run's folder; of pages, as `{name}.ndjson`.
+    """The data of an API, as `input-{name}.{format}` in the run's folder; of pages, as NDJSON.
 
     `timeout_seconds` bounds it all: name lookup, connections, redirects, waits, headers and bodies of every page.
     `max_bytes` counts unpacked bytes. TLS is always verified. Where `on_unchanged` is `skip`, the answer to a GET
@@ -82,7 +82,7 @@ class _Work:
         digest = self._digest(request)
         known = self.context.validator
         known = known if digest and known and known.request == digest else None
-        path = self.context.run_dir / f"{self.source.name}.{self.source.format}"
+        path = self.context.run_dir / f"input-{self.source.name}.{self.source.format}"
 
         def take(response: requests.Response) -> Fetched:
             told = f"HTTP {response.status_code} from {shown_url(self.client.url)}"
@@ -103,7 +103,7 @@ class _Work:
 
     def pages(self, request: HttpRequest, pagination: Pagination) -> Fetched:
         """The records of all pages, one a line."""
-        path = self.context.run_dir / f"{self.source.name}.{FileType.NDJSON}"
+        path = self.context.run_dir / f"input-{self.source.name}.{FileType.NDJSON}"
         count = size = 0
         lines = fetch_pages(self.source, pagination, request, self.client, self.bodies)
         with written(path) as file:

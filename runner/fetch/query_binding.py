@@ -91,10 +91,18 @@ def _without_references(quoted: str, key: str) -> str:
 
 def _value(name: str, dialect: str, facts: Mapping[str, str], cursor: CursorValue | None) -> int | float | str:
     if name == "cursor" and cursor is not None:
-        return cursor
+        return _without_zone(cursor) if dialect in _MYSQL and isinstance(cursor, str) else cursor
     if name in _WHOLE_FACTS:
         return int(facts[name])
     if name in _TIMES and dialect in _MYSQL:
-        moment = datetime.fromisoformat(facts[name]).astimezone(UTC)
-        return moment.strftime("%Y-%m-%d %H:%M:%S")
+        return _without_zone(facts[name])
     return facts[name]
+
+
+def _without_zone(value: str) -> str:
+    """A time with a zone as MySQL writes it in a session in UTC, to its last digit; every other text as it is."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return value if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ")

@@ -6,13 +6,15 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import quote, quote_plus
 
 from runner.core.references import MASK, Reference, ReferenceKind, ReferenceSyntaxError, mask, substitute
 from runner.errors import FetchError
 
 _FILE_LIMIT = 64 * 1024
+# How Python shows bytes of the environment that are no UTF-8.
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 
 
@@ -43,10 +45,28 @@ class References:
         Raises:
             FetchError: a reference that cannot be resolved; it names the reference and `used_in`, never a value.
         """
-        try:
-            return substitute(text, lambda reference: self._value(reference, used_in))
-        except ReferenceSyntaxError as error:
-            raise FetchError(f"{used_in}: {error}", hint="`runner validate` shows the place.") from None
+        return self._substituted(text, used_in, lambda reference: self._value(reference, used_in))
+
+    def resolve_url(self, text: str, used_in: str) -> str:
+        """As `resolve`, for an address: facts of the run are quoted, as a time has a `+` and a cursor may be any
+        text. Values from elsewhere may be whole addresses, and stay as they are.
+
+        Raises:
+            FetchError: as `resolve`; or a fact, which the data may decide, would lead to another folder.
+        """
+
+        def quoted(reference: Reference) -> str:
+            value = self._value(reference, used_in)
+            if reference.kind is not ReferenceKind.RUN:
+                return value
+            if value in {".", ".."}:
+                raise FetchError(
+                    f"${{run:{reference.name}}} in {used_in}: {value!r} cannot stand in an address",
+                    hint="Choose another column for `incremental`.",
+                )
+            return quote(value, safe="")
+
+        return self._substituted(text, used_in, quoted)
 
     def resolve_json(self, text: str, used_in: str) -> str:
         """JSON text with the references in its strings replaced: a value never breaks out of its string."""
@@ -80,6 +100,12 @@ class References:
                     return masked[:-length] + MASK
         return masked
 
+    def _substituted(self, text: str, used_in: str, value_of: Callable[[Reference], str]) -> str:
+        try:
+            return substitute(text, value_of)
+        except ReferenceSyntaxError as error:
+            raise FetchError(f"{used_in}: {error}", hint="`runner validate` shows the place.") from None
+
     def _resolve_node(self, node: object, used_in: str) -> object:
         if isinstance(node, str):
             return self.resolve(node, used_in)
@@ -105,6 +131,11 @@ class References:
             raise FetchError(
                 f"${{env:{name}}} in {used_in}: the variable {name} is {'empty' if value == '' else 'not set'}",
                 hint=f"Set {name} in the environment of the service, or in .env, and start it again.",
+            )
+        if _SURROGATE.search(value):
+            raise FetchError(
+                f"${{env:{name}}} in {used_in}: the variable {name} is no UTF-8 text",
+                hint=f"Set {name} to plain text, and start the service again.",
             )
         return value
 

@@ -47,7 +47,7 @@ def build_request(source: DataSource, references: References) -> HttpRequest:
     Raises:
         FetchError: a reference cannot be resolved, the location is no HTTP address, or a header cannot be sent.
     """
-    url, user_info = _split_user(references.resolve(source.location, source_key(source, "location")).strip())
+    url, user_info = _split_user(references.resolve_url(source.location, source_key(source, "location")).strip())
     _require_http(url)
     headers = {"user-agent": f"runner/{__version__}", "accept": _ACCEPT[source.format]}
     body = None
@@ -67,6 +67,8 @@ def build_request(source: DataSource, references: References) -> HttpRequest:
     params = tuple(
         (name, references.resolve(value, source_key(source, f"params.{name}"))) for name, value in source.params
     )
+    # Blanks around a value are no part of it (RFC 9110, section 5.5), and are not sent by every library.
+    headers = {name: value.strip(" \t") for name, value in headers.items()}
     for name, value in headers.items():
         _check_header(name, value)
     return HttpRequest(method=source.method.upper(), url=url, headers=headers, params=params, body=body)

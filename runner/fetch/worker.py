@@ -28,6 +28,10 @@ _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",
+    # One row after the other needs one thread; on a large machine, more would reserve much of the memory's bound.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
     # Credentials that no job has asked for: those lying in the home folder.
     "PGPASSFILE": os.devnull,
     "PGSERVICEFILE": os.devnull,

@@ -11,12 +11,18 @@ from runner.fetch.worker_faults import WorkerError
 from runner.fetch.worker_orders import FaultKind, WorkerFault, WorkerOrder, WorkerOutcome, decode, encode
 
 _LONGEST_MESSAGE = 16 << 10
+# A value of a database comes as a whole, however large: the machine must not pay for it. It is address space, of
+# which the libraries alone reserve 1.5 GiB.
+_MEMORY_BYTES = 4 << 30
 
 
 def main() -> None:
     """Carry out the order on standard input. Never returns."""
     # The memory of this process holds secrets: it is never written to a file.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    bound = _MEMORY_BYTES if most == resource.RLIM_INFINITY else min(most, _MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, most))
     # Standard output is for the outcome alone: whatever a driver prints goes to standard error.
     with os.fdopen(os.dup(1), "wb") as answer:
         os.dup2(2, 1)
@@ -41,6 +47,8 @@ def _carry_out(order: WorkerOrder) -> WorkerOutcome:
         raise WorkerError(FaultKind.INTERNAL, "the order is empty")
     except WorkerError as error:
         return _failed(error.kind, str(error))
+    except MemoryError:
+        return _failed(FaultKind.INTERNAL, f"it takes more than {_MEMORY_BYTES >> 30} GiB of memory at a time")
     except OSError as error:
         # Nothing but the disk is left: drivers and stores have their own faults.
         return _failed(FaultKind.DISK, error.strerror or str(error))

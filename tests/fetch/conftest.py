@@ -11,7 +11,7 @@ from runner.core.references import run_facts
 from runner.core.source import DataSource, FileType, SourceType
 from runner.fetch.fetching import FetchContext, fetch
 
-CONTEXT = ("environ", "timeout_seconds", "cancelled", "bounds", "validator")
+CONTEXT = ("environ", "facts", "timeout_seconds", "cancelled", "bounds", "validator")
 
 
 class Server(http.server.ThreadingHTTPServer):

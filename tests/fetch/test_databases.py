@@ -152,8 +152,6 @@ def test_sqlite_is_a_file_within_the_bounds(shop, fetch_rows, tmp_path):
         "postgresql://db.example.com/shop?host=db.example.org",
         "postgresql://db.example.com,db.example.org:5433/shop",
         "postgresql://db.example.com/shop?hostaddr=192.0.2.7",
-        "postgresql://db.example.com/shop?service=other",
-        "mysql://db.example.com/shop?read_default_file=/etc/my.cnf",
         "mysql:///shop",
         "other+thing:///shop.db",
         "mssql+pyodbc:///?odbc_connect=Server%3Ddb.example.org",
@@ -164,6 +162,29 @@ def test_every_host_of_a_url_is_held_against_the_policy(fetch_rows, url):
     with pytest.raises(FetchError, match=r"does not allow the host|does not name its host") as caught:
         fetch_rows("SELECT 1", url=url.replace("{secret}", "Correct9Horse"), bounds=bounds)
     assert "Correct9Horse" not in caught.value.message + caught.value.hint
+
+
+def test_with_data_roots_a_url_names_a_server(fetch_rows):
+    with pytest.raises(FetchError, match="does not name its host"):
+        fetch_rows("SELECT 1", url="other+thing:///shop.db", bounds=RunBounds(data_roots=("data",)))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://db.example.com/shop?local_infile=1",
+        "mysql://db.example.com/shop?client_flag=65536",
+        "mariadb://db.example.com/shop?read_default_file=/etc/my.cnf",
+        "mysql+mysqlconnector://db.example.com/shop?allow_local_infile=1",
+        "postgresql://db.example.com/shop?service=other",
+        "postgresql://db.example.com/shop?autocommit=1",
+        "postgresql://db.example.com/shop?conninfo=hostaddr%3D192.0.2.7",
+        "mssql+pyodbc://db.example.com/shop?autocommit=true",
+    ],
+)
+def test_options_that_open_more_than_a_session_are_refused(fetch_rows, url):
+    with pytest.raises(FetchError, match=r"has the option [a-z_]+, which no source may have"):
+        fetch_rows("SELECT 1", url=url)
 
 
 def test_what_is_no_url_is_told_without_it(fetch_rows):

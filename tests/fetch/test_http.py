@@ -18,7 +18,7 @@ ROWS = b'[{"a": 1}, {"a": 2}]'
 def test_the_body_is_spooled_into_the_run_folder(server, fetch_api, make_context):
     server.answer("/sales", ROWS)
     fetched = fetch_api(server.url("/sales"))
-    assert fetched.paths[0] == make_context().run_dir / "data.json"
+    assert fetched.paths[0] == make_context().run_dir / "input-data.json"
     assert fetched.paths[0].read_bytes() == ROWS
     assert (fetched.bytes, fetched.in_place) == (len(ROWS), False)
     assert fetched.description == f"HTTP 200 from {server.url('/sales')}, 20 bytes"
@@ -188,7 +188,7 @@ def test_max_bytes_counts_unpacked_bytes(server, fetch_api, make_context):
     with pytest.raises(FetchError, match=r"goes on, more than the 1.0 MB that `max_bytes` allows") as caught:
         fetch_api(server.url(), max_bytes=1_000_000)
     assert "data_source.max_bytes" in caught.value.hint
-    assert (make_context().run_dir / "data.json").stat().st_size <= 1_000_000
+    assert (make_context().run_dir / "input-data.json").stat().st_size <= 1_000_000
 
 
 def test_an_announced_body_that_is_too_large_is_not_read(server, fetch_api):
@@ -413,13 +413,43 @@ def test_a_header_that_cannot_be_sent_is_named_without_its_value(server, fetch_a
 
 def test_one_of_several_sources_is_named(server, fetch_api, make_context):
     server.answer("/", ROWS)
-    assert fetch_api(server.url(), name="orders").paths == (make_context().run_dir / "orders.json",)
+    assert fetch_api(server.url(), name="orders").paths == (make_context().run_dir / "input-orders.json",)
     with pytest.raises(FetchError, match=r"in data_sources\.orders\.auth\.token"):
         fetch_api(server.url(), name="orders", auth=Auth(type=AuthType.BEARER, token="${env:KEY}"))
 
 
 def test_a_disk_that_takes_nothing_is_told(server, fetch_api, make_context):
     server.answer("/", ROWS)
-    (make_context().run_dir / "data.json").mkdir()
+    (make_context().run_dir / "input-data.json").mkdir()
     with pytest.raises(FetchError, match=r"cannot be stored in .*: Is a directory"):
         fetch_api(server.url())
+
+
+def test_a_part_that_nobody_asked_for_is_refused(server, fetch_api):
+    server.answer("/", ROWS, status=206)
+    with pytest.raises(FetchError, match="answers a part of its data"):
+        fetch_api(server.url())
+    assert fetch_api(server.url(), headers=(("Range", "bytes=0-"),)).bytes == len(ROWS)
+
+
+def test_facts_are_quoted_in_an_address(server, fetch_api, make_context):
+    server.answer("/since", ROWS)
+    facts = {**make_context().facts, "cursor": "2025-01-01T00:00:00+00:00&x=/#"}
+    fetch_api(server.url("/since?t=${run:cursor}"), facts=facts)
+    assert server.seen[-1][1] == "/since?t=2025-01-01T00%3A00%3A00%2B00%3A00%26x%3D%2F%23"
+    with pytest.raises(FetchError, match=r"'\.\.' cannot stand in an address"):
+        fetch_api(server.url("/a/${run:cursor}/b"), facts={**facts, "cursor": ".."})
+
+
+def test_blanks_around_a_header_are_not_sent(server, fetch_api):
+    server.answer("/", ROWS)
+    fetch_api(server.url(), headers=(("X-Key", "\t${env:KEY} "),), environ={"KEY": " abc"})
+    assert server.seen[-1][2]["x-key"] == "abc"
+
+
+def test_a_fault_of_a_library_is_told_without_secrets(server, fetch_api):
+    with pytest.raises(FetchError, match=r"UnicodeEncodeError: .*line \d+\)") as caught:
+        fetch_api(server.url(), params=(("x", "${env:KEY}\udcff"),), environ={"KEY": "Correct9Horse"})
+    assert caught.value.__context__ is None
+    with pytest.raises(FetchError, match="the variable KEY is no UTF-8 text"):
+        fetch_api(server.url(), params=(("x", "${env:KEY}"),), environ={"KEY": "a\udcff"})

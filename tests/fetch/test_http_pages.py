@@ -57,7 +57,7 @@ def test_pages_by_number_end_with_a_short_one(server, paged, fetch_api, make_con
     )
     assert read(fetched) == list(range(7))
     assert (fetched.format, fetched.records_path) == (FileType.NDJSON, None)
-    assert fetched.paths == (make_context().run_dir / "data.ndjson",)
+    assert fetched.paths == (make_context().run_dir / "input-data.ndjson",)
     assert fetched.bytes == fetched.paths[0].stat().st_size
     assert queries(server) == [f"q=a%20b&per_page=3&page={page}" for page in (1, 2, 3)]
     assert fetched.description == f"3 pages from {url}?…, 56 bytes"

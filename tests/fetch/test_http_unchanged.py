@@ -74,7 +74,7 @@ def test_no_validator_is_kept_where_it_is_of_no_use(changing, fetch_api, setting
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"ETag": "x" * 1025}, {"ETag": '"\xe9"', "status": 203}, {"ETag": '"v1"', "status": 206}]
+    "headers", [{}, {"ETag": "x" * 1025}, {"ETag": '"\xe9"'}, {"ETag": '"v1"', "status": 203}]
 )
 def test_no_validator_without_a_good_one(server, fetch_api, headers):
     server.answer("/", ROWS, **headers)

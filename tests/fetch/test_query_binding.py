@@ -31,6 +31,19 @@ def test_times_are_utc_for_a_session_that_is():
     assert bind(query, dialect="mysql")[1]["run_scheduled_time"] == "2025-11-09 13:00:00"
 
 
+@pytest.mark.parametrize(
+    ("cursor", "bound"),
+    [
+        ("2025-01-01T00:00:00Z", "2025-01-01 00:00:00"),
+        ("2025-11-09T14:00:00.123456+01:00", "2025-11-09 13:00:00.123456"),
+        ("2025-01-01T00:00:00", "2025-01-01T00:00:00"),
+        ("A-17", "A-17"),
+    ],
+)
+def test_a_time_as_cursor_is_written_as_mysql_reads_it(cursor, bound):
+    assert bind("select ${run:cursor}", dialect="mysql", cursor=cursor)[1] == {"run_cursor": bound}
+
+
 def test_every_colon_of_the_user_is_text():
     assert bind("select a::int, ' :b', '12:30'")[0] == r"select a\:\:int, ' \:b', '12\:30'"
 

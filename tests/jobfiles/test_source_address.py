@@ -5,8 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from runner.core.addresses import address_fault
-from runner.fetch.addresses import fault_of
 from runner.jobfiles.lint.source_address import host_of, location_fault, names_of_host
 from runner.jobfiles.lint.source_database import database_file, database_host
 from runner.jobfiles.lint.source_file import fixed_part
@@ -160,8 +158,3 @@ def test_the_part_of_a_pattern_that_is_fixed(location, fixed):
 def test_words_of_sql_are_those_of_duckdb():
     words = duckdb.sql("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'").fetchall()
     assert {word for (word,) in words} <= SQL_WORDS
-
-
-@given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
-def test_an_address_is_judged_as_the_fetch_judges_it(address):
-    assert (address_fault(address) is None) == (fault_of(str(address)) is None)

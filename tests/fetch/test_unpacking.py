@@ -1,0 +1,56 @@
+import gzip
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from requests.exceptions import ContentDecodingError
+
+from runner.core.source import FileType
+from runner.errors import FetchError
+from runner.fetch.unpacking import unpacked
+
+ROWS = b"id\n" + b"".join(b"%d\n" % number for number in range(50_000))
+
+
+def unpack(packed, encoding="gzip", *, size=1000, check=lambda: None):
+    pieces = (packed[start : start + size] for start in range(0, len(packed), size))
+    return b"".join(unpacked(pieces, encoding, check))
+
+
+@given(st.lists(st.binary(max_size=300_000), min_size=1, max_size=3), st.integers(1, 70_000), st.booleans())
+def test_streams_in_a_row_are_one_body_however_they_are_cut(parts, size, padded):
+    packed = b"".join(map(gzip.compress, parts)) + (b"\0" * 9 if padded else b"")
+    assert unpack(packed, size=size) == b"".join(parts)
+
+
+def test_what_is_packed_twice_is_unpacked_twice():
+    assert unpack(gzip.compress(zlib.compress(ROWS)), "deflate, GZIP") == ROWS
+    assert unpack(ROWS, "identity") == ROWS
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(ROWS)[:-1], gzip.compress(ROWS) + b"\x1f\x8b\x08", b"plain"])
+def test_what_is_no_whole_stream_is_refused(packed):
+    with pytest.raises(ContentDecodingError):
+        unpack(packed)
+
+
+def test_what_was_not_asked_for_is_refused():
+    for encoding in ("br", ", ".join(["gzip"] * 6)):
+        with pytest.raises(FetchError, match=r"packed as \w+.* not asked for"):
+            unpack(ROWS, encoding)
+
+
+def test_a_bomb_comes_in_small_pieces_and_is_watched():
+    packed, calls = gzip.compress(gzip.compress(b"") * 1000 + gzip.compress(bytes(10 << 20))), []
+    sizes = [len(piece) for piece in unpacked(iter([packed]), "gzip, gzip", lambda: calls.append(1))]
+    assert max(sizes) <= 64 << 10
+    assert sum(sizes) == 10 << 20
+    assert len(calls) > 1000
+
+
+def test_a_packed_answer_that_ends_too_early_is_no_answer(server, fetch_api):
+    packed = gzip.compress(ROWS)
+    server.answer("/", packed[: len(packed) // 2], content_type="text/csv", Content_Encoding="gzip")
+    with pytest.raises(FetchError, match="cannot be unpacked, or ends too early"):
+        fetch_api(server.url(), file_type=FileType.CSV)
