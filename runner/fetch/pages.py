@@ -18,7 +18,7 @@ from runner.fetch.client import Client, header_text
 from runner.fetch.request import HttpRequest, linked, shown_url, with_param
 
 # A page is in memory as a whole, and as objects takes many times its size.
-PAGE_BYTES = 32 << 20
+PAGE_BYTES = 16 << 20
 _BOM = b"\xef\xbb\xbf"
 # Possessive: a server's header must not make this look at its blanks again and again.
 _LINK_PARAM = r"\s*+;\s*+([^\s=;,\"]++)\s*+(?:=\s*+(?:\"([^\"]*+)\"|([^\",;\s]*+)))?+"
