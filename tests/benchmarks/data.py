@@ -88,12 +88,9 @@ OUR_JSON = TIMED.format(
     before="""import os, pandas as pd
 from runner.core.source import FileType
 from runner.execution.orders import StepInput
-from runner.execution.steps.database import open_database
 from runner.execution.steps.reading import read_data
-database = open_database()
-database.execute(f"SET threads = {os.cpu_count()}")
 source = StepInput(paths=(os.path.abspath('body.json'),), format=FileType.JSON, records_path='data')""",
-    work="frame = read_data(lambda: database, source)",
+    work="frame = read_data(source)",
     after=DIGEST,
 )
 

@@ -1,6 +1,5 @@
 import json
 
-import duckdb
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -14,20 +13,13 @@ from runner.execution.steps.reading import read_data
 
 
 @pytest.fixture(scope="session")
-def connection():
-    connection = duckdb.connect(config={"threads": 1})
-    yield connection
-    connection.close()
-
-
-@pytest.fixture(scope="session")
-def read(connection, tmp_path_factory):
+def read(tmp_path_factory):
     path = tmp_path_factory.mktemp("inputs") / "data"
 
     def reading(content, kind=FileType.JSON, records_path=None):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         source = StepInput(paths=(str(path),), format=kind, records_path=records_path)
-        return read_data(lambda: connection, source)
+        return read_data(source)
 
     return reading
 

@@ -6,6 +6,7 @@ there already would stay outside.
 """
 
 import os
+from collections.abc import Callable
 
 import duckdb
 
@@ -16,6 +17,9 @@ from runner.execution.steps.packed import size_of
 _ONE_THREAD_BYTES = 1 << 20
 # Each has buffers of its own: with less than this, sorting fails within a bound that one thread can keep.
 _MEMORY_OF_A_THREAD_MB = 192
+
+Connect = Callable[[], duckdb.DuckDBPyConnection]
+"""Gives a connection; it may be called more than once."""
 
 
 def open_database() -> duckdb.DuckDBPyConnection:

@@ -19,10 +19,11 @@ from runner.execution.steps.cells import guard_of
 from runner.execution.steps.chart import chart_note
 from runner.execution.steps.checks import blocking_failure, evaluate
 from runner.execution.steps.content import FrameContent, QueryContent
+from runner.execution.steps.database import Connect
 from runner.execution.steps.faults import StepError, memory_error
 from runner.execution.steps.high_water import mark_of_frame, mark_of_query
 from runner.execution.steps.python import run_script
-from runner.execution.steps.reading import Connect, read_data
+from runner.execution.steps.reading import read_data
 from runner.execution.steps.relations import input_failure
 from runner.execution.steps.sql import (
     Inputs,
@@ -83,7 +84,7 @@ def _write(connect: Connect, order: StepOrder, progress: _Progress) -> Written:
         progress.cursor = _mark_of_query(order, inputs)
         _check_inputs(order, progress, inputs.content)
         return run_query(inputs, order) if kind is StepKind.QUERY else pass_through(inputs, order)
-    frames = {source.name: read_data(connect, source, timezone=order.timezone) for source in order.inputs}
+    frames = {source.name: read_data(source, timezone=order.timezone) for source in order.inputs}
     frame = frames[first.name]
     progress.rows_in = sum(map(len, frames.values()))
     progress.cursor = mark_of_frame(order, frame)

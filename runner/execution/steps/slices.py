@@ -19,14 +19,13 @@ _BOM = b"\xef\xbb\xbf"
 _PLACE = "\0records"
 
 
-def cut_records(path: str, records_path: str | None, target: str, *, large: int = _LARGE) -> bool:
-    """Write the array at `records_path`, names with dots between them, to the file `target`.
+def find_records(path: str, records_path: str | None, *, large: int = _LARGE) -> tuple[int, int] | None:
+    """Where in a document the array at `records_path`, names with dots between them, begins and ends, in bytes.
 
-    False, and nothing is written, where it cannot be found like this. A True has to be confirmed: where `target`
-    is no array of JSON, it was cut wrong.
+    None where it cannot be found like this. Where there is no array of JSON, it was found wrong.
 
     Raises:
-        OSError: `target` cannot be written.
+        OSError: the file cannot be read.
     """
     if (
         records_path is None
@@ -34,22 +33,33 @@ def cut_records(path: str, records_path: str | None, target: str, *, large: int 
         or is_packed(path)
         or size_of(path) < large
     ):
-        return False
+        return None
     with open(path, "rb") as source:  # noqa: PTH123 - `path` is text
         size = os.fstat(source.fileno()).st_size
         head = source.read(_AROUND)
         source.seek(max(size - _AROUND, len(head)))
         tail = source.read()
-        found = _bounds(head, tail, records_path.split("."))
-        if found is None:
-            return False
-        begin, end = found[0], size - found[1]
-        with open(target, "wb") as copy:  # noqa: PTH123
-            while begin < end:
-                sent = os.sendfile(copy.fileno(), source.fileno(), begin, end - begin)
-                if not sent:
-                    raise OSError(5, "the file has become shorter while it was read", path)
-                begin += sent
+    found = _bounds(head, tail, records_path.split("."))
+    return None if found is None else (found[0], size - found[1])
+
+
+def cut_records(path: str, records_path: str | None, target: str, *, large: int = _LARGE) -> bool:
+    """Write the array that `find_records` finds to the file `target`; False, and nothing is written, where it
+    finds none.
+
+    Raises:
+        OSError: `target` cannot be written.
+    """
+    found = find_records(path, records_path, large=large)
+    if found is None:
+        return False
+    begin, end = found
+    with open(path, "rb") as source, open(target, "wb") as copy:  # noqa: PTH123
+        while begin < end:
+            sent = os.sendfile(copy.fileno(), source.fileno(), begin, end - begin)
+            if not sent:
+                raise OSError(5, "the file has become shorter while it was read", path)
+            begin += sent
     return True
 
 
