@@ -21,8 +21,9 @@ _HARMLESS = re.compile(
     r"|(STRUCT|MAP)\(.*\)|.*\[[0-9]*\]",
     re.DOTALL,
 )
-# Days from 1899-12-30 to 1970-01-01; milliseconds in a day.
-_EPOCH_DAYS, _DAY_MS = 25_569, 86_400_000.0
+# Days from 1899-12-30 to 1970-01-01; microseconds in a day. Not milliseconds: `epoch_ms` of DuckDB 2.0.1 takes no
+# TIMESTAMP_S, TIMESTAMP_MS and TIMESTAMP_NS.
+_EPOCH_DAYS, _DAY_US = 25_569, 86_400_000_000.0
 # By whether a column has whole seconds, milliseconds or finer times: a sheet has no number for these.
 _MOMENT_STYLES = (CellStyle.SECOND, CellStyle.FRACTION, None)
 _CLOCK_STYLES = (CellStyle.CLOCK, CellStyle.CLOCK_FRACTION, None)
@@ -84,10 +85,10 @@ class QueryColumn(NamedTuple):
         if style is None:
             return self._text(guard)
         if self.kind == "TIME":
-            return f"epoch_ms({self.key}) / {_DAY_MS}"
+            return f"epoch_us({self.key}) / {_DAY_US}"
         either = "UNION(serial DOUBLE, shown VARCHAR)"
         known = f"isfinite({self.key}) AND {self.key} >= DATE '1900-03-01' AND year({self.key}) <= 9999"
-        serial = f"CAST(epoch_ms({self.key}) / {_DAY_MS} + {_EPOCH_DAYS} AS {either})"
+        serial = f"CAST(epoch_us({self.key}) / {_DAY_US} + {_EPOCH_DAYS} AS {either})"
         shown = f"CAST({self._text(guard)} AS {either})"
         return f"CASE WHEN {self.key} IS NULL THEN NULL WHEN {known} THEN {serial} ELSE {shown} END"
 
