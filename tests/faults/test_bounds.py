@@ -72,6 +72,14 @@ def processes_in(folder):
     return found
 
 
+def seconds_until_gone(folder, since):
+    """Seconds from a moment until no process works in a folder any more; a step that told its outcome itself is
+    killed, and not waited for."""
+    while processes_in(folder) and time.monotonic() - since < 10:
+        time.sleep(0.005)
+    return time.monotonic() - since
+
+
 @pytest.mark.parametrize(
     ("kind", "said", "text", "bounds"),
     [
@@ -111,12 +119,13 @@ def test_a_step_is_gone_within_a_second(zygote, tmp_path, kind, said, text, boun
         cancelled.set()
     asked = time.monotonic()
     runner.join()
-    # From the cancel, or from the time-out: the other bounds take the time that it takes to meet them.
-    waited = time.monotonic() - asked - bounds.get("timeout_seconds", 0.0)
     if kind in {FailureKind.CANCELLED, FailureKind.TIMEOUT}:
-        assert waited < 1.0
         assert begun
-    assert processes_in(folder) == []
+        # From the cancel, or from the time-out: it takes time to meet the other bounds.
+        since = asked + bounds.get("timeout_seconds", 0.0)
+    else:
+        since = time.monotonic()
+    assert seconds_until_gone(folder, since) < 1.0
     assert outcomes[0].failure.kind is kind, outcomes[0].failure
     assert said in outcomes[0].failure.hint
     # Python's own way to remove the test's folder does not get to its end.
