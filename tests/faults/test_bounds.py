@@ -83,8 +83,8 @@ def seconds_until_gone(folder, since):
 @pytest.mark.parametrize(
     ("kind", "said", "text", "bounds"),
     [
-        (FailureKind.TIMEOUT, "timeout_seconds", DEAF + BEGUN + SPIN + "spin()", {"timeout_seconds": 0.6}),
-        (FailureKind.TIMEOUT, "timeout_seconds", LARGE + BEGUN + STUCK, {"timeout_seconds": 0.9}),
+        (FailureKind.TIMEOUT, "timeout_seconds", DEAF + BEGUN + SPIN + "spin()", {"timeout_seconds": 1.0}),
+        (FailureKind.TIMEOUT, "timeout_seconds", LARGE + BEGUN + STUCK, {"timeout_seconds": 2.5}),
         (FailureKind.CANCELLED, "", DEAF + BEGUN + SPIN + STUCK, {}),
         (FailureKind.CPU, "resources.cpu_seconds", DEAF + BEGUN + SPIN + "spin()", {"cpu_seconds": 1}),
         (FailureKind.MEMORY, "resources.memory_mb", DEAF + BEGUN + "x = bytearray(10 << 30)", {"memory_mb": 64}),
