@@ -37,17 +37,15 @@ class Fetched:
     """The data of a source as files: one table, in the order of `paths`.
 
     `format` is that of the files, `records_path` where the records are in them: an API that is asked page by
-    page is kept as NDJSON. `in_place` says that they are the user's own files, not copies in the run's folder.
-    `secrets` are the texts to mask wherever something of this run is shown. `description` is one masked line for
-    the log. `unchanged` says that there are no files, as nothing has changed since `validator` was given;
-    otherwise `validator` is the one for the next time.
+    page is kept as NDJSON. `secrets` are the texts to mask wherever something of this run is shown. `description`
+    is one masked line for the log. `unchanged` says that there are no files, as nothing has changed since
+    `validator` was given; otherwise `validator` is the one for the next time.
     """
 
     paths: tuple[Path, ...]
     format: FileType
     records_path: str | None = None
     bytes: int
-    in_place: bool
     secrets: frozenset[str]
     description: str
     validator: Validator | None = None

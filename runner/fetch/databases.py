@@ -11,13 +11,12 @@ from runner.core.report import size_words
 from runner.core.source import DataSource, FileType
 from runner.errors import FetchError
 from runner.fetch.context import FetchContext, Fetched
-from runner.fetch.deadline import DeadlinePassedError, FetchCancelledError
-from runner.fetch.places import check_file, resolve_location, source_key
+from runner.fetch.places import FileRules, resolve_location, source_key
 from runner.fetch.query_binding import bind_query
 from runner.fetch.references import References
 from runner.fetch.words import shown_words
 from runner.fetch.worker import run_worker
-from runner.fetch.worker_orders import DatabaseOrder, FaultKind, WorkerFault, WorkerOrder, WorkerOutcome
+from runner.fetch.worker_orders import DatabaseOrder, FaultKind, WorkerFault, WorkerOrder
 
 _SQLITE = "sqlite"
 _DRIVERS = {
@@ -93,33 +92,23 @@ def fetch_database(source: DataSource, context: FetchContext, references: Refere
         max_bytes=source.max_bytes,
         timeout_seconds=context.timeout_seconds,
     )
-    outcome = _carry_out(order, shown, context)
+    outcome = run_worker(
+        WorkerOrder(database=order),
+        environ={name: context.environ[name] for name in _DRIVER_VARIABLES if context.environ.get(name)},
+        what=f"the database ({shown})",
+        seconds=context.timeout_seconds,
+        cancelled=context.cancelled,
+        hint="The query is slow or has many rows. Ask for less in `query`, or raise API_FETCH_TIMEOUT.",
+    )
     if outcome.fault is not None:
         raise _fault(outcome.fault, shown, url, source, references)
     return Fetched(
         paths=tuple(map(Path, outcome.paths)),
         format=FileType.PARQUET,
         bytes=outcome.bytes,
-        in_place=False,
         secrets=references.secrets,
         description=references.mask(f"{outcome.rows:,} rows of {shown}, {size_words(outcome.bytes)}"),
     )
-
-
-def _carry_out(order: DatabaseOrder, shown: str, context: FetchContext) -> WorkerOutcome:
-    environ = {name: context.environ[name] for name in _DRIVER_VARIABLES if context.environ.get(name)}
-    seconds = context.timeout_seconds
-    try:
-        return run_worker(
-            WorkerOrder(database=order), environ=environ, seconds=seconds, cancelled=context.cancelled
-        )
-    except FetchCancelledError:
-        raise FetchError(f"the run was cancelled while the database ({shown}) was read") from None
-    except DeadlinePassedError:
-        raise FetchError(
-            f"the database ({shown}) was not read within {seconds:g} s",
-            hint="The query is slow or has many rows. Ask for less in `query`, or raise API_FETCH_TIMEOUT.",
-        ) from None
 
 
 def _parse(source: DataSource, context: FetchContext, references: References) -> URL:
@@ -204,7 +193,7 @@ def _sqlite_file(url: URL, source: DataSource, context: FetchContext) -> str:
             f"{source_key(source, 'location')} names no SQLite file",
             hint="Write sqlite:///data/shop.db, or sqlite:////srv/shop.db for an absolute path.",
         )
-    return str(check_file(Path(os.path.normpath(context.project_dir / url.database)), context).path)
+    return str(FileRules(context).check(Path(os.path.normpath(context.project_dir / url.database))).path)
 
 
 def _fault(fault: WorkerFault, shown: str, url: URL, source: DataSource, references: References) -> FetchError:

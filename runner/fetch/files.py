@@ -9,7 +9,7 @@ from runner.core.source import DataSource
 from runner.errors import FetchError
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.patterns import find_matches, has_pattern
-from runner.fetch.places import CheckedFile, check_file, resolve_location
+from runner.fetch.places import CheckedFile, FileRules, resolve_location
 from runner.fetch.references import References
 
 LARGEST_MATCH = 10_000
@@ -27,7 +27,8 @@ def fetch_file(source: DataSource, context: FetchContext, references: References
     """
     location = resolve_location(source, context, references)
     path = Path(os.path.normpath(context.project_dir / location))
-    found = [check_file(one, context) for one in _named(path, context)]
+    rules = FileRules(context)
+    found = [rules.check(one) for one in _named(path, context)]
     size = sum(file.bytes for file in found)
     if size > source.max_bytes:
         raise too_large(str(path), size, source.max_bytes)
@@ -36,7 +37,6 @@ def fetch_file(source: DataSource, context: FetchContext, references: References
         format=source.format,
         records_path=source.records_path,
         bytes=size,
-        in_place=True,
         secrets=references.secrets,
         description=references.mask(_description(path, found, size)),
     )

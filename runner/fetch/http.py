@@ -119,7 +119,6 @@ class _Work:
             format=self.source.format,
             records_path=self.source.records_path,
             bytes=0,
-            in_place=False,
             secrets=self.references.secrets,
             description=self.references.mask(told),
         )

@@ -9,7 +9,6 @@ from runner.core.report import size_words
 from runner.core.source import DataSource
 from runner.errors import FetchError
 from runner.fetch.context import FetchContext, Fetched
-from runner.fetch.deadline import DeadlinePassedError, FetchCancelledError
 from runner.fetch.files import LARGEST_MATCH, no_match, too_large, too_many
 from runner.fetch.places import resolve_location, scheme_of, source_key
 from runner.fetch.references import References
@@ -47,7 +46,14 @@ def fetch_store(source: DataSource, context: FetchContext, references: Reference
         max_bytes=source.max_bytes,
         max_files=LARGEST_MATCH,
     )
-    outcome = _carry_out(order, environ, context)
+    outcome = run_worker(
+        WorkerOrder(store=order),
+        environ=environ,
+        what=location,
+        seconds=context.timeout_seconds,
+        cancelled=context.cancelled,
+        hint="Check the store's address and credentials; or ask for less data, or raise API_FETCH_TIMEOUT.",
+    )
     if outcome.fault is not None:
         words = shown_words(outcome.fault.message, references)
         raise _fault(outcome, outcome.fault, location, source.max_bytes, words)
@@ -57,23 +63,9 @@ def fetch_store(source: DataSource, context: FetchContext, references: Reference
         format=source.format,
         records_path=source.records_path,
         bytes=outcome.bytes,
-        in_place=False,
         secrets=references.secrets,
         description=references.mask(f"{files}{location}, {size_words(outcome.bytes)}"),
     )
-
-
-def _carry_out(order: StoreOrder, environ: Mapping[str, str], context: FetchContext) -> WorkerOutcome:
-    seconds = context.timeout_seconds
-    try:
-        return run_worker(WorkerOrder(store=order), environ=environ, seconds=seconds, cancelled=context.cancelled)
-    except FetchCancelledError:
-        raise FetchError(f"the run was cancelled while {order.location} was fetched") from None
-    except DeadlinePassedError:
-        raise FetchError(
-            f"{order.location} was not fetched within {seconds:g} s",
-            hint="Check the store's address and credentials; or ask for less data, or raise API_FETCH_TIMEOUT.",
-        ) from None
 
 
 def _require_store(location: str, source: DataSource, context: FetchContext) -> str:

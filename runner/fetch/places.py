@@ -53,120 +53,108 @@ def resolve_location(source: DataSource, context: FetchContext, references: Refe
     return references.resolve(source.location, source_key(source, "location"))
 
 
-def check_file(path: Path, context: FetchContext) -> CheckedFile:
-    """The file at a path, once it is known that this run may read it. It is opened, and looked at as opened.
+class FileRules:
+    """Which files one fetch may read. What this depends on is resolved once, for any number of files."""
 
-    With data roots, links are resolved: what is read is the file that was checked.
+    def __init__(self, context: FetchContext) -> None:
+        project = context.project_dir
+        self._rule = f" (relative locations start at {project})"
+        self._named_roots = context.bounds.data_roots
+        self._roots = tuple(_real(project / root) for root in self._named_roots or ())
+        run_dir = _real(context.run_dir)
+        self._closed = [run_dir, *_KERNEL]
+        self._own = [_real(project / _ENV_FILE)]
+        # The folder of the runner's state is the one with `runs`, which holds the folder of this run.
+        if run_dir.parent.name == _RUNS:
+            state = run_dir.parent.parent
+            database = Path(context.environ.get("JOB_STORAGE_PATH") or "runner.db").name
+            self._closed += [state / name for name in (_RUNS, _MAIL, _SINGLE_RUNS)]
+            self._own += [state / _LOCK, *(state / f"{database}{ending}" for ending in _DATABASE_ENDINGS)]
 
-    Raises:
-        FetchError: it is not there, is no regular file, may not be read, lies outside the data roots, or is the
-            runner's own.
-    """
-    real, found = _open_and_look(path, context)
-    _refuse_own_state(path, real, found, context)
-    if context.bounds.data_roots is not None:
-        _require_root(path, real, context)
-    if not stat.S_ISREG(found.st_mode):
-        what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
-        raise FetchError(f"{path} is {what}{_rule(context)}", hint="Name a file in `location`.")
-    # The end of the name tells a compression: a link may have it where its target has not.
-    resolve = context.bounds.data_roots is not None and real.suffix == path.suffix
-    return CheckedFile(path=real if resolve else path, bytes=found.st_size)
+    def check(self, path: Path) -> CheckedFile:
+        """The file at a path, once it is known that this run may read it. It is opened, and looked at as opened.
 
+        With data roots, links are resolved: what is read is the file that was checked.
 
-def roots_of(context: FetchContext) -> tuple[Path, ...]:
-    """The data roots, absolute and with links resolved."""
-    roots = context.bounds.data_roots or ()
-    return tuple(Path(os.path.realpath(context.project_dir / root)) for root in roots)
+        Raises:
+            FetchError: it is not there, is no regular file, may not be read, lies outside the data roots, or is
+                the runner's own.
+        """
+        real, found = self._open_and_look(path)
+        self._refuse_own(path, real, found)
+        if self._named_roots is not None:
+            self._require_root(path, real)
+        if not stat.S_ISREG(found.st_mode):
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+            raise FetchError(f"{path} is {what}{self._rule}", hint="Name a file in `location`.")
+        # The end of the name tells a compression: a link may have it where its target has not.
+        resolve = self._named_roots is not None and real.suffix == path.suffix
+        return CheckedFile(path=real if resolve else path, bytes=found.st_size)
 
-
-def is_below(path: Path, folder: Path) -> bool:
-    """Whether a path is a folder or lies in it; both absolute, links resolved."""
-    return path == folder or folder in path.parents
-
-
-def _rule(context: FetchContext) -> str:
-    return f" (relative locations start at {context.project_dir})"
-
-
-def _open_and_look(path: Path, context: FetchContext) -> tuple[Path, os.stat_result]:
-    """Where an opened file really lies, and what it is."""
-    try:
-        # Opened rather than looked at: only this proves that it may be read. Non-blocking: a FIFO cannot hold it.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    def _open_and_look(self, path: Path) -> tuple[Path, os.stat_result]:
+        """Where an opened file really lies, and what it is."""
         try:
-            found = os.fstat(handle)
-            return _real_path(path, handle), found
-        finally:
-            os.close(handle)
-    except FileNotFoundError:
+            # Opened rather than looked at: only this proves that it may be read. Non-blocking for a FIFO.
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                found = os.fstat(handle)
+                return _path_of(path, handle), found
+            finally:
+                os.close(handle)
+        except FileNotFoundError:
+            raise FetchError(
+                f"there is no file {path}{self._rule}",
+                hint="Check `location`, and that the file is there when the job runs.",
+            ) from None
+        except OSError as error:
+            raise FetchError(
+                f"{path} cannot be read: {error.strerror}",
+                hint="The service's user must be able to read this file.",
+            ) from None
+        except ValueError:
+            raise FetchError(f"{str(path)!r} is no path", hint="Check `location`.") from None
+
+    def _refuse_own(self, path: Path, real: Path, found: os.stat_result) -> None:
+        """Refuse what holds secrets, or other jobs' data: also by a link of either kind."""
+        own = (
+            real.name == _ENV_FILE or real in self._own or any(_is_below(real, folder) for folder in self._closed)
+        )
+        # A hard link has another path, and is the same file.
+        if not own and (found.st_nlink < 2 or not any(_same(found, file) for file in self._own)):
+            return
         raise FetchError(
-            f"there is no file {path}{_rule(context)}",
-            hint="Check `location`, and that the file is there when the job runs.",
-        ) from None
-    except OSError as error:
+            f"{path} is no data: it belongs to the system or to the runner itself",
+            hint="`.env`, the runner's database, its kept mails and runs, /proc and /sys are never a source.",
+        )
+
+    def _require_root(self, path: Path, real: Path) -> None:
+        if any(_is_below(real, root) for root in self._roots):
+            return
+        shown = ", ".join(self._named_roots or ()) or "none"
+        leads = "" if real == path else f": it leads to {real}"
         raise FetchError(
-            f"{path} cannot be read: {error.strerror}", hint="The service's user must be able to read this file."
-        ) from None
-    except ValueError:
-        raise FetchError(f"{str(path)!r} is no path", hint="Check `location`.") from None
+            f"{path} is outside the data roots of the policy ({shown}){leads}",
+            hint="Move the file, or have its folder added to `data_roots` in _policy.yaml.",
+        )
 
 
-def _real_path(path: Path, handle: int) -> Path:
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _path_of(path: Path, handle: int) -> Path:
+    """The path of what was opened: a link that is changed meanwhile makes no difference."""
     try:
-        # Of what was opened: a link that is changed meanwhile makes no difference.
         real = Path(os.readlink(f"/proc/self/fd/{handle}"))  # noqa: PTH115 - no Path of a descriptor
     except OSError:
-        return Path(os.path.realpath(path))
-    return real if real.is_absolute() else Path(os.path.realpath(path))
+        return _real(path)
+    return real if real.is_absolute() else _real(path)
 
 
-def _require_root(path: Path, real: Path, context: FetchContext) -> None:
-    roots = roots_of(context)
-    if any(is_below(real, root) for root in roots):
-        return
-    shown = ", ".join(context.bounds.data_roots or ()) or "none"
-    leads = "" if real == path else f": it leads to {real}"
-    raise FetchError(
-        f"{path} is outside the data roots of the policy ({shown}){leads}",
-        hint="Move the file, or have its folder added to `data_roots` in _policy.yaml.",
-    )
-
-
-def _refuse_own_state(path: Path, real: Path, found: os.stat_result, context: FetchContext) -> None:
-    """Refuse what holds secrets, or other jobs' data: also by a link of either kind."""
-    own = real.name == _ENV_FILE or _is_state(real, context) or any(is_below(real, folder) for folder in _KERNEL)
-    # A hard link has another path, and is the same file.
-    if not own and (found.st_nlink < 2 or not any(_same(found, file) for file in _own_files(context))):
-        return
-    raise FetchError(
-        f"{path} is no data: it belongs to the system or to the runner itself",
-        hint="`.env`, the runner's database, its kept mails and runs, /proc and /sys are never read as a source.",
-    )
-
-
-def _is_state(real: Path, context: FetchContext) -> bool:
-    folders = [Path(os.path.realpath(context.run_dir))]
-    state = _state_dir(context)
-    if state is not None:
-        folders += [state / name for name in (_RUNS, _MAIL, _SINGLE_RUNS)]
-    return any(is_below(real, folder) for folder in folders) or real in _own_files(context)
-
-
-def _own_files(context: FetchContext) -> tuple[Path, ...]:
-    """The files that are the runner's own, and lie where the user's may lie too."""
-    settings = Path(os.path.realpath(context.project_dir / _ENV_FILE))
-    state = _state_dir(context)
-    if state is None:
-        return (settings,)
-    database = Path(context.environ.get("JOB_STORAGE_PATH") or "runner.db").name
-    return (settings, state / _LOCK, *(state / f"{database}{ending}" for ending in _DATABASE_ENDINGS))
-
-
-def _state_dir(context: FetchContext) -> Path | None:
-    """The folder of the runner's state: the one with `runs`, which holds the folder of this run."""
-    runs = Path(os.path.realpath(context.run_dir)).parent
-    return runs.parent if runs.name == _RUNS else None
+def _is_below(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it; both absolute, links resolved."""
+    # As texts: a pattern may match ten thousand files, and the parents of a Path cost more than to open it.
+    return f"{path}/".startswith(f"{folder}/".replace("//", "/"))
 
 
 def _same(found: os.stat_result, path: Path) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from runner.errors import FetchError
 from runner.fetch.deadline import DeadlinePassedError, FetchCancelledError
 from runner.fetch.worker_orders import FaultKind, WorkerFault, WorkerOrder, WorkerOutcome, decode, encode
 
@@ -47,17 +48,25 @@ main()
 
 
 def run_worker(
-    order: WorkerOrder, *, environ: Mapping[str, str], seconds: float, cancelled: threading.Event
+    order: WorkerOrder,
+    *,
+    environ: Mapping[str, str],
+    seconds: float,
+    cancelled: threading.Event,
+    what: str = "the data",
+    hint: str = "",
 ) -> WorkerOutcome:
     """Carry out one order in a new process, which has ended when this returns or raises.
 
     Args:
         environ: what the process gets beside the least that it needs.
         seconds: how long it may take in all, its start included.
+        what: what a message calls that which is read.
+        hint: what to do where it takes too long.
 
     Raises:
-        DeadlinePassedError: it was not done in time.
-        FetchCancelledError: the run was cancelled first; the process is gone within a quarter of a second.
+        FetchError: it was not done in time; or the run was cancelled first, and the process is gone within a
+            quarter of a second. Not masked yet.
     """
     imports = [os.path.abspath(path) for path in sys.path if os.path.isdir(path)]  # noqa: PTH100, PTH112
     try:
@@ -68,6 +77,10 @@ def run_worker(
     try:
         talk = _Talk(process=process, unsent=encode(order))
         talk.hold(end=time.monotonic() + seconds, cancelled=cancelled)
+    except FetchCancelledError:
+        raise FetchError(f"the run was cancelled while {what} was read") from None
+    except DeadlinePassedError:
+        raise FetchError(f"{what} was not read within {seconds:g} s", hint=hint) from None
     finally:
         # Not reaped yet, so the number is no other process's; whatever it has started goes with it.
         with suppress(ProcessLookupError, PermissionError):

@@ -73,7 +73,7 @@ def read(shop, tmp_path):
 def test_rows_of_sqlite_become_a_file_of_the_run(shop, fetch_rows, tmp_path):
     fetched = fetch_rows("SELECT * FROM orders WHERE id > ${run:cursor}", cursor=ROWS - 2)
     assert fetched.paths == (tmp_path / "run" / "input-data.parquet",)
-    assert (fetched.format, fetched.in_place) == (FileType.PARQUET, False)
+    assert fetched.format is FileType.PARQUET
     assert fetched.description.startswith("2 rows of shop #1.db, ")
     assert fetched.bytes == fetched.paths[0].stat().st_size
     assert pq.read_table(fetched.paths[0]).column("id").to_pylist() == [ROWS - 1, ROWS]

@@ -20,7 +20,7 @@ def test_the_body_is_spooled_into_the_run_folder(server, fetch_api, make_context
     fetched = fetch_api(server.url("/sales"))
     assert fetched.paths[0] == make_context().run_dir / "input-data.json"
     assert fetched.paths[0].read_bytes() == ROWS
-    assert (fetched.bytes, fetched.in_place) == (len(ROWS), False)
+    assert fetched.bytes == len(ROWS)
     assert fetched.description == f"HTTP 200 from {server.url('/sales')}, 20 bytes"
     assert server.seen[0][2]["user-agent"] == f"runner/{__version__}"
 

@@ -67,7 +67,7 @@ def test_the_objects_of_a_pattern_become_files_of_the_run(fetch_objects, environ
     run_dir = tmp_path / "run"
     assert fetched.paths == (run_dir / "input-orders-00001.csv.gz", run_dir / "input-orders-00002.csv.gz")
     assert [path.read_bytes() for path in fetched.paths] == [b"first", b"packed"]
-    assert (fetched.bytes, fetched.in_place) == (11, False)
+    assert fetched.bytes == 11
     assert fetched.description == "2 files of s3://orders/in/*.csv.gz, 11 bytes"
     assert SECRET in fetched.secrets
 
