@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from runner.core.chart import LARGEST_CHART, is_chart
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import ExecutionError
 from runner.execution.disk import DiskWatch
@@ -27,7 +28,7 @@ from runner.execution.orders import (
     encode,
 )
 from runner.execution.protocol import STATUS
-from runner.execution.results import ATTACHMENT_FILES, CHART_FILE, RESULT_FILE, result_size
+from runner.execution.results import ATTACHMENT_FILES, CHART_FILE, RESULT_FILE, read_result, result_size
 
 log = logging.getLogger(__name__)
 
@@ -222,11 +223,19 @@ def _with_files(order: StepOrder, said: StepOutcome) -> StepOutcome:
         return replace(said, rows_out=None, result_file=None, result_bytes=0, failure=failure)
     if order.chart is None or said.failure is not None:
         return said
+    return _with_chart(run_dir, said)
+
+
+def _with_chart(run_dir: Path, said: StepOutcome) -> StepOutcome:
+    """The picture that the child left, where it is one; a script may have put something else in its place."""
     try:
-        return replace(said, chart_file=CHART_FILE, chart_bytes=result_size(run_dir, CHART_FILE))
-    except ExecutionError:
-        # The note says why there is none.
-        return replace(said, chart_file=None)
+        content = read_result(run_dir, CHART_FILE, max_bytes=LARGEST_CHART)
+    except ExecutionError as error:
+        return replace(said, chart_file=None, note=said.note or f"There is no chart: {error.message}.")
+    if not is_chart(content):
+        note = f"There is no chart: {CHART_FILE} in the run's folder is no picture."
+        return replace(said, chart_file=None, note=said.note or note)
+    return replace(said, chart_file=CHART_FILE, chart_bytes=len(content))
 
 
 def _text(output: bytearray) -> str:

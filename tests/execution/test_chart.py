@@ -79,3 +79,29 @@ def test_a_run_without_a_chart_says_why(bench):
     assert (outcome.failure, outcome.chart_file, outcome.result_file) == (None, None, "result.csv")
     assert outcome.note == "There is no chart: the result has no column 'month', but the columns category, amount."
     assert not Path(bench.folder, "run-1", "chart.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("left", "note"),
+    [
+        ("open(path, 'w').write('<svg/>')", "There is no chart: chart.png in the run's folder is no picture."),
+        ("os.symlink('/etc/passwd', path)", "is no plain file."),
+        ("open(path, 'wb').truncate(5 << 20)", "is larger than 4,194,304 bytes."),
+    ],
+)
+def test_what_is_no_picture_is_no_chart(bench, left, note):
+    pytest.importorskip("matplotlib")
+    script = f"""
+import os
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+def leave(canvas, path):
+    {left}
+FigureCanvasAgg.print_png = leave
+result = data
+"""
+    outcome = bench.run(
+        script, allowed_imports=("matplotlib",), chart=Chart(kind=ChartKind.BAR, x="category", y=("amount",))
+    )
+    assert (outcome.failure, outcome.chart_file, outcome.chart_bytes) == (None, None, 0)
+    assert outcome.note.startswith("There is no chart: ")
+    assert outcome.note.endswith(note)

@@ -151,6 +151,13 @@ def test_the_rows_that_fail_are_shown(of_query):
     assert [row[0] for row in twice.rows.rows] == ["0", "0", "0", "1", "1", "2", "2"]
 
 
+def test_a_table_of_the_wrong_size_has_no_rows_to_look_at(bench):
+    few = Check(kind=CheckKind.ROW_COUNT, at_least=100, blocking=True)
+    failure = bench.run("result = data", checks=(few,)).failure
+    assert failure.message.endswith("there are 3 rows")
+    assert failure.hint.startswith("The result was not sent to the consumers")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_blocking_check_keeps_the_result_as_csv_alone(bench, kind):
     outcome = bench.run(
@@ -162,7 +169,8 @@ def test_a_blocking_check_keeps_the_result_as_csv_alone(bench, kind):
     )
     assert outcome.failure.kind is FailureKind.CHECK
     assert outcome.failure.message == "1 check failed: amount is at least 0 (1 row)"
-    assert "result.csv" in outcome.failure.hint
+    assert outcome.failure.hint.startswith("Look at the rows that fail. The result was not sent")
+    assert outcome.failure.hint.endswith("result.csv")
     assert (outcome.result_file, outcome.attachment_file, outcome.rows_out) == ("result.csv", None, 2)
     assert [(one.passed, one.blocking, one.failed_rows) for one in outcome.checks] == [
         (False, True, 1),

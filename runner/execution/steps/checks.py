@@ -71,6 +71,8 @@ def blocking_failure(results: Iterable[CheckResult], *, hint: str) -> RunFailure
         for result in failed
     ]
     message = f"{_count(len(failed), 'check')} failed: {', '.join(told)}"
+    if any(result.failed_rows for result in failed):
+        hint = f"Look at the rows that fail. {hint}"
     return RunFailure(kind=FailureKind.CHECK, message=message, hint=hint)
 
 

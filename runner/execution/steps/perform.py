@@ -166,8 +166,8 @@ def _finish(
     if content is not None and checks:
         found = evaluate(content, checks)
         progress.checks += found
-        hint = "Look at the rows that fail. The result was not sent to the consumers; as CSV it is kept at {}"
-        failure = blocking_failure(found, hint=hint.format(result_path(order)))
+        kept = f"The result was not sent to the consumers; as CSV it is kept at {result_path(order)}"
+        failure = blocking_failure(found, hint=kept)
         if failure is not None:
             return replace(outcome, failure=failure)
     if content is not None and order.chart is not None:
