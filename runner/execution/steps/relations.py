@@ -16,6 +16,7 @@ from runner.core.source import THE_SOURCE, FileType
 from runner.execution.orders import StepInput, StepOrder
 from runner.execution.steps.documents import frame_of, load_json, select_records
 from runner.execution.steps.faults import StepError, memory_error, unreadable
+from runner.execution.steps.json_tables import json_reader
 from runner.execution.steps.packed import UNREADABLE, duckdb_packing, is_packed, size_of, starts_with, write_utf8
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.reading import read_data
@@ -166,7 +167,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
         return f"FROM read_parquet({files})"
     if source.format is not FileType.CSV:
         layout = "array" if source.format is FileType.JSON else "newline_delimited"
-        return f"FROM read_json({files}, format = '{layout}')"
+        return f"FROM {json_reader(connection, files, layout)}"
     types = types_of(source.table)
     if not types and not source.table.columns:
         return f"FROM {_csv_reader(relation)}"
