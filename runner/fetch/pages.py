@@ -93,6 +93,8 @@ def fetch_pages(
         page = client.ask(following, reader.read)
         number += 1
         following = find_following(page)
+        if number == 1 and following is None and page.records and pagination.kind in _NUMBERED:
+            _require_whole(pagination, page, request, client, reader)
         if number > pagination.max_pages and (page.records or following is not None):
             raise FetchError(
                 f"{shown_url(request.url)} has more than the {pagination.max_pages} pages that "
@@ -168,10 +170,38 @@ def _numbered(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest
         count = len(page.records)
         if not count or (pagination.size is not None and count < pagination.size):
             return None
-        position += 1 if pagination.kind is PaginationKind.PAGE else pagination.size or count
+        position += _step(pagination, page)
         return with_param(request, pagination.param, str(position))
 
     return with_param(request, pagination.param, str(position)), following
+
+
+def _step(pagination: Pagination, page: Page) -> int:
+    """From the position of a page to that of the next: an offset counts what was given, not what was asked for."""
+    return 1 if pagination.kind is PaginationKind.PAGE else len(page.records)
+
+
+def _require_whole(
+    pagination: Pagination, first: Page, request: HttpRequest, client: Client, reader: "_Reader"
+) -> None:
+    """Be sure that a first page that is short is also the last: a server may give less than it is asked for, and
+    would cut the load off there.
+
+    Raises:
+        FetchError: there are other records behind it.
+    """
+    behind = with_param(request, pagination.param, str(pagination.start + _step(pagination, first)))
+    try:
+        second = client.ask(behind, reader.read)
+    except FetchError:
+        # What an API says beyond its last page is its own matter.
+        return
+    if second.records and second.records != first.records:
+        count = len(first.records)
+        raise FetchError(
+            f"{shown_url(request.url)} gives {count} records a page, `pagination.size` says {pagination.size}",
+            hint=f"Set `pagination.size` to {count}: by that, the last page is known.",
+        )
 
 
 def _by_cursor(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest, Following]:
@@ -210,6 +240,7 @@ def _by_link(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest,
     return request, following
 
 
+_NUMBERED = frozenset({PaginationKind.PAGE, PaginationKind.OFFSET})
 _FOLLOWING = {
     PaginationKind.PAGE: _numbered,
     PaginationKind.OFFSET: _numbered,

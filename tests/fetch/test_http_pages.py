@@ -1,5 +1,6 @@
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -61,6 +62,36 @@ def test_pages_by_number_end_with_a_short_one(server, paged, fetch_api, make_con
     assert fetched.bytes == fetched.paths[0].stat().st_size
     assert queries(server) == [f"q=a%20b&per_page=3&page={page}" for page in (1, 2, 3)]
     assert fetched.description == f"3 pages from {url}?…, 56 bytes"
+
+
+@pytest.mark.parametrize("kind", [PAGE, OFFSET])
+def test_a_server_that_gives_fewer_records_than_it_is_asked_for_is_found_out(server, paged, fetch_api, kind):
+    def answer(query):
+        start = 2 * (int(query["at"]) - 1) if kind is PAGE else int(query["at"])
+        return rows(start, min(start + 2, 5)), {}
+
+    start = 1 if kind is PAGE else 0
+    pagination = Pagination(kind=kind, param="at", start=start, size=100, size_param="limit")
+    with pytest.raises(FetchError, match="gives 2 records a page, `pagination") as caught:
+        fetch_api(paged(answer), pagination=pagination)
+    assert caught.value.hint.startswith("Set `pagination.size` to 2")
+    assert read(fetch_api(server.url("/rows"), pagination=replace(pagination, size=2))) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("beyond", ["nothing", "the same", "no JSON"])
+def test_a_short_first_page_may_be_all_there_is(server, paged, fetch_api, beyond):
+    answers = {"nothing": [], "the same": rows(0, 2), "no JSON": b"<html>"}
+    url = paged(lambda query: (rows(0, 2) if query["page"] == "1" else answers[beyond], {}))
+    fetched = fetch_api(url, pagination=Pagination(kind=PAGE, param="page", start=1, size=3))
+    assert read(fetched) == [0, 1]
+    assert queries(server) == ["page=1", "page=2"]
+    assert fetched.description.startswith(f"1 page from {url}")
+
+
+def test_offsets_count_what_was_given(server, paged, fetch_api):
+    url = paged(lambda query: (rows(int(query["skip"]), min(int(query["skip"]) + 3, 7)), {}))
+    fetched = fetch_api(url, pagination=Pagination(kind=OFFSET, param="skip", size=2))
+    assert read(fetched) == list(range(7))
 
 
 def test_pages_without_a_size_end_with_an_empty_one(server, paged, fetch_api):
