@@ -50,8 +50,8 @@ class Check:
         """What is expected, as people read it: `amount is at least 0`."""
         columns = ", ".join(self.columns)
         rule = {
-            CheckKind.NOT_NULL: f"{columns} has no gaps",
-            CheckKind.UNIQUE: f"{columns} is unique",
+            CheckKind.NOT_NULL: f"{columns} {'has' if len(self.columns) == 1 else 'have'} no gaps",
+            CheckKind.UNIQUE: f"{columns} {'is' if len(self.columns) == 1 else 'together are'} unique",
             CheckKind.ACCEPTED_VALUES: f"{columns} is one of {', '.join(map(str, self.values))}",
             CheckKind.MIN: f"{columns} is at least {self.at_least}",
             CheckKind.MAX: f"{columns} is at most {self.at_most}",
@@ -63,11 +63,11 @@ class Check:
 
 
 def _row_words(at_least: CheckValue | None, at_most: CheckValue | None) -> str:
-    if at_least is not None and at_least == at_most:
-        return f"there are {at_least} rows"
-    if at_least is not None and at_most is not None:
+    if at_least is not None and at_most is not None and at_least != at_most:
         return f"there are {at_least} to {at_most} rows"
-    return f"there are at least {at_least} rows" if at_least is not None else f"there are at most {at_most} rows"
+    bound = at_most if at_least is None else at_least
+    bounded = "" if at_least == at_most else "at most " if at_least is None else "at least "
+    return f"there is {bounded}1 row" if bound == 1 else f"there are {bounded}{bound} rows"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

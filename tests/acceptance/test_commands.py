@@ -134,7 +134,7 @@ def test_the_jobs_of_this_repository_are_valid_and_only_the_one_with_an_example_
     shutil.copytree(REPOSITORY / "jobs.d", tmp_path / "jobs.d")
     assert runner("validate", "--strict", cwd=tmp_path).returncode == 0
     jobs = json.loads(runner("list", "--json", cwd=tmp_path).stdout)["jobs"]
-    assert len(jobs) == 5
+    assert len(jobs) == 6
     assert [job["job_name"] for job in jobs if job["suspended"]] == ["sales_by_category"]
     done = runner("run", "large_orders", "--no-mail", "--output", "out.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -152,6 +152,7 @@ def test_demo_runs_every_job_and_names_its_mails(tmp_path, runner):
     assert {subject.split(":")[1].split(" - ")[0].strip() for subject in subjects} == {
         "broken_on_purpose",
         "large_orders",
+        "region_targets",
         "sales_by_category",
         "sensor_hours",
         "stock_to_reorder",

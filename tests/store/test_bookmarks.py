@@ -198,7 +198,7 @@ def test_a_run_keeps_what_was_found_of_its_data(store, make_run, noon):
     rows = Preview(columns=("a",), numeric=(True,), rows=(("-1",),), total_rows=1, total_columns=1)
     checks = (
         CheckResult(words="a is at least 0", blocking=True, passed=False, found="1 row", failed_rows=1, rows=rows),
-        CheckResult(words="there are at least 1 rows", blocking=False, passed=True),
+        CheckResult(words="there is at least 1 row", blocking=False, passed=True),
     )
     run = make_run(1)
     store.add_run(run)
