@@ -274,6 +274,7 @@ def _job_change_document(change: JobChange) -> Document:
         "digest_before": before.digest if before else None,
         "digest_after": after.digest if after else None,
         "keys": [_key_document(key) for key in change.keys],
+        "loads_anew": change.loads_anew,
         "fires_before": [utc_text(fire) for fire in fires.before] if fires else None,
         "fires_after": [utc_text(fire) for fire in fires.after] if fires else None,
         "recipients_gained": list(change.recipients_gained),

@@ -70,6 +70,14 @@ class JobChange:
         assert job is not None
         return job
 
+    @property
+    def loads_anew(self) -> bool:
+        """Whether an incremental load forgets how far it has got, which is kept under the name of the job."""
+        before, after = self.before, self.after
+        if before is None or after is None or not before.origin or not after.origin:
+            return False
+        return before.job_name != after.job_name or before.origin != after.origin
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InvalidFile:

@@ -165,6 +165,8 @@ def group_lines(group: JobGroup) -> Iterator[Line]:
             yield from _key_lines(key, with_origin=len(group.causes) != 1)
     if change.actions[-1] is Action.EDITED:
         yield Line(" ", "Only its file differs, in comments or form: every value is the same.")
+    if any(one.loads_anew for one in group.changes):
+        yield Line("!", "The incremental load begins anew, from its initial value.")
     if len(group.changes) == 1:
         yield from _fire_lines(change)
         return

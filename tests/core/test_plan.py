@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runner.core.catalog import CheckedFile
 from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.documents import plan_document
-from runner.core.job import Job
+from runner.core.job import Incremental, Job
 from runner.core.names import LinkedJob, NamePlace
 from runner.core.plan import Action, Comparison, InvalidState, Plan, PlanFile, Side
 from runner.core.plan_diff import make_plan
@@ -157,6 +157,30 @@ def test_another_name_in_the_same_file_is_a_rename():
     (change,) = plan([file("a.yaml", "a")], [file("a.yaml", "b", schedule="0 8 * * *")]).jobs
     assert (change.before.job_name, change.after.job_name) == ("a", "b")
     assert change.actions == (Action.RENAMED, Action.CHANGED)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "anew"),
+    [
+        ("a", ("id", 0), ("id", 0), False),
+        ("a", ("id", 0), ("id", 5), True),
+        ("a", ("id", 0), ("day", 0), True),
+        ("b", ("id", 0), ("id", 0), True),
+        ("b", None, ("id", 0), False),
+        ("a", ("id", 0), None, False),
+    ],
+)
+def test_a_load_that_begins_anew_is_told(name, old, new, anew):
+    loads = [given and Incremental(cursor=given[0], initial_value=given[1]) for given in (old, new)]
+    (change,) = make_plan(
+        [file("a.yaml", "a", incremental=loads[0])],
+        [file("a.yaml", name, incremental=loads[1], owner="a@example.com")],
+        now=NOW,
+    ).jobs
+    assert change.loads_anew == anew
+    side = Side(name="main", commit="1" * 40)
+    (document,) = plan_document(Comparison(base=side, head=side, plan=Plan(jobs=(change,))))["jobs"]
+    assert document["loads_anew"] == anew
 
 
 def test_the_same_name_in_another_file_has_moved():

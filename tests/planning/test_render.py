@@ -249,6 +249,18 @@ def test_edited_moved_and_new_warnings_are_told(branch):
     assert f"**New warnings**: {len(warnings)}" in texts["markdown"]
 
 
+def test_a_load_that_begins_anew_is_told(branch):
+    load = "incremental: {cursor: id, initial_value: 0}\n"
+    branch.job("old", path="jobs.d/a.yaml", more=load)
+    branch.commit()
+    branch.job("new", path="jobs.d/a.yaml", more=load)
+    branch.commit()
+    told = rendered(branch.plan(base="HEAD~1"))
+    assert "    ! The incremental load begins anew, from its initial value.\n" in told["text"]
+    assert "! The incremental load begins anew, from its initial value.\n" in told["markdown"]
+    assert json.loads(told["json"])["jobs"][0]["loads_anew"] is True
+
+
 def test_there_is_no_other_format(rich_change):
     with pytest.raises(ValueError, match="yaml"):
         render(rich_change, "yaml")
