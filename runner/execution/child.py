@@ -14,7 +14,6 @@ from pathlib import Path
 from runner.core.chart import LARGEST_CHART, is_chart
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import ExecutionError
-from runner.execution.disk import DiskWatch
 from runner.execution.endings import Ending, failure_of_ending
 from runner.execution.orders import (
     OUTPUT_LIMIT,
@@ -27,12 +26,14 @@ from runner.execution.orders import (
     decode,
     encode,
 )
+from runner.execution.processes import pid_of, standing_of
 from runner.execution.protocol import STATUS
 from runner.execution.results import ATTACHMENT_FILES, CHART_FILE, RESULT_FILE, read_result, result_size
+from runner.execution.watch import StepWatch
 
 log = logging.getLogger(__name__)
 
-_CANCEL_CHECK_SECONDS = 0.25
+_CHECK_SECONDS = 0.1
 _DEATH_SECONDS = 10.0
 _HANDOVER_SECONDS = 20.0
 _CHUNK = 1 << 18
@@ -66,18 +67,20 @@ class Child:
         self._pidfd = pidfd
         self._status = status
         self._output = output
+        # A script may read the other end itself, and take what was there to be read.
+        os.set_blocking(output, False)
 
     def run(self, order: StepOrder, *, cancelled: threading.Event) -> StepOutcome:
-        """Carry out one order; whatever the child does, there is an outcome, and no child afterwards."""
+        """Carry out one order; whatever the child does, there is an outcome, and nobody works on it afterwards."""
         started = time.monotonic()
         log.info("Starting %s step", order.step.kind.replace("_", "-"))
         heard = _Heard()
-        disk = DiskWatch(order, pidfd=self._pidfd)
+        watch = StepWatch(order, pidfd=self._pidfd)
         try:
             reason = self._hand_over(order) or self._follow(
-                heard, disk, cancelled=cancelled, deadline=started + order.timeout_seconds
+                heard, watch, cancelled=cancelled, deadline=started + order.timeout_seconds
             )
-            ending = replace(self._end(heard), reason=reason, failure=disk.failure)
+            ending = replace(self._end(heard), reason=reason, failure=watch.failure)
         finally:
             self._close()
         outcome = _outcome(order, heard, ending)
@@ -98,7 +101,7 @@ class Child:
         return None
 
     def _follow(
-        self, heard: _Heard, disk: DiskWatch, *, cancelled: threading.Event, deadline: float
+        self, heard: _Heard, watch: StepWatch, *, cancelled: threading.Event, deadline: float
     ) -> FailureKind | None:
         """Listen until the outcome is there or the child has ended; answers why it must end before."""
         poll = select.poll()
@@ -110,9 +113,9 @@ class Child:
                 return FailureKind.CANCELLED
             if left <= 0:
                 return FailureKind.TIMEOUT
-            if disk.met():
-                return FailureKind.DISK
-            ready = [descriptor for descriptor, _ in poll.poll(1000 * min(left, _CANCEL_CHECK_SECONDS))]
+            if watch.met() and watch.failure is not None:
+                return watch.failure.kind
+            ready = [descriptor for descriptor, _ in poll.poll(1000 * min(left, _CHECK_SECONDS))]
             if self._output in ready and not self._listen(heard):
                 poll.unregister(self._output)
             if self._data.fileno() in ready:
@@ -155,17 +158,18 @@ class Child:
         """Kill the child, and read what it left in its pipes.
 
         One that has told its outcome is not waited for: killed, it runs none of its code any more, and taking its
-        memory apart is the kernel's work, which the zygote sees the end of.
+        memory apart is the kernel's work, which the zygote sees the end of. But for one of several threads: they
+        may be in the middle of what they have asked of the kernel.
         """
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         if heard.wrong == _CLOSED and poll.poll(1000 * _CLOSED_SECONDS):
             # It was ending: how it ended says more than that.
             heard.wrong = ""
+        alone = standing_of(pid_of(self._pidfd)).threads <= 1
         self.kill()
-        if heard.outcome is None and not poll.poll(1000 * _DEATH_SECONDS):
+        if (heard.outcome is None or not alone) and not poll.poll(1000 * _DEATH_SECONDS):
             log.error("A killed child has not ended within %.0f s", _DEATH_SECONDS)
-        os.set_blocking(self._output, False)
         if len(heard.output) <= OUTPUT_LIMIT:
             self._listen(heard)
         if heard.outcome is not None:

@@ -9,16 +9,17 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from runner.core.report import size_words
 from runner.core.run import FailureKind, RunFailure
 from runner.execution.orders import StepOrder
+from runner.execution.processes import pid_of
 
 MOST_FILES = 50_000
 _LEAST_BOUND = 4 << 30
 _PER_MEMORY = 4
-_LOOK_SECONDS = 0.5
+# A look at the room that is left costs nothing; one at all files does.
+_LOOK_SECONDS, _SCAN_SECONDS = 0.1, 0.5
 # A look at many files may take this part of the time.
 _SCAN_SHARE = 20
 # The disk is never filled further than this by steps: the records of the service need room too.
@@ -47,7 +48,7 @@ class DiskWatch:
         self._inputs = [path for source in order.inputs for path in source.paths]
         self._pidfd = pidfd
         self._clock = clock
-        self._next_look = self._next_scan = clock() + _LOOK_SECONDS
+        self._next_look, self._next_scan = clock() + _LOOK_SECONDS, clock() + _SCAN_SECONDS
         self._free = _free_space(self._folder)[0]
 
     def met(self) -> bool:
@@ -60,7 +61,7 @@ class DiskWatch:
         if self.failure is None and now >= self._next_scan:
             self.failure = self._too_much()
             took = self._clock() - now
-            self._next_scan = now + max(_LOOK_SECONDS, _SCAN_SHARE * took)
+            self._next_scan = now + max(_SCAN_SECONDS, _SCAN_SHARE * took)
         return self.failure is not None
 
     def _short_of_space(self) -> RunFailure | None:
@@ -86,6 +87,11 @@ class DiskWatch:
                 "the step made folders that are nested too deep and was ended",
                 "Let it use fewer levels of folders.",
             )
+        except _ClosedError:
+            return _failure(
+                "the step made a folder that cannot be looked into and was ended",
+                "Let it leave the permissions of its folders as they are.",
+            )
         if files > MOST_FILES:
             return _failure(
                 f"the step made more than {MOST_FILES:,} files and was ended", "Let it make fewer files."
@@ -99,22 +105,18 @@ class DiskWatch:
 
     def _sizes(self) -> Iterator[int]:
         yield from _sizes_below(self._folder)
-        pid = _pid_of(self._pidfd)
+        pid = pid_of(self._pidfd)
         if pid:
             yield from _nameless_sizes(pid, self._folder)
+            yield from _mapped_sizes(pid, self._folder)
 
 
 class _TooDeepError(Exception):
     """A path is longer than the system takes."""
 
 
-def _pid_of(pidfd: int) -> int:
-    """The number of a process, in the caller's view; 0 where it has none, or the descriptor is another kind."""
-    with suppress(OSError), Path(f"/proc/self/fdinfo/{pidfd}").open(encoding="ascii") as file:
-        for line in file:
-            if line.startswith("Pid:"):
-                return max(int(line.split()[1]), 0)
-    return 0
+class _ClosedError(Exception):
+    """A folder lets nobody look."""
 
 
 def _sizes_below(top: str) -> Iterator[int]:
@@ -128,6 +130,8 @@ def _sizes_below(top: str) -> Iterator[int]:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise _TooDeepError from error
+            if error.errno == errno.EACCES:
+                raise _ClosedError from error
             continue
         try:
             with os.scandir(descriptor) as entries:
@@ -146,17 +150,30 @@ def _sizes_below(top: str) -> Iterator[int]:
 
 
 def _nameless_sizes(pid: int, folder: str) -> Iterator[int]:
-    """Bytes on disk of the files that a process holds open without a name, on the disk of `folder`."""
+    """Bytes on disk of the files that a process holds open without a name, on the disk of `folder`. A thread may
+    have a table of its own."""
     seen: set[int] = set()
     with suppress(OSError):
         device = os.stat(folder).st_dev  # noqa: PTH116 - `folder` is text
-        with os.scandir(f"/proc/{pid}/fd") as entries:
-            for entry in entries:
-                with suppress(OSError):
-                    found = entry.stat()
-                    if found.st_nlink == 0 and found.st_dev == device and found.st_ino not in seen:
-                        seen.add(found.st_ino)
-                        yield found.st_blocks * _BLOCK
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names are all that is needed
+            with suppress(OSError), os.scandir(f"/proc/{pid}/task/{thread}/fd") as entries:
+                for entry in entries:
+                    with suppress(OSError):
+                        found = entry.stat()
+                        if found.st_nlink == 0 and found.st_dev == device and found.st_ino not in seen:
+                            seen.add(found.st_ino)
+                            yield found.st_blocks * _BLOCK
+
+
+def _mapped_sizes(pid: int, folder: str) -> Iterator[int]:
+    """Bytes of the files below `folder` that have no name any more and are mapped into the memory of a process."""
+    real = os.path.realpath(folder)
+    with suppress(OSError), open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
+        for line in lines:
+            place, *_, name = line.rstrip("\n").split(maxsplit=5)
+            if name.startswith(f"{real}/") and name.endswith(" (deleted)"):
+                begin, _, end = place.partition("-")
+                yield int(end, 16) - int(begin, 16)
 
 
 def _free_space(folder: str) -> tuple[int, int]:

@@ -18,6 +18,7 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _KILL_PROCESS, _ALLOW, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
 _REFUSE = _ERRNO | errno.EPERM
 _MISSING = _ERRNO | errno.ENOSYS
+_NOT_SUPPORTED = _ERRNO | errno.EOPNOTSUPP
 _X32_CALLS = 0x40000000
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
 _CLONE_THREAD = 0x00010000
@@ -29,8 +30,9 @@ socket socketpair connect accept accept4 bind listen sendto recvfrom sendmsg rec
 setsockopt shutdown
 # No other process, so that ending this one ends everything; not out of the session that is killed with it.
 fork vfork execve execveat setpgid setsid
-# io_uring does file and network calls that no filter sees.
+# io_uring does file and network calls that no filter sees; the other one has few contexts for the whole machine.
 io_uring_setup io_uring_enter io_uring_register
+io_setup io_destroy io_submit io_getevents io_pgetevents
 # Memory that the limits do not count, or that outlives the process.
 memfd_create memfd_secret shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd msgrcv msgctl
 mq_open mq_unlink
@@ -56,10 +58,15 @@ setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr re
 """
 
 _PR_SET_PDEATHSIG = 1
-# F_SETOWN, F_SETSIG, F_SETOWN_EX: a descriptor that signals another process.
-_FCNTL_REFUSED = (8, 10, 15)
-# FIOSETOWN, SIOCSPGRP: the same for sockets. TIOCSTI, TIOCLINUX: typing into a terminal.
-_IOCTL_REFUSED = (0x8901, 0x8902, 0x5412, 0x541C)
+# The calls that open a file, and which of their arguments has the flags.
+_OPENING = (("open", 1), ("openat", 2))
+# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, the same for open files (OFD), and
+# F_DUPFD_CLOEXEC, F_GETPIPE_SZ. Left out are those that signal another process, make others wait for a file that
+# the step may only read (leases), or take the room for pipes that a user has in all.
+_FCNTL_ALLOWED = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
+# TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. Others change attributes of files that are only read.
+_IOCTL_ALLOWED = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+_WRITE_ONLY, _READ_WRITE, _TRUNCATE = 0o1, 0o2, 0o1000
 
 
 def step_filter(machine: Machine, *, pid: int) -> bytes:
@@ -80,8 +87,14 @@ def common_rules(machine: Machine) -> bytes:
         _when(calls["clone"], _argument(0) + _jump(_ANY_BIT, _CLONE_THREAD, 1, 0) + _give(_REFUSE) + _give(_ALLOW))
     )
     program.append(_when(calls["prctl"], _none_of(0, (_PR_SET_PDEATHSIG,))))
-    program.append(_when(calls["fcntl"], _none_of(1, _FCNTL_REFUSED)))
-    program.append(_when(calls["ioctl"], _none_of(1, _IOCTL_REFUSED)))
+    program.append(_when(calls["fcntl"], _one_of(1, _FCNTL_ALLOWED)))
+    program.append(_when(calls["ioctl"], _one_of(1, _IOCTL_ALLOWED)))
+    # Emptying a file while it is opened for reading: Landlock sees that from ABI 3 on.
+    program.extend(_when(calls[name], _not_emptied(place)) for name, place in _OPENING if name in calls)
+    # Whose flags lie in memory, where this filter cannot see them.
+    program.append(_when(calls["openat2"], _give(_MISSING)))
+    # Room on the disk, taken faster than anybody can look. glibc falls back to writing.
+    program.append(_when(calls["fallocate"], _give(_NOT_SUPPORTED)))
     return b"".join(program)
 
 
@@ -145,6 +158,17 @@ def _only_value(index: int, value: int) -> bytes:
 def _none_of(index: int, values: tuple[int, ...]) -> bytes:
     tests = b"".join(_jump(_EQUAL, value, 0, 1) + _give(_REFUSE) for value in values)
     return _argument(index) + tests + _give(_ALLOW)
+
+
+def _one_of(index: int, values: tuple[int, ...]) -> bytes:
+    tests = b"".join(_jump(_EQUAL, value, 0, 1) + _give(_ALLOW) for value in values)
+    return _argument(index) + tests + _give(_REFUSE)
+
+
+def _not_emptied(index: int) -> bytes:
+    """Flags of an open call: truncation only together with writing."""
+    writes = _jump(_ANY_BIT, _WRITE_ONLY | _READ_WRITE, 0, 1) + _give(_ALLOW)
+    return _argument(index) + writes + _jump(_ANY_BIT, _TRUNCATE, 0, 1) + _give(_REFUSE) + _give(_ALLOW)
 
 
 def _argument(index: int, *, high: bool = False) -> bytes:

@@ -69,6 +69,11 @@ setxattr 188 5                    lsetxattr 189 6                   fsetxattr 19
 setxattrat 463 463                removexattr 197 14                lremovexattr 198 15
 fremovexattr 199 16               removexattrat 466 466             file_setattr 469 469
 fcntl 72 25                       ioctl 16 29                       prctl 157 167
+open 2 -                          openat 257 56
+openat2 437 437                   fallocate 285 47
+io_setup 206 0                    io_destroy 207 1
+io_submit 209 2                   io_getevents 208 4
+io_pgetevents 333 292
 landlock_create_ruleset 444 444   landlock_add_rule 445 445         landlock_restrict_self 446 446
 """
 

@@ -1,9 +1,18 @@
-"""Removing a run's folder, whatever a script has left in it."""
+"""Removing what is in a run's folder, whatever a script has left there, and while its last threads may still be at
+work: nothing is ever reached by a name that may lead elsewhere by the time it is used."""
 
+import errno
 import os
 import secrets
 import stat
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A process that was killed may finish what it had asked of the kernel: how often a folder may be filled again.
+_TRIES = 100
+_NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 
 def remove_tree(path: Path | str) -> None:
@@ -16,48 +25,117 @@ def remove_tree(path: Path | str) -> None:
     Raises:
         OSError: something could not be removed.
     """
-    try:
-        if stat.S_ISDIR(os.lstat(path).st_mode):
-            os.chmod(path, stat.S_IRWXU)  # noqa: PTH101 - `path` may be text
-        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+    for left in reversed(range(_TRIES)):
+        try:
+            clear_folder(path)
+            os.rmdir(path)  # noqa: PTH106 - `path` may be text
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or not left:
+                raise
+            continue
         return
+
+
+def clear_folder(path: Path | str, *, keep: Collection[str] = ()) -> None:
+    """Remove all that is in a folder, but the plain files of some names.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        OSError: something could not be removed.
+    """
+    top = _open_folder(path)
     try:
-        _empty(top)
+        _empty(top, keep)
     finally:
         os.close(top)
-    os.rmdir(path)  # noqa: PTH106 - `path` may be text
 
 
-def _empty(top: int) -> None:
+def _empty(top: int, keep: Collection[str]) -> None:
     """Remove all below the open folder `top`: folders are moved up to it before they are emptied."""
-    number = 0
+    number = tries = 0
     # Names that what lies there cannot have: a script may have tried to be in the way.
     token = secrets.token_hex(8)
-    waiting = _remove_files(top)
+    waiting = _remove_files(top, keep)
     while waiting:
         name = waiting.pop()
-        folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+        try:
+            folder = _open_folder(name, parent=top)
+        except OSError as error:
+            _drop_other(name, top, error)
+            continue
         try:
             for inner in _remove_files(folder):
                 number += 1
                 lifted = f".removing-{token}-{number}"
-                os.rename(inner, lifted, src_dir_fd=folder, dst_dir_fd=top)
-                waiting.append(lifted)
+                with suppress(FileNotFoundError):
+                    os.rename(inner, lifted, src_dir_fd=folder, dst_dir_fd=top)
+                    waiting.append(lifted)
         finally:
             os.close(folder)
-        os.rmdir(name, dir_fd=top)
+        try:
+            os.rmdir(name, dir_fd=top)
+        except OSError as error:
+            tries += 1
+            if error.errno != errno.ENOTEMPTY or tries > _TRIES:
+                raise
+            waiting.append(name)
 
 
-def _remove_files(folder: int) -> list[str]:
-    """Remove what is no folder; answer with the names of the folders, opened up where they were closed."""
+def _drop_other(name: str, top: int, error: OSError) -> None:
+    """Where a folder was and is none now: what has taken its place goes."""
+    if error.errno in _NO_FOLDER:
+        os.unlink(name, dir_fd=top)
+    elif error.errno != errno.ENOENT:
+        raise error
+
+
+def _open_folder(path: Path | str, *, parent: int | None = None) -> int:
+    """Open a folder, also one that is closed to its owner, and open it up. Never what a link leads to.
+
+    Raises:
+        OSError: it cannot be opened, or is none.
+    """
+    try:
+        folder = os.open(path, _FOLDER, dir_fd=parent)
+    except PermissionError:
+        folder = _open_closed(path, parent)
+    try:
+        os.fchmod(folder, stat.S_IRWXU)
+    except BaseException:
+        os.close(folder)
+        raise
+    return folder
+
+
+def _open_closed(path: Path | str, parent: int | None) -> int:
+    if not hasattr(os, "O_PATH"):
+        os.chmod(path, stat.S_IRWXU, dir_fd=parent, follow_symlinks=False)
+        return os.open(path, _FOLDER, dir_fd=parent)
+    # The folder itself, by a descriptor: by its name, chmod would follow a link that has just taken its place.
+    place = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        own = f"/proc/self/fd/{place}"
+        os.chmod(own, stat.S_IRWXU)  # noqa: PTH101 - a descriptor's own path
+        return os.open(own, _FOLDER & ~os.O_NOFOLLOW)
+    finally:
+        os.close(place)
+
+
+def _remove_files(folder: int, keep: Collection[str] = ()) -> list[str]:
+    """Remove what is no folder and not to be kept; answer with the names of the folders."""
     folders = []
     with os.scandir(folder) as entries:
-        names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_folder in names:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in entries]
+    for name, is_folder, is_link in found:
         if is_folder:
-            os.chmod(name, stat.S_IRWXU, dir_fd=folder)
             folders.append(name)
-        else:
-            os.unlink(name, dir_fd=folder)
+        elif name not in keep or is_link:
+            try:
+                os.unlink(name, dir_fd=folder)
+            except FileNotFoundError:
+                continue
+            except IsADirectoryError:
+                folders.append(name)
     return folders

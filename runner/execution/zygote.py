@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import asdict
 from typing import BinaryIO
 
@@ -21,7 +22,8 @@ from runner.execution.sandbox import NO_LEVEL, SandboxMode
 log = logging.getLogger(__name__)
 
 _START_SECONDS = 30.0
-_ANSWER_SECONDS = 15.0
+_ANSWER_SECONDS = 10.0
+_TURN_SECONDS = 0.25
 _STOP_SECONDS = 5.0
 _LARGEST_MESSAGE = 1 << 16
 _PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -116,7 +118,7 @@ class Zygote:
     def run_step(self, order: StepOrder, *, cancelled: threading.Event) -> StepOutcome:
         """Carry out one step in a child of its own. Whatever goes wrong is in the outcome, never raised."""
         try:
-            child = self._take_child(cancelled)
+            child = self._take_child(cancelled, end=time.monotonic() + order.timeout_seconds)
             if child is None:
                 failure = RunFailure(kind=FailureKind.CANCELLED, message="the run was cancelled")
                 return StepOutcome(failure=failure)
@@ -128,16 +130,16 @@ class Zygote:
             hint, message = "Look at the service's log.", f"a step could not be run: {error}"
         return StepOutcome(failure=RunFailure(kind=FailureKind.INTERNAL, message=message, hint=hint))
 
-    def _take_child(self, cancelled: threading.Event) -> Child | None:
+    def _take_child(self, cancelled: threading.Event, *, end: float) -> Child | None:
         """A child from the zygote, which is started again where it has died; None when cancelled.
 
         Raises:
-            RunnerError: there is none to be had.
+            RunnerError: there is none to be had, or not until `end`.
         """
         for attempt, pause in enumerate(_PAUSES, start=1):
-            if cancelled.wait(pause):
+            if cancelled.wait(pause) or not self._take_turn(cancelled, end):
                 return None
-            with self._lock:
+            try:
                 if self._closed:
                     raise ExecutionError("the zygote is closed", hint="Start the service again.")
                 try:
@@ -156,7 +158,22 @@ class Zygote:
                     self._drop()
                     if attempt == len(_PAUSES):
                         raise
+            finally:
+                self._lock.release()
         raise ExecutionError("the zygote gives no children", hint="Look at the service's log.")
+
+    def _take_turn(self, cancelled: threading.Event, end: float) -> bool:
+        """Hold the lock, which somebody may hold who waits for a zygote that is silent; False when cancelled.
+
+        Raises:
+            ExecutionError: it is not to be had until `end`.
+        """
+        while not self._lock.acquire(timeout=_TURN_SECONDS):
+            if cancelled.is_set():
+                return False
+            if time.monotonic() > end:
+                raise ExecutionError("the zygote is silent", hint="Look at the service's log.")
+        return True
 
     def _new_process(self) -> "_Process":
         return _Process(mode=self._mode, waiting=self._waiting, read_roots=self._read_roots)
@@ -241,6 +258,11 @@ class _Process:
             return Child(data=socket.socket(fileno=data), pidfd=pidfd, status=status, output=output)
         for descriptor in descriptors:
             os.close(descriptor)
+        if message == TAKE_CHILD:
+            # The child ends by itself: nobody holds the other end of its socket.
+            raise _NoChildError(
+                "the service has no descriptor left for a child", hint="Raise its limit (ulimit -n)."
+            )
         if message.startswith(NO_CHILD):
             raise _NoChildError(
                 f"no child could be forked: {message.removeprefix(NO_CHILD).decode(errors='replace')}",

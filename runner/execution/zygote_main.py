@@ -13,7 +13,7 @@ import select
 import signal
 import socket
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,12 +106,12 @@ class _Nursery:
                 self._fill_up()
 
     def end_all(self) -> None:
-        """Kill and reap every child."""
+        """Kill and reap every child, without a word of how it ended: that was not its own doing."""
         for child in list(self._children.values()):
             _kill_session(child.pid)
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
         for child in list(self._children.values()):
-            self._reap(child)
+            self._reap(child, telling=False)
 
     def _first_child(self) -> Hello:
         """What the first child says of itself; it stays to be used."""
@@ -159,51 +159,47 @@ class _Nursery:
         Raises:
             OSError: there is no room for another process, or no descriptor left.
         """
-        ours, theirs = socket.socketpair()
-        status_reader, status = os.pipe()
-        output_reader, output = os.pipe()
-        os.set_blocking(output, False)
-        with suppress(OSError):
-            # Room for all that is kept and the byte that says that more was printed, however late it is read.
-            fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, 2 * OUTPUT_LIMIT)
-        try:
+        with ExitStack() as ours, ExitStack() as theirs:
+            data, other = socket.socketpair()
+            ours.callback(data.close)
+            theirs.callback(other.close)
+            status_reader, status = _pipe(ours, ours)
+            output_reader, output = _pipe(ours, theirs)
+            os.set_blocking(output, False)
+            with suppress(OSError):
+                # Room for all that is kept and the byte that says that more was printed, however late it is read.
+                fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, 2 * OUTPUT_LIMIT)
             self._sandbox.before_fork()
             pid = os.fork()
             if pid == 0:
                 run_child(
-                    Descriptors(data=theirs.fileno(), output=output),
+                    Descriptors(data=other.fileno(), output=output),
                     zygote=self._own_pidfd,
                     sandbox=self._sandbox,
                     database=self._database,
                 )
-        except OSError:
-            ours.close()
-            for descriptor in (status_reader, status, output_reader):
-                os.close(descriptor)
-            raise
-        finally:
-            theirs.close()
-            os.close(output)
-        child = _Born(
-            pid=pid,
-            pidfd=os.pidfd_open(pid),
-            status=status,
-            data=ours,
-            status_reader=status_reader,
-            output_reader=output_reader,
-        )
-        self._children[child.pidfd] = child
-        self._poll.register(child.pidfd, select.POLLIN)
-        return child
+            child = _Born(
+                pid=pid,
+                pidfd=_pidfd_of(pid),
+                status=status,
+                data=data,
+                status_reader=status_reader,
+                output_reader=output_reader,
+            )
+            self._children[child.pidfd] = child
+            self._poll.register(child.pidfd, select.POLLIN)
+            ours.pop_all()
+            return child
 
-    def _reap(self, child: _Born) -> None:
+    def _reap(self, child: _Born, *, telling: bool = True) -> None:
         """Tell how a child ended, and end what is left of its session."""
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         # Before it is reaped: until then its number is no other process's.
         _kill_session(child.pid)
         _, status, usage = os.wait4(child.pid, 0)
         with suppress(BrokenPipeError):
-            os.write(child.status, STATUS.pack(status, usage.ru_maxrss, usage.ru_utime + usage.ru_stime))
+            if telling:
+                os.write(child.status, STATUS.pack(status, usage.ru_maxrss, usage.ru_utime + usage.ru_stime))
         self._poll.unregister(child.pidfd)
         del self._children[child.pidfd]
         if child in self._waiting:
@@ -211,6 +207,28 @@ class _Nursery:
         child.let_go()
         os.close(child.pidfd)
         os.close(child.status)
+
+
+def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
+    """A pipe whose ends are closed with these."""
+    reader, writer = os.pipe()
+    reading.callback(os.close, reader)
+    writing.callback(os.close, writer)
+    return reader, writer
+
+
+def _pidfd_of(pid: int) -> int:
+    """That of a child. Without one nobody could follow it: it is ended.
+
+    Raises:
+        OSError: there is no descriptor left.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def _kill_session(pid: int) -> None:

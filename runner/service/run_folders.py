@@ -14,7 +14,7 @@ from runner.core.preview import Preview
 from runner.core.run import FailureKind, Run, RunFailure, RunOutcome, RunState
 from runner.errors import ExecutionError
 from runner.execution.results import RESULT_FILE, open_result, read_result
-from runner.execution.trees import remove_tree
+from runner.execution.trees import clear_folder, remove_tree
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +53,11 @@ def kept_chart(run_dir: Path, run: Run) -> bytes | None:
 
 def tidy(run_dir: Path, *, chart_file: str | None = None) -> None:
     """Leave only result and chart in a run's folder: an input may be large, a script may have left anything."""
-    kept = {RESULT_FILE, chart_file}
     try:
-        for entry in run_dir.iterdir() if run_dir.is_dir() else ():
-            if entry.is_symlink() or not entry.is_dir():
-                if entry.name not in kept or entry.is_symlink():
-                    entry.unlink()
-            else:
-                remove_tree(entry)
+        clear_folder(run_dir, keep={RESULT_FILE, chart_file or RESULT_FILE})
+    except FileNotFoundError:
+        # A run that failed before it had one.
+        pass
     except OSError as error:
         log.warning("The folder %s cannot be tidied: %s", run_dir, error)
 

@@ -1,3 +1,4 @@
+import errno
 import struct
 
 import pytest
@@ -105,13 +106,15 @@ def test_signals_reach_only_the_process_itself(asked):
         assert asked("kill", other) == EPERM, other
     assert asked("fcntl", 3, 8) == EPERM
     assert asked("fcntl", 3, 1) == ALLOW
+    assert asked("ioctl", 0, 0x5412) == EPERM
     assert asked("prctl", 1, 0) == EPERM
     assert asked("prctl", 15) == ALLOW
 
 
 def test_unknown_calls_and_other_architectures(asked, machine):
     assert asked("", number=470) == ENOSYS
-    assert asked("", number=0) == ALLOW
+    read = 0 if machine is X86_64 else 63
+    assert asked("", number=read) == ALLOW
     assert asked("socket", audit=0x40000003) == KILL
     if machine is X86_64:
         assert asked("", number=0x40000000 | 41) == EPERM
@@ -123,3 +126,21 @@ def test_limits_can_be_read_and_not_set(machine):
     assert judge(program, machine, "prlimit64", 0, 9, 0x7FFF0000) == EPERM
     assert judge(program, machine, "prlimit64", 0, 9, 0x7F << 32) == EPERM
     assert judge(program, machine, "setrlimit", 9) == EPERM
+
+
+def test_a_file_that_is_only_read_cannot_be_emptied_held_or_marked(asked, machine):
+    read, write, both, empty, create = 0, 1, 2, 0o1000, 0o100
+    calls = {"openat": (3, 0), "open": (0,)} if machine is X86_64 else {"openat": (3, 0)}
+    for name, before in calls.items():
+        assert asked(name, *before, read | empty) == EPERM
+        assert asked(name, *before, read | empty | create) == EPERM
+        for flags in (read, read | create, write | empty, both | empty | create):
+            assert asked(name, *before, flags) == ALLOW, flags
+    assert asked("openat2") == ENOSYS
+    lease, pipe_size, set_flags = 1024, 1031, 0x40086602
+    assert asked("fcntl", 3, lease) == EPERM
+    assert asked("fcntl", 3, pipe_size) == EPERM
+    assert asked("ioctl", 3, set_flags) == EPERM
+    assert asked("ioctl", 1, 0x5401) == ALLOW
+    assert asked("fallocate") == 0x00050000 | errno.EOPNOTSUPP
+    assert asked("io_setup") == EPERM

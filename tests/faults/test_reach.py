@@ -1,0 +1,165 @@
+"""What a script could do beyond its own folder and its own share without breaking a wall: it is refused, or meets a
+bound that the run names."""
+
+import os
+import textwrap
+import threading
+import time
+
+import pytest
+
+from runner.core.job import Step, StepKind
+from runner.core.run import FailureKind
+from runner.core.source import FileType
+from runner.execution import disk
+from runner.execution.orders import StepInput, StepOrder
+from runner.execution.zygote import Zygote
+
+IMPORTS = ("ctypes", "errno", "fcntl", "mmap", "os", "threading", "time")
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    zygote = Zygote(sandbox_mode="strict")
+    zygote.start()
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture
+def run(zygote, tmp_path):
+    folder, source = tmp_path / "run", tmp_path / "in.csv"
+    folder.mkdir()
+    source.write_text("a\n1\n")
+
+    def running(text, **more):
+        head = f"import {', '.join(IMPORTS)}\nsource = {str(source)!r}\n"
+        order = StepOrder(
+            run_id="r",
+            step=Step(kind=StepKind.SCRIPT, text=head + textwrap.dedent(text), path="jobs.d/reach.yaml"),
+            inputs=(StepInput(paths=(str(source),), format=FileType.CSV),),
+            run_dir=str(folder),
+            allowed_imports=IMPORTS,
+            **{"timeout_seconds": 20.0, **more},
+        )
+        return zygote.run_step(order, cancelled=threading.Event())
+
+    yield running
+    assert source.read_text() == "a\n1\n"
+    assert running("result = data").failure is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "os.open(source, os.O_RDONLY | os.O_TRUNC)",
+        "fcntl.fcntl(file, 1024, 0)",
+        "fcntl.fcntl(file, 1031, 1 << 20)",
+        "fcntl.ioctl(file, 0x40086602, (8).to_bytes(8, 'little'))",
+        "os.fchmod(file.fileno(), 0o777)",
+        "os.utime(source)",
+    ],
+)
+def test_an_input_cannot_be_emptied_held_or_marked(run, line):
+    outcome = run(f"""
+        file = open(source)
+        try:
+            {line}
+            result = "allowed"
+        except OSError as error:
+            result = error.strerror
+        """)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.preview.rows[0][0] in {"Operation not permitted", "Permission denied"}
+
+
+def test_room_on_the_disk_is_not_taken_at_once(run):
+    outcome = run("""
+        libc = ctypes.CDLL(None, use_errno=True)
+        file = os.open("large", os.O_CREAT | os.O_RDWR)
+        answer = libc.fallocate(file, 0, ctypes.c_long(0), ctypes.c_long(1 << 30))
+        result = [answer, ctypes.get_errno() == errno.EOPNOTSUPP, os.fstat(file).st_blocks]
+        """)
+    assert [row[0] for row in outcome.preview.rows] == ["-1", "True", "0"]
+
+
+def test_contexts_of_the_machine_are_not_taken(run):
+    outcome = run("""
+        libc = ctypes.CDLL(None, use_errno=True)
+        number = 206 if os.uname().machine == "x86_64" else 0
+        answer = libc.syscall(number, ctypes.c_long(1), ctypes.byref(ctypes.c_ulong()))
+        result = [answer, ctypes.get_errno() == errno.EPERM]
+        """)
+    assert [row[0] for row in outcome.preview.rows] == ["-1", "True"]
+
+
+def test_threads_have_a_bound_that_is_named(run):
+    outcome = run("""
+        threading.stack_size(32 << 10)
+        for _ in range(20_000):
+            threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        """)
+    assert outcome.failure.kind is FailureKind.MEMORY
+    assert outcome.failure.message.startswith("the step had more than ")
+    assert "threads" in outcome.failure.hint
+
+
+def test_memory_that_could_be_shared_counts(run):
+    outcome = run(
+        """
+        kept = mmap.mmap(-1, 300 << 20)
+        for page in range(0, len(kept), 4096):
+            kept[page] = 1
+        time.sleep(60)
+        """,
+        memory_mb=128,
+    )
+    assert outcome.failure.kind is FailureKind.MEMORY
+    assert "MiB of shared memory" in outcome.failure.message
+    assert "resources.memory_mb" in outcome.failure.hint
+
+
+def test_files_without_a_name_count_where_they_are_mapped(run, monkeypatch):
+    monkeypatch.setattr(disk, "_LEAST_BOUND", 10 << 20)
+    monkeypatch.setattr(disk, "_PER_MEMORY", 0)
+    outcome = run("""
+        libc = ctypes.CDLL(None)
+        for number in range(20):
+            file = os.open(str(number), os.O_CREAT | os.O_RDWR)
+            os.write(file, b"x" * (1 << 20))
+            # Python's own mmap would keep the descriptor too.
+            libc.mmap(None, ctypes.c_size_t(1 << 20), 3, 1, file, ctypes.c_long(0))
+            os.close(file)
+            os.unlink(str(number))
+        time.sleep(60)
+        """)
+    assert outcome.failure.kind is FailureKind.DISK
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
+def test_a_folder_that_nobody_can_look_into_ends_the_step(run):
+    outcome = run("os.mkdir('closed', 0o300)\ntime.sleep(60)")
+    assert outcome.failure.kind is FailureKind.DISK
+    assert "cannot be looked into" in outcome.failure.message
+
+
+def test_a_script_that_takes_back_what_it_prints_is_ended_in_time(run):
+    began = time.monotonic()
+    outcome = run(
+        """
+        reader = os.open("/proc/self/fd/1", os.O_RDONLY | os.O_NONBLOCK)
+        def take():
+            while True:
+                try:
+                    os.read(reader, 1)
+                except OSError:
+                    pass
+        for _ in range(4):
+            threading.Thread(target=take, daemon=True).start()
+        while True:
+            os.write(1, b"x")
+        """,
+        timeout_seconds=1.0,
+    )
+    assert outcome.failure.kind is FailureKind.TIMEOUT
+    assert time.monotonic() - began < 4
