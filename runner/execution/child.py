@@ -206,6 +206,13 @@ def _outcome(order: StepOrder, heard: _Heard, ending: Ending) -> StepOutcome:
         return StepOutcome(output=output, failure=failure, sandbox=level)
     said = clamp(heard.outcome, preview_rows=order.preview_rows)
     said = replace(said, output=output, sandbox=level)
+    if said.failure is None and said.rows_out is None:
+        failure = RunFailure(
+            kind=FailureKind.CRASH,
+            message="the step's outcome does not say how many rows it has",
+            hint="A script must not touch descriptors that it has not opened.",
+        )
+        return StepOutcome(output=output, failure=failure, sandbox=level)
     # A blocking check of the data stops the step before it has a result.
     checked = said.failure is not None and said.failure.kind is FailureKind.CHECK and said.rows_out is not None
     if said.failure is not None and not checked and said.failure.kind is not FailureKind.ATTACHMENT:

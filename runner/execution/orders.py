@@ -28,7 +28,9 @@ _HEADER = struct.Struct(">I")
 _MESSAGE_LIMIT, _TRACEBACK_LIMIT, _CELL_LIMIT = 2000, 64 << 10, 200
 _CHECKS_LIMIT, _WORDS_LIMIT, _CURSOR_LIMIT = 100, 500, 1000
 # A child may not say that the service did something: these kinds are the service's own words.
-_OWN_KINDS = frozenset({FailureKind.TIMEOUT, FailureKind.CANCELLED, FailureKind.LOST, FailureKind.CRASH})
+_OWN_KINDS = frozenset(
+    {FailureKind.TIMEOUT, FailureKind.CANCELLED, FailureKind.LOST, FailureKind.CRASH, FailureKind.CPU}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -340,10 +340,10 @@ class RunDesk:
 
     def _end(self, ending: Ending) -> None:
         """Record an ending, free the slot, and begin what follows."""
+        # Before the record, which needs room on a disk that the step may have filled.
+        chart_file = ending.run.chart_file if ending.report.chart else None
+        tidy(self._settings.runs_dir / ending.run.run_id, chart_file=chart_file)
         run = self._store_ending(ending)
-        # Before the next attempt can begin in the same folder.
-        chart_file = run.chart_file if ending.report.chart else None
-        tidy(self._settings.runs_dir / run.run_id, chart_file=chart_file)
         self._close(run.run_id, pumping=False)
         if ending.attempt is None:
             self._finished += 1

@@ -154,6 +154,28 @@ def test_an_outcome_without_a_result_is_refused(bench):
     assert outcome.sandbox == bench.zygote.level
 
 
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("StepOutcome(result_file='result.csv')", FailureKind.CRASH),
+        ("StepOutcome(failure=RunFailure(kind=FailureKind.CPU, message='x'))", FailureKind.SCRIPT),
+        ("StepOutcome(failure=RunFailure(kind=FailureKind.TIMEOUT, message='x'))", FailureKind.SCRIPT),
+    ],
+)
+def test_an_outcome_says_what_only_a_step_can_know(bench, said, kind):
+    text = textwrap.dedent(f"""
+        import os
+        from runner.core.run import FailureKind, RunFailure
+        from runner.execution.orders import StepOutcome, encode
+        open("result.csv", "w").close()
+        os.write(3, encode({said}))
+        os._exit(0)
+    """)
+    outcome = bench.run(text, allowed_imports=("runner",))
+    assert outcome.failure.kind is kind
+    assert outcome.result_file is None
+
+
 def test_endless_printing_is_cut(bench):
     for text in (
         "for n in range(200_000): print('x' * 50)\nresult = data",

@@ -191,6 +191,28 @@ def test_runs_that_were_queued_before_the_disk_was_full_begin_later(disk, make_p
     assert set(project.executed().values()) == {1}
 
 
+def test_a_step_that_fills_the_disk_is_on_record(tmpfs, make_project, wait_for):
+    """With the real zygote: what the step has written goes before its end is recorded, which needs the room."""
+    project = make_project(state=tmpfs("16m") / "data")
+    project.job(
+        "greedy",
+        "processing_script: |",
+        "  for number in range(1000):",
+        "      with open(str(number), 'wb', buffering=0) as file:",
+        "          while file.write(b'x' * 4096): pass",
+        "  result = data",
+    )
+    project.hand_clock(-SECOND)
+    service = project.start(quick=False)
+    assert service.readiness()[0] == 200
+    project.set_clock(SECOND)
+    wait_for(lambda: project.runs() and project.at_rest(), 20, service.log)
+    (run,) = project.runs()
+    assert run.state == "failed"
+    assert service.readiness()[0] == 200
+    assert "cannot be recorded" not in service.log()
+
+
 def test_no_descriptors(project, mail_server, wait_for):
     """With the real zygote: its children come over descriptors."""
     project.job("again", "retry: {limit: 9, backoff_seconds: 1, max_delay_seconds: 1}")
