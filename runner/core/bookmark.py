@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 CursorValue = int | float | str
-"""The largest value of the cursor column so far; times are ISO 8601 text."""
+"""The largest value of the cursor column so far. Times are ISO 8601 text; a decimal number that no float holds is
+text too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

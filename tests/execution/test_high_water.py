@@ -1,3 +1,7 @@
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from runner.core.job import StepKind
@@ -33,6 +37,131 @@ def test_the_mark_is_the_largest_value(mark):
 def test_times_are_iso_texts(mark):
     assert mark("day", table=TIMES).cursor == "2025-01-03T00:00:00"
     assert mark("at", table=TIMES).cursor in {"2025-01-03T11:00:00+01:00", "2025-01-03T10:00:00Z"}
+
+
+def test_a_whole_number_beside_a_gap_is_one(mark):
+    found = mark("id", source="id\n1\n2\n\n").cursor
+    assert (found, type(found)) == (2, int)
+    below = 2**53 - 1
+    assert mark("id", source=f"id,x\n{below},1\n,2\n").cursor == below
+
+
+LARGE = "id,x\n9007199254740995,1\n,2\n"
+
+
+def test_a_float_that_may_be_above_the_data_is_refused(bench):
+    failure = bench.failure("result = data", source=LARGE, cursor_column="id")
+    assert failure.kind is FailureKind.FETCH
+    assert "floats, which do not hold every whole number as large as 9007199254740996" in failure.message
+    assert "`dtypes: {id: integer}`" in failure.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "table"),
+    [
+        ("SELECT * FROM data", StepKind.QUERY, TableOptions()),
+        ("result = data", StepKind.SCRIPT, TableOptions(dtypes=(("id", "integer"),))),
+    ],
+)
+def test_a_large_whole_number_is_exact_where_its_type_is_known(bench, text, kind, table):
+    assert bench.run(text, kind=kind, source=LARGE, table=table, cursor_column="id").cursor == 9007199254740995
+
+
+@pytest.fixture
+def numbers(tmp_path):
+    """A source with a column `n` of such a type."""
+
+    def write(kind, *texts):
+        path = tmp_path / "numbers.parquet"
+        number = Decimal if pa.types.is_decimal(kind) else float
+        cells = pa.array([text and number(text) for text in texts], kind)
+        pa.parquet.write_table(pa.table({"n": cells}), path)
+        return {"source": path, "kind_of_file": FileType.PARQUET}
+
+    return write
+
+
+DECIMAL = pa.decimal128(38, 3)
+
+
+@pytest.mark.parametrize(
+    ("largest", "cursor"),
+    [
+        ("10.000", 10),
+        ("10.250", 10.25),
+        ("9007199254740995", 9007199254740995),
+        ("12345678901234567.123", "12345678901234567.123"),
+    ],
+)
+def test_a_decimal_number_is_never_rounded(mark, numbers, largest, cursor):
+    found = mark("n", **numbers(DECIMAL, "9.5", largest, None)).cursor
+    assert (found, type(found)) == (cursor, type(cursor))
+
+
+@pytest.mark.parametrize(
+    ("known", "cursor"),
+    [
+        ("9.125", "12345678901234567.123"),
+        (12345678901234567, "12345678901234567.123"),
+        (12345678901234568, 12345678901234568),
+        ("12345678901234567.124", "12345678901234567.124"),
+    ],
+)
+def test_texts_of_numbers_are_compared_as_numbers(mark, numbers, known, cursor):
+    assert mark("n", **numbers(DECIMAL, "12345678901234567.123"), cursor=known).cursor == cursor
+
+
+def test_texts_of_a_column_of_texts_stay_texts(mark):
+    assert mark("n", source='[{"n": "10"}]', kind_of_file=FileType.JSON, cursor="9").cursor == "9"
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()], ids=str)
+@pytest.mark.parametrize(
+    ("cells", "cursor"),
+    [("1.5 NaN 2.5", 2.5), ("1.5 inf 2.5", 2.5), ("-inf 3.5 -1.5", 3.5), ("inf NaN inf", None), ("-inf", None)],
+)
+def test_what_is_not_finite_is_no_mark(mark, numbers, kind, cells, cursor):
+    outcome = mark("n", **numbers(kind, *cells.split()))
+    assert (outcome.failure, outcome.cursor) == (None, cursor)
+
+
+@pytest.mark.parametrize(
+    ("column", "cursor"), [("day", "2025-01-03"), ("at", "2025-01-03T10:00:00Z"), ("local", "2025-01-03T10:00:00")]
+)
+def test_an_endless_time_is_no_mark(bench, column, cursor):
+    source = (
+        "day,at,local\n2025-01-03,2025-01-03T10:00:00Z,2025-01-03T10:00:00\n"
+        "infinity,infinity,infinity\n-infinity,-infinity,-infinity\n"
+    )
+    table = TableOptions(dtypes=(("day", "date"), ("at", "timestamp"), ("local", "timestamp")))
+    outcome = bench.run(
+        "SELECT 1 AS one",
+        kind=StepKind.QUERY,
+        source=source,
+        table=table,
+        cursor_column=column,
+        cursor="2025-01-01",
+    )
+    assert (outcome.failure, outcome.cursor) == (None, cursor)
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "cursor"),
+    [
+        ("2026-01-01", "2025-01-01T00:00:00Z", "2026-01-01"),
+        # The zone of the job is an hour ahead.
+        ("2026-01-01", "2025-12-31T23:30:00Z", "2025-12-31T23:30:00Z"),
+        ("2026-01-01T05:00:00", "2026-01-01 08:00:00", "2026-01-01T08:00:00"),
+        ("2026-01-01T05:00:00Z", "2026-01-01 05:30:00", "2026-01-01T05:00:00Z"),
+        ("2026-01-01T05:00:00Z", "2026-01-01T05:30:00+02:00", "2026-01-01T05:00:00Z"),
+        ("2026-01-01", "2025 and later", "2026-01-01"),
+    ],
+)
+def test_times_with_and_without_a_zone_are_moments(mark, known, found, cursor):
+    outcome = mark("at", source=f'[{{"at": "{found}"}}]', kind_of_file=FileType.JSON, cursor=known)
+    assert outcome.failure is None
+    # A script has the text of the source.
+    assert outcome.cursor.replace(" ", "T", 1) == cursor.replace(" ", "T", 1)
 
 
 def test_without_rows_there_is_no_mark(mark):

@@ -1,8 +1,10 @@
 """How far an incremental load has got: the largest value of its cursor column."""
 
+import math
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -15,11 +17,14 @@ from runner.execution.steps.faults import StepError, no_such_column
 
 _KEY = "incremental.cursor"
 _INTEGERS = 1 << 63
+# From here on floats are further apart than whole numbers: one may be the neighbour of what the source has.
+_WHOLE_FLOATS = float(1 << 53)
+_FLOATS = frozenset({"FLOAT", "DOUBLE"})
 
 
 def mark_of_frame(order: StepOrder, data: pd.DataFrame) -> CursorValue | None:
     """The largest value in the cursor column of a script's input, not below the cursor of the order; None where no
-    load is incremental, and where there are no rows, or gaps only.
+    load is incremental, and where there are no rows, or gaps only. What is not finite counts as a gap.
 
     Texts are compared as texts: dates and times as ISO 8601 writes them are in order.
 
@@ -32,11 +37,10 @@ def mark_of_frame(order: StepOrder, data: pd.DataFrame) -> CursorValue | None:
     if name not in data.columns:
         raise no_such_column([name], list(map(str, data.columns)), asked_by=_KEY)
     try:
-        values = data[name].dropna()
-        largest = values.max() if len(values) else None
+        largest = _largest(data[name].dropna())
     except TypeError as error:
         raise _no_order(name, str(error)) from error
-    return _larger(order, _as_value(name, largest))
+    return _larger(order, name, largest)
 
 
 def mark_of_query(order: StepOrder, data: QueryContent) -> CursorValue | None:
@@ -55,19 +59,34 @@ def mark_of_query(order: StepOrder, data: QueryContent) -> CursorValue | None:
             return None
         raise no_such_column([name], [one.name for one in data.columns], asked_by=_KEY)
     zoned = column.kind == "TIMESTAMP WITH TIME ZONE"
-    # As microseconds: for a time with a zone DuckDB wants a library that nobody else needs.
-    wanted = f"epoch_us(max({column.key}))" if zoned else f"max({column.key})"
+    wanted = f"max({column.key})"
+    if column.is_moment or column.kind in _FLOATS:
+        wanted += f" FILTER (WHERE isfinite({column.key}))"
+    if zoned:
+        # As microseconds: for a time with a zone DuckDB wants a library that nobody else needs.
+        wanted = f"epoch_us({wanted})"
     ((largest,),) = data.connection.execute(f"SELECT {wanted} FROM {data.source}").fetchall()  # noqa: S608 - quoted
     if zoned and largest is not None:
         largest = datetime.fromtimestamp(largest // 10**6, UTC).replace(microsecond=largest % 10**6)
-    return _larger(order, _as_value(name, largest))
+    return _larger(order, name, largest)
+
+
+def _largest(values: pd.Series) -> Any:
+    largest = values.max() if len(values) else None
+    if _is_finite(largest):
+        return largest
+    return _largest(values[[_is_finite(value) for value in values]])
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float | Decimal | np.floating) or math.isfinite(value)
 
 
 def _as_value(name: str, value: Any) -> CursorValue | None:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, Decimal):
-        value = int(value) if value == value.to_integral_value() else float(value)
+    if not _is_finite(value):
+        raise _no_order(name, f"{value} is no number to go on from")
+    if isinstance(value, float | Decimal):
+        value = _as_number(name, value)
     if isinstance(value, bool):
         value = int(value)
     if isinstance(value, datetime) and value.utcoffset() == timedelta():
@@ -82,32 +101,69 @@ def _as_value(name: str, value: Any) -> CursorValue | None:
     raise _no_order(name, f"it holds {type(value).__name__} values")
 
 
-def _larger(order: StepOrder, found: CursorValue | None) -> CursorValue | None:
+def _as_number(name: str, value: float | Decimal) -> CursorValue:
+    """A whole number as one: many a source takes `2.0` for none of its own. A decimal number that no float holds
+    is its text: rounded, it may be above the data."""
+    if isinstance(value, Decimal):
+        if value == value.to_integral_value():
+            return int(value)
+        return float(value) if Decimal(repr(float(value))) == value else format(value, "f")
+    if not value.is_integer():
+        return value
+    if abs(value) < _WHOLE_FLOATS:
+        return int(value)
+    raise _no_order(
+        name,
+        f"its numbers are floats, which do not hold every whole number as large as {int(value)}",
+        hint=f"Say what it is (CSV, xlsx): `dtypes: {{{name}: integer}}`. Or use a query (SQL), which has whole "
+        "numbers as they are beside gaps too; or name another column.",
+    )
+
+
+def _larger(order: StepOrder, name: str, largest: Any) -> CursorValue | None:
     """A load never goes back, as it would where a source answers with less than it was asked for."""
-    known = order.cursor
+    if isinstance(largest, np.generic):
+        largest = largest.item()
+    found, known = _as_value(name, largest), order.cursor
     if found is None or known is None:
         return found
+    # What the column holds decides: `10` and `9` are in another order among texts.
+    numeric = isinstance(largest, int | float | Decimal)
+    ranks: list[Any] = [_number(value) if numeric else _moment(value, order.timezone) for value in (known, found)]
+    if None in ranks:
+        ranks = [known, found]
     try:
-        return known if _rank(known) > _rank(found) else found
+        return known if ranks[0] > ranks[1] else found
     except TypeError:
         # It was another kind of value, as a first one of 0 before times.
         return found
 
 
-def _rank(value: CursorValue) -> Any:
-    """What a value is compared by: a time with a zone by its moment."""
-    if not isinstance(value, str):
-        return value
+def _number(value: CursorValue) -> Decimal | None:
+    """A number, or the text of one, exactly; None where it is none."""
     try:
-        moment = datetime.fromisoformat(value)
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _moment(value: CursorValue, timezone: str) -> datetime | None:
+    """The moment that a text of ISO 8601 names, one without an offset in that zone; None where it names none."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
-        return value
-    return value if moment.tzinfo is None else moment
+        return None
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=ZoneInfo(timezone))
 
 
-def _no_order(name: str, reason: str) -> StepError:
+def _no_order(
+    name: str, reason: str, *, hint: str = "Name a column of numbers, dates, times or texts that only grow."
+) -> StepError:
     return StepError(
         FailureKind.FETCH,
         f"the column '{name}', which `{_KEY}` names, cannot tell how far the load has got: {reason}",
-        hint="Name a column of numbers, dates, times or texts that only grow.",
+        hint=hint,
     )
