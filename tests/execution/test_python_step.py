@@ -115,6 +115,43 @@ def test_a_conversion_that_fails_is_told(bench):
 
 def test_a_key_that_is_a_column_too_stands_once(bench):
     assert bench.csv("result = data.set_index('category', drop=False)").splitlines()[0] == "category,amount"
+    assert bench.csv("result = data.set_index(['amount', 'category'], drop=False)").splitlines()[1] == "a,1"
+
+
+@pytest.mark.parametrize(
+    "key", ["[None, 'x', 'y']", "[float('nan'), 1, 2]", "pd.to_datetime([None, '2025', '2026'])"]
+)
+def test_a_key_with_gaps_stands_once_too(bench, key):
+    made = f"data['key'] = {key}\nresult = data.set_index('key', drop=False)"
+    assert bench.csv(made).splitlines()[0] == "category,amount,key"
+
+
+@pytest.mark.parametrize(
+    ("result", "name"),
+    [
+        ("data.groupby('category')['category'].count()", "category"),
+        ("data.groupby('category').agg(category=('amount', 'sum'))", "category"),
+        ("data.groupby(['category', 'amount']).agg(amount=('amount', 'count'))", "amount"),
+        ("data.set_index('category').rename(columns={'amount': 'category'})", "category"),
+    ],
+)
+def test_a_key_beside_other_values_of_its_name_is_refused(bench, result, name):
+    failure = bench.failure(f"result = {result}")
+    assert failure.kind is FailureKind.RESULT
+    assert f"the index '{name}' and a column '{name}' with other values" in failure.message
+    assert '.rename("count")' in failure.hint
+    assert '.rename_axis("key")' in failure.hint
+
+
+def test_what_is_renamed_as_the_hint_says_is_whole(bench):
+    counted = "result = data.groupby('category')['category'].count()"
+    assert bench.csv(f"{counted}.rename('count')") == "category,count\na,2\nb,1\n"
+    assert bench.csv(f"{counted}.rename_axis('key')") == "key,category\na,2\nb,1\n"
+
+
+def test_a_key_stands_beside_the_aggregates_of_its_own_column(bench):
+    made = "result = data.groupby('category').agg({'category': ['count'], 'amount': ['sum']})"
+    assert bench.csv(made) == "category,category_count,amount_sum\na,2,4\nb,1,2\n"
 
 
 def test_an_empty_result_has_its_header(bench):

@@ -27,7 +27,8 @@ def table_of(result: object) -> pd.DataFrame:
     is dropped.
 
     Raises:
-        StepError: kind RESULT, it is nothing that a table can be made of.
+        StepError: kind RESULT, it is nothing that a table can be made of, or its index has the name of a column
+            with other values.
     """
     try:
         found = _converted(result)
@@ -99,15 +100,33 @@ def _keep_meaningful_index(frame: pd.DataFrame) -> pd.DataFrame:
         if not len(index):
             return frame
         index = index.rename("index")
-    # A key that is a column as well, as groupby(..., as_index=True) with the key kept, stands there already.
     names = [(f"level_{place}" if name is None else name) for place, name in enumerate(index.names)]
-    kept = [place for place, name in enumerate(names) if name not in frame.columns]
     rest = ("",) * (frame.columns.nlevels - 1)
+    labels = [(name, *rest) if rest else name for name in names]
     body = frame.reset_index(drop=True)
-    for place in reversed(kept):
-        label = (names[place], *rest) if rest else names[place]
-        body.insert(0, label, index.get_level_values(place), allow_duplicates=True)
+    for place, label in reversed(list(enumerate(labels))):
+        level = index.get_level_values(place)
+        if label not in frame.columns:
+            body.insert(0, label, level, allow_duplicates=True)
+        elif not _is_same(level, frame[label]):
+            raise _two_of_one_name(names[place])
     return body
+
+
+def _is_same(level: pd.Index, column: pd.Series | pd.DataFrame) -> bool:
+    """Whether a key is a column as well, as after `set_index(…, drop=False)`: it stands there already."""
+    if isinstance(column, pd.DataFrame):
+        return False
+    return bool(pd.Series(level.astype(object)).equals(column.astype(object).reset_index(drop=True)))
+
+
+def _two_of_one_name(name: object) -> StepError:
+    return StepError(
+        FailureKind.RESULT,
+        f"`result` has the index '{name}' and a column '{name}' with other values: the CSV can have one",
+        hint='Rename the values, by .rename("count") for a Series or .rename(columns={…}) for a DataFrame; or the '
+        'keys, by .rename_axis("key").',
+    )
 
 
 def _array_table(values: Any) -> object:
