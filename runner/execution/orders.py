@@ -130,9 +130,12 @@ def encode(value: StepOrder | StepOutcome | Hello) -> bytes:
     """One frame.
 
     Raises:
-        FrameError: it is longer than a frame may be.
+        FrameError: it is longer than a frame may be, or has a number that is too large for one.
     """
-    body = msgspec.msgpack.encode(value)
+    try:
+        body = msgspec.msgpack.encode(value)
+    except OverflowError as error:
+        raise FrameError(f"a number in it is too large: {error}") from error
     if len(body) > LARGEST_FRAME:
         raise FrameError(f"{len(body)} bytes are too many for one frame")
     return _HEADER.pack(len(body)) + body

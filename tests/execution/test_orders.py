@@ -170,3 +170,10 @@ def test_frames_are_bounded():
         reader.next_frame()
     with pytest.raises(FrameError, match="too many"):
         encode(Hello(level="x" * LARGEST_FRAME))
+
+
+def test_a_number_beyond_a_frame_is_refused(bench):
+    bound = Check(kind=CheckKind.MIN, columns=("amount",), at_least=-(2**70))
+    order = bench.order("result = data", checks=(bound,))
+    with pytest.raises(FrameError, match="too large"):
+        encode(order)

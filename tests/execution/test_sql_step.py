@@ -35,6 +35,7 @@ def test_facts_of_the_run_are_parameters(query):
     assert query("SELECT x FROM data WHERE day = ${run:scheduled_date}", source=dated) == "x\n1\n"
     assert query("SELECT x FROM data WHERE x = ${run:scheduled_year} - 2024", source=dated) == "x\n1\n"
     assert query("SELECT 1 AS a -- not ${run:attempt}\n, 2 AS b") == "a,b\n1,2\n"
+    assert query("SELECT 'ööööööööööö' AS a, ${run:attempt} AS b") == "a,b\nööööööööööö,2\n"
 
 
 def test_a_fact_inside_quotes_is_explained(fault):
@@ -42,6 +43,7 @@ def test_a_fact_inside_quotes_is_explained(fault):
     assert failure.kind is FailureKind.QUERY
     assert "inside quotes" in failure.message
     assert "without quotes" in failure.hint
+    assert "inside quotes" in fault("SELECT 'größer' AS a, '${run:attempt}' AS b").message
     assert "only ${run:…}" in fault("SELECT ${env:HOME} AS home").message
 
 
@@ -49,6 +51,41 @@ def test_several_statements_and_pivot(query):
     assert query("CREATE TEMP TABLE t AS SELECT 1 AS a;\n-- then\nSELECT a + 1 AS b FROM t;\n") == "b\n2\n"
     assert query("PIVOT data ON category USING sum(amount)") == "a,b\n4,2\n"
     assert query("SELECT 1 AS a -- a comment at the end") == "a\n1\n"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ";  -- newest first",
+        "; -- größte; zuerst",
+        "; /* one; */ ; -- two",
+        ";;\n-- last;",
+        " -- none;",
+    ],
+)
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("SELECT amount FROM data\nORDER BY amount DESC", "amount\n3\n2\n1\n"),
+        ("SELECT 'ö;' AS \"a;b\", $$;c$$ AS d -- e;\n, 1 AS f", "a;b,d,f\nö;,;c,1\n"),
+        ("CREATE TEMP TABLE t AS SELECT 1 AS a; -- made;\nSELECT a FROM t", "a\n1\n"),
+        ("PIVOT data ON category USING sum(amount)", "a,b\n4,2\n"),
+    ],
+)
+def test_comments_may_stand_behind_the_end(query, text, found, end):
+    assert query(text + end) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("SELECT $1", "$1"), ("SELECT ?", "$1"), ("SELECT $since AS a", "$since"), ("SELECT $b, $a", "$a")],
+)
+def test_a_parameter_that_is_no_fact_is_told(fault, text, name):
+    failure = fault(text)
+    assert failure.kind is FailureKind.QUERY
+    assert f"the parameter {name}, " in failure.message
+    assert "${run:scheduled_date}" in failure.hint
+    assert "${run:cursor}" in failure.hint
 
 
 @pytest.mark.parametrize("first_line", [1, 10])

@@ -2,15 +2,14 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import duckdb
 
 from runner.core.check import CheckTarget
 from runner.core.job import Step
-from runner.core.references import Reference, ReferenceKind, ReferenceSyntaxError, substitute
+from runner.core.references import ReferenceSyntaxError
 from runner.core.run import FailureKind
 from runner.core.source import FileType
 from runner.execution.orders import StepOrder
@@ -19,6 +18,7 @@ from runner.execution.steps.cells import guard_of
 from runner.execution.steps.content import Content, QueryContent
 from runner.execution.steps.faults import StepError, memory_error
 from runner.execution.steps.query_columns import QueryColumn, describe
+from runner.execution.steps.query_text import PREFIX, bind_references, without_end
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.relations import (
     Relation,
@@ -34,7 +34,6 @@ _SPILL_DIR = "spill"
 _LARGEST_SPILL = "64GiB"
 _RESULT_TABLE = "runner_result"
 _WHOLE_FACTS = frozenset({"attempt", "scheduled_year", "scheduled_month", "scheduled_day"})
-_PREFIX = "run_"
 Value = int | float | str | None
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)
 
@@ -124,34 +123,6 @@ def pass_through(inputs: Inputs, order: StepOrder) -> Written:
     return _written(inputs.connection, columns, first, rows=rows)
 
 
-def bind_references(text: str) -> str:
-    """The query with `${run:scheduled_date}` as the parameter `$run_scheduled_date`.
-
-    Raises:
-        ReferenceSyntaxError: a `${…}` that is no reference to a fact of the run.
-        ValueError: a reference inside a quoted text, where no parameter can stand.
-    """
-    bound = substitute(text, _parameter)
-    if bound != text:
-        tokens = [*duckdb.tokenize(bound), (len(bound), None)]
-        for (start, kind), (end, _) in pairwise(tokens):
-            if kind == duckdb.token_type.string_const and f"${_PREFIX}" in bound[start:end]:
-                name = bound[start:end].partition(f"${_PREFIX}")[2]
-                fact = re.match(r"\w*", name)
-                raise ValueError(f"${{run:{fact[0] if fact else ''}}} stands inside quotes")
-    return bound
-
-
-def _parameter(reference: Reference) -> str:
-    if reference.kind is not ReferenceKind.RUN:
-        raise ReferenceSyntaxError(
-            f"${{{reference.kind}:…}} cannot stand in a query: only ${{run:…}} can",
-            reference.start,
-            reference.end,
-        )
-    return f"${_PREFIX}{reference.name}"
-
-
 def _confine(connection: duckdb.DuckDBPyConnection, order: StepOrder, files: Sequence[str]) -> None:
     """The inputs and the results are the only files, and the settings are final; see also `open_database`."""
     spill = os.path.join(order.run_dir, _SPILL_DIR)  # noqa: PTH118 - text in, text out
@@ -175,9 +146,9 @@ def _run(connection: duckdb.DuckDBPyConnection, order: StepOrder) -> Written:
     kept = f"FROM {_RESULT_TABLE}"
     *before, last = _statements(connection, order.step)
     for statement, names in before:
-        connection.execute(statement, {name: facts[name] for name in names})
+        connection.execute(statement, _bound(facts, names))
     query, names = last
-    values = {name: facts[name] for name in names}
+    values = _bound(facts, names)
     if _is_in_parts(connection, query):
         # PIVOT is several statements inside, and COPY of it counts nothing.
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {_RESULT_TABLE} AS {query}", values)
@@ -255,7 +226,7 @@ def _statements(connection: duckdb.DuckDBPyConnection, step: Step) -> list[tuple
         found = text.find(statement.query.strip(), position)
         position = found if found >= 0 else position
         line = step.first_line - 1 + text.count("\n", 0, position)
-        query = "\n" * line + statement.query.strip().rstrip(";").rstrip()
+        query = "\n" * line + without_end(statement.query.strip())
         statements.append((query, frozenset(statement.named_parameters)))
         position += len(statement.query.strip())
     return statements
@@ -269,9 +240,26 @@ def _values(order: StepOrder) -> dict[str, Value]:
     """The facts of the run as parameters. The cursor is a number or a text as it is, NULL where there is none; a
     text is compared with dates and times as one of them."""
     facts: dict[str, Value] = {
-        _PREFIX + name: int(value) if name in _WHOLE_FACTS else value for name, value in order.facts
+        PREFIX + name: int(value) if name in _WHOLE_FACTS else value for name, value in order.facts
     }
-    return facts | {f"{_PREFIX}cursor": order.cursor}
+    return facts | {f"{PREFIX}cursor": order.cursor}
+
+
+def _bound(facts: Mapping[str, Value], names: Iterable[str]) -> dict[str, Value]:
+    """The parameters that a statement has.
+
+    Raises:
+        StepError: kind QUERY, one is no fact of the run.
+    """
+    wrong = sorted(set(names) - set(facts))
+    if wrong:
+        known = ", ".join(f"${{run:{name.removeprefix(PREFIX)}}}" for name in facts)
+        raise StepError(
+            FailureKind.QUERY,
+            f"the query has the parameter ${wrong[0]}, and nothing to put there",
+            hint=f"There are {known}.",
+        )
+    return {name: facts[name] for name in names}
 
 
 def result_path(order: StepOrder) -> str:
