@@ -122,6 +122,20 @@ def test_a_sheet_keeps_the_types_of_its_cells(step, workbook):
     assert step(StepInput(paths=(workbook,), format=FileType.XLSX, table=table)) == "day,id\n2025-01-01,7\n"
 
 
+@pytest.mark.parametrize(
+    ("kind", "cells"),
+    [("integer", ["7", ""]), ("string", ["7", ""]), ("number", ["7.0", ""])],
+)
+def test_a_gap_does_not_change_the_numbers_of_a_typed_column(step, tmp_path, kind, cells):
+    path = tmp_path / "gaps.xlsx"
+    days = pd.to_datetime(["2025-01-01", "2025-01-02"])
+    frame = pd.DataFrame({"a": pd.array([7, None], "Int64"), "b": pd.array([1, None], "Int64"), "day": days})
+    frame.to_excel(path, engine="xlsxwriter", index=False)
+    table = TableOptions(dtypes=(("a", kind), ("day", "string")))
+    found = step(StepInput(paths=(str(path),), format=FileType.XLSX, table=table))
+    assert found == f"a,b,day\n{cells[0]},1.0,2025-01-01\n{cells[1]},,2025-01-02\n"
+
+
 def test_a_sheet_that_is_not_there(step, workbook, tmp_path):
     source = StepInput(paths=(workbook,), format=FileType.XLSX, table=TableOptions(sheet="Three"))
     assert "no sheet 'Three'" in step.failure(source).message

@@ -61,14 +61,18 @@ def read_workbooks(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
     table = source.table
     types = types_of(table)
     if not table.columns and not types:
-        return [_read_sheet(path, table, {}) for path in source.paths]
+        return [_read_sheet(path, table, {}).infer_objects() for path in source.paths]
     heads = [list(map(str, _read_sheet(path, table, {"nrows": 0}).columns)) for path in source.paths]
     require_columns(table, [name for head in heads for name in head])
     frames = []
     for path, head in zip(source.paths, heads, strict=True):
         kept = {name: kind for name, kind in types.items() if name in head}
-        frame = _read_sheet(path, table, {})
-        frame = frame.astype(dict.fromkeys(kept, "str"))
+        cells = _read_sheet(path, table, {})
+        frame = cells.infer_objects()
+        for name in kept:
+            # Times as inferred: days have no clock then. All else as it is: beside a gap a 7 is inferred as 7.0.
+            column = frame[name] if frame[name].dtype.kind == "M" else cells[name]
+            frame[name] = column.astype("str")
         if table.columns:
             frame = frame[[name for name in head if name in table.columns]]
         frames.append(convert(frame, kept, timezone=timezone))
@@ -131,4 +135,4 @@ def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> pd.D
         )
     except (python_calamine.CalamineError, *UNREADABLE) as error:
         raise unreadable("XLSX", str(error)) from error
-    return frame.set_axis([str(name) for name in frame.columns], axis=1).infer_objects()
+    return frame.set_axis([str(name) for name in frame.columns], axis=1)
