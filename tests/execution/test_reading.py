@@ -116,3 +116,28 @@ def test_a_bad_line_is_named(read):
 def test_a_byte_order_mark_is_no_data(read):
     assert read('\ufeff[{"x": 1}]')["x"].tolist() == [1]
     assert read('\ufeff{"x": [1]}')["x"].tolist() == [1]
+
+
+LONG = "x" * 99
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "shown"),
+    [
+        ('[{"a": 1, "b": "größe \\ud83d und"}]', FileType.JSON, "größe \\ud83d und"),
+        ('{"a": 1}\n{"a": 1, "b": "\\ude00"}\n', FileType.NDJSON, "\\ude00"),
+        (f'{{"b": ["{LONG}\\ud800{LONG}"]}}', FileType.JSON, f"{LONG[:20]}\\ud800{LONG[:20]}"),
+        ('[{"b\\ud800": 1}]', FileType.JSON, "b\\ud800"),
+    ],
+)
+def test_half_a_character_is_told(read, content, kind, shown):
+    with pytest.raises(StepError) as caught:
+        read(content, kind)
+    failure = caught.value.failure
+    assert failure.kind is FailureKind.FETCH
+    assert f"the text '{shown}' cannot be kept: it has a half of a surrogate pair" in failure.message
+    assert "emoji" in failure.hint
+
+
+def test_a_whole_pair_is_a_character(read):
+    assert read('[{"a": "\\ud83d\\ude00"}]')["a"].tolist() == ["\U0001f600"]

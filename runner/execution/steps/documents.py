@@ -10,6 +10,9 @@ from runner.core.run import FailureKind
 from runner.execution.steps.faults import JSON_HINT, StepError, unreadable
 from runner.execution.steps.packed import UNREADABLE, open_text
 
+# So many characters of a text are shown on each side of what is wrong in it.
+_SHOWN = 20
+
 
 def load_json(path: str) -> Any:
     """The document in a file.
@@ -75,8 +78,15 @@ def frame_of(records: Any) -> pd.DataFrame:
     """A DataFrame of records, or of columns, as `select_records` gives them.
 
     Raises:
-        StepError: kind FETCH, they are no objects.
+        StepError: kind FETCH, they are no objects, or have a text that is none.
     """
+    try:
+        return _frame_of(records)
+    except UnicodeEncodeError as error:
+        raise _half_character(error) from error
+
+
+def _frame_of(records: Any) -> pd.DataFrame:
     if isinstance(records, dict):
         frame = pd.DataFrame(records)
         return frame if _has_lists(records) else frame.set_axis(range(len(frame)), axis=0)
@@ -88,6 +98,16 @@ def frame_of(records: Any) -> pd.DataFrame:
             hint='Records are objects: [{"name": "a", "amount": 1}, …].',
         )
     return pd.DataFrame(records)
+
+
+def _half_character(error: UnicodeEncodeError) -> StepError:
+    text = error.object[max(error.start - _SHOWN, 0) : error.end + _SHOWN]
+    shown = text.encode(errors="backslashreplace").decode()
+    return unreadable(
+        "JSON",
+        f"the text '{shown}' cannot be kept: it has a half of a surrogate pair, which is no character",
+        hint="Have it corrected where it is written: likely a text is cut there in the middle of an emoji.",
+    )
 
 
 def _follow(document: Any, records_path: str) -> list[Any]:
