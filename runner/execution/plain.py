@@ -4,7 +4,6 @@ A time-out, a bound on CPU time and on one file's size, a process group that is 
 without secrets: no more than that. A script can do there what the user of the service can.
 """
 
-import json
 import logging
 import os
 import signal
@@ -20,16 +19,11 @@ from runner.execution.child import Child
 from runner.execution.orders import StepOrder, StepOutcome
 from runner.execution.protocol import STATUS
 from runner.execution.sandbox import NO_LEVEL, SandboxMode
-from runner.execution.zygote import ENVIRONMENT, search_path
+from runner.execution.zygote import ENVIRONMENT
+from runner.interpreter import python_command
 
 log = logging.getLogger(__name__)
 
-_BOOT = """
-import json, sys
-sys.path.extend(path for path in json.loads(sys.argv.pop()) if path not in sys.path)
-from runner.execution.plain_main import main
-main()
-"""
 # ru_maxrss is in bytes there.
 _RSS_UNITS = 1024 if sys.platform == "darwin" else 1
 
@@ -119,7 +113,7 @@ def _spawn() -> _PlainChild:
     os.set_blocking(output, False)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _BOOT, json.dumps(search_path())],
+            python_command("runner.execution.plain_main"),
             env=ENVIRONMENT,
             cwd="/",
             stdin=theirs.fileno(),

@@ -5,7 +5,6 @@ import logging
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,6 +17,7 @@ from runner.execution.child import Child
 from runner.execution.orders import FrameError, FrameReader, Hello, StepOrder, StepOutcome, decode
 from runner.execution.protocol import CHILD_REQUEST, NO_CHILD, TAKE_CHILD, ZygoteConfig
 from runner.execution.sandbox import NO_LEVEL, SandboxMode
+from runner.interpreter import python_command
 
 log = logging.getLogger(__name__)
 
@@ -45,19 +45,6 @@ ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "2",
 }
-# `-I` keeps the environment, the user's folder and the working directory out of the search path; what this process
-# imports from is added behind the standard library.
-_BOOT = """
-import json, sys
-sys.path.extend(path for path in json.loads(sys.argv.pop()) if path not in sys.path)
-from runner.execution.zygote_boot import main
-main()
-"""
-
-
-def search_path() -> list[str]:
-    """Where this process imports from, for another one that is to import the same."""
-    return [os.path.abspath(path) for path in sys.path if os.path.isdir(path)]  # noqa: PTH100, PTH112
 
 
 class _NoChildError(ExecutionError):
@@ -210,7 +197,7 @@ class _Process:
         self.zygote = 0
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _BOOT, json.dumps(asdict(config)), json.dumps(search_path())],
+                python_command("runner.execution.zygote_boot", json.dumps(asdict(config))),
                 env=ENVIRONMENT,
                 cwd="/",
                 stdin=subprocess.DEVNULL,

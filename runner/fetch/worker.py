@@ -5,12 +5,10 @@ be killed. Its order holds secrets and goes over standard input, never into its 
 input stays open: its end tells the worker that the service is gone.
 """
 
-import json
 import os
 import selectors
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from dataclasses import dataclass, field
 from runner.errors import FetchError
 from runner.fetch.deadline import DeadlinePassedError, FetchCancelledError
 from runner.fetch.worker_orders import FaultKind, WorkerFault, WorkerOrder, WorkerOutcome, decode, encode
+from runner.interpreter import python_command
 
 _POLL_SECONDS = 0.1
 _LARGEST_ANSWER = 8 << 20
@@ -37,14 +36,6 @@ _ENVIRONMENT = {
     "PGPASSFILE": os.devnull,
     "PGSERVICEFILE": os.devnull,
 }
-# `-I` keeps the environment, the user's folder and the working directory out of the search path; what this process
-# imports from is added behind the standard library.
-_BOOT = """
-import json, sys
-sys.path.extend(path for path in json.loads(sys.argv.pop()) if path not in sys.path)
-from runner.fetch.worker_main import main
-main()
-"""
 
 
 def run_worker(
@@ -68,9 +59,8 @@ def run_worker(
         FetchError: it was not done in time; or the run was cancelled first, and the process is gone within a
             quarter of a second. Not masked yet.
     """
-    imports = [os.path.abspath(path) for path in sys.path if os.path.isdir(path)]  # noqa: PTH100, PTH112
     try:
-        process = _start(imports, environ)
+        process = _start(environ)
     except OSError as error:
         message = f"no process could be started: {error.strerror}"
         return WorkerOutcome(fault=WorkerFault(kind=FaultKind.INTERNAL, message=message))
@@ -93,9 +83,9 @@ def run_worker(
     return _outcome(talk, status)
 
 
-def _start(imports: list[str], environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+def _start(environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-I", "-c", _BOOT, json.dumps(imports)],
+        python_command("runner.fetch.worker_main"),
         env={**_ENVIRONMENT, **environ},
         cwd="/",
         stdin=subprocess.PIPE,

@@ -13,14 +13,14 @@ from runner.fetch import worker
 from runner.fetch.worker_orders import FaultKind, WorkerOrder, WorkerOutcome
 
 # A worker whose work is given: it has the real start, streams and end, and no driver to load.
-BOOT = """
-import json, sys
-sys.path.extend(path for path in json.loads(sys.argv.pop()) if path not in sys.path)
+BOOT = f"""
+import sys
+sys.path[:] = {sys.path!r}
 from runner.fetch import worker_main
 import os, time, subprocess
 from runner.fetch.worker_orders import WorkerOutcome
 def work(order):
-    {work}
+    {{work}}
     return WorkerOutcome(rows=7)
 worker_main._carry_out = work
 worker_main.main()
@@ -28,10 +28,14 @@ worker_main.main()
 SLEEP = "open(os.environ['PIDS'], 'w').write(str(os.getpid()) + '\\n'); time.sleep(60)"
 
 
+def command(work):
+    return [sys.executable, "-I", "-c", BOOT.replace("{work}", work)]
+
+
 @pytest.fixture
 def carry_out(monkeypatch):
     def run(work, *, seconds=20.0, cancelled=None, **environ):
-        monkeypatch.setattr(worker, "_BOOT", BOOT.replace("{work}", work))
+        monkeypatch.setattr(worker, "python_command", lambda _module: command(work))
         return worker.run_worker(
             WorkerOrder(), environ=environ, seconds=seconds, cancelled=cancelled or threading.Event()
         )
@@ -110,10 +114,10 @@ def test_the_deadline_ends_a_worker(carry_out):
 def test_a_worker_ends_with_the_service(tmp_path):
     pids = tmp_path / "pids"
     service = (
-        "import sys, threading; from runner.fetch import worker; worker._BOOT = sys.argv[1];"
-        "worker.run_worker(worker.WorkerOrder(), environ={'PIDS': sys.argv[2]}, seconds=60, cancelled=threading.Event())"
+        "import sys, threading; from runner.fetch import worker; worker.python_command = lambda _: sys.argv[2:];"
+        "worker.run_worker(worker.WorkerOrder(), environ={'PIDS': sys.argv[1]}, seconds=60, cancelled=threading.Event())"
     )
-    process = subprocess.Popen([sys.executable, "-c", service, BOOT.replace("{work}", SLEEP), str(pids)])
+    process = subprocess.Popen([sys.executable, "-c", service, str(pids), *command(SLEEP)])
     try:
         pidfd = os.pidfd_open(read_pid(pids))
         assert select.select([pidfd], [], [], 0) == ([], [], [])
