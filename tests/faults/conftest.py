@@ -41,6 +41,24 @@ def wait_for(condition, seconds, what):
         time.sleep(0.02)
 
 
+def processes_in(folder):
+    """The processes that work in a folder, or below it."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink().is_relative_to(folder):
+                found.append(int(entry.name))
+    return found
+
+
+def is_alive(pid):
+    """Whether a process has not ended; one that only waits to be reaped has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class Process:
     """A forked `runner`: its id, what it says, and how it ended."""
 
@@ -370,6 +388,24 @@ def tmpfs(tmp_path):
     yield mount
     for folder in mounted:
         subprocess.run(["umount", "-l", folder], check=False)
+
+
+@pytest.fixture(name="processes_in")
+def the_processes_in():
+    return processes_in
+
+
+@pytest.fixture
+def seconds_until_gone():
+    """Seconds from a moment until no process works in a folder any more, and none of some others lives; a step that
+    told its outcome itself is killed, and not waited for."""
+
+    def counting(folder, since, *pids):
+        while (processes_in(folder) or any(map(is_alive, pids))) and time.monotonic() - since < 10:
+            time.sleep(0.005)
+        return time.monotonic() - since
+
+    return counting
 
 
 @pytest.fixture(name="wait_for")

@@ -1,10 +1,8 @@
 """Whatever bound a step meets, and however it resists: it is gone within a second, and the run says which bound."""
 
-import contextlib
 import textwrap
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -62,24 +60,6 @@ def small_disk(monkeypatch):
     monkeypatch.setattr(disk, "MOST_FILES", 5000)
 
 
-def processes_in(folder):
-    """The processes that work in a folder, or below it."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if str((entry / "cwd").readlink()).startswith(str(folder)):
-                found.append(int(entry.name))
-    return found
-
-
-def seconds_until_gone(folder, since):
-    """Seconds from a moment until no process works in a folder any more; a step that told its outcome itself is
-    killed, and not waited for."""
-    while processes_in(folder) and time.monotonic() - since < 10:
-        time.sleep(0.005)
-    return time.monotonic() - since
-
-
 @pytest.mark.parametrize(
     ("kind", "said", "text", "bounds"),
     [
@@ -96,7 +76,9 @@ def seconds_until_gone(folder, since):
     ids=["time", "time-large", "cancel", "cpu", "memory", "disk", "files", "nameless", "deep"],
 )
 @pytest.mark.usefixtures("small_disk")
-def test_a_step_is_gone_within_a_second(zygote, tmp_path, kind, said, text, bounds):
+def test_a_step_is_gone_within_a_second(
+    zygote, tmp_path, processes_in, seconds_until_gone, kind, said, text, bounds
+):
     folder, source = tmp_path / "run", tmp_path / "in.csv"
     folder.mkdir()
     source.write_text("a\n1\n")
