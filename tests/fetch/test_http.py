@@ -1,10 +1,16 @@
 import base64
+import decimal
 import gzip
+import io
 import json
 import socket
 import threading
 import time
+from datetime import UTC, date, datetime
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from runner import __version__
@@ -23,6 +29,40 @@ def test_the_body_is_spooled_into_the_run_folder(server, fetch_api, make_context
     assert fetched.bytes == len(ROWS)
     assert fetched.description == f"HTTP 200 from {server.url('/sales')}, 20 bytes"
     assert server.seen[0][2]["user-agent"] == f"runner/{__version__}"
+
+
+PARQUET = pa.table(
+    {
+        "id": pa.array([1, 2**53 + 1, None], pa.int64()),
+        "code": ["00123", "é", ""],
+        "price": pa.array([decimal.Decimal("0.10"), None, decimal.Decimal("-9.99")], pa.decimal128(12, 2)),
+        "day": [date(2025, 11, 9), None, date(1970, 1, 1)],
+        "at": pa.array([datetime(2025, 11, 9, 13, tzinfo=UTC)] * 3, pa.timestamp("us", "Europe/Berlin")),
+        "tags": [["a", "b"], [], None],
+    }
+)
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_a_parquet_body_is_read_back_as_it_was(server, fetch_api, make_context, encoding):
+    written = io.BytesIO()
+    pq.write_table(PARQUET, written, compression="zstd")
+    body = written.getvalue()
+    headers = {"Content_Encoding": encoding} if encoding else {}
+    sent = gzip.compress(body) if encoding else body
+    server.answer("/sales", sent, content_type="application/octet-stream", **headers)
+    fetched = fetch_api(server.url("/sales"), file_type=FileType.PARQUET)
+    (path,) = fetched.paths
+    assert path == make_context().run_dir / "input-data.parquet"
+    assert fetched.format is FileType.PARQUET
+    assert path.read_bytes() == body
+    assert pq.read_table(path).equals(PARQUET)
+    assert duckdb.sql(f"SELECT id, code, tags FROM '{path}'").fetchall() == [
+        (1, "00123", ["a", "b"]),
+        (2**53 + 1, "é", []),
+        (None, "", None),
+    ]
+    assert server.seen[0][2]["accept"].startswith("application/vnd.apache.parquet")
 
 
 def test_method_headers_params_and_body_are_sent(server, fetch_api):
