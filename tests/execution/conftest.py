@@ -3,13 +3,18 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from runner.core.check import Check
 from runner.core.job import Step, StepKind
 from runner.core.references import run_facts
 from runner.core.source import FileType, TableOptions
 from runner.execution.orders import StepInput, StepOrder
 from runner.execution.results import RESULT_FILE
+from runner.execution.steps.checks import evaluate
+from runner.execution.steps.content import FrameContent, QueryContent
+from runner.execution.steps.query_columns import describe
 from runner.execution.zygote import Zygote
 
 SALES = "category,amount\na,1\nb,2\na,3\n"
@@ -122,3 +127,37 @@ def gone():
         return False
 
     return going
+
+
+@pytest.fixture(scope="session")
+def table_connection():
+    with duckdb.connect(config={"threads": 1}) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def of_frame(table_connection):
+    """The checks of a script's table."""
+
+    def checked(frame, *checks):
+        return evaluate(
+            FrameContent(frame=frame).as_query(lambda: table_connection, timezone="Europe/Berlin"), checks
+        )
+
+    return checked
+
+
+@pytest.fixture(scope="session")
+def of_query(table_connection):
+    """The one check of a query's rows."""
+
+    def checked(query, **check):
+        table_connection.execute("SET TimeZone = 'Europe/Berlin'")
+        columns = describe(table_connection, query, {})
+        keys = ", ".join(column.key for column in columns)
+        source = f"({query}) AS whole({keys})"
+        table = QueryContent(connection=table_connection, columns=columns, source=source, total_rows=0)
+        (found,) = evaluate(table, [Check(**check)])
+        return found
+
+    return checked

@@ -5,12 +5,17 @@ How values are compared. A column of numbers with numbers, and with texts that a
 dates or times with ISO 8601 texts; where one side has no offset, it is a time in the zone of the job. A column of
 texts with texts, letter by letter, and where the bound is a number, as the numbers that the texts are: a text that
 is no number breaks such a check. Anything else cannot be compared, and the check fails and says so. A gap (NULL,
-NaN of a DataFrame) is no value: it never breaks a check but `not_null`. An empty text is a value.
+NaN) is no value: it never breaks a check but `not_null`. An empty text is a value.
+
+Numbers are compared exactly where DuckDB has a type for both. A short float (FLOAT) is compared with the short
+float that is nearest to the bound: 0.1 is no more than 0.1.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, time
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
 
 from runner.core.check import Check, CheckKind, CheckResult, CheckValue
@@ -22,8 +27,14 @@ from runner.execution.steps.faults import column_list
 from runner.execution.steps.query_columns import QueryColumn
 from runner.execution.steps.quoting import quote_text
 
-_CELL_WIDTH = 200
+_CELL_WIDTH, _KIND_WIDTH = 200, 60
 _ZONED = "TIMESTAMP WITH TIME ZONE"
+_CLOCKS = frozenset({"TIME", "TIME_NS"})
+# A column of gaps alone has no type.
+_TEXTS = re.compile(r'VARCHAR|JSON|ENUM\(.*\)|"NULL"', re.DOTALL)
+_DECIMAL = re.compile(r"DECIMAL\(([0-9]+),([0-9]+)\)")
+_DIGITS = 38
+_LARGEST_FLOAT, _LARGEST_WHOLE = Decimal("3.4e38"), 1 << 127
 # What DuckDB calls the column of an array without a record.
 _NO_RECORDS = ["json"]
 
@@ -118,7 +129,7 @@ def _condition(check: Check, columns: Sequence[QueryColumn]) -> str:
         raise _UnfitError(f"there is no column {names}: the table has {column_list(list(known))}")
     asked = [known[name] for name in check.columns]
     conditions: Mapping[CheckKind, Callable[[], str]] = {
-        CheckKind.NOT_NULL: lambda: " OR ".join(f"{column.key} IS NULL" for column in asked),
+        CheckKind.NOT_NULL: lambda: " OR ".join(map(_is_gap, asked)),
         CheckKind.ACCEPTED_VALUES: lambda: _is_other(asked[0], check.values),
         CheckKind.MIN: lambda: _is_beyond(asked[0], "<", check.at_least),
         CheckKind.MAX: lambda: _is_beyond(asked[0], ">", check.at_most),
@@ -126,36 +137,60 @@ def _condition(check: Check, columns: Sequence[QueryColumn]) -> str:
     return conditions[check.kind]() if check.kind in conditions else ""
 
 
+def _is_gap(column: QueryColumn) -> str:
+    return f"({column.key} IS NULL OR isnan({column.key}))" if column.is_float else f"({column.key} IS NULL)"
+
+
 def _is_beyond(column: QueryColumn, sign: str, bound: CheckValue | None) -> str:
     number = _number(bound)
+    filled = f"NOT {_is_gap(column)}"
     if column.numeric and number is not None:
-        return f"{column.key} {sign} {number}"
-    if column.is_moment:
+        return f"{filled} AND {column.key} {sign} {_literal(column, number)}"
+    if _has_moments(column):
         cells, moment = _moment(column, bound)
         if moment is not None:
-            return f"{cells} {sign} {moment}"
-    elif not column.numeric and isinstance(bound, str):
-        return f"CAST({column.key} AS VARCHAR) {sign} {quote_text(bound)}"
-    elif not column.numeric and number is not None:
-        cells = f"TRY_CAST(CAST({column.key} AS VARCHAR) AS DOUBLE)"
-        return f"{column.key} IS NOT NULL AND coalesce({cells} {sign} {number}, true)"
-    kind = "numbers" if column.numeric else "dates or times"
-    raise _UnfitError(f"{column.name} holds {kind}, which cannot be compared with {bound!r}")
+            return f"{filled} AND {cells} {sign} {moment}"
+    elif _TEXTS.fullmatch(column.kind) and isinstance(bound, str):
+        return f"{filled} AND CAST({column.key} AS VARCHAR) {sign} {quote_text(bound)}"
+    elif _TEXTS.fullmatch(column.kind) and number is not None:
+        return f"{filled} AND {_is_text_beyond(f'CAST({column.key} AS VARCHAR)', sign, number)}"
+    raise _UnfitError(f"{column.name} holds {_held(column)}, which cannot be compared with {bound!r}")
+
+
+def _is_text_beyond(text: str, sign: str, number: Decimal) -> str:
+    """SQL that holds for texts that are numbers beyond another one, and for those that are no numbers."""
+    cells, bound = f"nullif(TRY_CAST({text} AS DOUBLE), 'nan'::DOUBLE)", f"CAST('{number}' AS DOUBLE)"
+    beyond = f"{cells} {sign} {bound}"
+    decimals = _DIGITS - 1 - _whole_digits(number)
+    if decimals >= 0:
+        # Many numbers are one DOUBLE: which of them is the larger one is told by their digits.
+        kind = f"DECIMAL({_DIGITS}, {decimals})"
+        exactly = f"coalesce(TRY_CAST({text} AS {kind}) {sign} CAST('{number:f}' AS {kind}), false)"
+        beyond = f"CASE WHEN {cells} = {bound} THEN {exactly} ELSE {beyond} END"
+    return f"coalesce({beyond}, true)"
 
 
 def _is_other(column: QueryColumn, values: Sequence[CheckValue]) -> str:
-    cells = column.key
     if column.numeric:
-        known = [number for number in map(_number, values) if number is not None]
-    elif column.is_moment:
+        numbers = [number for number in map(_number, values) if number is not None]
+        # Not IN, which makes all of them one type first.
+        same = [f"{column.key} = {_literal(column, number)}" for number in numbers]
+    elif _has_moments(column):
         pairs = [_moment(column, value) for value in values]
         same = [f"{cells} = {moment}" for cells, moment in pairs if moment is not None]
-        return f"{column.key} IS NOT NULL AND NOT ({' OR '.join(same) or 'false'})"
     else:
-        cells = f"CAST({column.key} AS VARCHAR)"
-        known = [quote_text(text) for value in values for text in _texts(value)]
-    among = f"{cells} IN ({', '.join(known)})" if known else "false"
-    return f"{column.key} IS NOT NULL AND NOT {among}"
+        known = ", ".join(quote_text(text) for value in values for text in _texts(value))
+        same = [f"CAST({column.key} AS VARCHAR) IN ({known})"] if known else []
+    return f"NOT {_is_gap(column)} AND NOT ({' OR '.join(same) or 'false'})"
+
+
+def _held(column: QueryColumn) -> str:
+    """What a column holds, for people."""
+    if column.numeric:
+        return "numbers"
+    if _has_moments(column):
+        return "dates or times"
+    return "texts" if _TEXTS.fullmatch(column.kind) else f"values of the type {cut(column.kind, _KIND_WIDTH)}"
 
 
 def _texts(value: CheckValue) -> tuple[str, ...]:
@@ -163,36 +198,63 @@ def _texts(value: CheckValue) -> tuple[str, ...]:
     return (str(value), str(value).lower()) if isinstance(value, bool) else (str(value),)
 
 
-def _number(value: CheckValue | None) -> str | None:
-    """SQL for a value that is a number, or a text of one."""
+def _number(value: CheckValue | None) -> Decimal | None:
+    """A value that is a number, or a text of one; None for what is larger or smaller than a float can be."""
     if value is None or isinstance(value, bool):
         return None
     try:
         number = Decimal(str(value))
-    except InvalidOperation:
+        near = float(number)
+    except (InvalidOperation, ValueError, OverflowError):
         return None
-    if not number.is_finite():
-        return None
-    whole = isinstance(value, int) and -(1 << 63) <= value < 1 << 63
-    return str(value) if whole else f"CAST({quote_text(str(number))} AS DOUBLE)"
+    # A zero may be written with a million digits.
+    return Decimal(0) if not number else number if near and isfinite(near) else None
+
+
+def _whole_digits(number: Decimal) -> int:
+    return max(number.adjusted() + 1, 1)
+
+
+def _literal(column: QueryColumn, number: Decimal) -> str:
+    """SQL for a number, of a type that is compared with the column exactly where there is one."""
+    kind = "DOUBLE"
+    if column.kind == "FLOAT" and abs(number) <= _LARGEST_FLOAT:
+        kind = "FLOAT"
+    elif column.is_whole and number == int(number) and abs(number) < _LARGEST_WHOLE:
+        kind = "HUGEINT"
+    elif sizes := _DECIMAL.fullmatch(column.kind):
+        digits, decimals = map(int, sizes.groups())
+        whole, fraction = _whole_digits(number), max(-int(number.as_tuple().exponent), 0)
+        # DuckDB looks for a decimal that has both, and refuses where that is too long.
+        if max(whole, digits - decimals) + max(fraction, decimals) <= _DIGITS:
+            kind = f"DECIMAL({whole + fraction}, {fraction})"
+    return f"CAST('{number:f}' AS {kind})"
+
+
+def _has_moments(column: QueryColumn) -> bool:
+    return column.is_moment or column.kind in _CLOCKS
 
 
 def _moment(column: QueryColumn, value: CheckValue | None) -> tuple[str, str | None]:
     """SQL for the cells of a column, and for a value that they can be compared with."""
+    is_clock = column.kind in _CLOCKS
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        parse = time.fromisoformat if is_clock else datetime.fromisoformat
+        moment = parse(value) if isinstance(value, str) else None
     except ValueError:
         moment = None
-    if moment is None:
+    if moment is None or (is_clock and moment.tzinfo is not None):
         return column.key, None
-    kind = "TIMESTAMPTZ" if moment.tzinfo is not None or column.kind == _ZONED else "TIMESTAMP"
+    zoned = moment.tzinfo is not None or column.kind == _ZONED
+    kind = "TIME" if is_clock else "TIMESTAMPTZ" if zoned else "TIMESTAMP"
     return f"CAST({column.key} AS {kind})", f"CAST({quote_text(moment.isoformat())} AS {kind})"
 
 
 def _duplicates(table: QueryContent, check: Check) -> tuple[str, int, Preview]:
     """What is found of rows that share a value, how many these are, and the first of them, like beside like."""
-    keys = [column.key for column in table.columns if column.name in check.columns]
-    named, whole = ", ".join(keys), " AND ".join(f"{key} IS NOT NULL" for key in keys)
+    asked = [column for column in table.columns if column.name in check.columns]
+    keys = [column.key for column in asked]
+    named, whole = ", ".join(keys), " AND ".join(f"NOT {_is_gap(column)}" for column in asked)
     shared = (
         f"SELECT {named}, count(*) AS number FROM {table.source} WHERE {whole} GROUP BY {named} HAVING number > 1"  # noqa: S608
     )

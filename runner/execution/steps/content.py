@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from runner.execution.steps.cells import CellKind, Guard, kind_of, leave, texts_of
+from runner.execution.steps.cells import Guard, leave, texts_of
+from runner.execution.steps.frame_columns import frame_column
 from runner.execution.steps.query_columns import QueryColumn
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.sheet import CellStyle, SheetColumn, write_sheet
@@ -17,9 +18,9 @@ from runner.execution.steps.sheet_cells import sheet_columns, sheet_rows
 from runner.execution.steps.writing import column_names
 
 _ROWS_AT_ONCE = 5_000
-# Arrow keeps these as bare numbers, which nobody else understands.
-_SEEN = "runner_table"
+_SEEN = "the table"
 _NOTHING = "(SELECT 1 WHERE false)"
+# Arrow keeps these as bare numbers, which nobody else understands.
 _AS_TEXT = (pd.PeriodDtype, pd.IntervalDtype)
 
 
@@ -47,21 +48,23 @@ class FrameContent:
     frame: pd.DataFrame
 
     def as_query(self, connect: Callable[[], duckdb.DuckDBPyConnection], *, timezone: str) -> "QueryContent":
-        """As of the protocol. What DuckDB has no type for is texts, as they are written."""
+        """As of the protocol."""
         connection = connect()
         connection.execute(f"SET TimeZone = {quote_text(timezone)}")
         places = range(self.frame.shape[1])
-        cells = {f"c{place}": _seen(self.frame.iloc[:, place]) for place in places}
+        seen = [frame_column(self.frame.iloc[:, place]) for place in places]
         named = list(map(str, self.frame.columns)) if self.frame.columns.nlevels == 1 else column_names(self.frame)
-        if not cells:
+        if not seen:
             return QueryContent(connection=connection, columns=(), source=_NOTHING, total_rows=0)
+        cells = {f"c{place}": column.cells for place, column in enumerate(seen)}
         connection.register(_SEEN, pd.DataFrame(cells, copy=False))
-        kinds = connection.execute(f"DESCRIBE FROM {_SEEN}").fetchall()
+        source = quote_name(_SEEN)
+        kinds = connection.execute(f"DESCRIBE FROM {source}").fetchall()
         columns = tuple(
-            QueryColumn(place, name, kind)
-            for (place, name), (_, kind, *_) in zip(enumerate(named), kinds, strict=True)
+            QueryColumn(place, name, column.kind or kind)
+            for (place, name), column, (_, kind, *_) in zip(enumerate(named), seen, kinds, strict=True)
         )
-        return QueryContent(connection=connection, columns=columns, source=_SEEN, total_rows=len(self.frame))
+        return QueryContent(connection=connection, columns=columns, source=source, total_rows=len(self.frame))
 
     def write_parquet(self, path: str) -> None:
         """Write it by Arrow. A column that has no type of its own there is written as the texts of its cells."""
@@ -121,16 +124,6 @@ class QueryContent:
         self.connection.execute(f"SELECT {cells} FROM {self.source}")  # noqa: S608 - quoted
         while rows := self.connection.fetchmany(_ROWS_AT_ONCE):
             yield from rows
-
-
-def _seen(series: pd.Series) -> pd.Series:
-    """A column as DuckDB takes it exactly."""
-    dtype = series.dtype
-    as_it_is = kind_of(dtype) is not CellKind.TEXT or isinstance(dtype, pd.StringDtype | pd.DatetimeTZDtype)
-    if as_it_is:
-        return series.reset_index(drop=True)
-    texts = texts_of(series, guard=leave)
-    return pd.Series([None if gap else text for text, gap in zip(texts, series.isna(), strict=True)], dtype="str")
 
 
 def _array(series: pd.Series) -> pa.Array:

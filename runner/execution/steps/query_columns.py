@@ -47,6 +47,16 @@ class QueryColumn(NamedTuple):
         return bool(_NUMBERS.fullmatch(self.kind))
 
     @property
+    def is_whole(self) -> bool:
+        """Whether its cells are whole numbers."""
+        return bool(_WHOLE.fullmatch(self.kind))
+
+    @property
+    def is_float(self) -> bool:
+        """Whether a cell may be NaN."""
+        return self.kind in {"FLOAT", "DOUBLE"}
+
+    @property
     def is_moment(self) -> bool:
         """Whether its cells are dates or times of a day."""
         return bool(_MOMENTS.fullmatch(self.kind)) or self.kind == "TIMESTAMP WITH TIME ZONE"
