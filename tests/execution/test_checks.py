@@ -135,3 +135,28 @@ def test_a_blocking_check_of_the_data_comes_before_the_step(bench, kind):
     assert outcome.checks[0].rows.rows == (("-5",),)
     missing = bench.failure(text, kind=kind, inputs=inputs, checks=(replace(check, source="nobody"),))
     assert "'nobody'" in missing.message
+
+
+@pytest.mark.parametrize("name", ["runner_result", "runner_table", "whole"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_source_may_be_called_anything(bench, kind, name):
+    path = bench.folder / "first.csv"
+    path.write_text("category,amount\na,-1\na,2\n")
+    inputs = (StepInput(name=name, paths=(str(path),), format=FileType.CSV),)
+    checks = (replace(NOT_NEGATIVE, blocking=False), replace(UNIQUE, on=CheckTarget.INPUT, blocking=False))
+    text = f"SELECT * FROM {name}" if kind is StepKind.QUERY else TEXTS[kind]
+    outcome = bench.run(text, kind=kind, inputs=inputs, attachment=AttachmentFormat.PARQUET, checks=checks)
+    assert (outcome.failure, outcome.rows_out, outcome.attachment_file) == (None, 2, "result.parquet")
+    assert [one.failed_rows for one in outcome.checks] == [2, 1]
+
+
+def test_sources_of_workbooks_and_others_keep_apart(bench):
+    book, table = bench.folder / "a.xlsx", bench.folder / "a.csv"
+    pd.DataFrame({"n": [1]}).to_excel(book, index=False)
+    table.write_text("n\n2\n")
+    inputs = (
+        StepInput(name="input_a", paths=(str(table),), format=FileType.CSV),
+        StepInput(name="a", paths=(str(book),), format=FileType.XLSX),
+    )
+    text = "SELECT input_a.n + 10 * a.n AS n FROM a, input_a"
+    assert bench.csv(text, kind=StepKind.QUERY, inputs=inputs) == "n\n12\n"

@@ -141,7 +141,8 @@ def _open(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | No
     view = quote_name(relation.view)
     try:
         if relation.frame is not None:
-            name = f"{_STAGED}_{relation.view}"
+            # No source can be called so: its name has no space.
+            name = f"{_STAGED} {relation.view}"
             connection.register(name, relation.frame)
             days = [column for column, kind in types_of(relation.source.table).items() if kind == DATE]
             # What is a date in SQL is a time at midnight in a DataFrame.

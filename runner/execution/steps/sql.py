@@ -32,7 +32,8 @@ from runner.execution.steps.writing import copy_statement
 
 _SPILL_DIR = "spill"
 _LARGEST_SPILL = "64GiB"
-_RESULT_TABLE = "runner_result"
+# No source can be called so: its name has no space.
+_RESULT_TABLE = quote_name("the result")
 _WHOLE_FACTS = frozenset({"attempt", "scheduled_year", "scheduled_month", "scheduled_day"})
 Value = int | float | str | None
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)

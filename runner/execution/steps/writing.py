@@ -37,7 +37,7 @@ from runner.execution.steps.quoting import quote_name, quote_text
 # So many cells take either writer some 10 ms.
 SMALL = 20_000
 _CELL_WIDTH = 200
-_FRAME = "runner_result"
+_FRAME = "the result"
 _COPY_OPTIONS = "FORMAT csv, HEADER, DELIMITER ',', QUOTE '\"', ESCAPE '\"', USE_TMP_FILE false"
 _TIME_FORMATS = {
     "D": "%Y-%m-%d",
@@ -113,7 +113,7 @@ def _write_fast(
     prepared, columns = _prepare(frame, names, guard)
     connection.register(_FRAME, prepared)
     try:
-        connection.execute(copy_statement(columns, _FRAME, path, guard=guard))
+        connection.execute(copy_statement(columns, quote_name(_FRAME), path, guard=guard))
     except duckdb.OutOfMemoryException as error:
         raise MemoryError from error
     except duckdb.Error:
