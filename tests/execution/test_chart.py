@@ -1,4 +1,5 @@
 import struct
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -28,6 +29,77 @@ def refused(tmp_path):
             return str(caught.value)
 
         yield draw
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """The names below a chart, from the left, and the points of its first line or the tops of its bars."""
+    agg = pytest.importorskip("matplotlib.backends.backend_agg")
+    kept = []
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    monkeypatch.setattr(agg.FigureCanvasAgg, "print_png", lambda canvas, path: kept.append(canvas.figure.axes[0]))
+
+    def draw(kind, x, y):
+        with duckdb.connect(config={"threads": 1}) as connection:
+            table = FrameContent(frame=pd.DataFrame({"x": x, "y": y})).as_query(lambda: connection, timezone="UTC")
+            note = chart_note(table, Chart(kind=kind, x="x", y=("y",)), "", folder=str(tmp_path))
+        assert note == ""
+        axes = kept.pop()
+        tops = axes.lines[0].get_ydata() if kind is ChartKind.LINE else [bar.get_height() for bar in axes.patches]
+        return [label.get_text() for label in axes.get_xticklabels()], list(tops)
+
+    return draw
+
+
+@pytest.mark.parametrize(
+    ("x", "names"),
+    [
+        ([20250101, 20250102], ["20250101", "20250102"]),
+        ([1.0, 1234567.25], ["1", "1234567.25"]),
+        (pd.Series([0.1, None], dtype="float32"), ["0.1", ""]),
+        (["007", "a"], ["007", "a"]),
+        ([date(2025, 1, 2), date(2025, 1, 1)], ["2025-01-02", "2025-01-01"]),
+    ],
+)
+def test_bars_are_named_by_what_they_stand_for(drawn, x, names):
+    assert drawn(ChartKind.BAR, x, [3, 1]) == (names, [3, 1])
+
+
+@pytest.mark.parametrize("x", [["1003", "1001", "1002"], ["2025", "2024", "2023"], ["20250103", "20250101", "x"]])
+def test_texts_that_are_no_dates_keep_their_order(drawn, x):
+    assert drawn(ChartKind.LINE, x, [3, 1, 2]) == (x, [3, 1, 2])
+
+
+@pytest.mark.parametrize("x", [["2025-01-03", "2025-01-01", "2025-01-02"], ["2025-03", "2025-01", "2025-02"]])
+def test_texts_of_dates_are_drawn_in_their_order(drawn, x):
+    assert drawn(ChartKind.LINE, x, [3, 1, 2])[1] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "x", "y", "told"),
+    [
+        (ChartKind.LINE, ["a", "b"], [1e308, -1e308], "the values of 'y' reach too far to be drawn: leave out"),
+        (ChartKind.BAR, ["a", "b"], [1e308, -1e308], "the values of 'y' reach too far to be drawn: leave out"),
+        (ChartKind.LINE, [1e308, -1e308], [1, 2], "the values of 'x' reach too far to be drawn: leave out"),
+        (
+            ChartKind.LINE,
+            ["0001-01-01", "2025-01-01"],
+            [1, 2],
+            "the dates of 'x' reach too far to be drawn: leave",
+        ),
+        (
+            ChartKind.LINE,
+            ["2025-01-01", "9999-12-31"],
+            [1, 2],
+            "the dates of 'x' reach too far to be drawn: leave",
+        ),
+        (ChartKind.LINE, ["9999-12-31"], [1], "the dates of 'x' reach too far to be drawn: leave"),
+        (ChartKind.LINE, ["0001-01-01"], [1], "the dates of 'x' reach too far to be drawn: leave"),
+    ],
+)
+def test_what_reaches_too_far_is_told(refused, kind, x, y, told):
+    pytest.importorskip("matplotlib")
+    assert refused(pd.DataFrame({"x": x, "y": y}), kind=kind).startswith(told)
 
 
 def test_what_cannot_be_drawn_is_told(refused):

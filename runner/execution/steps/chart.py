@@ -21,6 +21,11 @@ from runner.execution.steps.query_columns import QueryColumn
 _POINTS, _BARS, _SERIES = 20_000, 60, 10
 _INCHES, _DPI = (9.0, 4.5), 100
 _MARKED = 40
+# What matplotlib can draw with room at both ends: numbers, and days from 1970-01-01 for the years 1 to 9999.
+_FARTHEST, _FIRST_DAY, _LAST_DAY = 1e300, -719_162, 2_932_897
+# Around what is drawn: a part of its width, and some days around a single one.
+_ROOM, _ROOM_DAYS = 0.05, 1000
+_DATE = r"[0-9]{4}-[0-9]{2}"
 _LABEL_WIDTH, _TITLE_WIDTH = 24, 90
 _LABELS = 25
 # So many letters fit below the chart side by side.
@@ -61,6 +66,8 @@ def draw_chart(table: QueryContent, chart: Chart, path: str, *, folder: str) -> 
         ChartError: it cannot be drawn.
     """
     points = _points(table, chart)
+    for place, name in enumerate(chart.y):
+        _require_near(points[place], name)
     # Before the import: it is then that matplotlib looks for a place of its own.
     os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="matplotlib-", dir=folder)
     try:
@@ -116,7 +123,31 @@ def _points(table: QueryContent, chart: Chart) -> pd.DataFrame:
 def _x_cells(column: QueryColumn) -> str:
     if column.is_moment:
         return f"CAST({column.key} AS TIMESTAMP)"
+    if column.kind == "FLOAT":
+        # By its text, which is shorter than the long number of its value.
+        return f"CAST(CAST({column.key} AS VARCHAR) AS DOUBLE)"
     return f"CAST({column.key} AS {'DOUBLE' if column.numeric else 'VARCHAR'})"
+
+
+def _require_near(values: pd.Series, name: str) -> None:
+    """Numbers or moments that can be drawn side by side.
+
+    Raises:
+        ChartError: they lie too far from each other.
+    """
+    if values.dtype.kind == "M":
+        days = values.dropna().to_numpy().astype("M8[D]").astype("int64")
+        first, last = (days.min(), days.max()) if len(days) else (0, 0)
+        room = _ROOM * (last - first) or _ROOM_DAYS
+        if first - room < _FIRST_DAY or last + room >= _LAST_DAY:
+            raise ChartError(
+                f"the dates of {name!r} reach too far to be drawn: "
+                "leave out in the step those that stand for no day"
+            )
+    elif (np.abs(values[np.isfinite(values)]) > _FARTHEST).any():
+        raise ChartError(
+            f"the values of {name!r} reach too far to be drawn: leave out in the step those beyond {_FARTHEST:g}"
+        )
 
 
 def _draw_lines(axes: Any, points: pd.DataFrame, chart: Chart) -> None:
@@ -126,6 +157,7 @@ def _draw_lines(axes: Any, points: pd.DataFrame, chart: Chart) -> None:
         x = pd.Series(np.arange(len(texts), dtype="float64"))
         _name_places(axes, texts)
     else:
+        _require_near(x, chart.x)
         points = points.assign(x=x).sort_values("x", kind="stable")
         x = points["x"]
         axes.xaxis.set_major_formatter(_plain)
@@ -155,7 +187,8 @@ def _bar_names(x: pd.Series) -> list[str]:
         days = (x.dropna() == x.dropna().dt.normalize()).all()
         return list(x.dt.strftime("%Y-%m-%d" if days else "%Y-%m-%d %H:%M").fillna(""))
     if pd.api.types.is_numeric_dtype(x.dtype):
-        return ["" if np.isnan(value) else f"{value:g}" for value in x]
+        # A day such as 20250101 in full.
+        return ["" if np.isnan(value) else f"{value:{'.15g' if value.is_integer() else '.10g'}}" for value in x]
     return [_short(name) for name in x.fillna("")]
 
 
@@ -181,8 +214,10 @@ def _label(axes: Any, chart: Chart) -> None:
 
 
 def _as_dates(x: pd.Series) -> pd.Series:
-    """Texts of dates, as JSON and scripts have them, as dates; others as they are."""
+    """Texts of dates, as JSON and scripts have them, as dates; others as they are. `1003` may be no year."""
     if not pd.api.types.is_string_dtype(x.dtype) or x.isna().all():
+        return x
+    if not x.dropna().str.match(_DATE).all():
         return x
     try:
         found = pd.to_datetime(x, format="ISO8601", utc=True)
