@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
@@ -111,7 +112,9 @@ def _carry_out(database: duckdb.DuckDBPyConnection, order: StepOrder, sandbox: E
         io.BufferedWriter(CappedWriter(1)), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
     outcome = perform(partial(connect, database, order), order)
-    printed.flush()
+    with suppress(ValueError):
+        # A script may have closed it.
+        printed.flush()
     return outcome
 
 

@@ -176,6 +176,11 @@ def test_an_outcome_says_what_only_a_step_can_know(bench, said, kind):
     assert outcome.result_file is None
 
 
+def test_a_script_may_close_its_outputs(bench):
+    outcome = bench.run("import sys\nprint('before')\nsys.stdout.close()\nsys.stderr.close()\nresult = data")
+    assert (outcome.failure, outcome.rows_out, outcome.output) == (None, 3, "before\n")
+
+
 def test_endless_printing_is_cut(bench):
     for text in (
         "for n in range(200_000): print('x' * 50)\nresult = data",
