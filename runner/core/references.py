@@ -154,6 +154,16 @@ def masker(secrets: Iterable[str]) -> Callable[[str], str]:
     return mask_text
 
 
+def nearest_fact(name: str) -> str | None:
+    """The fact that a name which is none most likely means; None where it resembles none."""
+    import difflib  # of use where something is wrong alone
+
+    wanted = name.strip().lower()[:_LONGEST_SHOWN]
+    ends = [fact for fact in RUN_FACTS if fact.endswith(f"_{wanted}")]
+    close = difflib.get_close_matches(wanted, RUN_FACTS, n=1)
+    return _OTHER_NAMES.get(wanted) or next(iter(close or ends), None)
+
+
 def _parse(match: re.Match[str]) -> Reference:
     body = match["body"]
     prefix, colon, name = body.partition(":")
@@ -205,12 +215,7 @@ def _likely(body: str, otherwise: str = _FORMS) -> str:
 
 def _likely_fact(name: str) -> str:
     """What to write for a fact that a run does not have."""
-    import difflib  # of use where something is wrong alone
-
-    wanted = name.strip().lower()[:_LONGEST_SHOWN]
-    ends = [fact for fact in RUN_FACTS if fact.endswith(f"_{wanted}")]
-    close = difflib.get_close_matches(wanted, RUN_FACTS, n=1)
-    fact = _OTHER_NAMES.get(wanted) or next(iter(close or ends), None)
+    fact = nearest_fact(name)
     return f"Write ${{run:{fact}}}." if fact else f"A run has {', '.join(RUN_FACTS)}."
 
 

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from runner.core.references import RUN_FACTS
 from runner.core.run import FailureKind
 
 JOB_PATH = "jobs.d/sales.yaml"
@@ -22,6 +23,22 @@ assert run.scheduled_time.utcoffset() == datetime.timedelta(hours=1), run.schedu
 result = pd.DataFrame({"n": [run.job_name], "a": [run.attempt + 1], "d": [run.scheduled_date], "x": [np.int64(1)]})
 """
     assert bench.csv(text) == "n,a,d,x\nsales,3,2025-11-09,1\n"
+
+
+def test_a_script_has_every_fact_of_its_run(bench):
+    names = ", ".join(f"type(run.{fact}).__name__" for fact in RUN_FACTS)
+    rows = bench.csv(f"result = [{names}]").splitlines()[1:]
+    assert dict(zip(RUN_FACTS, rows, strict=True)) == {
+        **dict.fromkeys(RUN_FACTS, "datetime"),
+        **dict.fromkeys(("job_name", "run_id"), "str"),
+        **dict.fromkeys(("attempt", "scheduled_year", "scheduled_month", "scheduled_day"), "int"),
+        "scheduled_date": "date",
+        "cursor": "NoneType",
+    }
+    assert (
+        bench.csv("result = [run.scheduled_year, run.scheduled_month, run.scheduled_day]")
+        == "result\n2025\n11\n9\n"
+    )
 
 
 def test_the_interval_and_the_cursor_are_there(bench):

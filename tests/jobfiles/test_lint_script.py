@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from runner.core.diagnostic import Severity
 from runner.core.imports import import_allowed
+from runner.core.references import RUN_FACTS
 from runner.jobfiles.lint import script as lint_script
 from runner.jobfiles.lint.script import find_script_faults
 from runner.jobfiles.lint.script_code import is_plainly_good
@@ -197,6 +198,46 @@ def test_a_name_that_is_surely_undefined(script, found):
 )
 def test_the_hint_names_what_was_meant(script, hint):
     assert hint in find_script_faults(script)[0].hint
+
+
+@pytest.mark.parametrize(
+    ("script", "shown", "hint"),
+    [
+        ("result = run.sheduled_date", "run.sheduled_date", "Did you mean run.scheduled_date?"),
+        ("result = data\nprint('ä', run.today)", "run.today", "Did you mean run.scheduled_date?"),
+        ("def f():\n  return run.year\nresult = f()", "run.year", "Did you mean run.scheduled_year?"),
+        ("result = f'{run.zzz}'", "run.zzz", "A run has job_name, run_id, attempt, scheduled_time,"),
+    ],
+)
+def test_a_fact_that_no_run_has(script, shown, hint):
+    (fault,) = find_script_faults(script)
+    line = script.split("\n")[fault.line - 1]
+    assert (fault.rule, line[fault.column - 1 : fault.end_column - 1]) == ("undefined-name", shown)
+    assert fault.message == f"a run has no {shown.removeprefix('run.')}"
+    assert fault.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"result = [{', '.join(f'run.{fact}' for fact in RUN_FACTS)}]",
+        "import types\nrun = types.SimpleNamespace(x=1)\nresult = run.x",
+        "def f(run):\n  return run.x\nresult = [f(one) for one in data]",
+        "run.x = 1\nresult = run.x",
+        "result = run.x if hasattr(run, 'x') else data",
+        "try:\n  result = run.x\nexcept AttributeError:\n  result = data",
+        "result = str(run.__dict__)",
+        "result = data  # run.x",
+        "result = data.run.x",
+        "result = data\nif 0:\n  run.x",
+    ],
+)
+def test_what_may_be_a_fact_is_not_told(script):
+    assert find_script_faults(script) == ()
+
+
+def test_a_source_may_be_called_run():
+    assert find_script_faults("result = run.x", tables=("run", "other")) == ()
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,9 @@ def compile_script(step: Step) -> CodeType:
 
 
 def run_of(order: StepOrder) -> SimpleNamespace:
-    """What a script sees as `run`. Times are aware, in the job's zone; `cursor` is a number or a text, None where
-    the load is not incremental. The first interval is empty: it starts where it ends."""
+    """What a script sees as `run`: all facts of `core.references`. Times are aware, in the job's zone; year, month
+    and day are numbers; `cursor` is a number or a text, None where the load is not incremental. The first interval
+    is empty: it starts where it ends."""
     facts = dict(order.facts)
     if not facts:
         return SimpleNamespace()
@@ -73,12 +74,16 @@ def run_of(order: StepOrder) -> SimpleNamespace:
     def moment(fact: str) -> datetime:
         return datetime.fromisoformat(facts[fact]).astimezone(zone)
 
+    day = date.fromisoformat(facts["scheduled_date"])
     return SimpleNamespace(
         job_name=facts["job_name"],
         run_id=facts["run_id"],
         attempt=int(facts["attempt"]),
         scheduled_time=moment("scheduled_time"),
-        scheduled_date=date.fromisoformat(facts["scheduled_date"]),
+        scheduled_date=day,
+        scheduled_year=day.year,
+        scheduled_month=day.month,
+        scheduled_day=day.day,
         data_interval_start=moment("data_interval_start"),
         data_interval_end=moment("data_interval_end"),
         cursor=order.cursor,

@@ -16,6 +16,7 @@ from types import CodeType
 from typing import TYPE_CHECKING
 
 from runner.core.imports import MIXED_PACKAGES, import_allowed
+from runner.core.references import RUN_FACTS
 from runner.core.source import THE_SOURCE
 from runner.jobfiles.lint.script_bounds import TOO_DEEP, count_words, find_excess
 from runner.jobfiles.lint.script_code import GIVEN, INDIRECT, RESULT, all_codes, is_plainly_good
@@ -37,6 +38,7 @@ _NO_RESULT = StepFault(
     message="the script never assigns result",
     hint="Assign a DataFrame to it, such as: result = data.",
 )
+_UNKNOWN_FACT = re.compile(rf"\brun[ \t\f]*\.(?![ \t\f]*(?:{'|'.join(RUN_FACTS)})\b)")
 # `from . import x`: the dots are no part of the name that the byte code holds.
 _RELATIVE = re.compile(r"\bfrom[ \t\f]*[.\\]")
 
@@ -62,7 +64,7 @@ def find_script_faults(
         return (TOO_DEEP,)
     except ValueError as error:
         return (StepFault(rule="script-syntax", message=f"the script cannot be compiled: {error}"),)
-    plain = "${" not in text and not _imports_relatively(text)
+    plain = "${" not in text and not _imports_relatively(text) and not _asks_unknown_fact(text)
     given = GIVEN if tables == _ONE_TABLE else GIVEN.union(tables)
     if plain and is_plainly_good(code, _may_import(allowed_imports), given):
         return ()
@@ -103,6 +105,11 @@ class _MayImport(dict[str, bool]):
         return self[module]
 
 
+def _asks_unknown_fact(text: str) -> bool:
+    """Whether a script may ask `run` for what it is not given; only a closer look tells."""
+    return "run" in text and _UNKNOWN_FACT.search(text) is not None
+
+
 def _imports_relatively(text: str) -> bool:
     return "from" in text and _RELATIVE.search(text) is not None
 
@@ -112,6 +119,7 @@ def _look_closely(
 ) -> Iterator[StepFault]:
     import ast
 
+    from runner.jobfiles.lint.script_facts import find_unknown_facts
     from runner.jobfiles.lint.script_imports import find_imports
     from runner.jobfiles.lint.script_names import ScriptNames, find_undefined
     from runner.jobfiles.lint.script_texts import find_idle_references
@@ -123,6 +131,8 @@ def _look_closely(
     if "import" in text:
         yield from islice(find_imports(text, code, tree, allowed_imports), _MOST_TOLD)
     yield from islice(find_idle_references(text, tree), _MOST_TOLD)
+    if "run" not in tables:
+        yield from islice(find_unknown_facts(text, names, tree), _MOST_TOLD)
     # Blocks can stand in each other deeper than they can be followed: what is too deep is not judged.
     with suppress(RecursionError):
         yield from islice(find_undefined(text, names, tree, tables), _MOST_TOLD)

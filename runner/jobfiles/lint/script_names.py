@@ -95,7 +95,7 @@ def find_undefined(
     for place, name in unknown:
         if name not in hints:
             hints[name] = _hint(name, known, tables)
-        yield _fault(lines, name, place, f"nothing defines {name}", hints[name])
+        yield name_fault(lines, name, place, f"nothing defines {name}", hints[name])
     gone = {
         node.name if isinstance(node, ast.ExceptHandler) else node.id
         for node in ast.walk(tree)
@@ -108,10 +108,10 @@ def find_undefined(
             hint = "What except … as binds is gone behind it, and what del takes away: keep it under another name."
         elif name == RESULT:
             hint = "Before it is assigned there is no result: the rows that came are in data."
-        yield _fault(lines, name, place, message, hint)
+        yield name_fault(lines, name, place, message, hint)
 
 
-def _fault(lines: list[str], name: str, place: _Place, message: str, hint: str) -> StepFault:
+def name_fault(lines: list[str], name: str, place: _Place, message: str, hint: str) -> StepFault:
     """A fault at a name. The place is looked at, for older Pythons misplace what stands in an f-string."""
     number, offset = place
     line = lines[min(number, len(lines)) - 1]

@@ -117,7 +117,7 @@ STEP_RULES = (
         reason=(
             "No assignment, import or built-in gives this name a value, so the line fails whenever it is"
             " reached. It is most often a typing slip. A script is given data, and run with the facts of the"
-            " run."
+            " run: run.today, which is none of them, is such a name as well."
         ),
         bad=job('processing_script: |\n  result = dta.groupby("category").sum()\n'),
         good=job(_SUM),
