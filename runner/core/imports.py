@@ -5,6 +5,7 @@ work there is refused by name, so that it is told in review and not in the middl
 
 - *process*: starts another program or process, or needs a screen. seccomp refuses exec and fork.
 - *network*: opens sockets. seccomp refuses every socket; asyncio cannot even make its event loop without one.
+  Clients of HTTP that others make are among them by name, as everybody knows them.
 - *native*: calls into C past everything that Python checks.
 - *private*: modules of the standard library whose names start with `_` are doors to all of these.
 
@@ -15,6 +16,7 @@ table is about what the script itself names: what pandas imports for its own use
 import sys
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 
 
 class ImportRefusal(StrEnum):
@@ -39,10 +41,19 @@ _REFUSED = {
     ImportRefusal.NETWORK: (
         "socket", "socketserver", "ssl", "asyncio", "asyncore", "asynchat", "http.client", "http.server",
         "http.cookiejar", "urllib.request", "urllib.robotparser", "ftplib", "smtplib", "smtpd", "poplib",
-        "imaplib", "nntplib", "telnetlib", "xmlrpc", "wsgiref",
+        "imaplib", "nntplib", "telnetlib", "xmlrpc", "wsgiref", "requests", "httpx", "urllib3", "aiohttp",
     ),
     ImportRefusal.NATIVE: ("ctypes",),
 }  # fmt: skip
+# What to do about each. A module that is not known may be added by a policy; only the caller knows what was meant.
+REFUSAL_HINTS = MappingProxyType(
+    {
+        ImportRefusal.PROCESS: "A script cannot start processes: work on data in Python or with pandas.",
+        ImportRefusal.NETWORK: "A script has no network: declare the data under data_source or data_sources.",
+        ImportRefusal.NATIVE: "A script cannot call into C by itself: use numpy or pandas.",
+        ImportRefusal.PRIVATE: "Import the public module instead.",
+    }
+)
 _REASONS = {module: reason for reason, modules in _REFUSED.items() for module in modules}
 _LONGEST_NAME = 500
 _MOST_PARTS = max(module.count(".") for module in _REASONS) + 1
@@ -69,7 +80,7 @@ def _refusal(module: str, extra: tuple[str, ...]) -> ImportRefusal | None:
     if top in LIBRARIES or top == "__future__":
         return None
     if top not in sys.stdlib_module_names:
-        return ImportRefusal.UNKNOWN
+        return _REASONS.get(top, ImportRefusal.UNKNOWN)
     if top.startswith("_"):
         return ImportRefusal.PRIVATE
     parts = module.split(".", _MOST_PARTS)

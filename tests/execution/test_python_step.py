@@ -6,6 +6,10 @@ from runner.core.references import RUN_FACTS
 from runner.core.run import FailureKind
 
 JOB_PATH = "jobs.d/sales.yaml"
+NETWORK = "A script has no network: declare the address under `data_source` or `data_sources`."
+FOLDER = (
+    "A script works in a folder of its own: declare a file that it reads under `data_source` or `data_sources`."
+)
 
 
 def test_a_script_gets_data_and_leaves_result(bench):
@@ -53,22 +57,51 @@ result = {"hours": hours, "end": run.data_interval_end == run.scheduled_time, "z
 
 
 @pytest.mark.parametrize(
-    ("text", "module"),
+    ("text", "module", "hint"),
     [
-        ("import os, socket", "socket"),
-        ("from urllib import parse, request", "urllib.request"),
-        ("import importlib\nimportlib.import_module('ctypes')", "ctypes"),
-        ("__import__('subprocess')", "subprocess"),
-        ("exec('import socket')", "socket"),
-        ("def f():\n    import yaml\nf()", "yaml"),
+        ("import os, socket", "socket", "A script has no network: declare the data under"),
+        ("import requests", "requests", "A script has no network: declare the data under"),
+        ("from urllib import parse, request", "urllib.request", "A script has no network"),
+        ("import importlib\nimportlib.import_module('ctypes')", "ctypes", "A script cannot call into C"),
+        ("__import__('subprocess')", "subprocess", "A script cannot start processes"),
+        ("exec('import _socket')", "_socket", "Import the public module instead."),
+        ("def f():\n    import yaml\nf()", "yaml", "add it to allowed_imports in jobs.d/_policy.yaml"),
     ],
 )
-def test_an_import_that_is_not_allowed_is_explained(bench, text, module):
+def test_an_import_that_is_not_allowed_is_explained(bench, text, module, hint):
     failure = bench.failure(text)
     assert failure.kind is FailureKind.SCRIPT
     assert f"scripts may not import {module} ({JOB_PATH}, line 1" in failure.message
-    assert "allowed_imports in jobs.d/_policy.yaml" in failure.hint
+    assert hint in failure.hint
+    assert ("allowed_imports" in failure.hint) == (module == "yaml")
     assert "guarded" not in failure.traceback
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("pd.read_csv('http://127.0.0.1:9/a.csv')", NETWORK),
+        ("pd.read_json('http://runner.invalid/a.json')", NETWORK),
+        ("import requests\nrequests.get('http://127.0.0.1:9/')", NETWORK),
+        ("import socket\nsocket.socket()", NETWORK),
+        ("import duckdb\nduckdb.sql(\"SELECT * FROM 'http://127.0.0.1:9/a.csv'\")", NETWORK),
+        ("try:\n    pd.read_csv('http://127.0.0.1:9/')\nexcept OSError as error:\n    raise ValueError('a') from error", NETWORK),
+        ("pd.read_csv('data/a.csv')", FOLDER),
+        ("pd.read_parquet('a.parquet')", FOLDER),
+        ("import duckdb\nduckdb.sql(\"SELECT * FROM 'a.csv'\")", FOLDER),
+        ("try:\n    open('a.csv')\nexcept OSError:\n    raise ValueError('a')", FOLDER),
+        ("open('/nowhere/a.csv')", "all other files and the network are closed"),
+        ("open('/etc/passwd')", "all other files and the network are closed"),
+        ("import os\nos.fork()", "all other files and the network are closed"),
+        ("from pandas import no_such_thing", "numpy, pandas, pyarrow, duckdb, and what is installed"),
+        ("try:\n    open('a.csv')\nexcept OSError:\n    raise ValueError('a') from None", ""),
+    ],
+)  # fmt: skip
+def test_what_reaches_out_of_the_sandbox_is_told_the_way(bench, text, hint):
+    failure = bench.failure(text, allowed_imports=("requests", "socket"))
+    assert failure.kind is FailureKind.SCRIPT
+    assert hint in failure.hint
+    assert bool(hint) == bool(failure.hint)
 
 
 def test_imports_that_are_allowed(bench):

@@ -82,6 +82,7 @@ def test_an_object_by_columns_is_a_table(read):
     ("content", "message", "hint"),
     [
         ('{"meta": 1, "items": [{"x": 1}]}', "an object", "`records_path: items`"),
+        ('{"data": {"items": [{"x": 1}]}}', "an object", "Add `records_path: data.items` to `data_source`."),
         ('{"count": 2, "status": "ok"}', "an object", "`records_path:`"),
         ("5", "a number", "JSON"),
         ("[1, 2]", "record 1 is a number", "Records are objects"),
@@ -99,13 +100,41 @@ def test_what_is_no_table_is_explained(read, content, message, hint):
     assert hint in raised.value.failure.hint
 
 
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        ('{"rows": [], "total": 0}', "Set `records_path: rows`."),
+        (
+            '{"tags": ["a"], "rows": [{}], "data": {"items": [{}], "n": 1}}',
+            "Set `records_path` to one of: rows, data.items, tags.",
+        ),
+        ('{"my rows": [{}], "b": []}', "Set `records_path` to one of: '\"my rows\"', b."),
+        (json.dumps({f"a{number}": [] for number in range(12)}), "a8, a9, …."),
+        ("[]", "Remove `records_path`: the document is the array itself."),
+        ('{"total": 0}', "Look at the file, or ask the API with curl"),
+    ],
+)
+def test_a_wrong_records_path_names_those_that_lead_to_arrays(read, content, hint):
+    with pytest.raises(StepError, match="finds nothing") as raised:
+        read(content, records_path="items")
+    assert hint in raised.value.failure.hint
+
+
 def test_a_wrong_records_path_names_the_members(read):
     with pytest.raises(StepError) as raised:
         read('{"rows": [], "total": 0}', records_path="items")
-    assert "finds nothing" in raised.value.failure.message
     assert "rows, total" in raised.value.failure.message
     with pytest.raises(StepError, match="cannot be followed"):
         read("{}", records_path="a[")
+
+
+def test_a_csv_that_is_not_utf8_names_the_key(read):
+    with pytest.raises(StepError, match="'utf-8' codec can't decode byte 0xe9") as raised:
+        read(b"name\ncaf\xe9 au lait\n", FileType.CSV)
+    assert "set `encoding: cp1252` (or latin-1) under `data_source`" in raised.value.failure.hint
+    with pytest.raises(StepError) as raised:
+        read(b"[\xe9]", FileType.JSON)
+    assert "encoding" not in raised.value.failure.hint
 
 
 def test_a_bad_line_is_named(read):

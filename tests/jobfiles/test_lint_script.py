@@ -264,7 +264,7 @@ def test_imports_that_are_allowed(script):
     [
         ("import subprocess", "subprocess", 8, "processes"),
         ("import os, socket", "socket", 12, "data_source"),
-        ("import requests", "requests", 8, "allowed_imports"),
+        ("import requests", "requests", 8, "no network: declare the data under data_source or data_sources"),
         ("from urllib import request, parse", "urllib.request", 20, "network"),
         ("from urllib.request import urlopen", "urllib.request", 1, "network"),
         ("import urllib.request as u", "urllib.request", 8, "network"),

@@ -1,6 +1,7 @@
 """Documents of JSON: read, and the records in them found."""
 
 import json
+import re
 from typing import Any
 
 import jmespath
@@ -12,6 +13,8 @@ from runner.execution.steps.packed import UNREADABLE, open_text
 
 # So many characters of a text are shown on each side of what is wrong in it.
 _SHOWN = 20
+_PATHS_SHOWN = 10
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def load_json(path: str) -> Any:
@@ -64,7 +67,7 @@ def select_records(document: Any, records_path: str | None) -> Any:
         return document
     if not isinstance(document, dict):
         raise unreadable("JSON", f"it holds {_describe(document)}, no array of records")
-    arrays = [f"`records_path: {name}`" for name, value in document.items() if isinstance(value, list)]
+    arrays = [f"`records_path: {path}`" for path in _paths_of_arrays(document)]
     raise unreadable(
         "JSON",
         "it holds an object, and the job does not say where in it the records are",
@@ -125,8 +128,36 @@ def _follow(document: Any, records_path: str) -> list[Any]:
     raise StepError(
         FailureKind.FETCH,
         f"`records_path: {records_path}` finds {_describe(found)}, no array of records{members}",
-        hint=JSON_HINT,
+        hint=_other_path_hint(document),
     )
+
+
+def _other_path_hint(document: Any) -> str:
+    """Where in a document the records may be instead."""
+    if isinstance(document, list):
+        return "Remove `records_path`: the document is the array itself."
+    paths = _paths_of_arrays(document) if isinstance(document, dict) else []
+    if len(paths) < 2:
+        return f"Set `records_path: {paths[0]}`." if paths else JSON_HINT
+    more = ", …" if len(paths) > _PATHS_SHOWN else ""
+    return f"Set `records_path` to one of: {', '.join(paths[:_PATHS_SHOWN])}{more}."
+
+
+def _paths_of_arrays(document: dict[str, Any]) -> list[str]:
+    """JMESPaths to the arrays in a document, and in the objects that it has; those of objects first."""
+    found: list[tuple[bool, str]] = []
+    for name, value in document.items():
+        inner = value.items() if isinstance(value, dict) else ()
+        for path, array in ((_key(name), value), *((f"{_key(name)}.{_key(key)}", one) for key, one in inner)):
+            if isinstance(array, list):
+                found.append((bool(array) and not isinstance(array[0], dict), path))
+    # In YAML a text that holds quotes stands in others.
+    return [f"'{path}'" if '"' in path else path for _, path in sorted(found, key=lambda one: one[0])]
+
+
+def _key(name: str) -> str:
+    """A member in JMESPath."""
+    return name if _PLAIN_KEY.fullmatch(name) else json.dumps(name)
 
 
 def _is_by_columns(document: dict[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """How a step says that it failed."""
 
+import re
 from collections.abc import Sequence
 
 from runner.core.run import FailureKind, RunFailure
@@ -7,6 +8,8 @@ from runner.core.run import FailureKind, RunFailure
 NO_RESULT_HINT = 'Assign the table to mail to `result`, as in: result = data.groupby("category").sum()'
 _COLUMNS_SHOWN = 30
 _FILE_HINT = "Look at the file: is it what `data_source` says it is?"
+_ENCODING_HINT = "Its text is not UTF-8: set `encoding: cp1252` (or latin-1) under `data_source`."
+_NOT_UTF8 = re.compile(r"'utf-8' codec can't decode byte|not utf-8 encoded")
 JSON_HINT = "Look at the file, or ask the API with curl: this job's `data_source` says that it is JSON."
 
 
@@ -28,7 +31,9 @@ def memory_error() -> StepError:
 
 
 def unreadable(kind: str, reason: str, *, hint: str = "") -> StepError:
-    """The data is not what the job says it is; `kind` is what that is: `CSV`."""
+    """The data is not what the job says it is; `kind` is what that is: `CSV`. Without a `hint`, one that fits."""
+    if not hint and kind == "CSV" and _NOT_UTF8.search(reason):
+        hint = _ENCODING_HINT
     return StepError(
         FailureKind.FETCH,
         f"the data cannot be read as {kind}: {reason}",

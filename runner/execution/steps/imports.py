@@ -13,19 +13,21 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from runner.core.imports import MIXED_PACKAGES, import_allowed
+from runner.core.imports import MIXED_PACKAGES, REFUSAL_HINTS, import_allowed, import_refusal
 
-IMPORT_HINT = "Leave it out, or add it to allowed_imports in jobs.d/_policy.yaml, if it is installed."
+_UNKNOWN_HINT = "Leave it out, or add it to allowed_imports in jobs.d/_policy.yaml, if it is installed."
 
 
 class ImportNotAllowedError(ImportError):
-    """A script imports what it may not."""
+    """A script imports what it may not; `hint` says what to do, as `validate` does."""
 
     # People see its name in their traceback, and nobody imports it.
     __module__ = "builtins"
 
     def __init__(self, module: str) -> None:
         super().__init__(f"scripts may not import {module}", name=module)
+        refusal = import_refusal(module)
+        self.hint = REFUSAL_HINTS.get(refusal, _UNKNOWN_HINT) if refusal else _UNKNOWN_HINT
 
 
 @contextmanager

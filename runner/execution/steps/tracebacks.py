@@ -1,15 +1,12 @@
 """The script's own traceback: its file, its lines, no frame of ours or of a library."""
 
-import errno
 import linecache
 import traceback
 
 from runner.core.job import Step
 from runner.core.run import FailureKind
-from runner.execution.limits import LARGEST_FILE
-from runner.execution.namespaces import SCRATCH_MB
 from runner.execution.steps.faults import StepError, memory_error
-from runner.execution.steps.imports import IMPORT_HINT, ImportNotAllowedError
+from runner.execution.steps.script_hints import hint_of
 
 _FRAMES_SHOWN = 20
 
@@ -36,8 +33,8 @@ def failure_of(error: BaseException, step: Step, *, kind: FailureKind, columns: 
         memory = memory_error().failure
         return StepError(kind, memory.message, hint=memory.hint, traceback=text)
     place = f" ({file_name(step)}, line {line})" if line else ""
-    message = _summary(error, shown) + place
-    return StepError(kind, message, hint=_hint(error, columns), traceback=text)
+    summary = _summary(error, shown)
+    return StepError(kind, summary + place, hint=hint_of(error, summary, columns), traceback=text)
 
 
 def _summary(error: BaseException, shown: traceback.TracebackException) -> str:
@@ -49,24 +46,6 @@ def _summary(error: BaseException, shown: traceback.TracebackException) -> str:
         return f"{type(error).__name__}: {error.msg}"
     lines = [line.rstrip("\n") for line in shown.format_exception_only()]
     return next((line for line in lines if line.strip()), type(error).__name__)
-
-
-def _hint(error: BaseException, columns: tuple[str, ...]) -> str:
-    if isinstance(error, SystemExit):
-        return "Let the script run to its end: `result` is read after its last line."
-    if isinstance(error, KeyError) and columns and error.args and str(error.args[0]) not in columns:
-        return f"`data` has the columns {', '.join(columns[:30])}{', …' if len(columns) > 30 else ''}."
-    if isinstance(error, PermissionError):
-        return "A script reads its input and writes in its own folder; all other files and the network are closed."
-    if isinstance(error, ImportNotAllowedError):
-        return IMPORT_HINT
-    if isinstance(error, ImportError):
-        return "A script has the standard library, numpy, pandas, duckdb, and what is installed beside the runner."
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"Temporary files may take {SCRATCH_MB} MiB; keep larger ones in the working folder (dir='.')."
-    if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return f"One file may have {LARGEST_FILE >> 30} GiB: write several, or less."
-    return ""
 
 
 def _last_line(error: BaseException, shown: traceback.TracebackException, step: Step) -> int | None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from types import CodeType
 
-from runner.core.imports import LIBRARIES, ImportRefusal, import_refusal
+from runner.core.imports import LIBRARIES, REFUSAL_HINTS, import_refusal
 from runner.jobfiles.lint.script_code import all_codes
 from runner.jobfiles.lint.step_fault import StepFault, node_fault
 from runner.jobfiles.wording.finding import cut
@@ -16,12 +16,6 @@ _Found = tuple[ast.AST, str, str]
 
 # No module has a longer name.
 _LONGEST_MEANT = 64
-_WHY = {
-    ImportRefusal.PROCESS: "A script cannot start processes: work on data in Python or with pandas.",
-    ImportRefusal.NETWORK: "A script has no network: what it works on comes from data_source.",
-    ImportRefusal.NATIVE: "A script cannot call into C by itself: use numpy or pandas.",
-    ImportRefusal.PRIVATE: "Import the public module instead.",
-}
 
 
 def find_imports(text: str, code: CodeType, tree: ast.Module, extra: tuple[str, ...]) -> Iterator[StepFault]:
@@ -76,7 +70,7 @@ def _judge(module: str, node: ast.AST, extra: tuple[str, ...]) -> Iterator[_Foun
     refusal = import_refusal(module, extra)
     if refusal is None:
         return
-    hint = _WHY.get(refusal)
+    hint = REFUSAL_HINTS.get(refusal)
     if hint is None:
         known = sys.stdlib_module_names | LIBRARIES if len(module) <= _LONGEST_MEANT else ()
         meant = difflib.get_close_matches(module, known, n=1, cutoff=0.8)

@@ -1,0 +1,85 @@
+"""What a script raised → what its author can do about it."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+
+from runner.execution.limits import LARGEST_FILE
+from runner.execution.namespaces import SCRATCH_MB
+from runner.execution.steps.imports import ImportNotAllowedError
+
+_NETWORK_HINT = "A script has no network: declare the address under `data_source` or `data_sources`."
+_FOLDER_HINT = (
+    "A script works in a folder of its own: declare a file that it reads under `data_source` or `data_sources`."
+)
+_CLOSED_HINT = "A script reads its input and writes in its own folder; all other files and the network are closed."
+_LIBRARY_HINT = (
+    "A script has the standard library, numpy, pandas, pyarrow, duckdb, and what is installed beside the runner."
+)
+# What libraries write that do not raise an error of Python's own.
+_NETWORK_WORDS = ("AWS Error NETWORK_CONNECTION", "install the required extension 'httpfs")
+_FILE_WORDS = ("No files found that match the pattern",)
+_COLUMNS_SHOWN = 30
+_LONGEST_CHAIN = 20
+
+
+def hint_of(error: BaseException, summary: str, columns: tuple[str, ...]) -> str:
+    """One sentence; empty where the error says all there is to say.
+
+    Args:
+        summary: the error in one text.
+        columns: those of the first input.
+    """
+    if isinstance(error, SystemExit):
+        return "Let the script run to its end: `result` is read after its last line."
+    if isinstance(error, KeyError) and columns and error.args and str(error.args[0]) not in columns:
+        more = ", …" if len(columns) > _COLUMNS_SHOWN else ""
+        return f"`data` has the columns {', '.join(columns[:_COLUMNS_SHOWN])}{more}."
+    if isinstance(error, ImportError):
+        return error.hint if isinstance(error, ImportNotAllowedError) else _LIBRARY_HINT
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"Temporary files may take {SCRATCH_MB} MiB; keep larger ones in the working folder (dir='.')."
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return f"One file may have {LARGEST_FILE >> 30} GiB: write several, or less."
+    return _outside_hint(error, summary)
+
+
+def _outside_hint(error: BaseException, summary: str) -> str:
+    """What to do where a script has reached for what is outside of its sandbox."""
+    chain = list(_causes(error))
+    if any(map(_is_of_network, chain)) or any(words in summary for words in _NETWORK_WORDS):
+        return _NETWORK_HINT
+    missing = next((one for one in chain if isinstance(one, FileNotFoundError)), None)
+    if missing is not None:
+        return _CLOSED_HINT if _is_absolute(missing) else _FOLDER_HINT
+    if any(words in summary for words in _FILE_WORDS):
+        return _FOLDER_HINT
+    return _CLOSED_HINT if isinstance(error, PermissionError) else ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came from; the `reason` is where urllib keeps that."""
+    waiting: list[object] = [error]
+    for _ in range(_LONGEST_CHAIN):
+        one = waiting.pop() if waiting else None
+        if isinstance(one, BaseException):
+            yield one
+            context = None if one.__suppress_context__ else one.__context__
+            waiting.extend((context, one.__cause__, vars(one).get("reason")))
+
+
+def _is_of_network(error: BaseException) -> bool:
+    """Whether a name could not be looked up, or the sandbox has refused a socket."""
+    if isinstance(error, socket.gaierror):
+        return True
+    refused = isinstance(error, PermissionError) and error.errno == errno.EPERM
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return refused and last is not None and last.tb_frame.f_code.co_filename == socket.__file__
+
+
+def _is_absolute(error: FileNotFoundError) -> bool:
+    path = error.filename or next(iter(error.args), "")
+    return isinstance(path, str) and os.path.isabs(path)  # noqa: PTH117 - text
