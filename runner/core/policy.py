@@ -68,6 +68,11 @@ def decide_missed(job: Job, fires: Sequence[Fire], *, earlier: int, now: datetim
 OVERLAP_NOTE = "the run before it was not finished (concurrency_policy: forbid)"
 
 
+def replaced_words(newer: Run) -> str:
+    """Why a run ends that a newer one of its job replaces."""
+    return f"the next fire replaced it before it was finished (concurrency_policy: replace): run {newer.run_id}"
+
+
 class Overlap(StrEnum):
     """What to do with a fire."""
 

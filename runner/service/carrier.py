@@ -151,9 +151,14 @@ class ServiceCarrier:
                 with suppress(RunStateError):
                     self._store.finish_run(ended, ())
                     withdrawn += 1
+        going_on = len(run_ids) - withdrawn
+        ends = (
+            "They end by themselves, or at their timeout_seconds; a service that is stopped begins them anew at"
+            " its next start. "
+        )
         raise StoppedError(
-            f"stopped: {withdrawn} of the runs taken back, {len(run_ids) - withdrawn} go on in the service",
-            hint="runner history shows how they end.",
+            f"stopped: {withdrawn} of the runs taken back, {going_on} go on in the service",
+            hint=f"{ends if going_on else ''}runner history shows how they end.",
         )
 
     def report(self, run: Run, job: Job) -> Report:

@@ -68,12 +68,18 @@ class Endings:
         self._composer = composer
         self._followers = followers
 
-    def of_outcome(self, run: Run, job: Job, outcome: RunOutcome, *, final: bool = False) -> Ending:
-        """The ending of an attempt that was executed; with `final`, the last one of its run.
+    def of_outcome(self, run: Run, job: Job, outcome: RunOutcome, *, cancelled: str | None = None) -> Ending:
+        """The ending of an attempt that was executed.
+
+        Args:
+            cancelled: why the run was asked to stop, which who carried it out does not know; None where it was
+                not. No attempt comes after such a one.
 
         Raises:
             StoreError: the history of the job cannot be read.
         """
+        if cancelled and outcome.state is RunState.CANCELLED:
+            outcome = replace(outcome, failure=RunFailure(kind=FailureKind.CANCELLED, message=cancelled))
         outcome, result = read_outcome(self._run_dir(run), outcome)
         ended = replace(
             run,
@@ -99,7 +105,7 @@ class Endings:
             kept_at=self._kept_at(run) if outcome.result_file else None,
             chart=kept_chart(self._run_dir(run), ended),
         )
-        return self._judge(report, final=final)
+        return self._judge(report, final=cancelled is not None)
 
     def of_lost(self, run: Run, job: Job, at: datetime) -> Ending:
         """The ending of a run that an earlier service left behind.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from runner.core.job import ConcurrencyPolicy, Job
-from runner.core.policy import Overlap, decide_overlap
+from runner.core.policy import Overlap, decide_overlap, replaced_words
 from runner.core.report import Report
 from runner.core.run import Run, RunOrder, RunOutcome, RunState, Trigger
 from runner.core.run_queue import RunQueue
@@ -72,8 +72,8 @@ class RunDesk:
             forget=self._close,
             monotonic=monotonic,
         )
-        # Asked to stop while they run: such a run is not tried again.
-        self._cancelled: set[str] = set()
+        # Asked to stop while they run, with the reason where there is one: such a run is not tried again.
+        self._cancelled: dict[str, str] = {}
         # Ends that the store has not taken yet.
         self._judged: dict[str, Ending] = {}
         self._handing_back = False
@@ -102,14 +102,14 @@ class RunDesk:
             self._queue.add(run, job, not_before=not_before)
         self.pump()
 
-    def make_way(self, job: Job) -> None:
+    def make_way(self, job: Job, newer: Run) -> None:
         """Cancel the unfinished runs of a job that is due again, where it says that a newer one replaces them."""
         if job.concurrency_policy is not ConcurrencyPolicy.REPLACE:
             return
         for older in self._scheduled(job.job_name):
             log.warning("Run %s is cancelled: a newer one replaces it", older)
             try:
-                self.cancel(older)
+                self.cancel(older, why=replaced_words(newer))
             except StoreError as error:
                 # It runs before the newer one, then: that is better than to lose either.
                 log.error("Run %s is not replaced, as that cannot be recorded: %s", older, error.message)
@@ -148,8 +148,8 @@ class RunDesk:
         recorded = self._store_ending(ending)
         return recorded if ending.attempt is not None else None
 
-    def cancel(self, run_id: str) -> bool:
-        """End a run, or drop one that has not begun; False when it is not under way.
+    def cancel(self, run_id: str, *, why: str = "") -> bool:
+        """End a run, or drop one that has not begun, for the reason `why`; False when it is not under way.
 
         Raises:
             StoreError: a waiting run could not be dropped; it still waits.
@@ -162,13 +162,13 @@ class RunDesk:
             else:
                 found = None
         if found is None:
-            self._cancelled.add(run_id)
+            self._cancelled.setdefault(run_id, why)
             if not self._executor.cancel(run_id):
-                self._cancelled.discard(run_id)
+                self._cancelled.pop(run_id, None)
                 return False
             return True
         try:
-            self.drop(found[0], "it was cancelled before it began", found[1])
+            self.drop(found[0], why or "it was cancelled before it began", found[1])
         except StoreError:
             self.begin(*found)
             raise
@@ -323,8 +323,8 @@ class RunDesk:
         # Judged once, however often the store refuses it: a result may be large.
         ending = self._judged.get(run.run_id)
         if ending is None:
-            final = run.run_id in self._cancelled
-            ending = self._judged[run.run_id] = self._endings.of_outcome(run, job, outcome, final=final)
+            why = self._cancelled.get(run.run_id)
+            ending = self._judged[run.run_id] = self._endings.of_outcome(run, job, outcome, cancelled=why)
         self._end(ending)
 
     def _record_error(self, order: RunOrder, outcome: RunOutcome, error: Exception) -> None:
@@ -381,7 +381,7 @@ class RunDesk:
                 else:
                     log.info("Queued: it comes after %s (run %s)", run.job_name, run.run_id)
                     if one.trigger is Trigger.AFTER:
-                        self.make_way(job)
+                        self.make_way(job, one)
                     self.begin(one, job)
 
     def _drop_following(self, run: Run) -> None:
@@ -393,7 +393,7 @@ class RunDesk:
 
     def _close(self, run_id: str, *, pumping: bool = True) -> None:
         """Forget a run that has ended, and begin the one that waited for it."""
-        self._cancelled.discard(run_id)
+        self._cancelled.pop(run_id, None)
         self._judged.pop(run_id, None)
         with self._lock:
             self._queue.end(run_id)

@@ -151,7 +151,7 @@ class Scheduler:
                 job = self._jobs[run.job_name]
                 if run.job_name not in made_way:
                     # Once: the runs of fires that are caught up together do not replace one another.
-                    self._desk.make_way(job)
+                    self._desk.make_way(job, run)
                     made_way.add(run.job_name)
                 self._desk.begin(run, job)
                 begun += 1

@@ -127,6 +127,7 @@ def test_ctrl_c_takes_back_what_has_not_begun_and_says_what_goes_on(
         assert states() == ["cancelled"] * 4
     else:
         assert "stopped: 3 of the runs taken back, 1 go on in the service" in words
+        assert "or at their timeout_seconds; a service that is stopped begins them anew" in " ".join(words.split())
         assert states() == ["cancelled"] * 3 + ["running"]
         # Not stopped: it would wait for the run that goes on.
         service.kill()

@@ -5,7 +5,7 @@ import pytest
 
 from runner.core.catalog import Catalog, CatalogChange
 from runner.core.job import ConcurrencyPolicy, OnMissed
-from runner.core.run import RunState, Trigger
+from runner.core.run import FailureKind, RunState, Trigger
 from runner.errors import StoreError
 from runner.service import schedule
 from runner.service.schedule import Scheduler
@@ -138,8 +138,21 @@ def test_replace_drops_a_run_that_waits_for_one_that_is_slow_to_end(
     scheduler.tick(clock.pass_(hours=1))
     scheduler.tick(clock.pass_(hours=1))
     assert states(store) == [RunState.QUEUED, RunState.CANCELLED, RunState.RUNNING]
+    newest, waiting, _ = store.runs()
+    assert waiting.note.endswith(f"(concurrency_policy: replace): run {newest.run_id}")
     executor.end(slow, RunState.CANCELLED)
     assert states(store) == [RunState.RUNNING, RunState.CANCELLED, RunState.CANCELLED]
+
+
+def test_a_run_that_is_replaced_says_by_which_and_by_what_rule(start, executor, store, clock, make_job):
+    scheduler = start(make_job(concurrency_policy=ConcurrencyPolicy.REPLACE))
+    scheduler.tick(clock.pass_(hours=1))
+    scheduler.tick(clock.pass_(hours=1))
+    newer, older = store.runs()
+    assert (older.state, older.failure.kind) == (RunState.CANCELLED, FailureKind.CANCELLED)
+    assert older.failure.message == (
+        f"the next fire replaced it before it was finished (concurrency_policy: replace): run {newer.run_id}"
+    )
 
 
 def test_fires_that_cannot_be_recorded_are_not_lost(start, store, clock, make_job, monkeypatch):
