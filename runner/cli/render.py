@@ -1,5 +1,6 @@
 """Reports, runs and jobs as rich tables."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 # Rows that break one check on the terminal; the mail and the page show more.
 _FAILING_ROWS = 10
+_PLACE = re.compile(r" \([^()]*, line [0-9]+\)\Z")
 STATE_STYLES = {
     RunState.SUCCEEDED: "green",
     RunState.FAILED: "red",
@@ -84,7 +86,10 @@ def report_panel(report: Report) -> RenderableType:
 def _failure(run: Run) -> RenderableType:
     failure = run.failure
     assert failure is not None
-    lines = foreign(failure.traceback.rstrip() or failure.message)
+    traceback = failure.traceback.rstrip()
+    # A script's own traceback ends with the error; that of a query is only the place of it.
+    told = traceback and _PLACE.sub("", failure.message) in traceback
+    lines = foreign(traceback if told else "\n\n".join(filter(None, (failure.message, traceback))))
     if failure.hint:
         lines.append("\n\n").append_text(foreign(failure.hint, "dim"))
     return Panel(lines, title=str(failure.kind), title_align="left", border_style="red")
@@ -130,11 +135,11 @@ def preview_table(preview: Preview) -> RenderableType:
     for row in preview.rows:
         table.add_row(*(foreign(cell) for cell in row))
     shown = len(preview.rows)
-    if shown < preview.total_rows or len(preview.columns) < preview.total_columns:
-        table.caption = (
-            f"{shown} of {preview.total_rows:,} rows, {len(preview.columns)} of {preview.total_columns} columns"
-        )
-    return table
+    if shown >= preview.total_rows and len(preview.columns) >= preview.total_columns:
+        return table
+    # Not a caption of the table, which would be no wider than that.
+    counts = f"{shown} of {preview.total_rows:,} rows, {len(preview.columns)} of {preview.total_columns} columns"
+    return Group(table, Text(f" {counts}", style="dim"))
 
 
 def job_table(jobs: Iterable[JobStatus]) -> Table:

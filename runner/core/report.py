@@ -84,6 +84,11 @@ def count_words(count: int | None) -> str:
     return "–" if count is None else f"{count:,}"
 
 
+def rows_in_words(count: int | None) -> str:
+    """`18,204 rows in`; not every step counts them."""
+    return "rows in not counted" if count is None else f"{count:,} rows in"
+
+
 def size_words(size: int) -> str:
     """`512 bytes`, `18.2 kB`, `3.4 MB`; decimal units."""
     if size < 1000:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner.core.chart import LARGEST_CHART, is_chart
+from runner.core.report import rows_in_words
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import ExecutionError
 from runner.execution.endings import Ending, failure_of_ending
@@ -259,5 +260,5 @@ def _log_end(outcome: StepOutcome, seconds: float) -> None:
     if outcome.failure is not None:
         log.info("Step failed in %.1f s: %s", seconds, outcome.failure.kind)
         return
-    rows_in = "?" if outcome.rows_in is None else f"{outcome.rows_in:,}"
-    log.info("Step finished: %s rows in, %s rows out in %.1f s", rows_in, f"{outcome.rows_out or 0:,}", seconds)
+    rows_in, rows_out = rows_in_words(outcome.rows_in), f"{outcome.rows_out or 0:,}"
+    log.info("Step finished: %s, %s rows out in %.1f s", rows_in, rows_out, seconds)

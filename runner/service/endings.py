@@ -17,7 +17,7 @@ from runner.core.policy import (
     tells_of_checks,
 )
 from runner.core.preview import Preview
-from runner.core.report import Report, count_words, duration_words, local_time
+from runner.core.report import Report, count_words, duration_words, local_time, rows_in_words
 from runner.core.run import Attempt, FailureKind, FollowingRun, Run, RunFailure, RunOutcome, RunState, Trigger
 from runner.delivery.attachment import Attached, attach
 from runner.execution.results import RESULT_FILE
@@ -266,11 +266,11 @@ def log_retry(ending: Ending) -> None:
 def log_end(run: Run) -> None:
     """Say how a run has ended."""
     log.info(
-        "Run %s %s in %s: %s rows in, %s rows out, deliveries: %d",
+        "Run %s %s in %s: %s, %s rows out, deliveries: %d",
         run.run_id,
         run.state,
         duration_words(run.duration_seconds),
-        count_words(run.rows_in),
+        rows_in_words(run.rows_in),
         count_words(run.rows_out),
         len(run.deliveries),
     )

@@ -82,6 +82,32 @@ def test_a_report_shows_markup_and_escapes_as_text(failure):
     assert not {"\x1b", "\x9b", "\u202e"} & set(text)
 
 
+PLACE = 'File "jobs.d/sales.yaml", line 8\n    sum(amont)\n        ^^^^^'
+
+
+@pytest.mark.parametrize(
+    ("message", "traceback", "lines"),
+    [
+        ("Binder Error: no column amont", PLACE, ["Binder Error: no column amont", "", *PLACE.split("\n")]),
+        ("no rows", "", ["no rows"]),
+        ("KeyError: 'a' (jobs.d/sales.yaml, line 8)", f"{PLACE}\nKeyError: 'a'", [*PLACE.split("\n"), "KeyError: 'a'"]),
+        ("the step needs more memory", f"{PLACE}\nMemoryError", ["the step needs more memory", "", *PLACE.split("\n"), "MemoryError"]),
+    ],
+)  # fmt: skip
+def test_a_failure_shows_its_error_once(message, traceback, lines):
+    failure = RunFailure(kind=FailureKind.QUERY, message=message, traceback=traceback)
+    panel = shown(report_panel(make_report(failure=failure))).split("╭─ query ")[1].splitlines()
+    assert [line.strip("│").strip() for line in panel[1:-1]] == [line.strip() for line in lines]
+
+
+def test_the_counts_below_a_narrow_table_are_one_line():
+    preview = Preview(columns=("n",), numeric=(True,), rows=(("1",),), total_rows=60_000, total_columns=1)
+    report = replace(make_report(state=RunState.SUCCEEDED, failure=None), preview=preview)
+    assert shown(report_panel(report)).splitlines()[-1].strip() == "1 of 60,000 rows, 1 of 1 columns"
+    whole = replace(report, preview=replace(preview, total_rows=1))
+    assert "1 of 1" not in shown(report_panel(whole))
+
+
 def test_lines_of_output_stay_lines():
     lines = [line.strip(" │") for line in shown(report_panel(make_report())).splitlines()]
     assert "one" in lines

@@ -69,6 +69,13 @@ def test_count_words(count, words):
 
 
 @pytest.mark.parametrize(
+    ("count", "words"), [(None, "rows in not counted"), (0, "0 rows in"), (18204, "18,204 rows in")]
+)
+def test_rows_in_words(count, words):
+    assert reports.rows_in_words(count) == words
+
+
+@pytest.mark.parametrize(
     ("size", "words"),
     [
         (0, "0 bytes"),

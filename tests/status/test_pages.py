@@ -170,6 +170,7 @@ class TestJobAndRun:
         html = get("/jobs/daily_sales", headers=BROWSER).text
         assert "by_region = data.groupby" in html
         assert "jobs.d/sales/daily_sales.yaml:12" in html
+        assert "2048 MiB" in html
         assert html.count("/runs/01k9m") == 50
         assert f"/jobs/daily_sales/runs?before=01k9m{11:021d}" in html
 
