@@ -254,7 +254,10 @@ def _masked_preview(preview: Preview, secrets: frozenset[str]) -> Preview:
 
 
 def _check(order: RunOrder, step: StepOutcome) -> StepOutcome:
-    """Refuse a result that the job itself calls a failure."""
+    """Refuse a result that the job itself calls a failure; one that is refused already is told where it lies."""
+    if step.failure is not None and step.failure.kind is FailureKind.CHECK and step.result_file is not None:
+        kept = f"The result was not sent to the consumers; as CSV it is kept at {order.run_dir}/{step.result_file}"
+        return replace(step, failure=replace(step.failure, hint=f"{step.failure.hint} {kept}"))
     if step.failure is None and step.rows_out == 0 and order.job.delivery.on_empty is OnEmpty.FAIL:
         failure = RunFailure(
             kind=FailureKind.RESULT,

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from runner.core.bookmark import Bookmark
-from runner.core.check import Check, CheckKind
+from runner.core.check import Check, CheckKind, CheckTarget
 from runner.core.job import AttachmentFormat, DeliveryOptions, Incremental, Job, OnEmpty, Step, StepKind
 from runner.core.job_policy import RunBounds
 from runner.core.run import FailureKind, RunOrder, RunState
@@ -239,6 +239,11 @@ def test_a_blocking_check_fails_the_run_and_keeps_its_result(execute):
         (True, 0, ()),
     ]
     assert (run_dir / outcome.result_file).read_text() == "n\n1\n2\n3\n"
+    assert outcome.failure.hint.endswith(
+        f"The result was not sent to the consumers; as CSV it is kept at {run_dir}/result.csv"
+    )
+    early, _ = execute("result = data", checks=(replace(checks[0], on=CheckTarget.INPUT),))
+    assert "kept at" not in early.failure.hint
 
 
 def test_the_script_cannot_find_the_secrets_of_the_service(execute):

@@ -297,6 +297,16 @@ def test_checks_hold_in_a_test_as_in_a_run(project):
     assert results(project.run()) == [("joins", "passed")]
 
 
+def test_the_few_rows_of_a_test_are_not_counted_and_nothing_is_said_to_be_kept(project):
+    counts = "checks:\n  - row_count: {min: 100}\n  - {row_count: {min: 100}, on: input}\n"
+    put_several(project, JOIN, more=counts)
+    assert results(project.run()) == [("joins", "passed")]
+    put_several(project, JOIN, more=f"{counts}  - max: {{column: price, value: 1}}\n")
+    result = only(project.run())
+    assert result.message == "1 check failed: price is at most 1 (1 row)"
+    assert result.hint == "Look at the rows that fail. Correct the step or its data, or change the check."
+
+
 def test_what_is_given_must_be_for_each_source_and_no_other():
     job = SimpleNamespace(data_sources=(SimpleNamespace(name="orders"), SimpleNamespace(name="prices")))
     one = Given(source="orders")

@@ -166,8 +166,7 @@ def _finish(
     if content is not None and checks:
         found = evaluate(content, checks)
         progress.checks += found
-        kept = f"The result was not sent to the consumers; as CSV it is kept at {result_path(order)}"
-        failure = blocking_failure(found, hint=kept)
+        failure = blocking_failure(found, hint="Correct the step or its data, or change the check.")
         if failure is not None:
             return replace(outcome, failure=failure)
     if content is not None and order.chart is not None:
