@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from runner.execution.zygote import search_path
-
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 PROGRAM = """
@@ -98,7 +96,8 @@ def command_of_nobody(command, folder, stage):
     if not tools["setpriv"]:
         pytest.skip("there is no setpriv to change the user with")
     dropped = [tools["setpriv"], f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *command]
-    prefixes = (sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), ROOT, *search_path())
+    imported = filter(os.path.isdir, sys.path)
+    prefixes = (sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), ROOT, *imported)
     paths = {Path(path).resolve() for path in prefixes}
     if not all(path.stat().st_mode & stat.S_IXOTH for path in paths):
         pytest.skip("this Python, or what it imports, is for root alone")
