@@ -177,3 +177,11 @@ def test_a_cell_far_down_that_is_no_such_value_is_the_fault_of_the_data(bench):
     assert failure.kind is FailureKind.FETCH
     assert "Line: 30002" in failure.message
     assert 'converting column "n"' in failure.message
+
+
+@pytest.mark.parametrize("kind", [FileType.JSON, FileType.NDJSON])
+def test_a_script_can_write_into_its_data(bench, kind):
+    lines = ['{"id": 1, "amount": 5.5}', '{"id": 2, "amount": -1.5}']
+    source = f"[{','.join(lines)}]" if kind is FileType.JSON else "\n".join(lines)
+    text = 'data.loc[data["amount"] < 0, "amount"] = 0.0\ndata["id"] += 1\nresult = data'
+    assert bench.csv(text, source=source, kind_of_file=kind) == "id,amount\n2,5.5\n3,0.0\n"

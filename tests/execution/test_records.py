@@ -19,6 +19,8 @@ PLAIN = st.sampled_from(
         st.one_of(st.integers(-1000, 1000), st.floats(allow_nan=False, allow_infinity=False), st.none()),
         TEXTS,
         st.one_of(TEXTS, st.none()),
+        st.booleans(),
+        st.one_of(st.booleans(), st.none()),
     ]
 )
 ODD = st.one_of(
@@ -89,8 +91,12 @@ def test_other_records_are_as_pandas_has_them_or_left(records, piece, separators
         '[{"a": 1e400}]',
         '[{"a": "\\ud800"}]',
         '[{"a": 1}, 2]',
-        '[{"a": true}, {"a": null}]',
-        '[{"a": null}, {"a": null}]',
+        '[{"a": true}, {"a": "x"}]',
+        '[{"a\\"b": 1}]',
+        '[{"a\\\\b": 1}]',
+        '[{"a\\n": 1}]',
+        '[{"a": 1}\x0b, {"a": 2}]',
+        '\x0c[{"a": 1}]',
         '[{"a": 1}, {"a": true}]',
         '[{"a": 1}, {"a": "1"}]',
         '[{"a": 9223372036854775808}]',
@@ -104,7 +110,17 @@ def test_what_is_not_plain_is_left(text, piece):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\n", '{"a": 1} {"a": 2}', '{"a": 1},\n{"a": 2}', '{"a": 1}, {"a": 2}\n\n', "[]", "1"]
+    "text",
+    [
+        "",
+        "\n",
+        '{"a": 1}\n\x0b\n',
+        '{"a": 1} {"a": 2}',
+        '{"a": 1},\n{"a": 2}',
+        '{"a": 1}, {"a": 2}\n\n',
+        "[]",
+        "1",
+    ],
 )
 @pytest.mark.parametrize("piece", [1, 7, 1 << 20])
 def test_lines_that_are_no_records_are_left(text, piece):
@@ -125,6 +141,44 @@ def test_a_part_of_a_file_is_read():
 def test_columns_that_come_later_have_gaps_before():
     records = [{"a": 1}] * 100 + [{"b": "x", "a": 2}]
     pd.testing.assert_frame_equal(read_array(as_array(records), piece=50), pd.DataFrame(records))
+
+
+GAPS = st.fixed_dictionaries(
+    {"a": st.just(1)},
+    optional={
+        "nothing": st.none(),
+        "truth": st.one_of(st.booleans(), st.none()),
+        "late": st.sampled_from([None, "x"]),
+    },
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(records=st.lists(GAPS, min_size=1, max_size=8), piece=st.integers(1, 60))
+def test_a_null_is_told_from_a_missing_member_where_pandas_does(records, piece):
+    expected = pd.DataFrame(records)
+    pd.testing.assert_frame_equal(read_array(as_array(records), piece=piece), expected)
+    found = read_lines(as_lines(records), piece=piece)
+    pd.testing.assert_frame_equal(found, expected)
+    shown = expected.map(repr)
+    pd.testing.assert_frame_equal(found.map(repr), shown)
+
+
+def test_a_column_of_nulls_is_read_as_quickly_as_others():
+    records = [{"a": place, "nothing": None} for place in range(1000)]
+    found = read_array(as_array(records), piece=4096)
+    assert found["nothing"].dtype == object
+    assert set(found["nothing"]) == {None}
+
+
+@pytest.mark.parametrize("piece", [20, 1 << 20])
+def test_the_cells_can_be_written_to(piece):
+    records = [{"n": 1, "x": 0.5, "text": "a", "truth": True, "gap": None}, {"n": 2, "x": 1.5, "text": "b"}]
+    found = read_array(as_array([*records, records[0]]), piece=piece)
+    found.loc[found["n"] == 1, "x"] = 0.0
+    found.loc[0, ["n", "text", "truth"]] = [5, "c", False]
+    assert found["x"].tolist() == [0.0, 1.5, 0.0]
+    assert found.loc[0, ["n", "text", "truth"]].tolist() == [5, "c", False]
 
 
 def test_blank_lines_and_line_ends_of_windows_are_passed_over():

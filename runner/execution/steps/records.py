@@ -2,8 +2,8 @@
 table, and half the time of `json` and pandas.
 
 Only what is plain is read here: records whose columns hold whole numbers, numbers, texts or truth values, each of
-them one of these throughout. Values and types are those of `pandas.DataFrame(json.load(…))` then; whoever calls
-reads everything else in that way.
+them one of these throughout, or nothing at all. Values and types are those of `pandas.DataFrame(json.load(…))`
+then; whoever calls reads everything else in that way.
 
 An array is cut between two records without being understood: where the piece before the cut is a list of records,
 the cut was right, because JSON nests.
@@ -16,23 +16,31 @@ from operator import attrgetter
 from typing import Any, BinaryIO
 
 import msgspec
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+from msgspec import UNSET, UnsetType
 
 _PIECE = 1 << 20
 # A piece without an end is a record of this size, or no array of records.
 _LARGEST_RECORD = 16 << 20
 # How often the end of a record may be looked for in a text that looks like one.
 _TRIES = 8
-_BETWEEN = re.compile(rb"\s*,\s*(?=\{)")
+# What JSON takes for space, which is less than Python does.
+_SPACE = b" \t\r\n"
+_BETWEEN = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*(?=\{)")
 _BOM = b"\xef\xbb\xbf"
 
 _Cell = int | float | str | bool | None
 _NUMBERS = frozenset({int, float})
+_NOTHING: frozenset[type] = frozenset()
+_TRUTHS: frozenset[type] = frozenset({bool})
+# Among these pandas tells a null from a member that is missing.
+_TELLING = frozenset({_NOTHING, _TRUTHS})
 _FIELDS: dict[frozenset[type], Any] = {
-    frozenset(): None,
+    _NOTHING: None | UnsetType,
+    _TRUTHS: bool | None | UnsetType,
     frozenset({str}): str | None,
-    frozenset({bool}): bool | None,
     **dict.fromkeys((frozenset({int}), frozenset({float}), _NUMBERS), int | float | None),
 }
 
@@ -75,6 +83,8 @@ class _Table:
     def __init__(self) -> None:
         self._kinds: dict[str, frozenset[type]] = {}
         self._pieces: dict[str, list[pa.Array]] = {}
+        # The rows without a member, of columns where that is no null.
+        self._missing: dict[str, list[range | list[int]]] = {}
         self._decoder: msgspec.json.Decoder[list[Any]] | None = None
         self._rows = 0
 
@@ -92,8 +102,9 @@ class _Table:
             records = self._known(whole)
         if records is None:
             raise _NotPlainError
-        for place, pieces in enumerate(self._pieces.values()):
-            pieces.append(pa.array(list(map(attrgetter(f"c{place}"), records))))
+        for place, (name, pieces) in enumerate(self._pieces.items()):
+            cells = list(map(attrgetter(f"c{place}"), records))
+            pieces.append(pa.array(cells if self._kinds[name] not in _TELLING else self._told(name, cells)))
         self._rows += len(records)
         return len(records)
 
@@ -105,12 +116,20 @@ class _Table:
         """
         if not self._kinds:
             raise _NotPlainError
-        columns = [_column(pieces, self._kinds[name]) for name, pieces in self._pieces.items()]
+        # A single piece is not copied on its way to pandas, and cannot be written to then.
+        few = any(len(pieces) == 1 for pieces in self._pieces.values())
+        columns = [_column(pieces) for pieces in self._pieces.values()]
         table = pa.Table.from_arrays(columns, names=list(self._kinds))
         del columns
         self._pieces.clear()
         # Gaps in whole numbers make floats: what pandas makes of the same records.
         frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+        if few:
+            frame = frame.copy()
+        for name, missing in self._missing.items():
+            kind = self._kinds[name]
+            if kind in _TELLING:
+                frame[name] = np.nan if kind == _NOTHING else _with_gaps(frame[name], missing)
         return frame
 
     def _known(self, whole: bytes) -> list[Any] | None:
@@ -131,32 +150,49 @@ class _Table:
             if kind not in _FIELDS:
                 raise _NotPlainError(name)
             self._kinds[name] = kind
-            self._pieces.setdefault(name, [pa.nulls(self._rows)] if self._rows else [])
+            if name not in self._pieces:
+                self._pieces[name] = [pa.nulls(self._rows)] if self._rows else []
+                if self._rows and kind in _TELLING:
+                    self._missing[name] = [range(self._rows)]
         fields = [
-            (f"c{place}", _FIELDS[kind], msgspec.field(name=name, default=None))
+            (f"c{place}", _FIELDS[kind], msgspec.field(name=name, default=UNSET if kind in _TELLING else None))
             for place, (name, kind) in enumerate(self._kinds.items())
         ]
-        record = msgspec.defstruct("Record", fields, forbid_unknown_fields=True, gc=False)
+        try:
+            record = msgspec.defstruct("Record", fields, forbid_unknown_fields=True, gc=False)
+        except ValueError:
+            # A name with quotes, backslashes or control letters in it.
+            raise _NotPlainError from None
         self._decoder = msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
 
+    def _told(self, name: str, cells: list[Any]) -> list[Any]:
+        """The cells of the next rows with None for what is missing, which is noted."""
+        missing = [row for row, cell in enumerate(cells, start=self._rows) if cell is UNSET]
+        if not missing:
+            return cells
+        self._missing.setdefault(name, []).append(missing)
+        return [None if cell is UNSET else cell for cell in cells]
 
-def _column(pieces: list[pa.Array], kind: frozenset[type]) -> pa.ChunkedArray:
+
+def _column(pieces: list[pa.Array]) -> pa.ChunkedArray:
     """One column of one type.
 
     Raises:
-        _NotPlainError: it has nothing in it, or gaps among truth values.
         pa.ArrowInvalid: a number cannot be kept exactly.
     """
-    if not kind:
-        raise _NotPlainError
     types = {piece.type for piece in pieces} - {pa.null()}
-    target = pa.float64() if len(types) > 1 else types.pop()
-    if pa.types.is_boolean(target) and any(piece.null_count for piece in pieces):
-        # Among truth values, pandas tells a null from a member that is missing.
-        raise _NotPlainError
+    target = pa.float64() if len(types) > 1 else next(iter(types), pa.null())
     column = pa.chunked_array([piece.cast(target) for piece in pieces], type=target)
     pieces.clear()
     return column
+
+
+def _with_gaps(truths: pd.Series, missing: list[range | list[int]]) -> np.ndarray:
+    """Truth values with NaN where a member is missing, and None where it is null."""
+    cells = truths.to_numpy(dtype=object, copy=True)
+    for rows in missing:
+        cells[rows] = np.nan
+    return cells
 
 
 def _read_pieces(blocks: Iterator[bytes], table: _Table) -> None:
@@ -165,13 +201,13 @@ def _read_pieces(blocks: Iterator[bytes], table: _Table) -> None:
     Raises:
         _NotPlainError, msgspec.DecodeError: it is not plain, or no array.
     """
-    rest, last = b"", next(blocks, b"").removeprefix(_BOM).lstrip()
+    rest, last = b"", next(blocks, b"").removeprefix(_BOM).lstrip(_SPACE)
     if not last.startswith(b"["):
         raise _NotPlainError
     last = last[1:]
     for block in blocks:
         rest, last = _take_records(rest + last, table), block
-    rest = (rest + last).rstrip()
+    rest = (rest + last).rstrip(_SPACE)
     # An end without a record before it is an empty array, or a comma too many.
     if not rest.endswith(b"]") or not table.add(rest[:-1]):
         raise _NotPlainError
@@ -218,7 +254,7 @@ def _read_lines(blocks: Iterator[bytes], table: _Table) -> None:
 
 
 def _take_lines(text: bytes, table: _Table) -> None:
-    lines = [line for line in text.split(b"\n") if not line.isspace() and line]
+    lines = [line for line in text.split(b"\n") if line.strip(_SPACE)]
     if lines and table.add(b",".join(lines)) != len(lines):
         raise _NotPlainError
 
