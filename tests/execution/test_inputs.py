@@ -173,7 +173,8 @@ def test_another_source_may_be_called_data(bench, two):
 
 def test_a_cell_far_down_that_is_no_such_value_is_the_fault_of_the_data(bench):
     rows = "n\n" + "1\n" * 30_000 + "x\n"
-    failure = bench.failure("SELECT sum(n) AS s FROM data", kind=StepKind.QUERY, source=rows)
+    table = TableOptions(dtypes=(("n", "number"),))
+    failure = bench.failure("SELECT sum(n) AS s FROM data", kind=StepKind.QUERY, source=rows, table=table)
     assert failure.kind is FailureKind.FETCH
     assert "Line: 30002" in failure.message
     assert 'converting column "n"' in failure.message

@@ -41,6 +41,11 @@ def unreadable(kind: str, reason: str, *, hint: str = "") -> StepError:
     )
 
 
+def empty_csv() -> StepError:
+    """A CSV has no line."""
+    return unreadable("CSV", "it is empty", hint="A CSV file starts with a line of column names.")
+
+
 def no_such_column(wanted: Sequence[str], known: Sequence[str], *, asked_by: str) -> StepError:
     """The data lacks columns; `asked_by` is the key of the job file that names them."""
     names = ", ".join(map(repr, wanted[:10]))

@@ -56,13 +56,14 @@ def starts_with(path: str, first: bytes) -> bool:
         return False
 
 
-def write_utf8(path: str, encoding: str, target: str) -> None:
-    """Copy a text in another encoding into the file `target`, unpacked and in UTF-8.
+def write_utf8(begin: str, source: IO[str], target: str) -> None:
+    """Write a text, and behind it what is left of `source`, to the file `target` in UTF-8.
 
     Raises:
-        UNREADABLE: it is not in that encoding, or there is none of that name.
+        UNREADABLE: the rest is not what `source` reads.
     """
-    with open_text(path, encoding) as source, open(target, "w", encoding="utf-8", newline="") as copy:  # noqa: PTH123
+    with open(target, "w", encoding="utf-8", newline="") as copy:  # noqa: PTH123 - `target` is text
+        copy.write(begin)
         while piece := source.read(1 << 20):
             copy.write(piece)
 

@@ -7,46 +7,28 @@ are files in the run's folder then, a workbook is a table in memory. Several fil
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import duckdb
-import pandas as pd
 
 from runner.core.source import THE_SOURCE, FileType
 from runner.execution.orders import StepInput, StepOrder
+from runner.execution.steps.csv_tables import csv_rows, describe_fault, stage_csv
 from runner.execution.steps.documents import frame_of, load_json, select_records
 from runner.execution.steps.faults import StepError, memory_error, unreadable
 from runner.execution.steps.json_tables import json_reader
-from runner.execution.steps.packed import UNREADABLE, duckdb_packing, is_packed, size_of, starts_with, write_utf8
+from runner.execution.steps.packed import starts_with
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.reading import read_data
 from runner.execution.steps.slices import cut_records
-from runner.execution.steps.table_files import require_columns
-from runner.execution.steps.typed import DATE, has_offset, is_moment, refusal_in, sql_cell, sql_types, types_of
+from runner.execution.steps.staged import Relation, files_of, weight_of
+from runner.execution.steps.typed import DATE, refusal_in, types_of
 
 _STAGED = "input"
-_CSV = "header = true, quote = '\"', escape = '\"'"
 _CHEAP_TO_COUNT = 64 << 20
-# So much smaller a text is when it is compressed, about.
-_PACKING = 8
-# Each thread reads into buffers of 32 MB otherwise, which no setting of DuckDB counts.
-_MUCH_MEMORY_MB, _SMALL_BUFFER = 1024, 8_000_000
-_CELL_ERROR = "Error when converting"
-_UTF8 = frozenset({"utf8", "utf8sig"})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Relation:
-    """One input as DuckDB reads it: files, or a table in memory.
-
-    `view` is what a query calls it; `sparing` says that there is little memory for it.
-    """
-
-    source: StepInput
-    view: str
-    files: tuple[str, ...] = ()
-    frame: pd.DataFrame | None = None
-    sparing: bool = False
+_MUCH_MEMORY_MB = 1024
+# What of a message of DuckDB is about the data: the rest is about its own settings.
+_TELLING = ("Error when converting", "Expected Number of Columns")
+_NO_TABLE = "Error when sniffing file"
 
 
 def stage(order: StepOrder, connection: duckdb.DuckDBPyConnection) -> tuple[Relation, ...]:
@@ -72,11 +54,6 @@ def open_relations(connection: duckdb.DuckDBPyConnection, relations: Sequence[Re
     return None if None in counts else sum(count or 0 for count in counts)
 
 
-def csv_texts(relation: Relation) -> str:
-    """SQL for the rows of a CSV with each cell as its very text."""
-    return _csv_reader(relation, "all_varchar = true")
-
-
 def input_failure(error: Exception, kind: FileType) -> StepError:
     """What DuckDB says of an input, as the failure of the step."""
     refused = refusal_in(str(error))
@@ -85,7 +62,7 @@ def input_failure(error: Exception, kind: FileType) -> StepError:
     text = str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = [lines[0] if lines else type(error).__name__]
-    told += [line for line in lines[1:] if line.startswith(_CELL_ERROR)]
+    told += [line for line in lines[1:] if line.startswith(_TELLING)]
     return unreadable(kind.upper(), ". ".join(told))
 
 
@@ -108,15 +85,8 @@ def _stage(order: StepOrder, connection: duckdb.DuckDBPyConnection, source: Step
 
 def _staged_file(connection: duckdb.DuckDBPyConnection, source: StepInput, path: str, target: str) -> str:
     """The file that DuckDB reads: the input, or a new one beside `target`."""
-    if (
-        source.format is FileType.CSV
-        and source.table.encoding.lower().replace("-", "").replace("_", "") not in _UTF8
-    ):
-        try:
-            write_utf8(path, source.table.encoding, f"{target}.csv")
-        except UNREADABLE as error:
-            raise unreadable("CSV", str(error)) from error
-        return f"{target}.csv"
+    if source.format is FileType.CSV:
+        return stage_csv(source, path, f"{target}.csv")
     if source.format is not FileType.JSON or (source.records_path is None and starts_with(path, b"[")):
         return path
     if cut_records(path, source.records_path, f"{target}.json") and _is_array(connection, f"{target}.json"):
@@ -151,65 +121,23 @@ def _open(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | No
             connection.execute(f"CREATE TEMP VIEW {view} AS {rows}")
             return len(relation.frame)
         connection.execute(f"CREATE TEMP VIEW {view} AS {_rows(connection, relation)}")
-        if relation.source.format is not FileType.PARQUET and _weight(relation.files) > _CHEAP_TO_COUNT:
+        if relation.source.format is not FileType.PARQUET and weight_of(relation.files) > _CHEAP_TO_COUNT:
             return None
         counted = connection.execute(f"SELECT count(*) FROM {view}").fetchall()  # noqa: S608 - quoted
     except duckdb.OutOfMemoryException as error:
         raise memory_error() from error
     except duckdb.Error as error:
+        if _NO_TABLE in str(error):
+            raise unreadable("CSV", describe_fault(relation)) from error
         raise input_failure(error, relation.source.format) from error
     return int(counted[0][0])
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
     source = relation.source
-    files = _files(relation)
     if source.format is FileType.PARQUET:
-        return f"FROM read_parquet({files})"
-    if source.format is not FileType.CSV:
-        layout = "array" if source.format is FileType.JSON else "newline_delimited"
-        return f"FROM {json_reader(connection, files, layout)}"
-    types = types_of(source.table)
-    if not types and not source.table.columns:
-        return f"FROM {_csv_reader(relation)}"
-    described = connection.execute(f"DESCRIBE FROM {csv_texts(relation)}").fetchall()
-    known = [name for name, *_ in described]
-    require_columns(source.table, known)
-    read_as = ", ".join(f"{quote_text(name)}: '{kind}'" for name, kind in sql_types(types).items())
-    kept = source.table.columns or known
-    aware = {name: _is_aware(connection, relation, name) for name in kept if is_moment(types.get(name, ""))}
-    cells = ", ".join(sql_cell(name, types.get(name), aware=aware.get(name, False)) for name in kept)
-    reader = _csv_reader(relation, *([f"types = {{{read_as}}}"] if read_as else []))
-    return f"SELECT {cells} FROM {reader}"  # noqa: S608 - quoted
-
-
-def _csv_reader(relation: Relation, *more: str) -> str:
-    table = relation.source.table
-    options = [_CSV, f"delim = {quote_text(table.delimiter)}", *more]
-    if table.decimal != ".":
-        options.append(f"decimal_separator = {quote_text(table.decimal)}")
-    if relation.sparing:
-        options.append(f"buffer_size = {_SMALL_BUFFER}")
-    return f"read_csv({_files(relation)}, {', '.join(options)})"
-
-
-def _files(relation: Relation) -> str:
-    """The files as the first arguments of a reader. For a name with a `?` DuckDB does not see its end."""
-    if relation.source.format is FileType.PARQUET:
-        packing = ""
-    else:
-        packing = f", compression = '{duckdb_packing(relation.files)}'"
-    if len(relation.files) == 1:
-        return quote_text(relation.files[0]) + packing
-    return f"[{', '.join(map(quote_text, relation.files))}], union_by_name = true{packing}"
-
-
-def _is_aware(connection: duckdb.DuckDBPyConnection, relation: Relation, name: str) -> bool:
-    """Whether the times of a column have an offset: as the first one has."""
-    column = quote_name(name)
-    query = f"SELECT {column} FROM {csv_texts(relation)} WHERE {column} IS NOT NULL LIMIT 1"  # noqa: S608 - quoted
-    return any(has_offset(text) for (text,) in connection.execute(query).fetchall())
-
-
-def _weight(files: Sequence[str]) -> int:
-    return sum(size_of(path) * (_PACKING if is_packed(path) else 1) for path in files)
+        return f"FROM read_parquet({files_of(relation)})"
+    if source.format is FileType.CSV:
+        return csv_rows(connection, relation)
+    layout = "array" if source.format is FileType.JSON else "newline_delimited"
+    return f"FROM {json_reader(connection, files_of(relation), layout)}"

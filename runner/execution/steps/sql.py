@@ -16,18 +16,14 @@ from runner.execution.orders import StepOrder
 from runner.execution.results import ATTACHMENT_FILES, CHART_FILE, RESULT_FILE
 from runner.execution.steps.cells import guard_of
 from runner.execution.steps.content import Content, QueryContent
+from runner.execution.steps.csv_tables import csv_texts
 from runner.execution.steps.faults import StepError, memory_error
 from runner.execution.steps.query_columns import QueryColumn, describe
 from runner.execution.steps.query_text import PREFIX, bind_references, without_end
 from runner.execution.steps.quoting import quote_name, quote_text
-from runner.execution.steps.relations import (
-    Relation,
-    csv_texts,
-    input_failure,
-    is_input_failure,
-    open_relations,
-    stage,
-)
+from runner.execution.steps.relations import input_failure, is_input_failure, open_relations, stage
+from runner.execution.steps.staged import Relation
+from runner.execution.steps.typed import STRING, types_of
 from runner.execution.steps.writing import copy_statement
 
 _SPILL_DIR = "spill"
@@ -114,6 +110,12 @@ def pass_through(inputs: Inputs, order: StepOrder) -> Written:
         columns = describe(inputs.connection, first, {})
         origin = first
         if relation.source.format is FileType.CSV:
+            kinds = types_of(relation.source.table)
+            typed = [column for column in columns if kinds.get(column.name, STRING) != STRING]
+            if typed:
+                # Only what is counted is looked at: the texts that are written have no type.
+                counted = ", ".join(f"count({quote_name(column.name)})" for column in typed)
+                inputs.connection.execute(f"SELECT {counted} {first}").fetchall()
             names = ", ".join(quote_name(column.name) for column in columns)
             origin = f"SELECT {names} FROM {csv_texts(relation)}"  # noqa: S608 - quoted
         rows = _copy(inputs.connection, order, columns, origin, {})

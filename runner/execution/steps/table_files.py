@@ -12,7 +12,7 @@ import pandas as pd
 
 from runner.core.source import TableOptions
 from runner.execution.orders import StepInput
-from runner.execution.steps.faults import no_such_column, unreadable
+from runner.execution.steps.faults import empty_csv, no_such_column, unreadable
 from runner.execution.steps.packed import UNREADABLE, open_bytes
 from runner.execution.steps.typed import NUMBER, convert, types_of
 
@@ -106,7 +106,7 @@ def _read_csv(path: str, options: dict[str, Any], *, numbers: Sequence[str] = ()
                 return pd.DataFrame(pd.read_csv(file, **options))
         frame: pd.DataFrame = pd.read_csv(path, **options)
     except pd.errors.EmptyDataError as error:
-        raise unreadable("CSV", "it is empty", hint="A CSV file starts with a line of column names.") from error
+        raise empty_csv() from error
     except (pd.errors.ParserError, *UNREADABLE) as error:
         named = f"The job file says that these are numbers: {', '.join(numbers)}." if numbers else ""
         raise unreadable("CSV", str(error), hint=named if "convert" in str(error) else "") from error

@@ -8,8 +8,7 @@
   a DataFrame and DATE in SQL. Times with an offset are moments in the zone of the job, others have no zone.
 
 Spaces around a value do not count. Only an empty cell is a gap: in a DataFrame as well, where pandas would take NA
-and null for gaps of a column without a type. Where libraries differ: SQL rounds `1.6` to an integer, which a
-script refuses.
+and null for gaps of a column without a type.
 """
 
 import re
@@ -26,6 +25,8 @@ from runner.execution.steps.quoting import quote_name, quote_text
 
 STRING, INTEGER, NUMBER, BOOLEAN, DATE, TIMESTAMP = "string", "integer", "number", "boolean", "date", "timestamp"
 REFUSED = "the data cannot be read as the job says"
+# What a whole number looks like, for SQL, which would round another one.
+WHOLE = r"\s*[+-]?[0-9]+\s*"
 _WORDS = {
     INTEGER: "integer",
     NUMBER: "number",
@@ -42,7 +43,7 @@ _DOTTED = ("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S")
 _OFFSET = r"\d:\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _HAS_OFFSET = re.compile(_OFFSET)
 # What DuckDB reads by itself while it reads a CSV.
-_SQL_TYPES = {STRING: "VARCHAR", INTEGER: "BIGINT", NUMBER: "DOUBLE", BOOLEAN: "BOOLEAN"}
+_SQL_TYPES = {STRING: "VARCHAR", NUMBER: "DOUBLE", BOOLEAN: "BOOLEAN"}
 
 
 def types_of(table: TableOptions) -> dict[str, str]:
@@ -80,16 +81,27 @@ def has_offset(text: str) -> bool:
 def sql_cell(name: str, kind: str | None, *, aware: bool) -> str:
     """SQL for the cells of a column that is read as `sql_types` says. `aware`: its times have an offset."""
     column = quote_name(name)
-    if kind not in {DATE, TIMESTAMP}:
+    if kind not in {INTEGER, DATE, TIMESTAMP}:
         return column
+    said = f"which is no {_WORDS[kind]}"
+    if kind == INTEGER:
+        whole = f"CASE WHEN regexp_full_match({column}, '{WHOLE}') THEN TRY_CAST({column} AS BIGINT) END"
+        return checked_cell(name, whole, said)
     text = f"nullif(trim({column}), '')"
     target = "DATE" if kind == DATE else "TIMESTAMPTZ" if aware else "TIMESTAMP"
     formats = ", ".join(map(quote_text, _DOTTED))
     dotted = f"CAST(try_strptime({text}, [{formats}]) AS {target})"
     parsed = f"CASE WHEN contains(left({text}, 3), '.') THEN {dotted} ELSE TRY_CAST({text} AS {target}) END"
-    words = quote_text(_refusal(name, "", kind).partition("''")[0] + "'")
-    rest = quote_text("'" + _refusal(name, "", kind).partition("''")[2])
-    wrong = f"CASE WHEN {text} IS NOT NULL THEN error({words} || {text} || {rest}) END"
+    return checked_cell(name, parsed, said)
+
+
+def checked_cell(name: str, parsed: str, said: str) -> str:
+    """SQL for the cells of a column of texts: what `parsed` makes of them. Each text of which that is nothing is
+    refused, and `said` of it; spaces alone are a gap."""
+    column = quote_name(name)
+    text = f"nullif(trim({column}), '')"
+    before, behind = quote_text(f"{REFUSED}: column '{name}' has '"), quote_text(f"', {said}")
+    wrong = f"CASE WHEN {text} IS NOT NULL THEN error({before} || {text} || {behind}) END"
     return f"coalesce({parsed}, {wrong}) AS {column}"
 
 

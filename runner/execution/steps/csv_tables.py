@@ -1,0 +1,204 @@
+"""CSV as DuckDB reads it for a query: each line below the first is a row, and a column has a type that fits all.
+
+Left to itself DuckDB looks for a table in a file: it passes over a title, over lines that begin with `#`, and over
+all that stands before a last line of another length. It decides about types by the first 20,000 rows or so, and
+rounds a fraction that comes later to a whole number; `01/02/2025` is the first of February to it. Here a file is a
+table as a whole or an error, only what ISO 8601 writes is a date or a time, and types are found by all rows. Where
+these are many, DuckDB's own sample decides, and a text further down that does not fit is refused.
+"""
+
+import codecs
+import csv
+import itertools
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+
+import duckdb
+
+from runner.core.source import TableOptions
+from runner.execution.orders import StepInput
+from runner.execution.steps.faults import empty_csv, unreadable
+from runner.execution.steps.packed import UNREADABLE, open_text, write_utf8
+from runner.execution.steps.quoting import quote_name, quote_text
+from runner.execution.steps.staged import Relation, files_of, weight_of
+from runner.execution.steps.table_files import require_columns
+from runner.execution.steps.typed import WHOLE, checked_cell, has_offset, is_moment, sql_cell, sql_types, types_of
+
+_STRICT = "header = true, quote = '\"', escape = '\"', skip = 0, comment = '', dateformat = '%Y-%m-%d'"
+# All rows of so much text are looked at in some ten milliseconds.
+_LIGHT = 8 << 20
+_SAMPLE_ROWS = 20_000
+# Each thread reads into buffers of 32 MB otherwise, which no setting of DuckDB counts.
+_SMALL_BUFFER = 8_000_000
+_HEAD = 4096
+_UTF8 = "utf-8-sig"
+_LINES_LOOKED_AT = 200_000
+_ISO_YEAR = r"^\s*[0-9]{4}-"
+_MOMENTS = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
+_WHOLE = (WHOLE, "whole numbers")
+_DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+_CLOCK = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
+# Types into which DuckDB would press a text of another one, without its fraction, its day or its offset: what a
+# text of theirs looks like.
+_GUARDED = {
+    "BIGINT": _WHOLE,
+    "HUGEINT": _WHOLE,
+    "DATE": (rf"\s*{_DAY}\s*", "dates"),
+    "TIME": (rf"\s*{_CLOCK}\s*", "times of a day"),
+    "TIMESTAMP": (rf"\s*{_DAY}([T ]{_CLOCK})?\s*", "times without an offset"),
+}
+
+
+def stage_csv(source: StepInput, path: str, target: str) -> str:
+    """The file that DuckDB reads: the input, or, where that is in another encoding or begins with blank lines, a
+    copy of it at `target`.
+
+    Raises:
+        StepError: kind FETCH, it is empty, or no text in that encoding.
+    """
+    table = source.table
+    try:
+        with open_text(path, _codec(table)) as file:
+            head = file.read(_HEAD)
+            begin = _without_blank_lines(head, table)
+            while not begin.strip():
+                begin = file.read(_HEAD)
+                if not begin:
+                    raise empty_csv()
+                begin = _without_blank_lines(begin, table)
+            if begin == head and _codec(table) == _UTF8:
+                return path
+            write_utf8(begin, file, target)
+    except UNREADABLE as error:
+        raise unreadable("CSV", str(error)) from error
+    return target
+
+
+def csv_texts(relation: Relation) -> str:
+    """SQL for the rows of a CSV with each cell as its very text."""
+    return _reader(relation, "all_varchar = true")
+
+
+def csv_rows(connection: duckdb.DuckDBPyConnection, relation: Relation, *, light_bytes: int = _LIGHT) -> str:
+    """SQL for the rows of a CSV as a query sees them. The types are found now, and whoever reads it need not look
+    for them again.
+
+    Args:
+        light_bytes: of so much text all rows are looked at for that.
+
+    Raises:
+        StepError: kind FETCH, a column that the job names is not there.
+        duckdb.Error: it is no such CSV.
+    """
+    table = relation.source.table
+    light = weight_of(relation.files) <= light_bytes
+    looking = _reader(relation, *(["sample_size = -1"] if light else []))
+    found = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE FROM {looking}").fetchall()}
+    require_columns(table, list(found))
+    declared = types_of(table)
+    kept = table.columns or tuple(found)
+    texts = _typed_reader(relation, dict.fromkeys(found, "VARCHAR"))
+    types = {name: found[name] for name in kept if name not in declared}
+    types |= dict.fromkeys(_no_moments(connection, texts, types, light=light), "VARCHAR")
+    guarded = {} if light else {name: kind for name, kind in types.items() if kind in _GUARDED}
+    cells = []
+    for name in kept:
+        if name in guarded:
+            cells.append(_guarded_cell(name, guarded[name]))
+        else:
+            kind = declared.get(name)
+            aware = kind is not None and is_moment(kind) and _is_aware(connection, texts, name)
+            cells.append(sql_cell(name, kind, aware=aware))
+    plain = {name: kind for name, kind in types.items() if name not in guarded}
+    reader = _typed_reader(relation, {**dict.fromkeys(found, "VARCHAR"), **plain, **sql_types(declared)})
+    return f"SELECT {', '.join(cells)} FROM {reader}"  # noqa: S608 - quoted
+
+
+def describe_fault(relation: Relation) -> str:
+    """Why DuckDB finds no table in the files of a relation, as the first line tells that has more or fewer fields
+    than the column names."""
+    for path in relation.source.paths:
+        name = os.path.basename(path)  # noqa: PTH119 - `path` is text
+        with suppress(*UNREADABLE, csv.Error):
+            fault = _ragged_line(path, relation.source.table)
+            if fault:
+                return f"{name}: {fault}"
+    names = ", ".join(os.path.basename(path) for path in relation.source.paths[:3])  # noqa: PTH119
+    return f"{names}: quotes or line ends are mixed, or it is no table"
+
+
+def _codec(table: TableOptions) -> str:
+    name = codecs.lookup(table.encoding).name
+    return _UTF8 if name == "utf-8" else name
+
+
+def _without_blank_lines(text: str, table: TableOptions) -> str:
+    """A text from its first line on that is not blank."""
+    spaces = " " if table.delimiter == "\t" else " \t"
+    return re.sub(rf"\A([{spaces}]*[\r\n])+", "", text)
+
+
+def _reader(relation: Relation, *more: str) -> str:
+    table = relation.source.table
+    options = [_STRICT, f"delim = {quote_text(table.delimiter)}", *more]
+    if table.decimal != ".":
+        options.append(f"decimal_separator = {quote_text(table.decimal)}")
+    if relation.sparing:
+        options.append(f"buffer_size = {_SMALL_BUFFER}")
+    return f"read_csv({files_of(relation)}, {', '.join(options)})"
+
+
+def _typed_reader(relation: Relation, types: Mapping[str, str]) -> str:
+    """The reader of columns that are known. A single file is not looked at before it is read, then; of several,
+    each may have other columns."""
+    known = f"{{{', '.join(f'{quote_text(name)}: {quote_text(kind)}' for name, kind in types.items())}}}"
+    if len(relation.files) == 1:
+        return _reader(relation, "auto_detect = false", f"columns = {known}")
+    return _reader(relation, f"types = {known}")
+
+
+def _no_moments(
+    connection: duckdb.DuckDBPyConnection, texts: str, types: Mapping[str, str], *, light: bool
+) -> list[str]:
+    """The columns that DuckDB takes for dates or times, and which have texts that do not begin with a year."""
+    names = [name for name, kind in types.items() if kind in _MOMENTS]
+    if not names:
+        return []
+    wrong = ", ".join(f"count_if(NOT regexp_matches({quote_name(name)}, '{_ISO_YEAR}'))" for name in names)
+    rows = texts if light else f"(FROM {texts} LIMIT {_SAMPLE_ROWS})"
+    (counts,) = connection.execute(f"SELECT {wrong} FROM {rows}").fetchall()  # noqa: S608 - quoted
+    return [name for name, count in zip(names, counts, strict=True) if count]
+
+
+def _guarded_cell(name: str, kind: str) -> str:
+    form, words = _GUARDED[kind]
+    column = quote_name(name)
+    parsed = f"CASE WHEN regexp_full_match({column}, '{form}') THEN TRY_CAST({column} AS {kind}) END"
+    return checked_cell(name, parsed, f"and {words} in the rows before it: name its type in `dtypes`")
+
+
+def _is_aware(connection: duckdb.DuckDBPyConnection, texts: str, name: str) -> bool:
+    """Whether the times of a column have an offset: as the first one has."""
+    column = quote_name(name)
+    query = f"SELECT {column} FROM {texts} WHERE {column} IS NOT NULL LIMIT 1"  # noqa: S608 - quoted
+    return any(has_offset(text) for (text,) in connection.execute(query).fetchall())
+
+
+def _ragged_line(path: str, table: TableOptions) -> str:
+    """What is wrong with the first line that has not as many fields as the first one; empty where all have."""
+    with open_text(path, _codec(table)) as file:
+        reader = csv.reader(file, delimiter=table.delimiter)
+        expected, trailing = 0, ""
+        for row in itertools.islice(reader, _LINES_LOOKED_AT):
+            if not "".join(row).strip() and len(row) <= 1:
+                continue
+            expected = expected or len(row)
+            if len(row) != expected:
+                fault = f"Expected {expected} fields in line {reader.line_num}, saw {len(row)}"
+                if len(row) != expected + 1 or row[-1]:
+                    return fault
+                # A delimiter at the end of each line would be no fault.
+                trailing = trailing or fault
+    return trailing

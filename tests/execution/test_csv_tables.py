@@ -1,0 +1,197 @@
+import gzip
+
+import duckdb
+import pytest
+
+from runner.core.job import AttachmentFormat, StepKind
+from runner.core.run import FailureKind
+from runner.core.source import FileType, TableOptions
+from runner.execution.orders import StepInput
+from runner.execution.steps.csv_tables import csv_rows
+from runner.execution.steps.staged import Relation
+from runner.execution.steps.typed import refusal_in
+
+STEPS = {StepKind.SCRIPT: "result = data", StepKind.QUERY: "FROM data", StepKind.PASS_THROUGH: ""}
+SQL = [StepKind.QUERY, StepKind.PASS_THROUGH]
+MANY = 30_000
+
+
+@pytest.fixture
+def query(bench):
+    return lambda text, source, **more: bench.csv(text, kind=StepKind.QUERY, source=source, **more)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """The rows of a CSV of which only a sample is looked at before: the message of what is refused."""
+    path = tmp_path / "many.csv"
+
+    def reading(text, query="FROM data"):
+        path.write_text(text)
+        source = StepInput(paths=(str(path),), format=FileType.CSV)
+        with duckdb.connect(config={"threads": 1}) as connection:
+            relation = Relation(source=source, view="data", files=(str(path),))
+            connection.execute(f"CREATE VIEW data AS {csv_rows(connection, relation, light_bytes=0)}")
+            try:
+                return connection.execute(query).fetchall()
+            except duckdb.Error as error:
+                refused = refusal_in(str(error))
+                return str(error) if refused is None else refused.failure.message
+
+    return reading
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n3,4\n5,6,7\n", "Expected 2 fields in line 4, saw 3"),
+        ('\n\na,b\n1,"2"\n\n5,6,7\n1,2\n', "Expected 2 fields in line 6, saw 3"),
+    ],
+)
+def test_a_file_is_a_table_as_a_whole(bench, kind, text, message):
+    failure = bench.failure(STEPS[kind], kind=kind, source=text)
+    assert failure.kind is FailureKind.FETCH
+    assert message in failure.message
+    assert "/" not in failure.message
+    assert kind is StepKind.SCRIPT or "input-1.csv: Expected" in failure.message
+
+
+@pytest.mark.parametrize("kind", SQL, ids=str)
+def test_where_all_lines_have_as_many_fields_something_else_is_wrong(bench, kind):
+    failure = bench.failure(STEPS[kind], kind=kind, source="a,b\r\n1,2\n3,4\r\n")
+    assert failure.message.endswith("input-1.csv: quotes or line ends are mixed, or it is no table")
+
+
+@pytest.mark.parametrize("kind", SQL, ids=str)
+def test_a_line_far_down_is_named(bench, kind):
+    failure = bench.failure(STEPS[kind], kind=kind, source="a,b\n" + "1,2\n" * MANY + "1,2,3\n")
+    assert failure.kind is FailureKind.FETCH
+    assert f"Line: {MANY + 2}. Expected Number of Columns: 2 Found: 3" in failure.message
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+def test_every_line_is_a_row(bench, kind):
+    text = "tag,n\n#one,1\n#two,2\nthree,3\n"
+    assert bench.csv(STEPS[kind], kind=kind, source=text).replace('"', "") == text
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "packed"])
+@pytest.mark.parametrize("blank", ["\n", " \r\n\n", "\n" * 5000])
+def test_blank_lines_at_the_beginning_are_passed_over(bench, tmp_path, kind, encoding, pack, blank):
+    path = tmp_path / f"a.csv{'' if pack is bytes else '.gz'}"
+    path.write_bytes(pack(f"{blank}ä,b\n1,2\n".encode(encoding)))
+    table = TableOptions(encoding=encoding.removesuffix("-sig"))
+    source = StepInput(paths=(str(path),), format=FileType.CSV, table=table)
+    assert bench.csv(STEPS[kind], kind=kind, inputs=(source,)) == "ä,b\n1,2\n"
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("text", ["", "\n\n", "\ufeff", " \n" * 3000])
+def test_an_empty_file_is_no_table(bench, kind, text):
+    failure = bench.failure(STEPS[kind], kind=kind, source=text)
+    assert failure.message == "the data cannot be read as CSV: it is empty"
+    assert failure.hint == "A CSV file starts with a line of column names."
+
+
+@pytest.mark.parametrize("late", ["0.49", "1e3", "x"])
+def test_what_comes_late_counts(query, late):
+    found = query("SELECT typeof(max(n)) AS kind, max(n) AS n FROM data", "n\n" + "0\n" * MANY + late)
+    kind, most = ("VARCHAR", "x") if late == "x" else ("DOUBLE", str(float(late)))
+    assert found == f"kind,n\n{kind},{most}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("2025-01-02", "DATE"),
+        ("2025-1-2", "DATE"),
+        ("2025-01-02 10:00:00", "TIMESTAMP"),
+        ("2025-01-02T10:00", "TIMESTAMP"),
+        ("2025-01-02T10:00:00Z", "TIMESTAMP WITH TIME ZONE"),
+        ("10:00:00", "TIME"),
+        ("01/02/2025", "VARCHAR"),
+        ("1.2.23", "VARCHAR"),
+        ("01-02-2025", "VARCHAR"),
+        ("25-01-02", "VARCHAR"),
+        ("2025/01/02", "VARCHAR"),
+        ("01-02-2025 10:00:00", "VARCHAR"),
+        ("01/02/2025 10:00:00", "VARCHAR"),
+    ],
+)
+def test_only_iso_8601_is_a_date_or_a_time(query, rows, text, kind):
+    told = "SELECT typeof(moment) AS kind FROM data WHERE n = 2"
+    source = f"moment,n\n,1\n{text},2\n"
+    assert query(told, source) == f"kind\n{kind}\n"
+    assert rows(source, told) == [(kind,)]
+
+
+def test_one_date_of_another_form_makes_them_texts(query):
+    told = "SELECT DISTINCT typeof(day) AS kind FROM data"
+    assert query(told, "day\n2025-01-02\n25-01-02\n") == "kind\nVARCHAR\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "late", "words"),
+    [
+        ("10", "0.49", "whole numbers"),
+        ("10", "x", "whole numbers"),
+        ("10", "9" * 19, "whole numbers"),
+        ("2025-01-02", "2025-01-02 10:00:00", "dates"),
+        ("2025-01-02", "2025-02-30", "dates"),
+        ("2025-01-02", "25-01-02", "dates"),
+        ("2025-01-02 10:00:00", "2025-01-02 10:00:00+02", "times without an offset"),
+        ("10:00:00", "2025-01-02 10:00:00", "times of a day"),
+    ],
+)
+def test_of_many_rows_what_does_not_fit_the_first_ones_is_refused(rows, first, late, words):
+    found = rows("amount,b\n" + f"{first},1\n" * MANY + f"{late},1\n", "SELECT max(amount) FROM data")
+    assert found == (
+        f"the data cannot be read as the job says: column 'amount' has '{late}', and {words} in the rows before it: "
+        "name its type in `dtypes`"
+    )
+
+
+def test_of_many_rows_those_that_fit_are_read(rows):
+    text = "n,big,day,moment,clock,x\n" + "1,2,2025-01-02,2025-01-02 10:00:00,10:00,0.5\n" * MANY
+    text += f"-7,{2**62},2025-1-3,2025-01-02T11:00:00.25,9:00:00.5,1e3\n,,,,,\n"
+    counted = (
+        "SELECT min(n), max(big), max(day)::TEXT, max(moment)::TEXT, min(clock)::TEXT, max(x), count(*) FROM data"
+    )
+    assert rows(text, counted) == [
+        (-7, 2**62, "2025-01-03", "2025-01-02 11:00:00.25", "09:00:00.5", 1000.0, MANY + 2)
+    ]
+
+
+def test_a_large_file_with_a_late_fraction(bench):
+    text = "amount\n" + "10\n" * 2_900_000 + "0.49\n"
+    failure = bench.failure("SELECT sum(amount) AS s FROM data", kind=StepKind.QUERY, source=text)
+    assert failure.kind is FailureKind.FETCH
+    assert "column 'amount' has '0.49', and whole numbers in the rows before it" in failure.message
+    assert "`string`" in failure.hint
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("attachment", [AttachmentFormat.CSV, AttachmentFormat.PARQUET], ids=str)
+@pytest.mark.parametrize(
+    ("type_", "text"), [("integer", "n"), ("integer", "1.6"), ("date", "01/02/2025"), ("number", "x")]
+)
+def test_types_that_the_job_names_hold(bench, kind, attachment, type_, text):
+    table = TableOptions(dtypes=(("region", type_),))
+    failure = bench.failure(
+        STEPS[kind], kind=kind, source=f"region,b\n,1\n{text},2\n", table=table, attachment=attachment
+    )
+    assert failure.kind is FailureKind.FETCH
+    if type_ != "number":
+        words = {"integer": "integer", "date": "date such as 2025-01-31"}
+        assert failure.message == (
+            f"the data cannot be read as the job says: column 'region' has '{text}', which is no {words[type_]}"
+        )
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+def test_names_that_are_not_plain(bench, kind):
+    text = 'it\'s,"x ""y""",select\n1,2,a\n'
+    assert bench.csv(STEPS[kind], kind=kind, source=text) == text
