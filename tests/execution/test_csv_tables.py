@@ -57,6 +57,27 @@ def test_a_file_is_a_table_as_a_whole(bench, kind, text, message):
     assert kind is StepKind.SCRIPT or "input-1.csv: Expected" in failure.message
 
 
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("columns", [(), ("a",)])
+def test_a_line_of_more_fields_than_names_is_refused(bench, kind, columns):
+    for text in ("a\n1,2\n3,4\n", "a,b\n1,2,3\n4,5,6\n"):
+        failure = bench.failure(STEPS[kind], kind=kind, source=text, table=TableOptions(columns=columns))
+        assert failure.kind is FailureKind.FETCH
+        if kind is StepKind.SCRIPT:
+            assert failure.message.endswith("its lines have more fields than there are column names")
+        else:
+            names = text.split("\n")[0].count(",") + 1
+            assert failure.message.endswith(f"Expected {names} fields in line 2, saw {names + 1}")
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("columns", [(), ("a", "b"), ("b",)])
+def test_a_delimiter_at_the_end_of_each_line_is_no_field(bench, kind, columns):
+    source = "a,b\n1,x,\n2,y,\n"
+    found = bench.csv(STEPS[kind], kind=kind, source=source, table=TableOptions(columns=columns))
+    assert found == ("b\nx\ny\n" if columns == ("b",) else "a,b\n1,x\n2,y\n")
+
+
 @pytest.mark.parametrize("kind", SQL, ids=str)
 def test_where_all_lines_have_as_many_fields_something_else_is_wrong(bench, kind):
     failure = bench.failure(STEPS[kind], kind=kind, source="a,b\r\n1,2\n3,4\r\n")

@@ -5,6 +5,7 @@ have types: a text stays one, and only an empty cell is a gap. A column that the
 rules of `typed`. The first row names the columns.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from runner.execution.steps.packed import UNREADABLE, open_bytes
 from runner.execution.steps.typed import NUMBER, convert, types_of
 
 _PLAIN = TableOptions()
+_FIELDS_LOST = "Length of header or names does not match"
 # What pandas takes for a gap by itself, as its documentation of `read_csv` lists it: a column without a type keeps
 # this list where another one has a list of its own.
 _GAPS = (
@@ -36,7 +38,8 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
     table = source.table
     options = {"sep": table.delimiter, "encoding": table.encoding, "decimal": table.decimal}
     types = types_of(table)
-    heads = [list(map(str, _read_csv(path, {**options, "nrows": 0}).columns)) for path in source.paths]
+    # One row tells as well whether it has as many fields as there are names, which nobody says of chosen columns.
+    heads = [list(map(str, _read_csv(path, {**options, "nrows": 1}).columns)) for path in source.paths]
     require_columns(table, [name for head in heads for name in head])
     frames = []
     for path, head in zip(source.paths, heads, strict=True):
@@ -100,17 +103,22 @@ def _gaps(head: Sequence[str], typed: dict[str, str]) -> dict[str, Any]:
 
 
 def _read_csv(path: str, options: dict[str, Any], *, numbers: Sequence[str] = ()) -> pd.DataFrame:
+    # Without an index that pandas would make of the first fields, where each line ends in a delimiter.
+    options = {**options, "index_col": False}
     try:
-        if path.lower().endswith(".zst"):
-            with open_bytes(path) as file:
-                return pd.DataFrame(pd.read_csv(file, **options))
-        frame: pd.DataFrame = pd.read_csv(path, **options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", _FIELDS_LOST, pd.errors.ParserWarning)
+            if path.lower().endswith(".zst"):
+                with open_bytes(path) as file:
+                    return pd.DataFrame(pd.read_csv(file, **options))
+            return pd.DataFrame(pd.read_csv(path, **options))
     except pd.errors.EmptyDataError as error:
         raise empty_csv() from error
+    except pd.errors.ParserWarning as error:
+        raise unreadable("CSV", "its lines have more fields than there are column names") from error
     except (pd.errors.ParserError, *UNREADABLE) as error:
         named = f"The job file says that these are numbers: {', '.join(numbers)}." if numbers else ""
         raise unreadable("CSV", str(error), hint=named if "convert" in str(error) else "") from error
-    return frame
 
 
 def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> pd.DataFrame:
