@@ -1,9 +1,12 @@
 import json
 
+import duckdb
 import pytest
 
 from runner.core.job import StepKind
+from runner.core.run import FailureKind
 from runner.core.source import FileType
+from runner.execution.steps.relations import input_failure, is_input_failure
 
 MANY = 25_000
 
@@ -63,6 +66,69 @@ def test_keys_that_differ_in_case_only_keep_their_values(query):
 def test_nested_values_and_quotes_in_names(query):
     records = [{'it\'s "x"': {"a": [1, 2]}, "n": 2**62}]
     assert query('SELECT "it\'s ""x""".a[2] AS two, n FROM data', records) == f"two,n\n2,{2**62}\n"
+
+
+@pytest.mark.parametrize("kind", [FileType.JSON, FileType.NDJSON])
+def test_records_of_many_members_have_columns(query, kind):
+    wide = [{f"k{place}": place for place in range(300)}] * 2
+    assert query("SELECT count(*) AS n, sum(k299) AS s FROM data", wide, kind) == "n,s\n2,598\n"
+    sparse = [{"id": place, f"k{place}": place} for place in range(60)]
+    assert query("SELECT count(k7) AS n, sum(id) AS s FROM data", sparse, kind) == "n,s\n1,1770\n"
+    inner = [{"json": {f"k{place}": 1 for place in range(300)}}]
+    assert query("SELECT json['k7'] AS n FROM data", inner, kind) == "n\n1\n"
+    assert query("SELECT count(*) AS n FROM data", [{}, {}], kind) == "n\n2\n"
+
+
+def test_many_keys_inside_a_record_are_a_map(query):
+    records = [{"id": place, "seen": {f"user {place}": place}} for place in range(300)]
+    text = "SELECT seen['user 7'] AS n, typeof(seen) AS kind FROM data WHERE id = 7"
+    assert query(text, records) == 'n,kind\n7,"MAP(VARCHAR, BIGINT)"\n'
+
+
+def test_a_column_of_several_types_is_one_of_texts(query):
+    records = [{"a": 1, "b": [1]}, {"a": "x", "b": ["y"]}, {"a": {"k": "z"}}, {"a": None}]
+    assert query("SELECT a, b[1] AS b FROM data", records) == 'a,b\n1,1\nx,y\n"{""k"":""z""}",\n,\n'
+    inner = [{"a": {"JSON": 1, "x, JSON)": "u"}}, {"a": {"JSON": "v", "x, JSON)": "w"}}]
+    assert query('SELECT a.JSON AS j, a."x, JSON)" AS x FROM data', inner) == "j,x\n1,u\nv,w\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"n": [1, null, 3], "s": ["a", "b", null]}',
+        '{"n": {"0": 1, "1": null, "2": 3}, "s": {"0": "a", "1": "b"}}',
+    ],
+)
+def test_json_by_columns(bench, text):
+    query = "SELECT *, typeof(n) AS kind FROM data"
+    found = bench.csv(query, kind=StepKind.QUERY, source=text, kind_of_file=FileType.JSON)
+    assert found == "n,s,kind\n1,a,BIGINT\n,b,BIGINT\n3,,BIGINT\n"
+    found = bench.csv("result = data", source=text, kind_of_file=FileType.JSON)
+    assert found == "n,s\n1.0,a\n,b\n3.0,\n"
+
+
+@pytest.mark.parametrize("source", ['[{"a": 1}, {"a": 2', '[{"a": "' + "x" * 40_000_000 + '"}]'])
+def test_what_cannot_be_read_is_told_without_advice_to_duckdb(bench, source):
+    failure = bench.failure("FROM data", kind=StepKind.QUERY, source=source, kind_of_file=FileType.JSON)
+    assert failure.kind is FailureKind.FETCH
+    assert 'file "input-1.json"' in failure.message
+    assert "Try" not in failure.message
+    assert str(bench.folder) not in failure.message
+
+
+def test_a_record_that_a_query_cannot_take_is_the_fault_of_the_data():
+    said = (
+        'Invalid Input Error: JSON transform error in file "/tmp/run/input-0-0.json", in record/value 2: Failed to '
+        "cast value to numerical: \"x\"\nTry increasing 'sample_size', reducing 'maximum_depth'."
+    )
+    error = duckdb.InvalidInputException(said)
+    assert is_input_failure(error)
+    failure = input_failure(error, FileType.CSV).failure
+    assert failure.kind is FailureKind.FETCH
+    assert failure.message == (
+        'the data cannot be read as JSON: Invalid Input Error: JSON transform error in file "input-0-0.json", in '
+        'record/value 2: Failed to cast value to numerical: "x"'
+    )
 
 
 def test_an_array_without_a_record_is_an_empty_table(query):

@@ -6,14 +6,16 @@ are files in the run's folder then, a workbook is a table in memory. Several fil
 
 import json
 import os
+import re
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import duckdb
 
 from runner.core.source import THE_SOURCE, FileType
 from runner.execution.orders import StepInput, StepOrder
 from runner.execution.steps.csv_tables import csv_rows, describe_fault, stage_csv
-from runner.execution.steps.documents import frame_of, load_json, select_records
+from runner.execution.steps.documents import load_json, select_records
 from runner.execution.steps.faults import StepError, memory_error, unreadable
 from runner.execution.steps.json_tables import json_reader
 from runner.execution.steps.packed import starts_with
@@ -29,6 +31,9 @@ _MUCH_MEMORY_MB = 1024
 # What of a message of DuckDB is about the data: the rest is about its own settings.
 _TELLING = ("Error when converting", "Expected Number of Columns")
 _NO_TABLE = "Error when sniffing file"
+_JSON_ERROR = "JSON transform error"
+_ADVICE = re.compile(r"\s*Try (increasing|setting|specifying) .*")
+_PATH = re.compile(r'file "(?:[^"\n]*/)?([^"/\n]*)"')
 
 
 def stage(order: StepOrder, connection: duckdb.DuckDBPyConnection) -> tuple[Relation, ...]:
@@ -59,16 +64,18 @@ def input_failure(error: Exception, kind: FileType) -> StepError:
     refused = refusal_in(str(error))
     if refused is not None:
         return refused
-    text = str(error)
+    text = _PATH.sub(r'file "\1"', str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [lines[0] if lines else type(error).__name__]
+    told = [_ADVICE.sub("", lines[0]) if lines else type(error).__name__]
     told += [line for line in lines[1:] if line.startswith(_TELLING)]
-    return unreadable(kind.upper(), ". ".join(told))
+    # A query does not know which of its inputs it was.
+    return unreadable("JSON" if _JSON_ERROR in text else kind.upper(), ". ".join(told))
 
 
 def is_input_failure(error: Exception) -> bool:
     """Whether an error while a query runs is about the file of an input, and not about the query."""
-    return "CSV Error on Line" in str(error) or refusal_in(str(error)) is not None
+    text = str(error)
+    return "CSV Error on Line" in text or _JSON_ERROR in text or refusal_in(text) is not None
 
 
 def _stage(order: StepOrder, connection: duckdb.DuckDBPyConnection, source: StepInput, place: int) -> Relation:
@@ -93,7 +100,9 @@ def _staged_file(connection: duckdb.DuckDBPyConnection, source: StepInput, path:
         return f"{target}.json"
     records = select_records(load_json(path), source.records_path)
     if isinstance(records, dict):
-        records = frame_of(records).to_dict("records")
+        # Not by way of a DataFrame, which has NaN for nulls and makes floats of whole numbers beside them.
+        columns = [cells.values() if isinstance(cells, dict) else cells for cells in records.values()]
+        records = [dict(zip(records, row, strict=True)) for row in zip_longest(*columns)]
     with open(f"{target}.json", "w", encoding="utf-8") as file:  # noqa: PTH123 - text in, text out
         json.dump(records, file)
     return f"{target}.json"
