@@ -227,6 +227,39 @@ def test_the_cursor_of_an_incremental_load(execute):
     assert failed.bookmark is None
 
 
+@pytest.mark.parametrize("step", [StepKind.SCRIPT, StepKind.QUERY, StepKind.PASS_THROUGH])
+def test_an_incremental_load_of_nothing_is_an_empty_result(execute, tmp_path, step):
+    texts = {
+        StepKind.SCRIPT: "result = data[data.n > run.cursor]",
+        StepKind.QUERY: "SELECT n FROM data WHERE n > ${run:cursor}",
+        StepKind.PASS_THROUGH: "",
+    }
+    answer = tmp_path / "answer.json"
+    source = DataSource(source_type=SourceType.FILE, location="answer.json", format=FileType.JSON)
+    options = {
+        "step": Step(kind=step, text=texts[step], path="jobs.d/report.yaml"),
+        "data_source": source,
+        "incremental": Incremental(cursor="n", initial_value=1),
+    }
+    answer.write_text('[{"n": 2}, {"n": 3}]')
+    first, run_dir = execute("", **options)
+    assert (run_dir / "result.csv").read_text() == "n\n2\n3\n"
+    answer.write_text("[]")
+    for on_empty in OnEmpty:
+        delivery = DeliveryOptions(on_empty=on_empty)
+        second, _ = execute("", **options, bookmark=first.bookmark, delivery=delivery)
+        if on_empty is OnEmpty.FAIL:
+            assert (second.state, second.failure.kind) == (RunState.FAILED, FailureKind.RESULT)
+            assert "no rows" in second.failure.message
+            continue
+        assert (second.state, second.rows_in, second.rows_out) == (RunState.SUCCEEDED, 0, 0)
+        assert (second.result_file, second.note) == (
+            "result.csv",
+            "The data has no records: the step was not run.",
+        )
+        assert first.bookmark.moved_to(second.bookmark).cursor == 3
+
+
 def test_a_blocking_check_fails_the_run_and_keeps_its_result(execute):
     checks = (
         Check(kind=CheckKind.MAX, columns=("n",), at_most=2),

@@ -54,6 +54,7 @@ class StepOrder:
     `inputs` are at least one; `run_dir` is absolute, exists, and is the only place that the child can write to.
     `facts` are those of `core.references.run_facts`. The result is always written as CSV, and beside it in the
     form that `attachment` names. `cursor_column` is that of an incremental load, `cursor` how far it had got.
+    `always_run`: over data without a record too, whatever its format is.
     `allowed_imports` are modules that a script may import beside the usual ones. `cpu_seconds` of None: no limit
     of its own.
     """
@@ -71,6 +72,7 @@ class StepOrder:
     chart: Chart | None = None
     cursor_column: str | None = None
     cursor: CursorValue | None = None
+    always_run: bool = False
     allowed_imports: tuple[str, ...] = ()
     memory_mb: int = 2048
     cpu_seconds: int | None = None

@@ -129,7 +129,3 @@ def test_a_record_that_a_query_cannot_take_is_the_fault_of_the_data():
         'the data cannot be read as JSON: Invalid Input Error: JSON transform error in file "input-0-0.json", in '
         'record/value 2: Failed to cast value to numerical: "x"'
     )
-
-
-def test_an_array_without_a_record_is_an_empty_table(query):
-    assert query("SELECT count(*) AS n FROM data", []) == "n\n0\n"

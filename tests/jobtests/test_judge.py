@@ -36,6 +36,12 @@ def test_every_expectation_must_hold():
     assert found.message == "the number of rows differs, 2 columns stand in other places, 1 cell differs"
 
 
+def test_a_step_that_was_not_run_has_no_rows():
+    assert str(judge_result(Expectation(row_count=0), b"", None).outcome) == "passed"
+    assert str(judge_result(Expectation(rows=Rows(columns=(), cells=())), b"", None).outcome) == "passed"
+    assert str(judge_result(Expectation(row_count=1), b"", None).outcome) == "failed"
+
+
 def test_results_and_files_that_are_no_tables():
     assert str(judge_result(Expectation(row_count=0), b"\xff", None).outcome) == "failed"
     found = judge_result(Expectation(file="e.csv"), RESULT, b"\xff")

@@ -138,6 +138,14 @@ tests:
     assert results(project.run()) == [("fixed", "passed"), ("said", "passed")]
 
 
+@pytest.mark.parametrize(("kind", "outcome"), [("json", "passed"), ("ndjson", "passed"), ("csv", "failed")])
+def test_a_step_over_nothing_is_run_where_a_run_has_columns(project, kind, outcome):
+    project.write("tests:\n  - {name: none, given: {data: []}, expect: {row_count: 0}}\n", kind=kind)
+    result = only(project.run())
+    assert str(result.outcome) == outcome
+    assert result.message.startswith("KeyError: 'amount'" if kind == "csv" else "")
+
+
 def test_bounds_of_the_job_hold(project):
     step = "timeout_seconds: 1\nprocessing_script: |\n  while len(data) >= 0: pass\n  result = data\n"
     project.write("tests:\n  - {name: slow, given: {data: []}, expect: {row_count: 0}}\n", step=step)

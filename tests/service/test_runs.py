@@ -76,6 +76,18 @@ def test_an_empty_result_may_be_kept_quiet(begin, executor, store, clock, make_j
     assert store.due_deliveries(clock.now, 10) == []
 
 
+@pytest.mark.parametrize("on_empty", [OnEmpty.SEND, OnEmpty.SKIP])
+def test_a_result_without_columns_is_delivered_as_any_empty_one(begin, executor, store, clock, make_job, on_empty):
+    run_id = begin(make_job(delivery=DeliveryOptions(on_empty=on_empty)))
+    write_result(executor, run_id, "")
+    note = "The data has no records: the step was not run."
+    executor.end(run_id, rows_in=0, rows_out=0, result_file="result.csv", result_bytes=0, note=note)
+    assert (store.run(run_id).state, store.run(run_id).note) == (RunState.SUCCEEDED, note)
+    mails = store.due_deliveries(clock.now, 10)
+    assert len(mails) == (on_empty is OnEmpty.SEND)
+    assert all(mail.kind is MailKind.RESULTS and b"The data has no records" in mail.message for _, mail in mails)
+
+
 def test_nobody_is_mailed_when_mailing_is_off(desk, executor, store, clock, make_job):
     run = desk.new_run(make_job(), trigger=Trigger.MANUAL, scheduled_time=clock.now, mailing=False)
     store.add_run(run)

@@ -22,6 +22,7 @@ from runner.execution.steps.content import FrameContent, QueryContent
 from runner.execution.steps.database import Connect
 from runner.execution.steps.faults import StepError, memory_error
 from runner.execution.steps.high_water import mark_of_frame, mark_of_query
+from runner.execution.steps.no_records import NO_RECORDS, may_have_none, write_nothing
 from runner.execution.steps.python import run_script
 from runner.execution.steps.reading import read_data
 from runner.execution.steps.relations import input_failure
@@ -46,6 +47,7 @@ class _Progress:
     cursor: CursorValue | None = None
     checks: tuple[CheckResult, ...] = ()
     writing: bool = False
+    note: str = ""
 
     def failed(self, failure: RunFailure) -> StepOutcome:
         """The outcome of a step that has no result."""
@@ -60,7 +62,9 @@ def perform(connect: Connect, order: StepOrder) -> StepOutcome:
         preview = read_preview(
             result_path(order), rows=order.preview_rows, numeric=written.numeric, total_rows=written.rows_out
         )
-        outcome = StepOutcome(rows_out=written.rows_out, result_file=RESULT_FILE, preview=preview)
+        outcome = StepOutcome(
+            rows_out=written.rows_out, result_file=RESULT_FILE, preview=preview, note=progress.note
+        )
         outcome = _finish(connect, order, written, progress, outcome)
     except StepError as error:
         return progress.failed(error.failure)
@@ -83,12 +87,16 @@ def _write(connect: Connect, order: StepOrder, progress: _Progress) -> Written:
         progress.rows_in = inputs.rows
         progress.cursor = _mark_of_query(order, inputs)
         _check_inputs(order, progress, inputs.content)
+        if inputs.rows == 0 and may_have_none(order):
+            return _write_nothing(lambda: inputs.connection, order, progress)
         return run_query(inputs, order) if kind is StepKind.QUERY else pass_through(inputs, order)
     frames = {source.name: read_data(source, timezone=order.timezone) for source in order.inputs}
     frame = frames[first.name]
     progress.rows_in = sum(map(len, frames.values()))
     progress.cursor = mark_of_frame(order, frame)
     _check_inputs(order, progress, lambda name: _seen(connect, order, frames[name]))
+    if may_have_none(order) and all(data.shape == (0, 0) for data in frames.values()):
+        return _write_nothing(connect, order, progress)
     if kind is StepKind.SCRIPT:
         frame = run_script(order, frames)
         for path in filter(None, (result_path(order), attachment_path(order), chart_path(order))):
@@ -97,6 +105,11 @@ def _write(connect: Connect, order: StepOrder, progress: _Progress) -> Written:
     numeric = write_frame(connect, frame, result_path(order), guard=guard_of(order.defuse_formulas))
     progress.writing = False
     return Written(rows_out=len(frame), numeric=numeric, content=FrameContent(frame=frame))
+
+
+def _write_nothing(connect: Connect, order: StepOrder, progress: _Progress) -> Written:
+    progress.note = NO_RECORDS
+    return write_nothing(result_path(order), connect)
 
 
 def _needed(order: StepOrder) -> StepOrder:
@@ -169,7 +182,7 @@ def _finish(
         failure = blocking_failure(found, hint="Correct the step or its data, or change the check.")
         if failure is not None:
             return replace(outcome, failure=failure)
-    if content is not None and order.chart is not None:
+    if content is not None and order.chart is not None and not progress.note:
         outcome = replace(outcome, note=chart_note(content, order.chart, chart_path(order), folder=order.run_dir))
     return replace(outcome, failure=_attach(order, written))
 
