@@ -324,3 +324,25 @@ def test_the_input_is_named_when_it_cannot_be_read(bench):
     assert "empty" in failure.message
     assert bench.failure("result = data", source=b"a,b\n\xff\xfe,1\n").kind is FailureKind.FETCH
     assert bench.failure("result = data", source='a\n"x\n1,2,3').kind is FailureKind.FETCH
+
+
+@pytest.mark.parametrize("raised", ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "Quiet"])
+def test_whatever_a_result_raises_is_its_own_fault(bench, raised):
+    failure = bench.failure(f"""
+class Quiet(BaseException):
+    def __str__(self): raise self
+class Cell:
+    def __str__(self): raise {raised}("no text")
+result = pd.DataFrame({{"a": [Cell()]}})
+""")
+    assert failure.kind is FailureKind.RESULT
+    assert failure.message.startswith(f"`result` cannot be written as CSV: {raised}")
+
+
+def test_a_table_of_a_class_of_its_own_has_the_rows_that_it_has(bench):
+    outcome = bench.run("""
+class Large(pd.DataFrame):
+    def __len__(self): return 10**15
+result = Large({"a": [1, 2]})
+""")
+    assert (outcome.failure, outcome.rows_out) == (None, 2)

@@ -21,6 +21,14 @@ class StepError(Exception):
         self.failure = RunFailure(kind=kind, message=message, hint=hint, traceback=traceback)
 
 
+def error_words(error: BaseException) -> str:
+    """What was raised, with its message, where it has one that can be had."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:  # noqa: BLE001 - it may be of a class of the script's own
+        return type(error).__name__
+
+
 def memory_error() -> StepError:
     """The step asked for more memory than it may have."""
     return StepError(

@@ -20,7 +20,7 @@ from runner.execution.steps.chart import chart_note
 from runner.execution.steps.checks import blocking_failure, evaluate
 from runner.execution.steps.content import FrameContent, QueryContent
 from runner.execution.steps.database import Connect
-from runner.execution.steps.faults import StepError, memory_error
+from runner.execution.steps.faults import StepError, error_words, memory_error
 from runner.execution.steps.high_water import mark_of_frame, mark_of_query
 from runner.execution.steps.no_records import NO_RECORDS, may_have_none, write_nothing
 from runner.execution.steps.python import run_script
@@ -70,7 +70,7 @@ def perform(connect: Connect, order: StepOrder) -> StepOutcome:
         return progress.failed(error.failure)
     except (MemoryError, duckdb.OutOfMemoryException):
         return progress.failed(memory_error().failure)
-    except Exception as error:  # noqa: BLE001 - a result whose methods raise, whatever they like
+    except BaseException as error:  # noqa: BLE001 - a result whose methods raise, whatever they like
         return progress.failed(_unexpected(error, progress))
     return replace(outcome, rows_in=progress.rows_in, checks=progress.checks, cursor=progress.cursor)
 
@@ -225,7 +225,7 @@ def _attach(order: StepOrder, written: Written) -> RunFailure | None:
     except Exception as error:  # noqa: BLE001 - as above
         failure = RunFailure(
             kind=FailureKind.ATTACHMENT,
-            message=f"the result cannot be written as {order.attachment}: {type(error).__name__}: {error}",
+            message=f"the result cannot be written as {order.attachment}: {error_words(error)}",
             hint="Set `attachment: csv` under `delivery` in the job file.",
         )
         return _kept_as_csv(order, failure)
@@ -237,8 +237,8 @@ def _kept_as_csv(order: StepOrder, failure: RunFailure) -> RunFailure:
     return replace(failure, message=f"{failure.message}. As CSV it is kept at {result_path(order)}")
 
 
-def _unexpected(error: Exception, progress: _Progress) -> RunFailure:
-    told = f"{type(error).__name__}: {error}"
+def _unexpected(error: BaseException, progress: _Progress) -> RunFailure:
+    told = error_words(error)
     if progress.writing:
         return RunFailure(
             kind=FailureKind.RESULT,

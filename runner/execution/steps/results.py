@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from runner.core.run import FailureKind
-from runner.execution.steps.faults import NO_RESULT_HINT, StepError
+from runner.execution.steps.faults import NO_RESULT_HINT, StepError, error_words
 
 _HINT = "Make it one with pd.DataFrame(…)."
 _GROUPED_HINT = 'Say what to make of each group, as in: result = data.groupby("category").sum()'
@@ -34,17 +34,18 @@ def table_of(result: object) -> pd.DataFrame:
         found = _converted(result)
     except (MemoryError, duckdb.OutOfMemoryException):
         raise
-    except Exception as error:  # noqa: BLE001 - an object whose methods raise, whatever they like
+    except BaseException as error:  # noqa: BLE001 - an object whose methods raise, whatever they like
         raise StepError(
             FailureKind.RESULT,
-            f"`result` is {_name_type(result)}, and no table can be made of it: {type(error).__name__}: {error}",
+            f"`result` is {_name_type(result)}, and no table can be made of it: {error_words(error)}",
             hint=_HINT,
         ) from None
     if not isinstance(found, pd.DataFrame):
         raise StepError(
             FailureKind.RESULT, f"`result` is {_name_type(result)}, not a DataFrame", hint=_hint(result)
         )
-    return _keep_meaningful_index(found)
+    # A class of the script's own decides how many rows it says it has.
+    return _keep_meaningful_index(found if type(found) is pd.DataFrame else pd.DataFrame(found))
 
 
 def _converted(result: Any) -> object:
