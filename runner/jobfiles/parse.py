@@ -28,6 +28,9 @@ __all__ = ["MAX_DEPTH", "MAX_NODES", "Document", "Path", "Span", "parse"]
 MAX_DEPTH = 32
 MAX_NODES = 20_000
 
+# From libyaml 0.2.6 on.
+_TOO_DEEP = "exceeded maximum nesting depth"
+
 
 def parse(path: str, text: str) -> tuple[Document, tuple[Diagnostic, ...]]:
     """The document of a text, and what is wrong with it as YAML. Never raises.
@@ -37,7 +40,11 @@ def parse(path: str, text: str) -> tuple[Document, tuple[Diagnostic, ...]]:
     if found := find_bad_character(path, text):
         return Document(text=text, complete=False), (found,)
     builder = _Builder(path)
-    complete = builder.read(text)
+    try:
+        complete = builder.read(text)
+    except _NestedTooDeepError as error:
+        builder = _Builder(path)
+        complete = builder.read(text[: error.args[0]])
     document = Document(
         text=text,
         data=builder.root,
@@ -84,6 +91,11 @@ class _Frame:
         return (*outer.path(), part)
 
 
+class _NestedTooDeepError(Exception):
+    """libyaml, which looks ahead, has met its own bound on nesting before it told of the first level. Its argument
+    is where: what stands before that is deep enough for ours."""
+
+
 class _Builder:
     """Takes in events. The way of a good scalar is as short as it can be: there are 40 events in a common file."""
 
@@ -120,6 +132,8 @@ class _Builder:
         except _StopReadingError:
             return False
         except yaml.YAMLError as error:
+            if isinstance(error, yaml.MarkedYAMLError) and error.problem == _TOO_DEEP and error.problem_mark:
+                raise _NestedTooDeepError(error.problem_mark.index) from None
             self.findings.append(describe_syntax_error(self.path, text, error))
             return False
         finally:

@@ -406,7 +406,8 @@ def test_what_the_byte_code_passes_the_syntax_tree_passes_too(script):
 def test_a_script_that_ends_well_when_it_is_run_has_no_undefined_name_on_its_straight_line(script):
     """A fault that is told of a script without branches is met when the script is run."""
     code, tree = compiled(script)
-    if code is None or any(isinstance(node, ast.stmt) and hasattr(node, "body") for node in ast.walk(tree)):
+    branches = ast.stmt | ast.match_case
+    if code is None or any(isinstance(node, branches) and hasattr(node, "body") for node in ast.walk(tree)):
         return
     names = {"data": [1], "__name__": "__main__", "run": None, "pd": None, "np": None}
     try:
