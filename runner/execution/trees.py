@@ -2,10 +2,11 @@
 work: nothing is ever reached by a name that may lead elsewhere by the time it is used."""
 
 import errno
+import itertools
 import os
 import secrets
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A process that was killed may finish what it had asked of the kernel: how often a folder may be filled again.
 _TRIES = 100
 _NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})
+# What is said of a name that is another kind of thing, or fuller, than it was a moment ago.
+_CHANGING = _NO_FOLDER | {errno.ENOTEMPTY, errno.EISDIR, errno.EPERM}
 
 
 def remove_tree(path: Path | str) -> None:
@@ -54,41 +57,41 @@ def clear_folder(path: Path | str, *, keep: Collection[str] = ()) -> None:
 
 def _empty(top: int, keep: Collection[str]) -> None:
     """Remove all below the open folder `top`: folders are moved up to it before they are emptied."""
-    number = tries = 0
+    tries = 0
     # Names that what lies there cannot have: a script may have tried to be in the way.
-    token = secrets.token_hex(8)
+    fresh = (f".removing-{secrets.token_hex(8)}-{number}" for number in itertools.count())
     waiting = _remove_files(top, keep)
     while waiting:
         name = waiting.pop()
         try:
-            folder = _open_folder(name, parent=top)
-        except OSError as error:
-            _drop_other(name, top, error)
+            _remove_folder(name, top, fresh, waiting)
+        except FileNotFoundError:
             continue
-        try:
-            for inner in _remove_files(folder):
-                number += 1
-                lifted = f".removing-{token}-{number}"
-                with suppress(FileNotFoundError):
-                    os.rename(inner, lifted, src_dir_fd=folder, dst_dir_fd=top)
-                    waiting.append(lifted)
-        finally:
-            os.close(folder)
-        try:
-            os.rmdir(name, dir_fd=top)
         except OSError as error:
             tries += 1
-            if error.errno != errno.ENOTEMPTY or tries > _TRIES:
+            if error.errno not in _CHANGING or tries > _TRIES:
                 raise
             waiting.append(name)
 
 
-def _drop_other(name: str, top: int, error: OSError) -> None:
-    """Where a folder was and is none now: what has taken its place goes."""
-    if error.errno in _NO_FOLDER:
+def _remove_folder(name: str, top: int, fresh: Iterator[str], lifted: list[str]) -> None:
+    """Remove a folder in `top`, or what has taken its place; the folders in it are lifted beside it, and noted."""
+    try:
+        folder = _open_folder(name, parent=top)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER:
+            raise
         os.unlink(name, dir_fd=top)
-    elif error.errno != errno.ENOENT:
-        raise error
+        return
+    try:
+        for inner in _remove_files(folder):
+            place = next(fresh)
+            with suppress(FileNotFoundError):
+                os.rename(inner, place, src_dir_fd=folder, dst_dir_fd=top)
+                lifted.append(place)
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=top)
 
 
 def _open_folder(path: Path | str, *, parent: int | None = None) -> int:
