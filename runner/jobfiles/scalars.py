@@ -35,6 +35,8 @@ _AMBIGUOUS = re.compile(
     r"|(?P<merge><<)"
 )
 _LARGEST_INTEGER = (1 << 63) - 1
+_FIRST_DIGITS = frozenset("123456789")
+_SURE_DIGITS = 18  # fewer than 64 bits, whatever they are
 _LONGEST_NUMBER = 400
 _LONGEST_SHOWN = 40
 
@@ -52,6 +54,9 @@ def resolve_plain(text: str) -> str | int | float | bool | Refusal | None:
     """The value of a plain scalar, or why it is refused. Numbers are finite, whole ones within 64 bits."""
     if not text:
         return None
+    # The commonest of all numbers, without a pattern.
+    if text[0] in _FIRST_DIGITS and text.isdecimal() and text.isascii() and len(text) <= _SURE_DIGITS:
+        return int(text)
     if text not in WORDS_OF_NO_TEXT and text[0] not in SIGNS_OF_NO_TEXT:
         return text
     match = _CORE.fullmatch(text)

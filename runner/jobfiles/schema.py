@@ -51,10 +51,10 @@ class SchemaCheck:
         return jsonschema_rs.Draft202012Validator(self.text).is_valid
 
     @cached_property
-    def _wordy(self) -> Any:
-        from jsonschema import Draft202012Validator
+    def _errors(self) -> Callable[[Any], Iterator[Any]]:
+        from runner.jobfiles.wording.schema_errors import errors_of
 
-        return Draft202012Validator(self.data)
+        return errors_of(self.data)
 
     def findings(self, path: str, document: Document) -> tuple[Diagnostic, ...]:
         """What the schema has against a document, at keys and values. Values refused before are left alone."""
@@ -68,7 +68,7 @@ class SchemaCheck:
 
         described = (
             found
-            for error in self._wordy.iter_errors(document.data)
+            for error in self._errors(document.data)
             for found in describe(error, self.data)
             if document.faulty.isdisjoint(found.path[:depth] for depth in range(len(found.path) + 1))
         )

@@ -45,7 +45,8 @@ _IN_QUERY = re.compile(r"[?&](?P<name>[^=&#\s]+)=(?P<value>[^&#\s]+)")
 _REFERENCE = re.compile(r"\$\{[^{}]*\}")
 _SCHEME = re.compile(r"(?i)(?P<scheme>bearer|basic|token|apikey|digest)\s+")
 _LONGEST_NAME = 100
-# Names of headers and parameters whose value is a credential.
+_AUTHORIZATION = frozenset({"authorization", "proxy-authorization"})
+# Names of other headers and parameters whose value is a credential.
 _SECRET_NAME = re.compile(
     r"(?i)(?:.*[-_.])?(?:api[-_.]?key|(?:access|auth|api|refresh|id|session|security|private|bearer|secret)?[-_.]?token"
     r"|(?:client|api|app|shared)?[-_.]?secret(?:[-_.]?key)?|(?:secret|private|access|subscription|auth|account)[-_.]?key"
@@ -109,19 +110,24 @@ def query_credentials(location: str) -> Iterator[tuple[str, Credential]]:
 
 def named_credential(name: str, value: str) -> Credential | None:
     """The credential that a header or parameter carries by its name, where the value is no reference."""
-    if "${" in value or not value.strip():
+    if not is_secret_name(name) or "${" in value or not value.strip():
         return None
-    if name.lower() in {"authorization", "proxy-authorization"}:
+    if name.lower() in _AUTHORIZATION:
         match = _SCHEME.match(value.strip())
         if match is not None:
             start = len(value) - len(value.lstrip()) + match.end()
             return Credential(f"a {match['scheme'].capitalize()} credential", start, len(value.rstrip()))
-        return Credential("a credential", 0, len(value))
+    return Credential("a credential", 0, len(value))
+
+
+@lru_cache(maxsize=64)
+def is_secret_name(name: str) -> bool:
+    """Whether the value of a header or parameter of that name is a credential."""
+    if name.lower() in _AUTHORIZATION:
+        return True
     if len(name) > _LONGEST_NAME:
-        return None
-    if _SECRET_NAME.fullmatch(name) and not _NO_SECRET_NAME.fullmatch(name):
-        return Credential("a credential", 0, len(value))
-    return None
+        return False
+    return _SECRET_NAME.fullmatch(name) is not None and _NO_SECRET_NAME.fullmatch(name) is None
 
 
 def _as_blanks(match: "re.Match[str]") -> str:

@@ -14,6 +14,7 @@ from runner.jobfiles.inspection import MOST_TOLD, Inspection
 from runner.jobfiles.lint.credential_shapes import (
     Credential,
     find_credentials,
+    is_secret_name,
     named_credential,
     query_credentials,
 )
@@ -23,6 +24,8 @@ from runner.jobfiles.wording.finding import cut
 _SCRIPTS = ("processing_script", "processing_query")
 _LITERAL_OF_AUTH = ("token", "password")
 _MAPPINGS = ("headers", "params", "body")
+_COLLECTION = (dict, list)
+_SCALAR = (str, int)
 _WITH_SECRETS = frozenset({*_MAPPINGS, "auth"})
 _OTHER_SIGNS = re.compile(r"[^A-Z0-9]+")
 _LONGEST_NAME = 63
@@ -115,15 +118,29 @@ def _in_source(inspection: Inspection, path: Path, source: dict[str, object]) ->
 
 def _in_values(inspection: Inspection, path: Path, values: object, name: str) -> Iterator[_Found]:
     """The same in headers, params and body; the items of a list have the name of the list."""
-    for key, item in values.items() if isinstance(values, dict) else enumerate(cast("list[object]", values)):
-        item_name = key if isinstance(key, str) else name
-        if isinstance(item, dict | list):
-            yield from _in_values(inspection, (*path, key), item, item_name)
-        elif isinstance(item, str | int) and not isinstance(item, bool):
-            credential = named_credential(item_name, str(item))
-            if credential is not None:
-                credential = credential._replace(kind=f"the value of {cut(item_name)}")
-                yield _found(inspection, (*path, key), str(item), credential, item_name)
+    keys: list[str | int] = []
+    left = [(name, _items(values))]
+    while left:
+        name, items = left[-1]
+        for key, item in items:
+            item_name = key if isinstance(key, str) else name
+            if isinstance(item, _COLLECTION):
+                keys.append(key)
+                left.append((item_name, _items(item)))
+                break
+            if is_secret_name(item_name) and isinstance(item, _SCALAR) and not isinstance(item, bool):
+                credential = named_credential(item_name, str(item))
+                if credential is not None:
+                    credential = credential._replace(kind=f"the value of {cut(item_name)}")
+                    yield _found(inspection, (*path, *keys, key), str(item), credential, item_name)
+        else:
+            left.pop()
+            del keys[-1:]
+
+
+def _items(values: object) -> Iterator[tuple[str | int, object]]:
+    """Keys and values, or numbers and items."""
+    return iter(values.items()) if isinstance(values, dict) else enumerate(cast("list[object]", values))
 
 
 def _found(inspection: Inspection, path: Path, value: str, credential: Credential, name: str) -> _Found:
