@@ -49,8 +49,6 @@ _GUARDED = {
     "TIME": (rf"\s*{_CLOCK}\s*", "times of a day"),
     "TIMESTAMP": (rf"\s*{_DAY}([T ]{_CLOCK})?\s*", "times without an offset"),
 }
-# What most texts of a type look like, which is told in a fraction of the time.
-_USUAL = {"DATE": "2___-__-__", "TIME": "__:__:__", "TIMESTAMP": "2___-__-__ __:__:__"}
 
 
 def stage_csv(source: StepInput, path: str, target: str) -> str:
@@ -105,17 +103,25 @@ def csv_rows(connection: duckdb.DuckDBPyConnection, relation: Relation, *, light
     types = {name: found[name] for name in kept if name not in declared}
     types |= dict.fromkeys(_no_moments(connection, texts, types, light=light), "VARCHAR")
     guarded = {} if light else {name: kind for name, kind in types.items() if kind in _GUARDED}
+    # Longer than all names, so none of them.
+    values = {name: f"{name} {'_' * max(map(len, found))}" for name in guarded}
     cells = []
     for name in kept:
         if name in guarded:
-            cells.append(_guarded_cell(name, guarded[name]))
+            cells.append(_guarded_cell(name, guarded[name], quote_name(values[name])))
         else:
             kind = declared.get(name)
             aware = kind is not None and is_moment(kind) and _is_aware(connection, texts, name)
             cells.append(sql_cell(name, kind, aware=aware))
     plain = {name: kind for name, kind in types.items() if name not in guarded}
-    reader = _typed_reader(relation, {**dict.fromkeys(found, "VARCHAR"), **plain, **sql_types(declared)})
-    return f"SELECT {', '.join(cells)} FROM {reader}"  # noqa: S608 - quoted
+    rows = _typed_reader(relation, {**dict.fromkeys(found, "VARCHAR"), **plain, **sql_types(declared)})
+    if guarded:
+        parsed = (
+            f"TRY_CAST({quote_name(name)} AS {kind}) AS {quote_name(values[name])}"
+            for name, kind in guarded.items()
+        )
+        rows = f"(SELECT *, {', '.join(parsed)} FROM {rows})"  # noqa: S608 - quoted
+    return f"SELECT {', '.join(cells)} FROM {rows}"  # noqa: S608 - quoted
 
 
 def describe_fault(relation: Relation) -> str:
@@ -174,12 +180,13 @@ def _no_moments(
     return [name for name, count in zip(names, counts, strict=True) if count]
 
 
-def _guarded_cell(name: str, kind: str) -> str:
+def _guarded_cell(name: str, kind: str, value: str) -> str:
+    """SQL for a cell whose text DuckDB has made `value` of. A text that the value is written as has lost nothing,
+    which is true of most and told in a third of the time of a pattern."""
     form, words = _GUARDED[kind]
     column = quote_name(name)
-    parsed = f"TRY_CAST({column} AS {kind})"
-    usual = f"WHEN {column} LIKE '{_USUAL[kind]}' THEN {parsed} " if kind in _USUAL else ""
-    parsed = f"CASE {usual}WHEN regexp_full_match({column}, '{form}') THEN {parsed} END"
+    same = f"CAST({value} AS VARCHAR) = {column}"
+    parsed = f"CASE WHEN {same} THEN {value} WHEN regexp_full_match({column}, '{form}') THEN {value} END"
     return checked_cell(name, parsed, f"and {words} in the rows before it: name its type in `dtypes`")
 
 
