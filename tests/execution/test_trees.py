@@ -58,22 +58,22 @@ def test_a_link_that_takes_the_place_of_a_folder_leads_nowhere(tmp_path):
     swap = ctypes.CDLL(None, use_errno=True).renameat2
     done = threading.Event()
 
-    def exchange(run):
-        at = os.open(run, os.O_RDONLY)
+    def exchange(at):
         while not done.is_set():
             swap(at, b"link", at, b"folder", 2)
-        os.close(at)
 
     for number in range(20):
         run = tmp_path / f"run-{number}"
         (run / "folder").mkdir(parents=True)
         (run / "link").symlink_to(outside)
+        at = os.open(run, os.O_RDONLY)
         done.clear()
-        thread = threading.Thread(target=exchange, args=(run,))
+        thread = threading.Thread(target=exchange, args=(at,))
         thread.start()
         remove_tree(run)
         done.set()
         thread.join()
+        os.close(at)
         assert not run.exists()
     assert stat.S_IMODE(outside.stat().st_mode) == 0o755
     assert (outside / "file").read_text() == "x"
