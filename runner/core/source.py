@@ -24,6 +24,11 @@ class FileType(StrEnum):
     PARQUET = "parquet"
     XLSX = "xlsx"
 
+    @property
+    def names_columns_always(self) -> bool:
+        """Whether there are columns where there are no rows: an array of nothing has none."""
+        return self not in {FileType.JSON, FileType.NDJSON}
+
 
 class AuthType(StrEnum):
     """How an API request proves who sends it."""

@@ -17,7 +17,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 # The one capability that is kept where the service runs as root: to read an input that another user owns. Which
 # files can be read at all is Landlock's to say.
 _CAP_DAC_READ_SEARCH = 1 << 2
-_OPEN_FILES = 256
+OPEN_FILES = 256
 _TASKS = 4096
 _STACK = 8 * MIB
 # Address space that libraries reserve and never touch: allocator arenas, a guard page per thread. It is no memory.
@@ -71,7 +71,7 @@ def limit_early(*, fork_is_refused: bool) -> None:
     """
     _set(resource.RLIMIT_CORE, 0)
     _set(resource.RLIMIT_FSIZE, LARGEST_FILE)
-    _set(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _set(resource.RLIMIT_NOFILE, OPEN_FILES)
     if not fork_is_refused:
         _set(resource.RLIMIT_NPROC, _TASKS)
 

@@ -23,13 +23,13 @@ class Standing:
 def pid_of(pidfd: int) -> int:
     """The number of a process, in the caller's view; 0 where it has none any more, or the descriptor is another
     kind."""
-    return max(_number(Path(f"/proc/self/fdinfo/{pidfd}"), "Pid:"), 0)
+    return max(*_numbers(Path(f"/proc/self/fdinfo/{pidfd}"), "Pid:"), 0)
 
 
 def standing_of(pid: int) -> Standing:
     """How a process stands."""
-    status = Path(f"/proc/{pid}/status")
-    return Standing(threads=_number(status, "Threads:"), shared_mb=_number(status, "RssShmem:") // _KIB_PER_MIB)
+    threads, shared = _numbers(Path(f"/proc/{pid}/status"), "Threads:", "RssShmem:")
+    return Standing(threads=threads, shared_mb=shared // _KIB_PER_MIB)
 
 
 def breach_of(order: StepOrder, standing: Standing) -> RunFailure | None:
@@ -52,9 +52,10 @@ def breach_of(order: StepOrder, standing: Standing) -> RunFailure | None:
     return None
 
 
-def _number(path: Path, key: str) -> int:
-    with suppress(OSError, ValueError), path.open(encoding="ascii", errors="replace") as file:
-        for line in file:
-            if line.startswith(key):
-                return int(line.split()[1])
-    return 0
+def _numbers(path: Path, *keys: str) -> list[int]:
+    """The numbers behind some keys of a file, read once; 0 for each that is not there."""
+    text = ""
+    with suppress(OSError):
+        text = path.read_text(encoding="ascii", errors="replace")
+    found = {key: rest.split() for key, _, rest in (line.partition("\t") for line in text.splitlines())}
+    return [int(found[key][0]) if found.get(key) else 0 for key in keys]

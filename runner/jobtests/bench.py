@@ -16,7 +16,7 @@ from runner.core.cron import parse_cron, previous_fire
 from runner.core.job import Job, StepKind
 from runner.core.references import run_facts
 from runner.core.run import FailureKind, RunFailure
-from runner.core.source import DataSource, FileType
+from runner.core.source import DataSource
 from runner.errors import ExecutionError
 from runner.execution.orders import StepInput, StepOrder, StepOutcome
 from runner.execution.results import read_result
@@ -32,8 +32,6 @@ Answer = TypeVar("Answer")
 
 # Nothing is recorded, so that there is no run to name: the same in every test, for what is made of it.
 _RUN_ID = "0" * 26
-# The formats that name no columns where they have no rows.
-_NAMELESS = frozenset({FileType.JSON, FileType.NDJSON})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +168,7 @@ def _order(job: Job, test: JobTest, inputs: tuple[StepInput, ...], run_dir: Path
         cursor_column=job.incremental.cursor if job.incremental else None,
         cursor=cursor,
         # What a test gives for a file is JSON too, even where such a file would name its columns.
-        always_run=any(source.format not in _NAMELESS for source in job.data_sources),
+        always_run=any(source.format.names_columns_always for source in job.data_sources),
         allowed_imports=job.bounds.allowed_imports,
         memory_mb=job.resources.memory_mb,
         cpu_seconds=job.resources.cpu_seconds,

@@ -195,6 +195,15 @@ def test_a_large_file_with_a_late_fraction(bench):
 
 
 @pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("rows", [1, 900_000])
+def test_a_byte_of_another_encoding_is_told_with_its_remedy(bench, kind, rows):
+    text = b"name,city\n" + b"Anna,Bonn\n" * rows + "Jörg,Köln\n".encode("latin-1")
+    failure = bench.failure(STEPS[kind], kind=kind, source=text)
+    assert failure.kind is FailureKind.FETCH
+    assert "set `encoding: cp1252` (or latin-1) under `data_source`" in failure.hint
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
 @pytest.mark.parametrize("attachment", [AttachmentFormat.CSV, AttachmentFormat.PARQUET], ids=str)
 @pytest.mark.parametrize(
     ("type_", "text"), [("integer", "n"), ("integer", "1.6"), ("date", "01/02/2025"), ("number", "x")]

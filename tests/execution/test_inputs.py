@@ -122,6 +122,19 @@ def test_a_sheet_keeps_the_types_of_its_cells(step, workbook):
     assert step(StepInput(paths=(workbook,), format=FileType.XLSX, table=table)) == "day,id\n2025-01-01,7\n"
 
 
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("table", [TableOptions(), TableOptions(columns=("a",))], ids=["plain", "columns"])
+def test_an_empty_sheet_is_no_table_and_one_of_names_is(bench, tmp_path, kind, table):
+    path = tmp_path / "book.xlsx"
+    source = StepInput(paths=(str(path),), format=FileType.XLSX, table=table)
+    pd.DataFrame().to_excel(path, engine="xlsxwriter", index=False)
+    failure = bench.failure(STEPS[kind], kind=kind, inputs=(source,))
+    assert failure.message == "the data cannot be read as XLSX: its sheet is empty"
+    assert failure.hint == "A sheet starts with a row of column names."
+    pd.DataFrame({"a": []}).to_excel(path, engine="xlsxwriter", index=False)
+    assert bench.csv(STEPS[kind], kind=kind, inputs=(source,)) == "a\n"
+
+
 @pytest.mark.parametrize(
     ("kind", "cells"),
     [("integer", ["7", ""]), ("string", ["7", ""]), ("number", ["7.0", ""])],

@@ -56,6 +56,17 @@ result = {"hours": hours, "end": run.data_interval_end == run.scheduled_time, "z
     assert bench.csv("result = str(run.cursor)") == "result\nNone\n"
 
 
+MANY_THREADS = """
+import threading
+stop = threading.Event()
+try:
+    for n in range(400):
+        threading.Thread(target=stop.wait).start()
+finally:
+    stop.set()
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "module", "hint"),
     [
@@ -102,6 +113,20 @@ def test_what_reaches_out_of_the_sandbox_is_told_the_way(bench, text, hint):
     assert failure.kind is FailureKind.SCRIPT
     assert hint in failure.hint
     assert bool(hint) == bool(failure.hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("kept = [open(str(n), 'w') for n in range(999)]", "A step may have 256 files open at a time"),
+        (MANY_THREADS, "start fewer, or raise `resources.memory_mb`"),
+    ],
+    ids=["files", "threads"],
+)
+def test_a_bound_of_the_kernel_is_told_with_its_remedy(bench, text, hint):
+    failure = bench.failure(text, memory_mb=64)
+    assert failure.kind is FailureKind.SCRIPT
+    assert hint in failure.hint
 
 
 def test_imports_that_are_allowed(bench):

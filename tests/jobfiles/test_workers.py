@@ -1,3 +1,4 @@
+import faulthandler
 import os
 import signal
 from pathlib import Path
@@ -34,6 +35,7 @@ def test_a_file_that_kills_its_worker_takes_no_other_along(targets, monkeypatch)
 
     def deadly_look(targets):
         if any(target.shown == deadly for target in targets):
+            faulthandler.disable()  # it would write over the report of the tests
             os.kill(os.getpid(), signal.SIGSEGV)
         return [Looked(Verdict(path=target.shown, digest="x")) for target in targets]
 
@@ -47,7 +49,11 @@ def test_a_file_that_kills_its_worker_takes_no_other_along(targets, monkeypatch)
 def test_an_interrupted_parent_leaves_no_worker_behind(targets, monkeypatch):
     monkeypatch.setattr(workers, "look_at", lambda _targets: signal.pause())
     monkeypatch.setattr(workers._Child, "answer", lambda _self: (_ for _ in ()).throw(KeyboardInterrupt))
+    pids, fork = [], os.fork
+    monkeypatch.setattr(os, "fork", lambda: pids.append(fork()) or pids[-1])
     with pytest.raises(KeyboardInterrupt):
         look_in_parallel(targets, workers=2)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert len(pids) == 2
+    for pid in pids:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)

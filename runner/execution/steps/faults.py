@@ -9,7 +9,7 @@ NO_RESULT_HINT = 'Assign the table to mail to `result`, as in: result = data.gro
 _COLUMNS_SHOWN = 30
 _FILE_HINT = "Look at the file: is it what `data_source` says it is?"
 _ENCODING_HINT = "Its text is not UTF-8: set `encoding: cp1252` (or latin-1) under `data_source`."
-_NOT_UTF8 = re.compile(r"'utf-8' codec can't decode byte|not utf-8 encoded")
+_NOT_UTF8 = re.compile(r"'utf-8' codec can't decode byte|Invalid unicode|not utf-8 encoded")
 JSON_HINT = "Look at the file, or ask the API with curl: this job's `data_source` says that it is JSON."
 
 
@@ -52,6 +52,11 @@ def unreadable(kind: str, reason: str, *, hint: str = "") -> StepError:
 def empty_csv() -> StepError:
     """A CSV has no line."""
     return unreadable("CSV", "it is empty", hint="A CSV file starts with a line of column names.")
+
+
+def empty_sheet() -> StepError:
+    """A sheet of a workbook has no row."""
+    return unreadable("XLSX", "its sheet is empty", hint="A sheet starts with a row of column names.")
 
 
 def no_such_column(wanted: Sequence[str], known: Sequence[str], *, asked_by: str) -> StepError:

@@ -5,7 +5,6 @@ So an API answers on a quiet day. It is no fault: the result is empty, and the j
 
 from dataclasses import dataclass
 
-from runner.core.source import FileType
 from runner.execution.orders import StepOrder
 from runner.execution.steps.cells import Guard
 from runner.execution.steps.content import QueryContent
@@ -14,8 +13,6 @@ from runner.execution.steps.sheet import write_sheet
 from runner.execution.steps.sql import Written
 
 NO_RECORDS = "The data has no records: the step was not run."
-# The other formats name their columns in any case.
-_NAMELESS = frozenset({FileType.JSON, FileType.NDJSON})
 _NOTHING = "(SELECT 1 WHERE false)"
 
 
@@ -44,7 +41,7 @@ class NoContent:
 
 def may_have_none(order: StepOrder) -> bool:
     """Whether the inputs of a step, where they have no rows, have no columns either, and it is not run then."""
-    return not order.always_run and all(source.format in _NAMELESS for source in order.inputs)
+    return not order.always_run and not any(source.format.names_columns_always for source in order.inputs)
 
 
 def write_nothing(path: str, connect: Connect) -> Written:

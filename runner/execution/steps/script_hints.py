@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Iterator
 
-from runner.execution.limits import LARGEST_FILE
+from runner.execution.limits import LARGEST_FILE, OPEN_FILES
 from runner.execution.namespaces import SCRATCH_MB
 from runner.execution.steps.imports import ImportNotAllowedError
 
@@ -20,6 +20,7 @@ _LIBRARY_HINT = (
 # What libraries write that do not raise an error of Python's own.
 _NETWORK_WORDS = ("AWS Error NETWORK_CONNECTION", "install the required extension 'httpfs")
 _FILE_WORDS = ("No files found that match the pattern",)
+_NO_THREAD = "can't start new thread"
 _COLUMNS_SHOWN = 30
 _LONGEST_CHAIN = 20
 
@@ -42,6 +43,10 @@ def hint_of(error: BaseException, summary: str, columns: tuple[str, ...]) -> str
         return f"Temporary files may take {SCRATCH_MB} MiB; keep larger ones in the working folder (dir='.')."
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return f"One file may have {LARGEST_FILE >> 30} GiB: write several, or less."
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+        return f"A step may have {OPEN_FILES} files open at a time: close each one, as `with open(…)` does."
+    if isinstance(error, RuntimeError) and _NO_THREAD in summary:
+        return "Each thread takes memory: start fewer, or raise `resources.memory_mb` in the job file."
     return _outside_hint(error, summary)
 
 

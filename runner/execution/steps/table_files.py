@@ -13,7 +13,7 @@ import pandas as pd
 
 from runner.core.source import TableOptions
 from runner.execution.orders import StepInput
-from runner.execution.steps.faults import empty_csv, no_such_column, unreadable
+from runner.execution.steps.faults import empty_csv, empty_sheet, no_such_column, unreadable
 from runner.execution.steps.packed import UNREADABLE, open_bytes
 from runner.execution.steps.typed import NUMBER, convert, types_of
 
@@ -143,4 +143,6 @@ def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> pd.D
         )
     except (python_calamine.CalamineError, *UNREADABLE) as error:
         raise unreadable("XLSX", str(error)) from error
+    if frame.columns.empty:
+        raise empty_sheet()
     return frame.set_axis([str(name) for name in frame.columns], axis=1)
