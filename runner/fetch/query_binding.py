@@ -1,33 +1,17 @@
-"""The query of a database source: its `${run:…}` references become parameters, never text."""
+"""The query of a database source, with its `${run:…}` references as parameters, never text."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from runner.core.bookmark import CursorValue
-from runner.core.references import Reference, ReferenceKind, ReferenceSyntaxError, substitute
+from runner.core.references import ReferenceSyntaxError
+from runner.core.source_query import MYSQL, SourceQueryError, parse_source_query
 from runner.errors import FetchError
 
 _PREFIX = "run_"
 _WHOLE_FACTS = frozenset({"attempt", "scheduled_year", "scheduled_month", "scheduled_day"})
 _TIMES = frozenset({"scheduled_time", "data_interval_start", "data_interval_end"})
-_MYSQL = frozenset({"mysql", "mariadb"})
-# A character that no query holds stands for a reference while quotes and comments are looked for.
-_MARK = "\0"
-_MARKED = re.compile(rf"{_MARK}(\w+){_MARK}")
-_BLOCK = r"/\*.*?\*/"
-_ESCAPED = r"'(?:[^'\\]|\\.|'')*'"
-_DOLLARS = r"\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
-_QUOTED = {
-    True: rf"{_ESCAPED}|\"(?:[^\"\\]|\\.|\"\")*\"|`[^`]*`|#[^\n]*|--(?=\s)[^\n]*|{_BLOCK}",
-    False: rf"\b[eE]{_ESCAPED}|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|{_DOLLARS}|--[^\n]*|{_BLOCK}",
-}
-_COMMENTS = ("--", "/*", "#")
-_FIRST_WORD = re.compile(rf"(?:\s|\(|--[^\n]*|#[^\n]*|{_BLOCK})*(\w*)", re.DOTALL)
-_READING = frozenset(
-    {"SELECT", "WITH", "VALUES", "TABLE", "FROM", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "PRAGMA"}
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,51 +34,27 @@ def bind_query(
         key: what a message calls the query: `data_source.query`.
 
     Raises:
-        FetchError: it is no statement that reads, or a reference is none to a fact, or stands inside quotes.
+        FetchError: it is no one statement that reads, or a reference is none to a fact, or stands inside quotes.
     """
-    first = _FIRST_WORD.match(query)
-    if first is None or first[1].upper() not in _READING:
-        raise FetchError(
-            f"{key} begins with {first[1][:40] if first and first[1] else 'no word'}: it is no query that reads",
-            hint="Write one statement that begins with SELECT or WITH.",
-        )
     try:
-        marked = substitute(query.replace(_MARK, " "), _mark)
+        parsed = parse_source_query(query.replace("\0", " "), dialect=dialect)
+    except SourceQueryError as error:
+        raise FetchError(f"{key} {error}", hint=error.hint) from None
     except ReferenceSyntaxError as error:
         raise FetchError(f"{key}: {error}", hint="`runner validate` shows the place.") from None
-    pattern = re.compile(_QUOTED[dialect in _MYSQL], re.DOTALL)
-    escaped = pattern.sub(lambda match: _without_references(match[0], key), marked).replace(":", "\\:")
-    names = set(_MARKED.findall(escaped))
-    values = {_PREFIX + name: _value(name, dialect, facts, cursor) for name in names}
+    first, *others = (text.replace(":", "\\:") for text in parsed.texts)
     # The blanks keep what is written beside a reference apart from its name.
-    return BoundQuery(text=_MARKED.sub(rf" :{_PREFIX}\1 ", escaped).strip().rstrip(";"), parameters=values)
-
-
-def _mark(reference: Reference) -> str:
-    if reference.kind is not ReferenceKind.RUN:
-        raise ReferenceSyntaxError(
-            f"${{{reference.kind}:…}} cannot stand in a query: only ${{run:…}} can", reference.start, reference.end
-        )
-    return f"{_MARK}{reference.name}{_MARK}"
-
-
-def _without_references(quoted: str, key: str) -> str:
-    """A comment without the references in it, or a quoted text, which has none."""
-    found = _MARKED.search(quoted)
-    if found is not None and not quoted.startswith(_COMMENTS):
-        raise FetchError(
-            f"{key}: ${{run:{found[1]}}} stands inside quotes",
-            hint="A reference is a value of its own: write it without quotes.",
-        )
-    return _MARKED.sub(r"\1", quoted)
+    bound = "".join(f" :{_PREFIX}{fact} {text}" for fact, text in zip(parsed.facts, others, strict=True))
+    values = {_PREFIX + fact: _value(fact, dialect, facts, cursor) for fact in parsed.facts}
+    return BoundQuery(text=(first + bound).strip().rstrip(";"), parameters=values)
 
 
 def _value(name: str, dialect: str, facts: Mapping[str, str], cursor: CursorValue | None) -> int | float | str:
     if name == "cursor" and cursor is not None:
-        return _without_zone(cursor) if dialect in _MYSQL and isinstance(cursor, str) else cursor
+        return _without_zone(cursor) if dialect in MYSQL and isinstance(cursor, str) else cursor
     if name in _WHOLE_FACTS:
         return int(facts[name])
-    if name in _TIMES and dialect in _MYSQL:
+    if name in _TIMES and dialect in MYSQL:
         return _without_zone(facts[name])
     return facts[name]
 

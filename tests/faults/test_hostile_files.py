@@ -52,6 +52,12 @@ def query(text):
     return job(f"processing_query: {json.dumps(text)}\n")
 
 
+def database(text):
+    """A query that a database answers: of the longest that is taken, or as long as it is."""
+    source = "data_source:\n  source_type: database\n  location: ${env:DB}\n"
+    return job(source=source + f"  query: {json.dumps(text[:65_536])}\n")
+
+
 def filled(unit):
     return unit * (LARGEST // len(unit.encode()))
 
@@ -257,6 +263,12 @@ WORST = {
     "digits in a query": query("SELECT " + "9" * 60_000),
     "casts in a query": query("SELECT 1" + "::INT" * 10_000),
     "lists in a query": query("SELECT " + "[" * 500 + "]" * 500),
+    **{
+        f"{unit!r} in the query of a database": database("SELECT " + unit * 65_536)
+        for unit in ("/*", "'", '"', "E'", "$a$", "$", "--", ";", "[", "`", "#", "a;", "'a", "${run:attempt}")
+    },
+    "blanks before the query of a database": database(" (\n" * 21_000 + "SELECT 1"),
+    "semicolons and blanks in the query of a database": database("SELECT 1" + "; " * 32_000),
     "a late fault in a query": query("-- x\n" * 12_000 + "SELEC"),
 }
 

@@ -10,7 +10,7 @@ from runner.core.references import ReferenceSyntaxError, find_references, refere
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import MOST_TOLD, Inspection
 from runner.jobfiles.lint.source_address import location_fault
-from runner.jobfiles.lint.source_database import check_database_url
+from runner.jobfiles.lint.source_database import check_database_query, check_database_url
 from runner.jobfiles.lint.source_file import check_data_file
 from runner.jobfiles.lint.source_names import sources_of
 from runner.jobfiles.lint.source_table import check_table
@@ -21,7 +21,7 @@ _PLAIN_RECORDS_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-
 
 def check_source(inspection: Inspection) -> None:
     """Rules `bad-reference`, `same-but-for-case` of headers, `bad-location`, `missing-file` (a warning),
-    `bad-records-path`, and those of `check_table`; of every source."""
+    `source-query`, `bad-records-path`, and those of `check_table`; of every source."""
     for path, source in sources_of(inspection.document.data):
         _check_references(inspection, path, source)
         if isinstance(source.get("headers"), dict):
@@ -29,6 +29,9 @@ def check_source(inspection: Inspection) -> None:
         location = inspection.text(*path, "location")
         if location:
             _check_location(inspection, (*path, "location"), source, location)
+        query = inspection.text(*path, "query")
+        if query and source.get("source_type") == "database":
+            check_database_query(inspection, (*path, "query"), query, location=location or "")
         for place in ((*path, "records_path"), (*path, "pagination", "cursor_path")):
             expression = inspection.text(*place)
             if expression:

@@ -1,10 +1,14 @@
-"""The URL of a database source, and what in it a policy bounds: its host, or its file."""
+"""The URL of a database source and what in it a policy bounds, its host or its file; and its query."""
 
 import re
 from urllib.parse import unquote
 
+from runner.core.references import ReferenceSyntaxError
+from runner.core.source_query import MYSQL, SourceQueryError, parse_source_query
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import Inspection
+from runner.jobfiles.lint.source_file import check_file_of_data
+from runner.jobfiles.lint.step_fault import fault_between
 
 # https://docs.sqlalchemy.org/en/20/core/engines.html#database-urls
 _URL = re.compile(
@@ -19,15 +23,43 @@ _HERE_WITHOUT_HOST = frozenset({"postgresql", "postgres", "mysql", "mariadb"})
 
 
 def check_database_url(inspection: Inspection, path: Path, location: str) -> None:
-    """Rule `bad-location`."""
-    if location.startswith("${") or _URL.match(_REFERENCE.sub("1", location)):
+    """Rules `bad-location` and, a warning, `missing-file`."""
+    if not location.startswith("${") and not _URL.match(_REFERENCE.sub("1", location)):
+        inspection.report(
+            path,
+            "bad-location",
+            "this is no URL of a database",
+            "Write a variable that holds one, such as ${env:SALES_DB_URL}; for a file sqlite:///data/sales.db.",
+        )
         return
-    inspection.report(
-        path,
-        "bad-location",
-        "this is no URL of a database",
-        "Write a variable that holds one, such as ${env:SALES_DB_URL}; for a file sqlite:///data/sales.db.",
+    file = database_file(location)
+    if file is not None and "${" not in file:
+        check_file_of_data(inspection, path, file)
+
+
+def check_database_query(inspection: Inspection, path: Path, query: str, *, location: str) -> None:
+    """Rule `source-query`. What only one database would refuse is left to the run, where none is named."""
+    named = None if location.startswith("${") else _URL.match(_REFERENCE.sub("1", location))
+    dialects = (named["dialect"].lower(),) if named else ("postgresql", *sorted(MYSQL)[:1])
+    faults = [_query_fault(query, dialect) for dialect in dialects]
+    fault = faults[0]
+    if fault is None or None in faults:
+        return
+    place = fault_between(query, fault.start, fault.end, rule="source-query", message=str(fault), hint=fault.hint)
+    span = inspection.document.at_line(
+        path, place.line or 1, place.column, place.end_line, max(place.end_column, place.column + 1)
     )
+    inspection.report(path, "source-query", f"{path[-1]} {fault}", fault.hint, span=span)
+
+
+def _query_fault(query: str, dialect: str) -> SourceQueryError | None:
+    try:
+        parse_source_query(query, dialect=dialect)
+    except SourceQueryError as error:
+        return error
+    except ReferenceSyntaxError:
+        pass  # told by another rule
+    return None
 
 
 def database_host(location: str) -> str | None:

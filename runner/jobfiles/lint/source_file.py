@@ -1,5 +1,6 @@
 """The location of a file source: a path, a pattern of paths, or an address of an object store."""
 
+import posixpath
 import re
 from typing import Any
 
@@ -14,6 +15,8 @@ _STORE = re.compile(r"(?:s3a?|gc?s|az|abfss?)://")
 _STORE_PLACE = re.compile(r"[a-z0-9]+://[^/\s]+/\S")
 _PATTERN = re.compile(r"[*?\[]")
 _COMPRESSED = (".gz", ".zst")
+# What a run refuses by its path: `runner.fetch.places`.
+_NO_DATA = re.compile(r"(?:.*/)?\.env|/(?:proc|sys)(?:/.*)?", re.DOTALL)
 _MAY_BE_COMPRESSED = frozenset({"csv", "json", "ndjson"})
 
 
@@ -53,6 +56,19 @@ def check_data_file(inspection: Inspection, path: Path, source: dict[str, Any], 
             message = f"{location!r} names no bucket, or nothing in it"
             inspection.report(path, "bad-location", message, "Write one such as s3://bucket/folder/sales.parquet.")
     elif "${" not in location:
+        check_file_of_data(inspection, path, location)
+
+
+def check_file_of_data(inspection: Inspection, path: Path, location: str) -> None:
+    """Rules `bad-location` and, a warning, `missing-file`, for the path of a file or a pattern of paths."""
+    if _NO_DATA.fullmatch(posixpath.normpath(location)):
+        inspection.report(
+            path,
+            "bad-location",
+            f"{location!r} is no data: it belongs to the system or to the runner itself",
+            "`.env`, /proc and /sys are never a source.",
+        )
+    else:
         _check_path(inspection, path, location)
 
 

@@ -16,6 +16,12 @@ incremental:
   cursor: updated_at
   initial_value: "2025-01-01T00:00:00Z"
 """
+_DATABASE = """\
+data_source:
+  source_type: database
+  location: "${env:SALES_DB_URL}"
+  query: SELECT * FROM sales WHERE day > ${run:scheduled_date}
+"""
 _OTHER_HOST = API_SOURCE.replace("api.example.com", "files.example.org")
 
 SOURCE_RULES = (
@@ -102,6 +108,17 @@ SOURCE_RULES = (
         ),
         bad=job(source=_TWO_SOURCES.replace("other:", "order:")),
         good=job(source=_TWO_SOURCES),
+    ),
+    Rule(
+        name="source-query",
+        summary="The query of a database source is no single statement that reads.",
+        reason=(
+            "A source is read in a read-only session, by one SELECT. ${run:…} in it becomes a parameter of the"
+            " database and so stands without quotes; other references have no place there: a value that is put"
+            " into a query as text could change what it asks."
+        ),
+        bad=job(source=_DATABASE.replace("${run:scheduled_date}", "'${run:scheduled_date}'")),
+        good=job(source=_DATABASE),
     ),
     Rule(
         name="outside-data-roots",
