@@ -21,8 +21,8 @@ import pandas as pd
 import pyarrow as pa
 from msgspec import UNSET, UnsetType
 
-# The objects of one piece stay in the processor's cache, and no piece is memory that the system gives anew: of four
-# times the size it takes half as long again.
+# The objects of one piece stay in the processor's cache, and its memory is used again and not given anew by the
+# system: pieces of four times the size take half as long again.
 _PIECE = 1 << 18
 # A piece without an end is a record of this size, or no array of records.
 _LARGEST_RECORD = 16 << 20

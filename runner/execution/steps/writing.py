@@ -66,7 +66,10 @@ def text_cells(expression: str, *, guard: Guard) -> str:
     plain = f"regexp_full_match({expression}, {quote_text(PLAIN_NUMBER)})"
     # A CASE of its own: only the few texts that start so are matched.
     defused = f"CASE WHEN {plain} THEN {expression} ELSE '''' || {expression} END"
-    return f"CASE WHEN {starts} THEN {defused} ELSE nullif({expression}, '') END"
+    # Most begin with a letter or a digit, which a comparison tells in less time than the code of the sign.
+    letter, digit = f"{expression} >= 'A'", f"{expression} >= '0' AND {expression} < ':'"
+    common = f"WHEN {letter} THEN {expression} WHEN {digit} THEN {expression}"
+    return f"CASE {common} WHEN {starts} THEN {defused} ELSE nullif({expression}, '') END"
 
 
 def copy_statement(columns: Sequence[Column], source: str, path: str, *, guard: Guard) -> str:
