@@ -25,6 +25,11 @@ import requests
 import trustme
 from aiosmtpd.controller import Controller
 
+from runner.core.job import Step, StepKind
+from runner.core.source import FileType
+from runner.execution.orders import StepInput, StepOrder
+from runner.execution.zygote import Zygote
+
 CHILD = Path(__file__).with_name("child.py")
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -388,6 +393,34 @@ def tmpfs(tmp_path):
     yield mount
     for folder in mounted:
         subprocess.run(["umount", "-l", folder], check=False)
+
+
+@pytest.fixture(scope="session")
+def zygote():
+    """What runs the steps of tests that leave it as it was."""
+    zygote = Zygote(sandbox_mode="best-effort")
+    zygote.start()
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture
+def script_order(tmp_path):
+    """Makes the order of a script over one row, in a folder that is made where it is not there."""
+    source = tmp_path / "in.csv"
+    source.write_text("a\n1\n")
+
+    def make(folder, text, **more):
+        folder.mkdir(exist_ok=True)
+        return StepOrder(
+            run_id=folder.name,
+            step=Step(kind=StepKind.SCRIPT, text=text, path="jobs.d/fault.yaml"),
+            inputs=(StepInput(paths=(str(source),), format=FileType.CSV),),
+            run_dir=str(folder),
+            **{"timeout_seconds": 30.0, **more},
+        )
+
+    return make
 
 
 @pytest.fixture(name="processes_in")

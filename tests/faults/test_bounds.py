@@ -6,13 +6,9 @@ import time
 
 import pytest
 
-from runner.core.job import Step, StepKind
 from runner.core.run import FailureKind
-from runner.core.source import FileType
 from runner.execution import disk
-from runner.execution.orders import StepInput, StepOrder
 from runner.execution.trees import remove_tree
-from runner.execution.zygote import Zygote
 
 DEAF = """
 import os, signal, threading, time
@@ -45,14 +41,6 @@ for n in range(3000):
 """
 
 
-@pytest.fixture(scope="module")
-def zygote():
-    zygote = Zygote(sandbox_mode="best-effort")
-    zygote.start()
-    yield zygote
-    zygote.close()
-
-
 @pytest.fixture
 def small_disk(monkeypatch):
     monkeypatch.setattr(disk, "_LEAST_BOUND", 10 << 20)
@@ -77,19 +65,10 @@ def small_disk(monkeypatch):
 )
 @pytest.mark.usefixtures("small_disk")
 def test_a_step_is_gone_within_a_second(
-    zygote, tmp_path, processes_in, seconds_until_gone, kind, said, text, bounds
+    zygote, script_order, tmp_path, processes_in, seconds_until_gone, kind, said, text, bounds
 ):
-    folder, source = tmp_path / "run", tmp_path / "in.csv"
-    folder.mkdir()
-    source.write_text("a\n1\n")
-    order = StepOrder(
-        run_id="r",
-        step=Step(kind=StepKind.SCRIPT, text=textwrap.dedent(text), path="jobs.d/endless.yaml"),
-        inputs=(StepInput(paths=(str(source),), format=FileType.CSV),),
-        run_dir=str(folder),
-        allowed_imports=("os", "signal", "threading"),
-        **{"timeout_seconds": 30.0, **bounds},
-    )
+    folder = tmp_path / "run"
+    order = script_order(folder, textwrap.dedent(text), allowed_imports=("os", "signal", "threading"), **bounds)
     cancelled, outcomes = threading.Event(), []
     runner = threading.Thread(target=lambda: outcomes.append(zygote.run_step(order, cancelled=cancelled)))
     runner.start()

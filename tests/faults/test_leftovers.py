@@ -14,11 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.job import Step, StepKind
 from runner.core.run import FailureKind
-from runner.core.source import FileType
-from runner.execution.orders import StepInput, StepOrder
-from runner.execution.zygote import Zygote
 
 ROOT = Path(__file__).resolve().parents[2]
 SECOND = timedelta(seconds=1)
@@ -116,27 +112,10 @@ def parent_of(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-@pytest.fixture(scope="module")
-def zygote():
-    zygote = Zygote(sandbox_mode="best-effort")
-    zygote.start()
-    yield zygote
-    zygote.close()
-
-
 @pytest.fixture
-def run(zygote, tmp_path):
+def run(zygote, script_order, tmp_path):
     def running(name, text, seconds=30.0):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "in.csv").write_text("a\n1\n")
-        order = StepOrder(
-            run_id=name,
-            step=Step(kind=StepKind.SCRIPT, text=text, path="jobs.d/lasting.yaml"),
-            inputs=(StepInput(paths=(str(folder / "in.csv"),), format=FileType.CSV),),
-            run_dir=str(folder),
-            timeout_seconds=seconds,
-        )
+        order = script_order(tmp_path / name, text, timeout_seconds=seconds)
         return zygote.run_step(order, cancelled=threading.Event())
 
     return running

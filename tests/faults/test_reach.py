@@ -8,40 +8,19 @@ import time
 
 import pytest
 
-from runner.core.job import Step, StepKind
 from runner.core.run import FailureKind
-from runner.core.source import FileType
 from runner.execution import disk
-from runner.execution.orders import StepInput, StepOrder
-from runner.execution.zygote import Zygote
 
 IMPORTS = ("ctypes", "errno", "fcntl", "mmap", "os", "threading", "time")
 
 
-@pytest.fixture(scope="module")
-def zygote():
-    zygote = Zygote(sandbox_mode="strict")
-    zygote.start()
-    yield zygote
-    zygote.close()
-
-
 @pytest.fixture
-def run(zygote, tmp_path):
+def run(zygote, script_order, tmp_path):
     folder, source = tmp_path / "run", tmp_path / "in.csv"
-    folder.mkdir()
-    source.write_text("a\n1\n")
 
     def running(text, **more):
-        head = f"import {', '.join(IMPORTS)}\nsource = {str(source)!r}\n"
-        order = StepOrder(
-            run_id="r",
-            step=Step(kind=StepKind.SCRIPT, text=head + textwrap.dedent(text), path="jobs.d/reach.yaml"),
-            inputs=(StepInput(paths=(str(source),), format=FileType.CSV),),
-            run_dir=str(folder),
-            allowed_imports=IMPORTS,
-            **{"timeout_seconds": 20.0, **more},
-        )
+        text = f"import {', '.join(IMPORTS)}\nsource = {str(source)!r}\n{textwrap.dedent(text)}"
+        order = script_order(folder, text, allowed_imports=IMPORTS, **more)
         return zygote.run_step(order, cancelled=threading.Event())
 
     yield running
