@@ -51,6 +51,20 @@ def drawn(tmp_path, monkeypatch):
     return draw
 
 
+@pytest.mark.parametrize("count", [2, 3, 9, 25, 41, 400])
+def test_the_ticks_below_a_line_over_days_are_days(drawn, count):
+    days = pd.date_range("2025-01-30", periods=count)
+    names, tops = drawn(ChartKind.LINE, days, list(range(count)))
+    assert len(tops) == count
+    assert 1 < len(names) <= 12
+    assert not any(":" in name for name in names)
+
+
+def test_the_ticks_below_a_line_over_times_are_times(drawn):
+    names, _ = drawn(ChartKind.LINE, pd.date_range("2025-01-30", "2025-01-31", freq="6h"), [1, 2, 3, 4, 5])
+    assert "12:00" in names
+
+
 @pytest.mark.parametrize(
     ("x", "names"),
     [
