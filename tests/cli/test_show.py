@@ -10,7 +10,7 @@ job_name: sales
 schedule_time: '0 9 * * *'
 consumer_emails: [a@example.com]
 data_sources:
-  orders: {source_type: database, location: '${env:DB_URL}', query: '${run:cursor}'}
+  orders: {source_type: database, location: '${env:DB_URL}', query: 'SELECT * FROM orders WHERE at > ${run:cursor}'}
   stock: {source_type: file, location: a.csv, file_type: csv}
 incremental: {cursor: updated_at, initial_value: 0}
 checks:

@@ -113,8 +113,9 @@ def test_any_single_commit_finds_the_disk_full(make_project, make_mail_server, w
         project.env |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(mails.port)}
         _jobs_of_all_kinds(project)
         shutil.copytree(seeded.state, project.state)
-        # Fast enough for what is tried again later, and it stops before the next fire.
-        project.clock(SECOND, speed=20, for_=50 * SECOND)
+        # Fast enough for what is tried again later, and it stops before the next fire: not too soon for so many
+        # services that come up at once.
+        project.clock(SECOND, speed=10, for_=50 * SECOND)
         project.start(commits={"ledger": str(project.folder / "ledger"), "when": "full", "number": number})
         every.append((project, mails))
         if number == 1:
