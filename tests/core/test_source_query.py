@@ -28,11 +28,11 @@ def test_a_query_is_taken_apart_at_its_references():
     ("query", "message", "place"),
     [
         ("  UPDATE o SET a = 1", "begins with UPDATE: it is no query that reads", "UPDATE"),
-        ("-- nothing", "begins with no word: it is no query that reads", ""),
+        ("\n -- nothing\n", "begins with no word: it is no query that reads", "-- nothing"),
+        ("SELECT ${file:/a;b}", "cannot hold ${file:…}: only ${run:…} can stand there", "${file:/a;b}"),
         ("SELECT ${env:A}", "cannot hold ${env:…}: only ${run:…} can stand there", "${env:A}"),
         ("SELECT '${file:/a}'", "cannot hold ${file:…}: only ${run:…} can stand there", "${file:/a}"),
         ("SELECT ' ${run:attempt}'", "has ${run:attempt}, which stands inside quotes", "${run:attempt}"),
-        ("SELECT 'open ${run:attempt}", "has ${run:attempt}, which stands inside quotes", "${run:attempt}"),
         ("SELECT 1; DELETE FROM o", "is several statements: a second one begins here", "D"),
         ("SELECT 1;\n-- first\n'x'", "is several statements: a second one begins here", "'"),
     ],
@@ -49,17 +49,51 @@ def test_what_is_wrong_is_told_with_its_place(query, message, place):
         "SELECT ';', \"a;b\", [a;b], $$;x$$ FROM o",
         "WITH a AS (SELECT 1) SELECT * FROM a",
         "SELECT a[${run:attempt}] FROM o",
+        "SELECT 1 /* a /* b */ ; it's */ AS x",
+        "SELECT 'open ; ${run:attempt}",
+        "SELECT $1 ; ",
     ],
 )
 def test_one_statement_is_one(query):
     parse_source_query(query, dialect="postgresql")
 
 
-def test_what_is_quoted_is_for_the_database_to_say():
+@pytest.mark.parametrize(
+    ("dialect", "query"),
+    [
+        ("mssql", "SELECT [customer's name] FROM t"),
+        ("mssql", "SELECT [a]];b], [c\n;d] FROM t"),
+        ("sqlite", "SELECT `it's`, `a;b`, [it's] FROM t"),
+        ("snowflake", r"SELECT 'it\'s;' FROM t"),
+        ("clickhouse", r"SELECT 'a\';b' FROM t"),
+        ("bigquery", "SELECT `a;b` FROM t # it's"),
+        ("oracle", "SELECT a$b$c, q'[it's]' FROM t"),
+        ("oracle", "WITH FUNCTION f RETURN NUMBER IS BEGIN RETURN 1; END; SELECT f FROM dual"),
+        ("postgresql", "SELECT a$b$c, a$1$b FROM t"),
+        ("postgresql", "SELECT $x$ it's ; $x$ FROM t"),
+        ("postgresql", "SELECT ARRAY['it''s ;'] FROM t"),
+        ("mysql", r"""SELECT 'it\'s ;', "a\";" FROM t -- it's"""),
+        ("", "SELECT [customer's name] FROM t"),
+        ("", "SELECT `it's` FROM t"),
+        ("", r"SELECT 'it\'s;' FROM t"),
+        ("", "SELECT a$b$c FROM t"),
+    ],
+)
+def test_what_is_quoted_is_as_in_the_database(dialect, query):
+    text = f"{query}\nWHERE n = ${{run:attempt}};"
+    assert pieces(text, dialect) == ((f"{query}\nWHERE n = ", ";"), ("attempt",))
+
+
+def test_texts_end_where_those_of_the_database_end():
     query = "SELECT 'a\\' ; ' ; SELECT 2"
-    assert fault(query)[0].startswith("is several statements")
+    assert fault(query) == ("is several statements: a second one begins here", "'")
     assert fault(query, "mysql") == ("is several statements: a second one begins here", "S")
-    assert pieces("SELECT 1 # ; x", "mysql") == (("SELECT 1 # ; x",), ())
+    assert fault(query, "")[0] == "is several statements: a second one begins here"
+    assert fault("SELECT '${run:attempt}' FROM t", "")[0].endswith("stands inside quotes")
+
+
+def test_a_comment_is_text():
+    assert pieces("SELECT 1 -- ${env:A} ; ${run:attempt}") == (("SELECT 1 -- A ; attempt",), ())
 
 
 def test_what_is_no_reference_is_told_as_everywhere():

@@ -135,6 +135,14 @@ def test_an_empty_sheet_is_no_table_and_one_of_names_is(bench, tmp_path, kind, t
     assert bench.csv(STEPS[kind], kind=kind, inputs=(source,)) == "a\n"
 
 
+@pytest.mark.parametrize("table", [TableOptions(), TableOptions(columns=("a",))], ids=["plain", "columns"])
+def test_one_empty_sheet_of_several_adds_nothing(step, tmp_path, table):
+    paths = tuple(str(tmp_path / f"{name}.xlsx") for name in ("a", "b", "c"))
+    for path, cells in zip(paths, ([7], None, [8]), strict=True):
+        pd.DataFrame(cells and {"a": cells}).to_excel(path, engine="xlsxwriter", index=False)
+    assert step(StepInput(paths=paths, format=FileType.XLSX, table=table)) == "a\n7\n8\n"
+
+
 @pytest.mark.parametrize(
     ("kind", "cells"),
     [("integer", ["7", ""]), ("string", ["7", ""]), ("number", ["7.0", ""])],

@@ -267,6 +267,10 @@ WORST = {
         f"{unit!r} in the query of a database": database("SELECT " + unit * 65_536)
         for unit in ("/*", "'", '"', "E'", "$a$", "$", "--", ";", "[", "`", "#", "a;", "'a", "${run:attempt}")
     },
+    **{
+        f"{unit!r} and a backslash in the query of a database": database(f"SELECT {unit[-1]}{unit * 32_000}\\")
+        for unit in ("\\'", '\\"', "E'\\'")
+    },
     "blanks before the query of a database": database(" (\n" * 21_000 + "SELECT 1"),
     "semicolons and blanks in the query of a database": database("SELECT 1" + "; " * 32_000),
     "a late fault in a query": query("-- x\n" * 12_000 + "SELEC"),

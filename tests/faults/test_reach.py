@@ -10,8 +10,18 @@ import pytest
 
 from runner.core.run import FailureKind
 from runner.execution import disk
+from runner.execution.zygote import Zygote
 
 IMPORTS = ("ctypes", "errno", "fcntl", "mmap", "os", "threading", "time")
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    """One of its own, with every layer or none."""
+    zygote = Zygote(sandbox_mode="strict")
+    zygote.start()
+    yield zygote
+    zygote.close()
 
 
 @pytest.fixture

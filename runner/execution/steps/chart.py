@@ -22,8 +22,6 @@ _POINTS, _BARS, _SERIES = 20_000, 60, 10
 _INCHES, _DPI = (9.0, 4.5), 100
 _MARKED = 40
 _TICKS = 10
-# matplotlib chooses days, months and years by itself where there are more of them than this.
-_MOST_DAYS = 40
 # What matplotlib can draw with room at both ends: numbers, and days from 1970-01-01 for the years 1 to 9999.
 _FARTHEST, _FIRST_DAY, _LAST_DAY = 1e300, -719_162, 2_932_897
 # Around what is drawn: a part of its width, and some days around a single one.
@@ -176,10 +174,10 @@ def _draw_lines(axes: Any, points: pd.DataFrame, chart: Chart) -> None:
 
 
 def _date_locator(dates: Any, moments: pd.Series) -> Any:
-    """Where the ticks stand: between days that have no hours there are none."""
+    """Where the ticks stand: between a few days that have no hours there are none."""
     days = (moments.max() - moments.min()).days if len(moments) else 0
-    if 0 < days <= _MOST_DAYS and (moments == moments.dt.normalize()).all():
-        return dates.DayLocator(interval=-(-days // _TICKS))
+    if 0 < days < _TICKS and (moments == moments.dt.normalize()).all():
+        return dates.DayLocator()
     return dates.AutoDateLocator(maxticks=_TICKS)
 
 

@@ -49,6 +49,8 @@ _GUARDED = {
     "TIME": (rf"\s*{_CLOCK}\s*", "times of a day"),
     "TIMESTAMP": (rf"\s*{_DAY}([T ]{_CLOCK})?\s*", "times without an offset"),
 }
+# Of `2025-01-31` and `2025-01-31 10:00:00`.
+_USUAL_LENGTHS = {"DATE": 10, "TIMESTAMP": 19}
 
 
 def stage_csv(source: StepInput, path: str, target: str) -> str:
@@ -186,6 +188,9 @@ def _guarded_cell(name: str, kind: str, value: str) -> str:
     form, words = _GUARDED[kind]
     column = quote_name(name)
     same = f"CAST({value} AS VARCHAR) = {column}"
+    if kind in _USUAL_LENGTHS:
+        # DuckDB has texts of its own for days without end and long ago.
+        same = f"strlen({column}) = {_USUAL_LENGTHS[kind]} AND {same}"
     parsed = f"CASE WHEN {same} THEN {value} WHEN regexp_full_match({column}, '{form}') THEN {value} END"
     return checked_cell(name, parsed, f"and {words} in the rows before it: name its type in `dtypes`")
 

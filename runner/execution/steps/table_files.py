@@ -64,8 +64,10 @@ def read_workbooks(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
     table = source.table
     types = types_of(table)
     if not table.columns and not types:
-        return [_read_sheet(path, table, {}).infer_objects() for path in source.paths]
+        return _not_empty([_read_sheet(path, table, {}).infer_objects() for path in source.paths])
     heads = [list(map(str, _read_sheet(path, table, {"nrows": 0}).columns)) for path in source.paths]
+    if not any(heads):
+        raise empty_sheet()
     require_columns(table, [name for head in heads for name in head])
     frames = []
     for path, head in zip(source.paths, heads, strict=True):
@@ -79,7 +81,19 @@ def read_workbooks(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
         if table.columns:
             frame = frame[[name for name in head if name in table.columns]]
         frames.append(convert(frame, kept, timezone=timezone))
-    return frames
+    return _not_empty(frames)
+
+
+def _not_empty(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The sheets that have a row at all.
+
+    Raises:
+        StepError: kind FETCH, none has.
+    """
+    found = [frame for frame in frames if not frame.columns.empty]
+    if not found:
+        raise empty_sheet()
+    return found
 
 
 def require_columns(table: TableOptions, known: Sequence[str]) -> None:
@@ -143,6 +157,4 @@ def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> pd.D
         )
     except (python_calamine.CalamineError, *UNREADABLE) as error:
         raise unreadable("XLSX", str(error)) from error
-    if frame.columns.empty:
-        raise empty_sheet()
     return frame.set_axis([str(name) for name in frame.columns], axis=1)

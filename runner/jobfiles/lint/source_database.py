@@ -4,7 +4,7 @@ import re
 from urllib.parse import unquote
 
 from runner.core.references import ReferenceSyntaxError
-from runner.core.source_query import MYSQL, SourceQueryError, parse_source_query
+from runner.core.source_query import SourceQueryError, parse_source_query
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import Inspection
 from runner.jobfiles.lint.source_file import check_file_of_data
@@ -16,6 +16,7 @@ _URL = re.compile(
 )
 _REFERENCE = re.compile(r"\$\{[^{}]*\}")
 _HOST_IN_QUERY = re.compile(r"(?i)[?&](?:host|hostaddr|server|odbc_connect|unix_sock(?:et)?)=")
+_SQLITE = ("sqlite:", "sqlite+")
 # Databases that are a file.
 _OF_FILES = frozenset({"sqlite", "duckdb"})
 # Where no host is named, their drivers take this machine.
@@ -23,7 +24,7 @@ _HERE_WITHOUT_HOST = frozenset({"postgresql", "postgres", "mysql", "mariadb"})
 
 
 def check_database_url(inspection: Inspection, path: Path, location: str) -> None:
-    """Rules `bad-location` and, a warning, `missing-file`."""
+    """Rules `bad-location` and, a warning, `missing-file` of SQLite."""
     if not location.startswith("${") and not _URL.match(_REFERENCE.sub("1", location)):
         inspection.report(
             path,
@@ -33,17 +34,20 @@ def check_database_url(inspection: Inspection, path: Path, location: str) -> Non
         )
         return
     file = database_file(location)
-    if file is not None and "${" not in file:
+    if file is None or "${" in file or not location.lower().startswith(_SQLITE):
+        return
+    if file == ":memory:" or file.startswith("file:"):
+        hint = "Write sqlite:///data/shop.db, or sqlite:////srv/shop.db for an absolute path."
+        inspection.report(path, "bad-location", "this names no SQLite file", hint)
+    else:
         check_file_of_data(inspection, path, file)
 
 
 def check_database_query(inspection: Inspection, path: Path, query: str, *, location: str) -> None:
     """Rule `source-query`. What only one database would refuse is left to the run, where none is named."""
     named = None if location.startswith("${") else _URL.match(_REFERENCE.sub("1", location))
-    dialects = (named["dialect"].lower(),) if named else ("postgresql", *sorted(MYSQL)[:1])
-    faults = [_query_fault(query, dialect) for dialect in dialects]
-    fault = faults[0]
-    if fault is None or None in faults:
+    fault = _query_fault(query, named["dialect"].lower() if named else "")
+    if fault is None:
         return
     place = fault_between(query, fault.start, fault.end, rule="source-query", message=str(fault), hint=fault.hint)
     span = inspection.document.at_line(
