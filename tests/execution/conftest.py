@@ -15,7 +15,6 @@ from runner.execution.results import RESULT_FILE
 from runner.execution.steps.checks import evaluate
 from runner.execution.steps.content import FrameContent, QueryContent
 from runner.execution.steps.query_columns import describe
-from runner.execution.zygote import Zygote
 
 SALES = "category,amount\na,1\nb,2\na,3\n"
 MOMENT = datetime(2025, 11, 9, 13, 0, tzinfo=UTC)
@@ -89,14 +88,6 @@ class Bench:
         assert outcome.failure is not None
         assert outcome.result_file is None
         return outcome.failure
-
-
-@pytest.fixture(scope="session")
-def zygote():
-    zygote = Zygote(sandbox_mode="best-effort")
-    zygote.start()
-    yield zygote
-    zygote.close()
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ from aiosmtpd.controller import Controller
 from runner.core.job import Step, StepKind
 from runner.core.source import FileType
 from runner.execution.orders import StepInput, StepOrder
-from runner.execution.zygote import Zygote
 
 CHILD = Path(__file__).with_name("child.py")
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -393,15 +392,6 @@ def tmpfs(tmp_path):
     yield mount
     for folder in mounted:
         subprocess.run(["umount", "-l", folder], check=False)
-
-
-@pytest.fixture(scope="session")
-def zygote():
-    """What runs the steps of tests that leave it as it was."""
-    zygote = Zygote(sandbox_mode="best-effort")
-    zygote.start()
-    yield zygote
-    zygote.close()
 
 
 @pytest.fixture

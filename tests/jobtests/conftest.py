@@ -4,7 +4,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from runner.execution.zygote import Zygote
 from runner.jobtests import samples, suite
 from runner.jobtests.bench import Bench
 from runner.jobtests.load import select_jobs
@@ -58,14 +57,6 @@ class Project:
 
     def run(self, *names, update=False):
         return run_tests(self.select(*names), self.settings, update=update)
-
-
-@pytest.fixture(scope="session")
-def zygote():
-    zygote = Zygote(sandbox_mode="best-effort")
-    zygote.start()
-    yield zygote
-    zygote.close()
 
 
 @pytest.fixture
