@@ -134,8 +134,9 @@ def _require_reading(query: str) -> None:
         return
     start, end = word.span(1)
     if start == end:
-        start = len(query) - len(query.lstrip())
-        end = start + len(query[start:].partition("\n")[0])
+        first_line = query.strip().partition("\n")[0] or query
+        start = query.index(first_line)
+        end = start + len(first_line)
     raise SourceQueryError(
         f"begins with {word[1][:_LONGEST_SHOWN] or 'no word'}: it is no query that reads",
         start,

@@ -29,6 +29,7 @@ def test_a_query_is_taken_apart_at_its_references():
     [
         ("  UPDATE o SET a = 1", "begins with UPDATE: it is no query that reads", "UPDATE"),
         ("\n -- nothing\n", "begins with no word: it is no query that reads", "-- nothing"),
+        (" \n ", "begins with no word: it is no query that reads", " \n "),
         ("SELECT ${file:/a;b}", "cannot hold ${file:…}: only ${run:…} can stand there", "${file:/a;b}"),
         ("SELECT ${env:A}", "cannot hold ${env:…}: only ${run:…} can stand there", "${env:A}"),
         ("SELECT '${file:/a}'", "cannot hold ${file:…}: only ${run:…} can stand there", "${file:/a}"),
@@ -55,7 +56,9 @@ def test_what_is_wrong_is_told_with_its_place(query, message, place):
     ],
 )
 def test_one_statement_is_one(query):
-    parse_source_query(query, dialect="postgresql")
+    texts, facts = pieces(query)
+    assert "${run:attempt}".join(texts) == query
+    assert set(facts) <= {"attempt"}
 
 
 @pytest.mark.parametrize(

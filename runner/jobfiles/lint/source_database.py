@@ -8,6 +8,7 @@ from runner.core.source_query import SourceQueryError, parse_source_query
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import Inspection
 from runner.jobfiles.lint.source_file import check_file_of_data
+from runner.jobfiles.lint.step import report_in_job_file
 from runner.jobfiles.lint.step_fault import fault_between
 
 # https://docs.sqlalchemy.org/en/20/core/engines.html#database-urls
@@ -46,24 +47,14 @@ def check_database_url(inspection: Inspection, path: Path, location: str) -> Non
 def check_database_query(inspection: Inspection, path: Path, query: str, *, location: str) -> None:
     """Rule `source-query`. What only one database would refuse is left to the run, where none is named."""
     named = None if location.startswith("${") else _URL.match(_REFERENCE.sub("1", location))
-    fault = _query_fault(query, named["dialect"].lower() if named else "")
-    if fault is None:
-        return
-    place = fault_between(query, fault.start, fault.end, rule="source-query", message=str(fault), hint=fault.hint)
-    span = inspection.document.at_line(
-        path, place.line or 1, place.column, place.end_line, max(place.end_column, place.column + 1)
-    )
-    inspection.report(path, "source-query", f"{path[-1]} {fault}", fault.hint, span=span)
-
-
-def _query_fault(query: str, dialect: str) -> SourceQueryError | None:
     try:
-        parse_source_query(query, dialect=dialect)
+        parse_source_query(query, dialect=named["dialect"].lower() if named else "")
     except SourceQueryError as error:
-        return error
+        message = f"{path[-1]} {error}"
+        fault = fault_between(query, error.start, error.end, rule="source-query", message=message, hint=error.hint)
+        report_in_job_file(inspection, path, fault)
     except ReferenceSyntaxError:
         pass  # told by another rule
-    return None
 
 
 def database_host(location: str) -> str | None:

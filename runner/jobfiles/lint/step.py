@@ -35,7 +35,7 @@ def _check(inspection: Inspection, key: str, find_faults: FindFault, names: tupl
     text = inspection.text(key)
     if text:
         for fault in find_faults(text, names):
-            _report_in_job_file(inspection, (key,), fault)
+            report_in_job_file(inspection, (key,), fault)
     file = inspection.text(f"{key}_file")
     if file:
         text = _read_step_file(inspection, (f"{key}_file",), file)
@@ -54,7 +54,8 @@ def _query_faults(inspection: Inspection, text: str, tables: tuple[str, ...]) ->
     return (*inspection.context.query_fault(text, tables), *cursors)
 
 
-def _report_in_job_file(inspection: Inspection, path: Path, fault: StepFault) -> None:
+def report_in_job_file(inspection: Inspection, path: Path, fault: StepFault) -> None:
+    """A finding where the text at a path has a fault."""
     document = inspection.document
     if fault.line is None:
         span = document.key_span(path)
