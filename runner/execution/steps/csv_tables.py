@@ -184,7 +184,7 @@ def _no_moments(
 
 def _guarded_cell(name: str, kind: str, value: str) -> str:
     """SQL for a cell whose text DuckDB has made `value` of. A text that the value is written as has lost nothing,
-    which is true of most and told in a third of the time of a pattern."""
+    which is true of most and told sooner than by a pattern."""
     form, words = _GUARDED[kind]
     column = quote_name(name)
     same = f"CAST({value} AS VARCHAR) = {column}"

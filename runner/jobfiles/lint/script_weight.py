@@ -125,7 +125,7 @@ def _head(statement: ast.stmt) -> int:
 
 
 def _size(node: ast.AST | None) -> int:
-    """How many nodes there are: as many as `ast.walk` gives, in a third of its time."""
+    """How many nodes there are: as many as `ast.walk` gives, in two thirds of its time."""
     count = 0
     todo = [] if node is None else [node]
     while todo:

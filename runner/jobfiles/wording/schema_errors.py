@@ -1,7 +1,7 @@
 """Data and its schema → jsonschema's errors. Of many items or keys, those alone that do not fit are looked at.
 
-jsonschema takes 15 µs for each item, whether it fits or not; jsonschema-rs, whose verdict is the same, finds those
-that do not in 1 µs each.
+jsonschema takes 13 µs for an address in a list, whether it fits or not; jsonschema-rs, whose verdict is the same,
+takes a fiftieth of that at most.
 """
 
 from collections.abc import Callable, Iterator, Mapping
