@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from queue import Empty, SimpleQueue
 
 from runner import __version__
 from runner.core.catalog import CatalogChange
@@ -15,6 +14,7 @@ from runner.core.report import local_time
 from runner.core.run import Run, Trigger
 from runner.delivery.outbox import Outbox
 from runner.errors import RunnerError, StoreError, UsageError
+from runner.service.events import Events
 from runner.service.folder import CatalogKeeper
 from runner.service.intake import Intake
 from runner.service.memory import settle
@@ -49,7 +49,7 @@ class Service:
         self._settings = settings
         self._environ = environ
         self._grace_seconds = grace_seconds
-        self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._events = Events()
         # Plain numbers, not events of the threading module: a signal handler must take no lock.
         self._stops_asked = 0
         self._jobs_saved = True
@@ -287,11 +287,9 @@ class Service:
         next_attempt = self._works.desk.seconds_to_next()
         if next_attempt is not None:
             timeout = min(timeout, next_attempt)
-        try:
-            event = self._events.get(timeout=max(0.0, timeout)) if timeout > 0 else self._events.get_nowait()
-        except Empty:
-            return
-        event()
+        event = self._events.take(timeout)
+        if event is not None:
+            event()
 
     def _hinted(self) -> None:
         self._keeper.hint()
@@ -328,12 +326,14 @@ class Service:
         return {entry.path: entry.job for entry in self._keeper.catalog.entries if entry.job is not None}
 
     def _run_changed(self, run: Run) -> None:
-        if not run.state.finished:
+        if run.state.finished:
+            self._overview.finished(run)
+            self._outbox.wake()
+        else:
             self._overview.changed(run)
-            return
-        self._overview.finished(run)
-        self._outbox.wake()
-        self._events.put(_nothing)
+        if run.state.finished or run.next_attempt_at is not None:
+            # What follows may be due before the loop would look again.
+            self._events.put(_nothing)
 
     def _delivered(self, delivery: Delivery, _result: SendResult) -> None:
         try:

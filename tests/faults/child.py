@@ -178,22 +178,6 @@ def count_commits(*, ledger, when="", number=0):
     runner.store.connection.sqlite3 = SimpleNamespace(**{**vars(sqlite3), "connect": connect})
 
 
-def eat_descriptors(_number, _frame):
-    """At SIGUSR1 take every descriptor that is left; at the next one give them back."""
-    if eaten:
-        while eaten:
-            os.close(eaten.pop())
-        return
-    try:
-        while True:
-            eaten.append(os.open("/dev/null", os.O_RDONLY))
-    except OSError:
-        pass
-
-
-eaten = []
-
-
 def put_in(
     *,
     clock=None,
@@ -202,7 +186,6 @@ def put_in(
     jitter=None,
     smtp_seconds=None,
     outbox_seconds=None,
-    descriptors=False,
     uid=None,
 ):
     """Replace what the test wants replaced, in this process."""
@@ -218,8 +201,6 @@ def put_in(
         runner.delivery.outbox._LONGEST_WAIT_SECONDS = outbox_seconds
     if commits is not None:
         count_commits(**commits)
-    if descriptors:
-        signal.signal(signal.SIGUSR1, eat_descriptors)
     if uid is not None:
         os.setgid(uid)
         os.setuid(uid)
