@@ -32,3 +32,35 @@ def zygote():
     zygote.start()
     yield zygote
     zygote.close()
+
+
+@pytest.fixture(scope="session")
+def smtp_controller():
+    """A class of real SMTP servers: of aiosmtpd, with its arguments, `port=0` for one that is free."""
+    from aiosmtpd.controller import Controller
+
+    class SmtpController(Controller):
+        """Lets the system choose the port, and breaks off what is connected still when it stops: the connection of
+        a process that was killed would be complained of in some later test."""
+
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self._connected = []
+
+        def factory(self):
+            self._connected.append(super().factory())
+            return self._connected[-1]
+
+        def cancel_tasks(self, stop_loop=True):
+            for one in self._connected:
+                if one.transport is not None:
+                    one.transport.abort()
+            # One turn later: until then the connections know that they are lost.
+            self.loop.call_soon(super().cancel_tasks, stop_loop)
+
+        def _trigger_server(self):
+            # Known before aiosmtpd dials it to see that it answers.
+            self.port = self.server.sockets[0].getsockname()[1]
+            super()._trigger_server()
+
+    return SmtpController

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 import requests
 import trustme
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 RUNNER = Path(sys.executable).with_name("runner")
@@ -120,28 +119,20 @@ class _Mailbox:
         return "250 kept"
 
 
-class _AnyPort(Controller):
-    """Lets the system choose the port, and remembers it before aiosmtpd dials it to see that it answers."""
-
-    def _trigger_server(self):
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
-
-
 class MailServer:
     """A real SMTP server on loopback with STARTTLS and AUTH, as most companies have."""
 
     user = "runner@example.com"
     password = "correct horse battery"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, controller, folder: Path) -> None:
         authority = trustme.CA()
         self.ca_file = folder / "ca.pem"
         authority.cert_pem.write_to_path(str(self.ca_file))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost").configure_cert(context)
         self.box = _Mailbox()
-        self.controller = _AnyPort(
+        self.controller = controller(
             self.box,
             hostname="127.0.0.1",
             port=0,
@@ -178,8 +169,8 @@ class MailServer:
 
 
 @pytest.fixture
-def mail_server(tmp_path):
-    server = MailServer(tmp_path)
+def mail_server(smtp_controller, tmp_path):
+    server = MailServer(smtp_controller, tmp_path)
     server.controller.start()
     yield server
     server.controller.stop()

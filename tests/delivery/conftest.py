@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from runner.core.delivery import Mail, MailKind
@@ -165,16 +164,8 @@ def ca_file(authority, tmp_path):
     return path
 
 
-class FreePortController(Controller):
-    """Takes a free port, and looks for itself there."""
-
-    def _trigger_server(self):
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
-
-
 @pytest.fixture
-def make_server(inbox):
+def make_server(smtp_controller, inbox):
     """A real SMTP server on a free port; keywords are those of aiosmtpd."""
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)
     running = []
@@ -182,7 +173,7 @@ def make_server(inbox):
     def make(*, auth=False, **options):
         if auth:
             options |= {"authenticator": _authenticate, "auth_required": True}
-        controller = FreePortController(inbox, hostname="127.0.0.1", port=0, **options)
+        controller = smtp_controller(inbox, hostname="127.0.0.1", port=0, **options)
         controller.start()
         running.append(controller)
         return controller.port

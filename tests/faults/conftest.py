@@ -23,7 +23,6 @@ from types import SimpleNamespace
 import pytest
 import requests
 import trustme
-from aiosmtpd.controller import Controller
 
 from runner.core.job import Step, StepKind
 from runner.core.source import FileType
@@ -170,13 +169,13 @@ class MailServer:
     whose first recipient is an address the connection breaks off, instead of the answer to their content.
     """
 
-    def __init__(self, port=0, **options):
+    def __init__(self, controller, port=0, **options):
         logging.getLogger("mail.log").setLevel(logging.CRITICAL)
         self.mails = []
         self.answers = {}
         self.drops = Counter()
         self.on_content = None
-        self._controller = _AnyPort(self, hostname="127.0.0.1", port=port, **options)
+        self._controller = controller(self, hostname="127.0.0.1", port=port, **options)
         self._controller.start()
         self.port = self._controller.port
 
@@ -214,27 +213,19 @@ class MailServer:
             self._controller.stop()
 
 
-class _AnyPort(Controller):
-    """Lets the system choose the port, and remembers it before aiosmtpd dials it to see that it answers."""
-
-    def _trigger_server(self):
-        self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
-
-
 @pytest.fixture
-def mail_server():
-    server = MailServer()
+def mail_server(smtp_controller):
+    server = MailServer(smtp_controller)
     yield server
     server.close()
 
 
 @pytest.fixture
-def make_mail_server():
+def make_mail_server(smtp_controller):
     opened = []
 
     def make(**options):
-        opened.append(MailServer(**options))
+        opened.append(MailServer(smtp_controller, **options))
         return opened[-1]
 
     yield make

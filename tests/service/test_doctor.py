@@ -234,13 +234,11 @@ def test_mail_is_tried(settings, closed_port):
     assert "SMTP_CA_FILE" in check_mail(broken).message
 
 
-def test_a_server_that_takes_mails_needs_a_sender(settings, closed_port):
-    from aiosmtpd.controller import Controller
-
-    controller = Controller(object(), hostname="127.0.0.1", port=closed_port)
+def test_a_server_that_takes_mails_needs_a_sender(settings, smtp_controller):
+    controller = smtp_controller(object(), hostname="127.0.0.1", port=0)
     controller.start()
     try:
-        smtp = SmtpSettings(host="127.0.0.1", port=closed_port, use_tls=False)
+        smtp = SmtpSettings(host="127.0.0.1", port=controller.port, use_tls=False)
         finding = check_mail(replace(settings, smtp=smtp))
         assert (finding.health, "SMTP_FROM_EMAIL" in finding.hint) == (Health.PROBLEM, True)
         smtp = replace(smtp, from_email="reports@example.com")
