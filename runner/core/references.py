@@ -25,6 +25,8 @@ RUN_FACTS = (
     "data_interval_end",
     "cursor",
 )
+WHOLE_FACTS = frozenset({"attempt", "scheduled_year", "scheduled_month", "scheduled_day"})
+"""The facts of a run that are numbers to a query; the others are texts, the cursor either."""
 MASK = "***"
 _OPENED = re.compile(r"\$\{(?P<body>[^{}]*)(?P<closed>\}?)")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")

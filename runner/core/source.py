@@ -5,6 +5,10 @@ from enum import StrEnum
 
 THE_SOURCE = "data"
 """The name of the one source of a job; in a script also that of the first of several."""
+ENV_FILE = ".env"
+"""The settings of the runner, in the folder of the project: never a source, for secrets stand in it."""
+KERNEL_FOLDERS = ("/proc", "/sys")
+"""What is written there is the kernel's, never a source: the environment of a process is among it."""
 
 
 class SourceType(StrEnum):

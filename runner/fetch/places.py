@@ -6,15 +6,13 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.core.source import THE_SOURCE, DataSource
+from runner.core.source import ENV_FILE, KERNEL_FOLDERS, THE_SOURCE, DataSource
 from runner.errors import FetchError
 from runner.fetch.context import FetchContext
 from runner.fetch.references import References
 
-_RUNS, _MAIL, _SINGLE_RUNS, _LOCK, _ENV_FILE = "runs", "mail", "single-runs", "runner.lock", ".env"
+_RUNS, _MAIL, _SINGLE_RUNS, _LOCK = "runs", "mail", "single-runs", "runner.lock"
 _DATABASE_ENDINGS = ("", "-wal", "-shm", "-journal")
-# Files whose content is the kernel's: the environment of a process lies there too.
-_KERNEL = (Path("/proc"), Path("/sys"))
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _UNSAFE_IN_CURSOR = frozenset("/*?[\0")
 
@@ -62,8 +60,8 @@ class FileRules:
         self._named_roots = context.bounds.data_roots
         self._roots = tuple(_real(project / root) for root in self._named_roots or ())
         run_dir = _real(context.run_dir)
-        self._closed = [run_dir, *_KERNEL]
-        self._own = [_real(project / _ENV_FILE)]
+        self._closed = [run_dir, *map(Path, KERNEL_FOLDERS)]
+        self._own = [_real(project / ENV_FILE)]
         # The folder of the runner's state is the one with `runs`, which holds the folder of this run.
         if run_dir.parent.name == _RUNS:
             state = run_dir.parent.parent
@@ -116,9 +114,7 @@ class FileRules:
 
     def _refuse_own(self, path: Path, real: Path, found: os.stat_result) -> None:
         """Refuse what holds secrets, or other jobs' data: also by a link of either kind."""
-        own = (
-            real.name == _ENV_FILE or real in self._own or any(_is_below(real, folder) for folder in self._closed)
-        )
+        own = real.name == ENV_FILE or real in self._own or any(_is_below(real, folder) for folder in self._closed)
         # A hard link has another path, and is the same file.
         if not own and (found.st_nlink < 2 or not any(_same(found, file) for file in self._own)):
             return

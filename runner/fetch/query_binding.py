@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from runner.core.bookmark import CursorValue
-from runner.core.references import ReferenceSyntaxError
+from runner.core.references import WHOLE_FACTS, ReferenceSyntaxError
 from runner.core.source_query import MYSQL, SourceQueryError, parse_source_query
 from runner.errors import FetchError
 
 _PREFIX = "run_"
-_WHOLE_FACTS = frozenset({"attempt", "scheduled_year", "scheduled_month", "scheduled_day"})
 _TIMES = frozenset({"scheduled_time", "data_interval_start", "data_interval_end"})
 
 
@@ -52,7 +51,7 @@ def bind_query(
 def _value(name: str, dialect: str, facts: Mapping[str, str], cursor: CursorValue | None) -> int | float | str:
     if name == "cursor" and cursor is not None:
         return _without_zone(cursor) if dialect in MYSQL and isinstance(cursor, str) else cursor
-    if name in _WHOLE_FACTS:
+    if name in WHOLE_FACTS:
         return int(facts[name])
     if name in _TIMES and dialect in MYSQL:
         return _without_zone(facts[name])

@@ -9,7 +9,7 @@ import duckdb
 
 from runner.core.check import CheckTarget
 from runner.core.job import Step
-from runner.core.references import ReferenceSyntaxError
+from runner.core.references import WHOLE_FACTS, ReferenceSyntaxError
 from runner.core.run import FailureKind
 from runner.core.source import FileType
 from runner.execution.orders import StepOrder
@@ -30,7 +30,6 @@ _SPILL_DIR = "spill"
 _LARGEST_SPILL = "64GiB"
 # No source can be called so: its name has no space.
 _RESULT_TABLE = quote_name("the result")
-_WHOLE_FACTS = frozenset({"attempt", "scheduled_year", "scheduled_month", "scheduled_day"})
 Value = int | float | str | None
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)
 
@@ -243,7 +242,7 @@ def _values(order: StepOrder) -> dict[str, Value]:
     """The facts of the run as parameters. The cursor is a number or a text as it is, NULL where there is none; a
     text is compared with dates and times as one of them."""
     facts: dict[str, Value] = {
-        PREFIX + name: int(value) if name in _WHOLE_FACTS else value for name, value in order.facts
+        PREFIX + name: int(value) if name in WHOLE_FACTS else value for name, value in order.facts
     }
     return facts | {f"{PREFIX}cursor": order.cursor}
 

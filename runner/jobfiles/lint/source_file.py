@@ -2,9 +2,11 @@
 
 import posixpath
 import re
+from pathlib import PurePosixPath
 from typing import Any
 
 from runner.core.diagnostic import Severity
+from runner.core.source import ENV_FILE, KERNEL_FOLDERS
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import Inspection
 
@@ -15,8 +17,6 @@ _STORE = re.compile(r"(?:s3a?|gc?s|az|abfss?)://")
 _STORE_PLACE = re.compile(r"[a-z0-9]+://[^/\s]+/\S")
 _PATTERN = re.compile(r"[*?\[]")
 _COMPRESSED = (".gz", ".zst")
-# What a run refuses by its path: `runner.fetch.places`.
-_NO_DATA = re.compile(r"(?:.*/)?\.env|/(?:proc|sys)(?:/.*)?", re.DOTALL)
 _MAY_BE_COMPRESSED = frozenset({"csv", "json", "ndjson"})
 
 
@@ -61,15 +61,21 @@ def check_data_file(inspection: Inspection, path: Path, source: dict[str, Any], 
 
 def check_file_of_data(inspection: Inspection, path: Path, location: str) -> None:
     """Rules `bad-location` and, a warning, `missing-file`, for the path of a file or a pattern of paths."""
-    if _NO_DATA.fullmatch(posixpath.normpath(location)):
+    if _is_never_data(location):
         inspection.report(
             path,
             "bad-location",
             f"{location!r} is no data: it belongs to the system or to the runner itself",
-            "`.env`, /proc and /sys are never a source.",
+            f"`{ENV_FILE}`, {' and '.join(KERNEL_FOLDERS)} are never a source.",
         )
     else:
         _check_path(inspection, path, location)
+
+
+def _is_never_data(location: str) -> bool:
+    """Whether a run refuses a path as it is written; it looks at where links lead too."""
+    path = PurePosixPath(posixpath.normpath(location))
+    return path.name == ENV_FILE or any(path.is_relative_to(folder) for folder in KERNEL_FOLDERS)
 
 
 def _check_path(inspection: Inspection, path: Path, location: str) -> None:
