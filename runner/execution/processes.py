@@ -1,6 +1,7 @@
 """What the kernel tells of a child from outside. Everything is 0 where it tells nothing, as off Linux."""
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class Standing:
 def pid_of(pidfd: int) -> int:
     """The number of a process, in the caller's view; 0 where it has none any more, or the descriptor is another
     kind."""
-    return max(*_numbers(Path(f"/proc/self/fdinfo/{pidfd}"), "Pid:"), 0)
+    return _numbers(Path(f"/proc/self/fdinfo/{pidfd}"), "Pid:")[0]
 
 
 def standing_of(pid: int) -> Standing:
@@ -54,8 +55,8 @@ def breach_of(order: StepOrder, standing: Standing) -> RunFailure | None:
 
 def _numbers(path: Path, *keys: str) -> list[int]:
     """The numbers behind some keys of a file, read once; 0 for each that is not there."""
-    text = ""
+    content = b""
     with suppress(OSError):
-        text = path.read_text(encoding="ascii", errors="replace")
-    found = {key: rest.split() for key, _, rest in (line.partition("\t") for line in text.splitlines())}
-    return [int(found[key][0]) if found.get(key) else 0 for key in keys]
+        content = path.read_bytes()
+    found = (re.search(rb"^%s\t *([0-9]+)" % key.encode(), content, re.MULTILINE) for key in keys)
+    return [int(match[1]) if match else 0 for match in found]
