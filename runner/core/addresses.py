@@ -12,7 +12,7 @@ _LOCAL_NAME = re.compile(r"(?i)(?:.*\.)?localhost(?:\.localdomain)?\.?")
 _LOOPBACK = IPv4Address("127.0.0.1")
 _NUMBER = re.compile(r"(?i)(?:0x[0-9a-f]*|[0-9]+)")
 _MOST_PARTS = 4
-# Told by the registry and not by `is_global`, whose answer differs between releases of Python.
+# Told by the registry and not by `is_global` and `is_private`, whose answers differ between releases of Python.
 _SPECIAL = (
     (ip_network("100.64.0.0/10"), "a shared address"),
     (ip_network("192.0.0.0/24"), "a reserved address"),
@@ -46,6 +46,8 @@ def address_fault(address: IpAddress) -> str | None:
     An IPv4 address inside an IPv6 one (mapped, or by NAT64) is judged as what it is.
     """
     inner = _inner(address)
+    if isinstance(inner, IPv6Address) and any(inner in network for network in _NO_SERVERS):
+        return "a reserved address"
     kinds = (
         (inner.is_unspecified, "the unspecified address"),
         (inner.is_loopback, "a loopback address"),
@@ -58,8 +60,7 @@ def address_fault(address: IpAddress) -> str | None:
     if known is not None:
         return known
     if isinstance(inner, IPv6Address):
-        good = inner in _GLOBAL_UNICAST and not any(inner in network for network in _NO_SERVERS)
-        return None if good else "a reserved address"
+        return None if inner in _GLOBAL_UNICAST else "a reserved address"
     return next((words for network, words in _SPECIAL if inner in network), None)
 
 

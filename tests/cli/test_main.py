@@ -63,8 +63,9 @@ def test_wrong_usage_ends_with_two(tmp_path, arguments):
 
 
 def call(program, *arguments, cwd, env=None):
+    # As the installed command: without the working folder in its path.
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-P", "-c", program, *arguments],
         cwd=cwd,
         env={**os.environ, "NO_COLOR": "1", **(env or {})},
         capture_output=True,

@@ -255,14 +255,13 @@ def test_a_traceback_is_that_of_the_script(bench):
     assert failure.kind is FailureKind.SCRIPT
     assert failure.message == f"KeyError: 'revenue' ({JOB_PATH}, line 11)"
     assert failure.hint == "`data` has the columns category, amount."
-    assert failure.traceback.splitlines() == [
+    # Releases of Python differ in what they underline.
+    assert [line for line in failure.traceback.splitlines() if not set(line) <= set(" ^~")] == [
         "Traceback (most recent call last):",
         f'  File "{JOB_PATH}", line 13, in <module>',
         "    result = share(data, 'revenue')",
-        *[line for line in failure.traceback.splitlines() if set(line) <= set(" ^~") and line.strip()][:1],
         f'  File "{JOB_PATH}", line 11, in share',
         "    return frame[column] / 2",
-        *[line for line in failure.traceback.splitlines() if set(line) <= set(" ^~") and line.strip()][1:],
         "KeyError: 'revenue'",
     ]
 

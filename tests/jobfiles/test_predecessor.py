@@ -76,7 +76,7 @@ def test_encodings_that_say_what_they_are_are_read(encoding):
     ("content", "message"),
     [
         (b"", "jobs.json:1:1: this is no JSON: expecting value"),
-        (b'[\n {"a": 1,}]', "jobs.json:2:10: this is no JSON: "),
+        (b'[\n {"a": 1,2}]', "jobs.json:2:10: this is no JSON: expecting property name"),
         (b'["a": 1]', "jobs.json:1:5: this is no JSON: expecting ',' delimiter"),
         (b'"\xff"', "jobs.json is not UTF-8: byte 2 does not fit"),
         ('["zoë"]'.encode("latin-1"), "jobs.json is not UTF-8: byte 5 does not fit"),
