@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from runner.core.check import Check, CheckKind
 from runner.core.job import StepKind
 from runner.core.run import FailureKind
 from runner.core.source import FileType
@@ -36,6 +37,29 @@ def test_facts_of_the_run_are_parameters(query):
     assert query("SELECT x FROM data WHERE x = ${run:scheduled_year} - 2024", source=dated) == "x\n1\n"
     assert query("SELECT 1 AS a -- not ${run:attempt}\n, 2 AS b") == "a,b\n1,2\n"
     assert query("SELECT 'ööööööööööö' AS a, ${run:attempt} AS b") == "a,b\nööööööööööö,2\n"
+
+
+def test_a_cast_is_that_of_the_query_and_not_of_the_file(query, fault):
+    source = "price,txt,flag\n1.5,a,true\n2.5,7,false\n3.5,b,true\n"
+    assert query("SELECT price::INT AS n FROM data", source=source) == "n\n2\n2\n4\n"
+    assert query("SELECT price::VARCHAR AS t FROM data", source="price\n80.00\n1e3\n") == "t\n80.0\n1000.0\n"
+    assert query("SELECT TRY_CAST(txt AS INT) AS n FROM data", source=source) == 'n\n""\n7\n""\n'
+    assert query("SELECT flag::INT AS n FROM data", source=source) == "n\n1\n0\n1\n"
+    wrong = fault("SELECT\n  txt::INT AS n FROM data", source=source)
+    assert wrong.kind is FailureKind.QUERY
+    assert "'a'" in wrong.message
+
+
+def test_columns_of_one_name_get_numbers_everywhere(bench, query):
+    text = "SELECT NULL AS region, d.category AS Region FROM data AS d"
+    outcome = bench.run(
+        text, kind=StepKind.QUERY, checks=(Check(kind=CheckKind.NOT_NULL, columns=("region",), blocking=False),)
+    )
+    assert outcome.preview.columns == ("region", "Region_1")
+    (checked,) = outcome.checks
+    assert (checked.passed, checked.failed_rows) == (False, 3)
+    assert checked.rows.columns == ("region", "Region_1")
+    assert query(text).splitlines()[0] == "region,Region_1"
 
 
 def test_a_fact_inside_quotes_is_explained(fault):

@@ -114,10 +114,13 @@ class QueryColumn(NamedTuple):
 def describe(
     connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, int | float | str | None]
 ) -> tuple[QueryColumn, ...]:
-    """The columns of a query.
+    """The columns of a query. Of several with one name all but the first get a number, as in the CSV: `region_1`.
 
     Raises:
         duckdb.Error: it is wrong.
     """
     rows = connection.execute(f"DESCRIBE {query}", dict(values)).fetchall()
+    if len({name.lower() for name, *_ in rows}) < len(rows):
+        # The names that DuckDB gives them where they have to differ.
+        rows = connection.execute(f"DESCRIBE FROM ({query}\n)", dict(values)).fetchall()
     return tuple(QueryColumn(place, name, kind) for place, (name, kind, *_) in enumerate(rows))
