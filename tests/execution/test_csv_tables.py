@@ -149,6 +149,34 @@ def test_only_iso_8601_is_a_date_or_a_time(query, rows, text, kind):
     assert rows(source, told) == [(kind,)]
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("true", "BOOLEAN"),
+        ("FALSE", "BOOLEAN"),
+        ("NO", "VARCHAR"),
+        ("F", "VARCHAR"),
+        ("yes", "VARCHAR"),
+        ("007", "VARCHAR"),
+        ("-007", "VARCHAR"),
+        ("0x1A", "VARCHAR"),
+        ("0b1", "VARCHAR"),
+        ("0", "BIGINT"),
+        ("-12", "BIGINT"),
+        (" 10 ", "BIGINT"),
+    ],
+)
+def test_a_text_is_no_number_and_no_truth_by_guessing(query, rows, text, kind):
+    told = "SELECT typeof(code) AS kind FROM data WHERE n = 2"
+    source = f"code,n\n,1\n{text},2\n"
+    assert query(told, source) == f"kind\n{kind}\n"
+    assert rows(source, told) == [(kind,)]
+
+
+def test_a_text_that_looks_like_a_truth_stays_what_it_is(query):
+    assert query("FROM data", "country,sex,n\nNO,F,1\nNO,F,2\n") == "country,sex,n\nNO,F,1\nNO,F,2\n"
+
+
 def test_one_date_of_another_form_makes_them_texts(query):
     told = "SELECT DISTINCT typeof(day) AS kind FROM data"
     assert query(told, "day\n2025-01-02\n25-01-02\n") == "kind\nVARCHAR\n"
@@ -160,6 +188,9 @@ def test_one_date_of_another_form_makes_them_texts(query):
         ("10", "0.49", "whole numbers"),
         ("10", "x", "whole numbers"),
         ("10", "9" * 19, "whole numbers"),
+        ("10", "02134", "whole numbers"),
+        ("10", "0x1A", "whole numbers"),
+        ("true", "F", "truth values"),
         ("2025-01-02", "2025-01-02 10:00:00", "dates"),
         ("2025-01-02", "2025-02-30", "dates"),
         ("2025-01-02", "25-01-02", "dates"),
@@ -181,13 +212,14 @@ def test_of_many_rows_what_does_not_fit_the_first_ones_is_refused(rows, first, l
 
 
 def test_of_many_rows_those_that_fit_are_read(rows):
-    text = "n,big,day,moment,clock,x\n" + "1,2,2025-01-02,2025-01-02 10:00:00,10:00,0.5\n" * MANY
-    text += f"-7,{2**62},2025-1-3,2025-01-02T11:00:00.25,9:00:00.5,1e3\n,,,,,\n"
+    text = "n,big,day,moment,clock,x,good\n" + "1,2,2025-01-02,2025-01-02 10:00:00,10:00,0.5,false\n" * MANY
+    text += f"-7,{2**62},2025-1-3,2025-01-02T11:00:00.25,9:00:00.5,1e3,TRUE\n,,,,,,\n"
     counted = (
-        "SELECT min(n), max(big), max(day)::TEXT, max(moment)::TEXT, min(clock)::TEXT, max(x), count(*) FROM data"
+        "SELECT min(n), max(big), max(day)::TEXT, max(moment)::TEXT, min(clock)::TEXT, max(x), max(good), count(*) "
+        "FROM data"
     )
     assert rows(text, counted) == [
-        (-7, 2**62, "2025-01-03", "2025-01-02 11:00:00.25", "09:00:00.5", 1000.0, MANY + 2)
+        (-7, 2**62, "2025-01-03", "2025-01-02 11:00:00.25", "09:00:00.5", 1000.0, True, MANY + 2)
     ]
 
 

@@ -24,7 +24,7 @@ from runner.execution.steps.packed import UNREADABLE, open_text, write_utf8
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.staged import Relation, files_of, weight_of
 from runner.execution.steps.table_files import require_columns
-from runner.execution.steps.typed import WHOLE, checked_cell, has_offset, is_moment, sql_cell, sql_types, types_of
+from runner.execution.steps.typed import checked_cell, has_offset, is_moment, sql_cell, sql_types, types_of
 
 _STRICT = "header = true, quote = '\"', escape = '\"', skip = 0, comment = '', dateformat = '%Y-%m-%d'"
 # All rows of so much text are looked at in some ten milliseconds.
@@ -37,14 +37,18 @@ _UTF8 = "utf-8-sig"
 _LINES_LOOKED_AT = 200_000
 _ISO_YEAR = r"^\s*[0-9]{4}-"
 _MOMENTS = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
-_WHOLE = (WHOLE, "whole numbers")
+_WHOLE_TYPES = frozenset({"BIGINT", "HUGEINT"})
+# Without zeros in front, which would be lost: `02134` is no number.
+_WHOLE = (r"\s*-?(0|[1-9][0-9]*)\s*", "whole numbers")
+# Not `NO`, `F` and `yes`, which DuckDB takes for one too: a country, a sex, an answer.
+_TRUTH = (r"(?i)\s*(true|false)\s*", "truth values")
 _DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _CLOCK = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
-# Types into which DuckDB would press a text of another one, without its fraction, its day or its offset: what a
-# text of theirs looks like.
+# Types into which DuckDB would press a text of another one, without its zeros, its fraction, its day or its
+# offset: what a text of theirs looks like.
 _GUARDED = {
-    "BIGINT": _WHOLE,
-    "HUGEINT": _WHOLE,
+    **dict.fromkeys(_WHOLE_TYPES, _WHOLE),
+    "BOOLEAN": _TRUTH,
     "DATE": (rf"\s*{_DAY}\s*", "dates"),
     "TIME": (rf"\s*{_CLOCK}\s*", "times of a day"),
     "TIMESTAMP": (rf"\s*{_DAY}([T ]{_CLOCK})?\s*", "times without an offset"),
@@ -103,7 +107,7 @@ def csv_rows(connection: duckdb.DuckDBPyConnection, relation: Relation, *, light
     kept = table.columns or tuple(found)
     texts = _typed_reader(relation, dict.fromkeys(found, "VARCHAR"))
     types = {name: found[name] for name in kept if name not in declared}
-    types |= dict.fromkeys(_no_moments(connection, texts, types, light=light), "VARCHAR")
+    types |= dict.fromkeys(_misread(connection, texts, types, light=light), "VARCHAR")
     guarded = {} if light else {name: kind for name, kind in types.items() if kind in _GUARDED}
     # Longer than all names, so none of them.
     values = {name: f"{name} {'_' * max(map(len, found))}" for name in guarded}
@@ -169,17 +173,30 @@ def _typed_reader(relation: Relation, types: Mapping[str, str]) -> str:
     return _reader(relation, f"types = {known}")
 
 
-def _no_moments(
+def _misread(
     connection: duckdb.DuckDBPyConnection, texts: str, types: Mapping[str, str], *, light: bool
 ) -> list[str]:
-    """The columns that DuckDB takes for dates or times, and which have texts that do not begin with a year."""
-    names = [name for name, kind in types.items() if kind in _MOMENTS]
-    if not names:
+    """The columns of which DuckDB takes texts for values that they are to nobody else."""
+    doubts = {name: doubt for name, kind in types.items() if (doubt := _doubt(quote_name(name), kind))}
+    if not doubts:
         return []
-    wrong = ", ".join(f"count_if(NOT regexp_matches({quote_name(name)}, '{_ISO_YEAR}'))" for name in names)
+    wrong = ", ".join(f"count_if({doubt})" for doubt in doubts.values())
     rows = texts if light else f"(FROM {texts} LIMIT {_SAMPLE_ROWS})"
     (counts,) = connection.execute(f"SELECT {wrong} FROM {rows}").fetchall()  # noqa: S608 - quoted
-    return [name for name, count in zip(names, counts, strict=True) if count]
+    return [name for name, count in zip(doubts, counts, strict=True) if count]
+
+
+def _doubt(column: str, kind: str) -> str | None:
+    """SQL for whether a text that DuckDB takes for a value of a type is something else; None where none is."""
+    if kind in _MOMENTS:
+        return f"NOT regexp_matches({column}, '{_ISO_YEAR}')"
+    if kind == "BOOLEAN":
+        return f"NOT regexp_full_match({column}, '{_TRUTH[0]}')"
+    if kind in _WHOLE_TYPES:
+        # `0x1A`, `0b1`, `-007`: by how they begin, which is told sooner than by a pattern.
+        zero = f"(ltrim({column}) ^@ '0' OR ltrim({column}) ^@ '-0')"
+        return f"{zero} AND NOT regexp_full_match({column}, '{_WHOLE[0]}')"
+    return None
 
 
 def _guarded_cell(name: str, kind: str, value: str) -> str:
