@@ -69,8 +69,38 @@ def test_a_time_with_an_offset_is_a_moment_in_the_zone_of_the_job(connection, te
     assert by_sql(connection, [text], "timestamp") == [found.value // 1000]
 
 
+@pytest.mark.parametrize(
+    ("first", "other", "words"),
+    [
+        ("2025-07-01 10:00:00", "2025-07-01T10:00:00+05:00", "an offset"),
+        ("2025-07-01T10:00:00Z", "2025-07-01 10:00:00", "no offset"),
+        ("2025-07-01T10:00:00Z", "01.07.2025 10:00", "no offset"),
+    ],
+)
+def test_all_times_of_a_column_have_an_offset_or_none_has(connection, first, other, words):
+    refused = (
+        f"fetch: the data cannot be read as the job says: column 'x' has '{other}', which has {words}, unlike those "
+        "before it"
+    )
+    assert by_pandas([first, "", other], "timestamp") == refused
+    assert by_sql(connection, [first, "", other], "timestamp") == refused
+
+
 @pytest.mark.parametrize("kind", ["date", "timestamp"])
-@pytest.mark.parametrize("text", ["01/02/2025", "soon", "2025-02-30", "31.13.2025", "it''s"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "01/02/2025",
+        "soon",
+        "now",
+        "today",
+        "epoch",
+        "2025-02-30",
+        "2025-01-31 (BC)",
+        "31.13.2025",
+        "it''s",
+    ],
+)
 def test_both_refuse_the_same_in_the_same_words(connection, kind, text):
     found = by_pandas([text.replace("''", "'")], kind)
     assert f"column 'x' has '{text.replace(chr(39) * 2, chr(39))}', which is no" in found
@@ -81,7 +111,7 @@ def test_both_refuse_the_same_in_the_same_words(connection, kind, text):
 @pytest.mark.parametrize(
     ("kind", "texts", "values"),
     [
-        ("integer", ["5", " -7 ", "", str(2**62)], [5, -7, None, 2**62]),
+        ("integer", ["5", " -7 ", "+07", "", str(2**62)], [5, -7, 7, None, 2**62]),
         ("number", ["5", "1e3", ""], [5.0, 1000.0, None]),
         ("boolean", ["TRUE", "no", "y", "0", ""], [True, False, True, False, None]),
         ("string", ["007", "NA", " x"], ["007", "NA", " x"]),
@@ -92,7 +122,15 @@ def test_other_types(kind, texts, values):
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"), [("integer", "1.5"), ("integer", "9" * 20), ("boolean", "maybe"), ("number", "1,5")]
+    ("kind", "text"),
+    [
+        ("integer", "1.5"),
+        ("integer", "0x1A"),
+        ("integer", "+-7"),
+        ("integer", "9" * 20),
+        ("boolean", "maybe"),
+        ("number", "1,5"),
+    ],
 )
 def test_what_is_no_such_value_is_named(kind, text):
     assert f"column 'x' has '{text}', which is no {kind}" in by_pandas(["1", text], kind)

@@ -5,7 +5,8 @@
 - `boolean`: true or false, t or f, yes or no, y or n, 1 or 0, in any case; nullable.
 - `date` and `timestamp`: ISO 8601 (`2025-01-31`, `2025-01-31T10:00:00Z`), or with dots, which put the day first
   (`31.01.2025 10:00`). `01/02/2025` means one day here and another one there: it is refused. A date is midnight in
-  a DataFrame and DATE in SQL. Times with an offset are moments in the zone of the job, others have no zone.
+  a DataFrame and DATE in SQL. Times with an offset are moments in the zone of the job, others have no zone; a
+  column has either. SQL has `infinity` and `-infinity` too, as databases write them.
 
 Spaces around a value do not count. Only an empty cell is a gap: in a DataFrame as well, where pandas would take NA
 and null for gaps of a column without a type.
@@ -42,6 +43,14 @@ _TRUTHS = {
 _DOTTED = ("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S")
 _OFFSET = r"\d:\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _HAS_OFFSET = re.compile(_OFFSET)
+# By whether the times before it have one.
+_OTHER_OFFSET = {
+    True: "which has no offset, unlike those before it",
+    False: "which has an offset, unlike those before it",
+}
+# `now`, `epoch` and `2025-01-31 (BC)` are times too, to one library or the other.
+_DAY = r"[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2}([T ][0-9].*)?"
+_DIGIT_FIRST = r"^[0-9]"
 # What DuckDB reads by itself while it reads a CSV.
 _SQL_TYPES = {STRING: "VARCHAR", NUMBER: "DOUBLE", BOOLEAN: "BOOLEAN"}
 
@@ -90,23 +99,31 @@ def sql_cell(name: str, kind: str | None, *, aware: bool) -> str:
     text = f"nullif(trim({column}), '')"
     target = "DATE" if kind == DATE else "TIMESTAMPTZ" if aware else "TIMESTAMP"
     formats = ", ".join(map(quote_text, _DOTTED))
-    dotted = f"CAST(try_strptime({text}, [{formats}]) AS {target})"
-    parsed = f"CASE WHEN contains(left({text}, 3), '.') THEN {dotted} ELSE TRY_CAST({text} AS {target}) END"
-    return checked_cell(name, parsed, said)
+    cases = [
+        f"WHEN {text} IN ('infinity', '-infinity') THEN CAST({text} AS {target})",
+        f"WHEN contains(left({text}, 3), '.') THEN CAST(try_strptime({text}, [{formats}]) AS {target})",
+        f"WHEN regexp_full_match({text}, '{_DAY}') THEN TRY_CAST({text} AS {target})",
+    ]
+    if kind == TIMESTAMP:
+        other = _sql_error(name, _OTHER_OFFSET[aware])
+        cases.insert(1, f"WHEN regexp_matches({text}, '{_OFFSET}') <> {aware} THEN CAST({other} AS {target})")
+    return checked_cell(name, f"CASE {' '.join(cases)} END", said)
 
 
 def checked_cell(name: str, parsed: str, said: str) -> str:
     """SQL for the cells of a column of texts: what `parsed` makes of them. Each text of which that is nothing is
     refused, and `said` of it; spaces alone are a gap."""
     column = quote_name(name)
-    before, behind = quote_text(f"{REFUSED}: column '{name}' has '"), quote_text(f"', {said}")
-    # Trimmed in two ways: what stands here twice DuckDB works out for each row, whether it is needed or not.
-    wrong = f"CASE WHEN trim({column}) <> '' THEN error({before} || ltrim(rtrim({column})) || {behind}) END"
+    wrong = f"CASE WHEN trim({column}) <> '' THEN {_sql_error(name, said)} END"
     return f"coalesce({parsed}, {wrong}) AS {column}"
 
 
-def _refusal(name: str, cell: str, kind: str) -> str:
-    return f"{REFUSED}: column '{name}' has '{cell}', which is no {_WORDS[kind]}"
+def _sql_error(name: str, said: str) -> str:
+    column = quote_name(name)
+    before, behind = quote_text(f"{REFUSED}: column '{name}' has '"), quote_text(f"', {said}")
+    # Trimmed in another way than where it is looked at: what stands twice in a query DuckDB works out for each
+    # row, whether it is needed or not.
+    return f"error({before} || ltrim(rtrim({column})) || {behind})"
 
 
 def _converted(series: pd.Series, name: str, kind: str, timezone: str) -> pd.Series:
@@ -119,10 +136,20 @@ def _converted(series: pd.Series, name: str, kind: str, timezone: str) -> pd.Ser
     if kind in {DATE, TIMESTAMP}:
         return _moments(texts.to_pandas().astype("str"), name, kind, timezone)
     target = pa.int64() if kind == INTEGER else pa.float64()
+    if kind == INTEGER:
+        texts = _plain_digits(texts, name)
     try:
         return _series(texts.cast(target))
     except pa.ArrowInvalid:
         raise _wrong(_first_wrong(texts, target), name, kind) from None
+
+
+def _plain_digits(texts: pa.Array, name: str) -> pa.Array:
+    """Texts of whole numbers as Arrow reads them: it takes no `+`, and takes `0x1A` for one too."""
+    based = texts.filter(pc.match_substring(texts, "x", ignore_case=True))
+    if len(based):
+        raise _wrong(based[0].as_py(), name, INTEGER)
+    return pc.replace_substring_regex(texts, r"^\+([0-9])", r"\1")
 
 
 def _series(values: pa.Array) -> pd.Series:
@@ -152,26 +179,42 @@ def _booleans(texts: pa.Array, name: str) -> pd.Series:
 
 def _moments(texts: pd.Series, name: str, kind: str, timezone: str) -> pd.Series:
     if kind == DATE:
-        texts = texts.str.replace(r"[T ].*$", "", regex=True)
+        texts = texts.str.replace(r"[T ][0-9].*$", "", regex=True)
     dotted = texts.str.slice(0, 3).str.contains(".", regex=False, na=False)
-    aware = bool(texts.str.contains(_OFFSET, regex=True, na=False).any())
-    found = pd.to_datetime(texts.mask(dotted), format="ISO8601", errors="coerce", utc=aware)
+    aware = _is_aware(texts, name)
+    iso = texts.where(~dotted & texts.str.contains(_DIGIT_FIRST, regex=True, na=False))
+    found = pd.to_datetime(iso, format="ISO8601", errors="coerce", utc=aware)
     if aware:
         found = found.dt.tz_convert(timezone)
     for form in _DOTTED if dotted.any() else ():
-        left = texts.where(dotted & found.isna())
-        parsed = pd.to_datetime(left, format=form, errors="coerce")
-        found = found.fillna(
-            parsed.dt.tz_localize(timezone, ambiguous=False, nonexistent="shift_forward") if aware else parsed
-        )
+        found = found.fillna(pd.to_datetime(texts.where(dotted & found.isna()), format=form, errors="coerce"))
     wrong = found.isna() & texts.notna()
     if wrong.any():
         raise _wrong(str(texts[wrong].iloc[0]), name, kind)
     return found
 
 
+def _is_aware(texts: pd.Series, name: str) -> bool:
+    """Whether times have an offset: as the first one has.
+
+    Raises:
+        StepError: kind FETCH, another one has not, or has where the first has none.
+    """
+    known = texts.dropna()
+    has = known.str.contains(_OFFSET, regex=True)
+    aware = bool(len(has)) and bool(has.iloc[0])
+    others = known[has != aware]
+    if len(others):
+        raise _refused(str(others.iloc[0]), name, _OTHER_OFFSET[aware])
+    return aware
+
+
 def _wrong(cell: str, name: str, kind: str) -> StepError:
-    return StepError(FailureKind.FETCH, _refusal(name, cell, kind), hint=_HINT)
+    return _refused(cell, name, f"which is no {_WORDS[kind]}")
+
+
+def _refused(cell: str, name: str, said: str) -> StepError:
+    return StepError(FailureKind.FETCH, f"{REFUSED}: column '{name}' has '{cell}', {said}", hint=_HINT)
 
 
 def refusal_in(message: str) -> StepError | None:
