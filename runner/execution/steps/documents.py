@@ -10,6 +10,7 @@ import pandas as pd
 from runner.core.run import FailureKind
 from runner.execution.steps.faults import JSON_HINT, StepError, unreadable
 from runner.execution.steps.packed import UNREADABLE, open_text
+from runner.execution.steps.whole_numbers import keep_whole_numbers
 
 # So many characters of a text are shown on each side of what is wrong in it.
 _SHOWN = 20
@@ -77,21 +78,25 @@ def select_records(document: Any, records_path: str | None) -> Any:
     )
 
 
-def frame_of(records: Any) -> pd.DataFrame:
+def frame_of(records: Any, *, exact: bool = False) -> pd.DataFrame:
     """A DataFrame of records, or of columns, as `select_records` gives them.
+
+    Args:
+        exact: whether whole numbers beside gaps stay what they are, small ones too.
 
     Raises:
         StepError: kind FETCH, they are no objects, or have a text that is none.
     """
     try:
-        return _frame_of(records)
+        return _frame_of(records, exact=exact)
     except UnicodeEncodeError as error:
         raise _half_character(error) from error
 
 
-def _frame_of(records: Any) -> pd.DataFrame:
+def _frame_of(records: Any, *, exact: bool) -> pd.DataFrame:
     if isinstance(records, dict):
         frame = pd.DataFrame(records)
+        keep_whole_numbers(frame, lambda name: _cells(records[name]), exact=exact)
         return frame if _has_lists(records) else frame.set_axis(range(len(frame)), axis=0)
     wrong = next((place for place, record in enumerate(records) if not isinstance(record, dict)), None)
     if wrong is not None:
@@ -100,7 +105,13 @@ def _frame_of(records: Any) -> pd.DataFrame:
             f"record {wrong + 1} is {_describe(records[wrong])}, not an object",
             hint='Records are objects: [{"name": "a", "amount": 1}, …].',
         )
-    return pd.DataFrame(records)
+    frame = pd.DataFrame(records)
+    keep_whole_numbers(frame, lambda name: [record.get(name) for record in records], exact=exact)
+    return frame
+
+
+def _cells(column: Any) -> list[Any]:
+    return list(column.values() if isinstance(column, dict) else column)
 
 
 def _half_character(error: UnicodeEncodeError) -> StepError:

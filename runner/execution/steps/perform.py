@@ -90,7 +90,8 @@ def _write(connect: Connect, order: StepOrder, progress: _Progress) -> Written:
         if inputs.rows == 0 and may_have_none(order):
             return _write_nothing(lambda: inputs.connection, order, progress)
         return run_query(inputs, order) if kind is StepKind.QUERY else pass_through(inputs, order)
-    frames = {source.name: read_data(source, timezone=order.timezone) for source in order.inputs}
+    exact = kind is StepKind.PASS_THROUGH
+    frames = {source.name: read_data(source, timezone=order.timezone, exact=exact) for source in order.inputs}
     frame = frames[first.name]
     progress.rows_in = sum(map(len, frames.values()))
     progress.cursor = mark_of_frame(order, frame)

@@ -6,7 +6,9 @@ that lacks one has gaps there.
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import pandas as pd
+from pyarrow.types import is_integer
 
 from runner.core.source import FileType
 from runner.execution.orders import StepInput
@@ -16,20 +18,25 @@ from runner.execution.steps.packed import UNREADABLE, open_bytes
 from runner.execution.steps.records import read_array, read_lines
 from runner.execution.steps.slices import find_records
 from runner.execution.steps.table_files import read_csv_files, read_workbooks
+from runner.execution.steps.whole_numbers import whole_numbers_of
 
 
-def read_data(source: StepInput, *, timezone: str = "UTC") -> pd.DataFrame:
-    """The input as a script gets it; `timezone` is the zone of times whose offset is known.
+def read_data(source: StepInput, *, timezone: str = "UTC", exact: bool = False) -> pd.DataFrame:
+    """The input as a script gets it.
+
+    Args:
+        timezone: the zone of times whose offset is known.
+        exact: whether whole numbers beside gaps stay what they are, small ones too.
 
     Raises:
         StepError: kind FETCH, a file is not what the job says it is.
     """
     readers: Mapping[FileType, Callable[[], list[pd.DataFrame]]] = {
         FileType.CSV: lambda: read_csv_files(source, timezone=timezone),
-        FileType.XLSX: lambda: read_workbooks(source, timezone=timezone),
+        FileType.XLSX: lambda: read_workbooks(source, timezone=timezone, exact=exact),
         FileType.PARQUET: lambda: [_read_parquet(path) for path in source.paths],
-        FileType.JSON: lambda: [_read_json(path, source.records_path) for path in source.paths],
-        FileType.NDJSON: lambda: [_read_ndjson(path) for path in source.paths],
+        FileType.JSON: lambda: [_read_json(path, source.records_path, exact=exact) for path in source.paths],
+        FileType.NDJSON: lambda: [_read_ndjson(path, exact=exact) for path in source.paths],
     }
     frames = readers[source.format]()
     frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
@@ -39,17 +46,26 @@ def read_data(source: StepInput, *, timezone: str = "UTC") -> pd.DataFrame:
 
 def _read_parquet(path: str) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path)
+        frame = pd.read_parquet(path)
+        gaps = {name for name in frame.columns if frame[name].dtype == np.float64 and frame[name].hasnans}
+        if gaps:
+            # Here, as few steps need it.
+            import pyarrow.parquet as pq
+
+            names = [field.name for field in pq.read_schema(path) if field.name in gaps and is_integer(field.type)]
+            columns = dict(zip(names, pq.read_table(path, columns=names).columns, strict=True))
+            frame = frame.assign(**whole_numbers_of(columns, exact=False))
+        return frame
     except (ValueError, OSError) as error:
         raise unreadable("Parquet", str(error)) from error
 
 
-def _read_json(path: str, records_path: str | None) -> pd.DataFrame:
-    frame = _read_records(path, records_path)
-    return frame if frame is not None else frame_of(select_records(load_json(path), records_path))
+def _read_json(path: str, records_path: str | None, *, exact: bool) -> pd.DataFrame:
+    frame = _read_records(path, records_path, exact=exact)
+    return frame if frame is not None else frame_of(select_records(load_json(path), records_path), exact=exact)
 
 
-def _read_records(path: str, records_path: str | None) -> pd.DataFrame | None:
+def _read_records(path: str, records_path: str | None, *, exact: bool) -> pd.DataFrame | None:
     """The array of records that a file is, or that can be found in it at once; None where it is not so plain."""
     try:
         found = find_records(path, records_path)
@@ -57,20 +73,20 @@ def _read_records(path: str, records_path: str | None) -> pd.DataFrame | None:
             return None
         with open_bytes(path) as file:
             if found is None:
-                return read_array(file)
+                return read_array(file, exact=exact)
             begin, end = found
             file.seek(begin)
-            return read_array(file, size=end - begin)
+            return read_array(file, size=end - begin, exact=exact)
     except UNREADABLE:
         # Whoever reads it the other way says why.
         return None
 
 
-def _read_ndjson(path: str) -> pd.DataFrame:
+def _read_ndjson(path: str, *, exact: bool) -> pd.DataFrame:
     try:
         with open_bytes(path) as file:
-            frame = read_lines(file)
+            frame = read_lines(file, exact=exact)
     except UNREADABLE:
         # As above.
         frame = None
-    return frame if frame is not None else frame_of(load_ndjson(path))
+    return frame if frame is not None else frame_of(load_ndjson(path), exact=exact)

@@ -3,7 +3,7 @@ table, and half the time of `json` and pandas.
 
 Only what is plain is read here: records whose columns hold whole numbers, numbers, texts or truth values, each of
 them one of these throughout, or nothing at all. Values and types are those of `pandas.DataFrame(json.load(…))`
-then; whoever calls reads everything else in that way.
+then, but for whole numbers that would not survive it; whoever calls reads everything else in that way.
 
 An array is cut between two records without being understood: where the piece before the cut is a list of records,
 the cut was right, because JSON nests.
@@ -20,6 +20,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from msgspec import UNSET, UnsetType
+
+from runner.execution.steps.whole_numbers import whole_numbers_of
 
 # The objects of one piece stay in the processor's cache, and its memory is used again and not given anew by the
 # system: pieces of four times the size take half as long again.
@@ -51,27 +53,30 @@ class _NotPlainError(Exception):
     """It is no JSON, or no records of plain columns."""
 
 
-def read_array(file: BinaryIO, *, size: int | None = None, piece: int = _PIECE) -> pd.DataFrame | None:
+def read_array(
+    file: BinaryIO, *, size: int | None = None, piece: int = _PIECE, exact: bool = False
+) -> pd.DataFrame | None:
     """The table of an array of records; None where it is not plain, or no such array.
 
     Args:
         file: read from where it is.
         size: the bytes of the array; None: up to the end of the file.
         piece: about how many bytes are looked at together.
+        exact: whether whole numbers beside gaps stay what they are, small ones too.
     """
-    return _frame(lambda table: _read_pieces(_blocks(file, size, piece), table))
+    return _frame(lambda table: _read_pieces(_blocks(file, size, piece), table), exact=exact)
 
 
-def read_lines(file: BinaryIO, *, piece: int = _PIECE) -> pd.DataFrame | None:
+def read_lines(file: BinaryIO, *, piece: int = _PIECE, exact: bool = False) -> pd.DataFrame | None:
     """The table of a record on each line; empty lines are passed over. Otherwise as `read_array`."""
-    return _frame(lambda table: _read_lines(_blocks(file, None, piece), table))
+    return _frame(lambda table: _read_lines(_blocks(file, None, piece), table), exact=exact)
 
 
-def _frame(read: Callable[["_Table"], None]) -> pd.DataFrame | None:
+def _frame(read: Callable[["_Table"], None], *, exact: bool) -> pd.DataFrame | None:
     table = _Table()
     try:
         read(table)
-        return table.frame()
+        return table.frame(exact=exact)
     except (_NotPlainError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
@@ -110,7 +115,7 @@ class _Table:
         self._rows += len(records)
         return len(records)
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self, *, exact: bool) -> pd.DataFrame:
         """All that was taken.
 
         Raises:
@@ -122,12 +127,15 @@ class _Table:
         few = any(len(pieces) == 1 for pieces in self._pieces.values())
         columns = [_column(pieces) for pieces in self._pieces.values()]
         table = pa.Table.from_arrays(columns, names=list(self._kinds))
+        whole = whole_numbers_of(dict(zip(self._kinds, columns, strict=True)), exact=exact)
         del columns
         self._pieces.clear()
         # Gaps in whole numbers make floats: what pandas makes of the same records.
         frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
         if few:
             frame = frame.copy()
+        for name, series in whole.items():
+            frame[name] = series
         for name, missing in self._missing.items():
             kind = self._kinds[name]
             if kind in _TELLING:

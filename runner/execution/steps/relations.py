@@ -80,7 +80,7 @@ def is_input_failure(error: Exception) -> bool:
 
 def _stage(order: StepOrder, connection: duckdb.DuckDBPyConnection, source: StepInput, place: int) -> Relation:
     if source.format is FileType.XLSX:
-        frame = read_data(source, timezone=order.timezone)
+        frame = read_data(source, timezone=order.timezone, exact=True)
         return Relation(source=source, view=source.name, frame=frame)
     targets = (os.path.join(order.run_dir, f"{_STAGED}-{place}-{number}") for number in range(len(source.paths)))  # noqa: PTH118
     files = tuple(

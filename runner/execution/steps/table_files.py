@@ -16,6 +16,7 @@ from runner.execution.orders import StepInput
 from runner.execution.steps.faults import empty_csv, empty_sheet, no_such_column, unreadable
 from runner.execution.steps.packed import UNREADABLE, open_bytes
 from runner.execution.steps.typed import NUMBER, convert, types_of
+from runner.execution.steps.whole_numbers import keep_whole_numbers
 
 _PLAIN = TableOptions()
 _FIELDS_LOST = "Length of header or names does not match"
@@ -55,8 +56,9 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
     return frames
 
 
-def read_workbooks(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
-    """One DataFrame for each workbook: the rows of its sheet.
+def read_workbooks(source: StepInput, *, timezone: str, exact: bool = False) -> list[pd.DataFrame]:
+    """One DataFrame for each workbook: the rows of its sheet. `exact`: small whole numbers beside gaps stay what
+    they are, too.
 
     Raises:
         StepError: as `read_csv_files`.
@@ -64,7 +66,7 @@ def read_workbooks(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
     table = source.table
     types = types_of(table)
     if not table.columns and not types:
-        return _not_empty([_read_sheet(path, table, {}).infer_objects() for path in source.paths])
+        return _not_empty([_inferred(_read_sheet(path, table, {}), exact=exact) for path in source.paths])
     heads = [list(map(str, _read_sheet(path, table, {"nrows": 0}).columns)) for path in source.paths]
     if not any(heads):
         raise empty_sheet()
@@ -73,7 +75,7 @@ def read_workbooks(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
     for path, head in zip(source.paths, heads, strict=True):
         kept = {name: kind for name, kind in types.items() if name in head}
         cells = _read_sheet(path, table, {})
-        frame = cells.infer_objects()
+        frame = _inferred(cells, exact=exact)
         for name in kept:
             # Times as inferred: days have no clock then. All else as it is: beside a gap a 7 is inferred as 7.0.
             column = frame[name] if frame[name].dtype.kind == "M" else cells[name]
@@ -82,6 +84,12 @@ def read_workbooks(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
             frame = frame[[name for name in head if name in table.columns]]
         frames.append(convert(frame, kept, timezone=timezone))
     return _not_empty(frames)
+
+
+def _inferred(cells: pd.DataFrame, *, exact: bool) -> pd.DataFrame:
+    frame = cells.infer_objects()
+    keep_whole_numbers(frame, lambda name: cells[name].where(cells[name].notna(), None).tolist(), exact=exact)
+    return frame
 
 
 def _not_empty(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:

@@ -1,0 +1,50 @@
+"""Whole numbers beside gaps: pandas makes floats of them, which are not exact from 2^53 on.
+
+A script gets them as pandas has them, as long as nothing is lost by it; else, and where a table is only passed on,
+they stay whole numbers (`Int64`).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_LARGEST_FLOAT = 1 << 53
+_NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
+
+
+def whole_numbers_of(columns: Mapping[str, pa.ChunkedArray], *, exact: bool) -> dict[str, pd.Series]:
+    """Those of some columns that must not become floats, by name.
+
+    Args:
+        exact: whether small ones must not either.
+    """
+    return {
+        name: pd.Series(column.to_pandas(types_mapper=_NULLABLE.get))
+        for name, column in columns.items()
+        if column.type in _NULLABLE and column.null_count and (exact or _is_large(column))
+    }
+
+
+def keep_whole_numbers(frame: pd.DataFrame, cells: Callable[[str], list[Any]], *, exact: bool) -> None:
+    """Put back what became floats in a frame of Python objects: `cells` gives those of a column, as they came."""
+    for name in [name for name, kind in frame.dtypes.items() if kind == np.float64 and frame[name].hasnans]:
+        values = cells(str(name))
+        # A column may be a name in some rows of an index only: there are gaps without a cell then.
+        if len(values) != len(frame) or {type(value) for value in values} != {int, type(None)}:
+            continue
+        try:
+            column = pa.chunked_array([pa.array(values, pa.int64())])
+        except OverflowError:
+            # Too large for a number of 64 bits: a float is what there is.
+            continue
+        for series in whole_numbers_of({str(name): column}, exact=exact).values():
+            frame[name] = series.array
+
+
+def _is_large(column: pa.ChunkedArray) -> bool:
+    bounds = pc.min_max(column).as_py()
+    return bounds["min"] is not None and max(-bounds["min"], bounds["max"]) > _LARGEST_FLOAT
