@@ -193,9 +193,10 @@ def _doubt(column: str, kind: str) -> str | None:
     if kind == "BOOLEAN":
         return f"NOT regexp_full_match({column}, '{_TRUTH[0]}')"
     if kind in _WHOLE_TYPES:
-        # `0x1A`, `0b1`, `-007`: by how they begin, which is told sooner than by a pattern.
-        zero = f"(ltrim({column}) ^@ '0' OR ltrim({column}) ^@ '-0')"
-        return f"{zero} AND NOT regexp_full_match({column}, '{_WHOLE[0]}')"
+        # `0x1A`, `0b1`, `-007`: none begins with another digit, which is told sooner than by a pattern. By CASE:
+        # of AND both sides are worked out.
+        other = f"NOT regexp_full_match({column}, '{_WHOLE[0]}')"
+        return f"CASE WHEN {column} >= '1' AND {column} < ':' THEN false ELSE {other} END"
     return None
 
 
