@@ -13,7 +13,7 @@ from runner.core.preview import Preview
 from runner.core.references import mask, run_facts
 from runner.core.report import short_revision
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
-from runner.core.source import DataSource, OnUnchanged, SourceType
+from runner.core.source import DataSource
 from runner.errors import FetchError
 from runner.execution.orders import StepInput, StepOrder, StepOutcome
 from runner.execution.step_runner import StepRunner
@@ -68,13 +68,14 @@ class Pipeline:
             return self._outcome(order, started, _check(order, step), bookmark)
 
     def _fetch_all(self, order: RunOrder, cancelled: threading.Event) -> dict[str, Fetched] | None:
-        """The data of every source, by its name; None where the run is to be skipped, as nothing has changed."""
+        """The data of every source, by its name; None where the run is to be skipped, as nothing has changed.
+
+        Where a run cannot be skipped no API is asked whether its data has changed: it would answer without it.
+        """
         sources = order.job.data_sources
-        asked = [source for source in sources if source.source_type is SourceType.API]
-        skipping = order.skip_unchanged and all(source.on_unchanged is OnUnchanged.SKIP for source in asked)
         fetched: dict[str, Fetched] = {}
-        if skipping and asked:
-            for source in asked:
+        if order.skip_unchanged and order.job.skips_unchanged:
+            for source in sources:
                 fetched[source.name] = self._fetch(order, source, cancelled, _known(order, source))
             if all(one.unchanged for one in fetched.values()):
                 return None

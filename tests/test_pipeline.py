@@ -11,7 +11,16 @@ from runner.core.check import Check, CheckKind, CheckTarget
 from runner.core.job import AttachmentFormat, DeliveryOptions, Incremental, Job, OnEmpty, Step, StepKind
 from runner.core.job_policy import RunBounds
 from runner.core.run import FailureKind, RunOrder, RunState
-from runner.core.source import Auth, AuthType, DataSource, FileType, OnUnchanged, SourceType
+from runner.core.source import (
+    Auth,
+    AuthType,
+    DataSource,
+    FileType,
+    OnUnchanged,
+    Pagination,
+    PaginationKind,
+    SourceType,
+)
 from runner.execution.zygote import Zygote
 from runner.pipeline import Pipeline
 
@@ -135,6 +144,8 @@ def api():
             self.end_headers()
             self.wfile.write(body)
 
+        do_POST = do_GET
+
         def log_message(self, *_):
             pass
 
@@ -213,6 +224,45 @@ def test_where_one_api_has_changed_the_others_are_asked_again(execute, api):
     assert outcome.failure is None
     assert (run_dir / "result.csv").read_text() == "n\n1\n"
     assert api.answers == [200, 304, 200, 200]
+
+
+def test_a_run_is_not_skipped_beside_a_source_that_cannot_say_whether_it_has_changed(execute, api, tmp_path):
+    rates = source_of(api, name="rates", on_unchanged=OnUnchanged.SKIP)
+    script = "result = data.merge(rates, on='n')[['n']]"
+    orders = tmp_path / "a.csv"
+    first, _ = execute(script, more_sources=(rates,), skip_unchanged=True)
+    assert first.state is RunState.SUCCEEDED
+    orders.write_text("n\n1\n1\n")
+    again, run_dir = execute(
+        script, more_sources=(rates,), bookmark=first.bookmark or NOWHERE, skip_unchanged=True
+    )
+    assert (again.state, again.failure) == (RunState.SUCCEEDED, None)
+    assert (run_dir / "result.csv").read_text() == "n\n1\n1\n"
+    assert api.answers == [200, 200], "it is not asked whether it has changed, as that cannot matter"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"on_unchanged": OnUnchanged.RUN},
+        {"method": "POST"},
+        {"pagination": Pagination(kind=PaginationKind.LINK_HEADER)},
+        {"headers": (("If-Modified-Since", "Sun, 09 Nov 2025 13:00:00 GMT"),)},
+    ],
+)
+def test_a_run_is_not_skipped_beside_an_api_that_is_not_asked_whether_it_has_changed(execute, api, other):
+    rates = source_of(api, on_unchanged=OnUnchanged.SKIP)
+    more = replace(rates, name="more", **{"on_unchanged": OnUnchanged.SKIP, **other})
+    first, _ = execute("result = data[['n']]", data_source=rates, skip_unchanged=True)
+    again, _ = execute(
+        "result = data.merge(more, on='n')[['n']]",
+        data_source=rates,
+        more_sources=(more,),
+        bookmark=first.bookmark,
+        skip_unchanged=True,
+    )
+    assert (again.state, again.rows_out) == (RunState.SUCCEEDED, 1)
+    assert api.answers == [200, 200, 200]
 
 
 def test_the_cursor_of_an_incremental_load(execute):

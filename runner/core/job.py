@@ -6,7 +6,7 @@ from enum import StrEnum
 from runner.core.bookmark import CursorValue
 from runner.core.check import Check
 from runner.core.job_policy import RunBounds
-from runner.core.source import DataSource, OnUnchanged
+from runner.core.source import DataSource
 
 
 class StepKind(StrEnum):
@@ -205,10 +205,14 @@ class Job:
         return self.incremental.origin if self.incremental else ""
 
     @property
+    def skips_unchanged(self) -> bool:
+        """Whether a run can be left out as nothing has changed: one source that cannot tell may have new data."""
+        return all(source.tells_unchanged for source in self.data_sources)
+
+    @property
     def keeps_bookmark(self) -> bool:
         """Whether it is of use to a run how far those before it have got."""
-        skips = any(source.on_unchanged is OnUnchanged.SKIP for source in self.data_sources)
-        return self.incremental is not None or skips
+        return self.incremental is not None or self.skips_unchanged
 
     def check_recipients(self) -> tuple[str, ...]:
         """Who is told what is wrong with the data: the owner, as consumers cannot mend it; never nobody."""

@@ -7,6 +7,8 @@ THE_SOURCE = "data"
 """The name of the one source of a job; in a script also that of the first of several."""
 ENV_FILE = ".env"
 """The settings of the runner, in the folder of the project: never a source, for secrets stand in it."""
+CONDITION_HEADERS = frozenset({"if-none-match", "if-modified-since"})
+"""With these a job asks by itself whether an API's data has changed. In lower case."""
 KERNEL_FOLDERS = ("/proc", "/sys")
 """What is written there is the kernel's, never a source: the environment of a process is among it."""
 
@@ -136,3 +138,15 @@ class DataSource:
     table: TableOptions = field(default_factory=TableOptions)
     query: str = ""
     max_bytes: int = 1 << 30
+
+    @property
+    def tells_unchanged(self) -> bool:
+        """Whether it is asked if its data is what the last delivered run had: an API whose job wants that, with
+        one answer to a GET. The rule `idle-on-unchanged` tells who wants it in vain."""
+        return (
+            self.source_type is SourceType.API
+            and self.on_unchanged is OnUnchanged.SKIP
+            and self.method.upper() == "GET"
+            and self.pagination is None
+            and not any(name.lower() in CONDITION_HEADERS for name, _ in self.headers)
+        )

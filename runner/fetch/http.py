@@ -9,7 +9,7 @@ import urllib3
 
 from runner.core.bookmark import Validator
 from runner.core.report import size_words
-from runner.core.source import DataSource, FileType, OnUnchanged, Pagination
+from runner.core.source import DataSource, FileType, Pagination
 from runner.errors import FetchError
 from runner.fetch.bodies import Bodies, empty_fault, written
 from runner.fetch.client import Client
@@ -22,7 +22,6 @@ from runner.fetch.request import HttpRequest, build_request, request_digest, sho
 from runner.fetch.transport import Transport
 
 _NOT_MODIFIED = 304
-_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 # What fits into a header, and is kept with the job: no server has a reason to send anything else.
 _VALIDATOR = re.compile(r"[\x20-\x7e]{1,1024}\Z")
 
@@ -31,8 +30,8 @@ def fetch_http(source: DataSource, context: FetchContext, references: References
     """The data of an API, as `input-{name}.{format}` in the run's folder; of pages, as NDJSON.
 
     `timeout_seconds` bounds it all: name lookup, connections, redirects, waits, headers and bodies of every page.
-    `max_bytes` counts unpacked bytes. TLS is always verified. Where `on_unchanged` is `skip`, the answer to a GET
-    has a validator, and with that of the last time the API is asked whether its data has changed since.
+    `max_bytes` counts unpacked bytes. TLS is always verified. Where the source tells whether it has changed,
+    its answer has a validator, and with that of the last time the API is asked whether its data has changed since.
 
     Raises:
         FetchError: no answer, no success, no data, too much of it, or a host that may not be asked; not masked.
@@ -124,11 +123,8 @@ class _Work:
         )
 
     def _digest(self, request: HttpRequest) -> str:
-        """What was asked, where it is of use; empty where no validator is kept, or the job sends its own."""
-        wanted = self.source.on_unchanged is OnUnchanged.SKIP and request.method == "GET"
-        return (
-            request_digest(request, self.references) if wanted and not _CONDITIONS & set(request.headers) else ""
-        )
+        """What was asked; empty where no validator is kept."""
+        return request_digest(request, self.references) if self.source.tells_unchanged else ""
 
     def _validator(self, response: requests.Response, digest: str) -> Validator | None:
         etag, modified = (

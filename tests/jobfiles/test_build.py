@@ -231,7 +231,7 @@ consumer_emails: [a@example.com]
 def test_every_key_of_sources_and_checks_arrives_in_the_job(check, write):
     write("a.xlsx", "")
     checked = check(text=SEVERAL)
-    assert checked.diagnostics == ()
+    assert [found.rule for found in checked.diagnostics] == ["idle-on-unchanged"]
     job = checked.job
     orders, pages, more, sheet, table = job.data_sources
     assert orders == DataSource(

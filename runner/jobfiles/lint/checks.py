@@ -18,6 +18,7 @@ from runner.jobfiles.lint.schedule import check_schedule, check_timezone
 from runner.jobfiles.lint.source import check_source
 from runner.jobfiles.lint.source_host import check_hosts
 from runner.jobfiles.lint.source_names import check_source_names
+from runner.jobfiles.lint.source_unchanged import check_unchanged
 from runner.jobfiles.lint.step import check_step
 
 CHECKS: tuple[Callable[[Inspection], None], ...] = (
@@ -28,6 +29,7 @@ CHECKS: tuple[Callable[[Inspection], None], ...] = (
     check_source_names,
     check_source,
     check_hosts,
+    check_unchanged,
     check_step,
     check_incremental,
     check_data_checks,

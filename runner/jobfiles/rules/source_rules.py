@@ -11,6 +11,11 @@ data_sources:
   orders: {source_type: file, location: data/sales.csv, file_type: csv}
   other: {source_type: file, location: data/sales.csv, file_type: csv}
 """
+_API_BESIDE_FILE = """\
+data_sources:
+  orders: {source_type: file, location: data/sales.csv, file_type: csv}
+  rates: {source_type: api, location: https://api.example.com/sales}
+"""
 _INCREMENTAL = """\
 incremental:
   cursor: updated_at
@@ -72,6 +77,18 @@ SOURCE_RULES = (
         ),
         bad=job(_INCREMENTAL, source=API_SOURCE),
         good=job(_INCREMENTAL, source=API_SOURCE + '  params:\n    since: "${run:cursor}"\n'),
+    ),
+    Rule(
+        name="idle-on-unchanged",
+        severity=Severity.WARNING,
+        summary="on_unchanged: skip stands where no run is ever skipped.",
+        reason=(
+            "A run is skipped only where every source is an API that is asked by a single GET and says that"
+            " nothing has changed. A file, a database, pages, a POST, or a header If-None-Match of the job's own"
+            " cannot say so: they may have new data, and the run goes on."
+        ),
+        bad=job(source=_API_BESIDE_FILE.replace("sales}", "sales, on_unchanged: skip}")),
+        good=job(source=_API_BESIDE_FILE),
     ),
     Rule(
         name="literal-credential",
