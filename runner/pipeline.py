@@ -13,7 +13,7 @@ from runner.core.preview import Preview
 from runner.core.references import mask, run_facts
 from runner.core.report import short_revision
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
-from runner.core.source import DataSource
+from runner.core.source import DataSource, TableOptions
 from runner.errors import FetchError
 from runner.execution.orders import StepInput, StepOrder, StepOutcome
 from runner.execution.step_runner import StepRunner
@@ -195,7 +195,8 @@ def _step_input(source: DataSource, fetched: Fetched) -> StepInput:
         paths=tuple(map(str, fetched.paths)),
         format=fetched.format,
         records_path=fetched.records_path,
-        table=source.table,
+        # The options are those of the format that the job names.
+        table=source.table if fetched.format is source.format else TableOptions(),
     )
 
 

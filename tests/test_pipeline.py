@@ -20,6 +20,7 @@ from runner.core.source import (
     Pagination,
     PaginationKind,
     SourceType,
+    TableOptions,
 )
 from runner.execution.zygote import Zygote
 from runner.pipeline import Pipeline
@@ -136,9 +137,10 @@ def api():
     class Echo(BaseHTTPRequestHandler):
         def do_GET(self):
             known = self.headers["If-None-Match"] == self.server.etag
-            self.server.answers.append(304 if known else 200)
-            body = b"" if known else f'[{{"n": 1, "echo": "{self.headers["Authorization"]}"}}]'.encode()
-            self.send_response(304 if known else 200)
+            status = 304 if known else self.server.status
+            self.server.answers.append(status)
+            body = b"" if status != 200 else f'[{{"n": 1, "echo": "{self.headers["Authorization"]}"}}]'.encode()
+            self.send_response(status)
             self.send_header("ETag", self.server.etag)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -150,7 +152,7 @@ def api():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    server.etag, server.answers = '"v1"', []
+    server.etag, server.status, server.answers = '"v1"', 200, []
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield server
     server.shutdown()
@@ -308,6 +310,20 @@ def test_an_incremental_load_of_nothing_is_an_empty_result(execute, tmp_path, st
             "The data has no records: the step was not run.",
         )
         assert first.bookmark.moved_to(second.bookmark).cursor == 3
+
+
+@pytest.mark.parametrize("step", [StepKind.SCRIPT, StepKind.QUERY, StepKind.PASS_THROUGH])
+def test_an_api_without_content_is_an_empty_result(execute, api, step):
+    api.status = 204
+    source = replace(
+        source_of(api),
+        format=FileType.CSV,
+        table=TableOptions(columns=("n",), dtypes=(("n", "integer"),)),
+    )
+    text = {StepKind.SCRIPT: "result = data.n", StepKind.QUERY: "SELECT n FROM data"}.get(step, "")
+    outcome, _ = execute("", step=Step(kind=step, text=text, path="jobs.d/report.yaml"), data_source=source)
+    assert (outcome.state, outcome.rows_in, outcome.rows_out) == (RunState.SUCCEEDED, 0, 0)
+    assert outcome.note == "The data has no records: the step was not run."
 
 
 def test_a_blocking_check_fails_the_run_and_keeps_its_result(execute):

@@ -20,6 +20,7 @@ from runner.fetch.unpacking import unpacked
 
 _CHUNK_BYTES = 64 * 1024
 _PARTIAL = 206
+NO_CONTENT = 204
 
 
 class Bodies:
@@ -65,6 +66,11 @@ class Bodies:
                 )
         self.taken += len(body)
         return bytes(body)
+
+    def excerpt(self, response: requests.Response, body: bytes) -> str:
+        """The beginning of a body for people: one line of plain text, masked."""
+        content_type = response.headers.get("content-type", "")
+        return body_text(content_type, body[:EXCERPT_BYTES], self._references)
 
     def _chunks(self, response: requests.Response, limit: int) -> Iterator[bytes]:
         """The body of a success, piece by piece; `limit` is what of `max_bytes` is left."""
@@ -113,9 +119,9 @@ class Bodies:
         if not page and (self._source.format is FileType.CSV or not start.startswith(b"<")):
             return
         what = "a web page" if page or "html" in content_type else "XML"
-        text = body_text(content_type, first[:EXCERPT_BYTES], self._references)
         raise FetchError(
-            f"{_shown(response)} answers {what} where {self._source.format} was expected: {text}",
+            f"{_shown(response)} answers {what} where {self._source.format} was expected: "
+            f"{self.excerpt(response, first)}",
             hint="Often this is a login or error page: check `location`, `auth` and `headers`.",
         )
 

@@ -37,9 +37,9 @@ class Fetched:
     """The data of a source as files: one table, in the order of `paths`.
 
     `format` is that of the files, `records_path` where the records are in them: an API that is asked page by
-    page is kept as NDJSON. `secrets` are the texts to mask wherever something of this run is shown. `description`
-    is one masked line for the log. `unchanged` says that there are no files, as nothing has changed since
-    `validator` was given; otherwise `validator` is the one for the next time.
+    page, or that says it has no content, is kept as NDJSON. `secrets` are the texts to mask wherever something
+    of this run is shown. `description` is one masked line for the log. `unchanged` says that there are no files,
+    as nothing has changed since `validator` was given; otherwise `validator` is the one for the next time.
     """
 
     paths: tuple[Path, ...]

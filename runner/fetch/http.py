@@ -11,7 +11,7 @@ from runner.core.bookmark import Validator
 from runner.core.report import size_words
 from runner.core.source import DataSource, FileType, Pagination
 from runner.errors import FetchError
-from runner.fetch.bodies import Bodies, empty_fault, written
+from runner.fetch.bodies import NO_CONTENT, Bodies, empty_fault, written
 from runner.fetch.client import Client
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.deadline import Deadline, DeadlinePassedError, FetchCancelledError
@@ -77,23 +77,27 @@ class _Work:
     bodies: Bodies
 
     def one_answer(self, request: HttpRequest) -> Fetched:
-        """The body of one answer, as it is."""
+        """The body of one answer, as it is; where the API says that it has no content, a file without records."""
         digest = self._digest(request)
         known = self.context.validator
         known = known if digest and known and known.request == digest else None
-        path = self.context.run_dir / f"input-{self.source.name}.{self.source.format}"
 
         def take(response: requests.Response) -> Fetched:
             told = f"HTTP {response.status_code} from {shown_url(self.client.url)}"
             if known is not None and response.status_code == _NOT_MODIFIED:
                 told = self.references.mask(f"{told}: nothing has changed")
                 return replace(self._fetched(told), validator=known, unchanged=True)
+            fetched = self._fetched(told)
+            if response.status_code == NO_CONTENT:
+                fetched = replace(fetched, format=FileType.NDJSON, records_path=None)
+            path = self.context.run_dir / f"input-{self.source.name}.{fetched.format}"
             size = self.bodies.spool(response, path)
-            if not size and self.source.format is not FileType.NDJSON:
-                raise empty_fault(response, self.source.format)
+            if not size and fetched.format is not FileType.NDJSON:
+                raise empty_fault(response, fetched.format)
             return replace(
-                self._fetched(f"{told}, {size_words(size)}"),
+                fetched,
                 paths=(path,),
+                description=f"{fetched.description}, {size_words(size)}",
                 bytes=size,
                 validator=self._validator(response, digest),
             )

@@ -10,13 +10,16 @@ import msgspec
 import requests
 from jmespath.exceptions import JMESPathError
 
+from runner.core.null_records import leads_to_null
 from runner.core.report import size_words
 from runner.core.source import DataSource, FileType, Pagination, PaginationKind
 from runner.errors import FetchError
-from runner.fetch.bodies import Bodies, empty_fault
+from runner.fetch.bodies import NO_CONTENT, Bodies, empty_fault
 from runner.fetch.client import Client, header_text
 from runner.fetch.request import HttpRequest, linked, shown_url, with_param
 
+# Refusals that are about who asks and how often, not about the page that is asked for.
+_NOT_OF_THE_PAGE = frozenset({401, 403, 407, 408, 429})
 # A page is in memory as a whole, and as objects takes many times its size.
 PAGE_BYTES = 16 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -112,23 +115,28 @@ class _Reader:
         self._client = client
         self._bodies = bodies
         self._path = _compiled("records_path", source.records_path) if source.records_path else None
-        self._is_first = True
+        self._count = 0
 
     def read(self, response: requests.Response) -> Page:
         body = self._bodies.read(response, PAGE_BYTES).removeprefix(_BOM)
         is_blank = not body or body.isspace()
-        if is_blank and self._is_first:
+        if is_blank and not self._count and response.status_code != NO_CONTENT:
             raise empty_fault(response, FileType.JSON)
         document = None if is_blank else self._parsed(body)
         page = Page(
             document=document,
-            records=self._records(document),
+            records=[] if is_blank else self._records(document, response, body),
             request=self._client.asked,
             sent_url=response.request.url or self._client.url,
             link=_next_link(header_text(response.headers.get("link", ""))),
         )
-        self._is_first = False
+        self._count += 1
         return page
+
+    @property
+    def _named(self) -> str:
+        """The page that is being read, for people."""
+        return f"page {self._count + 1} of {shown_url(self._client.url)}"
 
     def _parsed(self, body: bytes) -> Any:
         try:
@@ -140,24 +148,35 @@ class _Reader:
         except (msgspec.MsgspecError, ValueError) as error:
             reason = str(error)
         raise FetchError(
-            f"a page of {shown_url(self._client.url)} ({size_words(len(body))}) cannot be read as JSON: {reason}",
+            f"{self._named} ({size_words(len(body))}) cannot be read as JSON: {reason}",
             hint="Pages must be JSON: ask the API with curl, and check `location` and `headers`.",
         )
 
-    def _records(self, document: Any) -> list[Any]:
-        """The records of a page. After the first page, nothing where they should be means none."""
+    def _records(self, document: Any, response: requests.Response, body: bytes) -> list[Any]:
+        """The records of a page; none where their place is there and holds a null."""
         found = document if self._path is None else _search(self._path, "records_path", document)
         if isinstance(found, list):
             return found
-        if found is None and not self._is_first:
+        if found is None and (self._path is None or leads_to_null(self._path.parsed, document)):
             return []
         where = f"`records_path: {self._source.records_path}` finds" if self._path else "it holds"
+        message = f"{self._named} has no array of records: {where} {_described(found)}"
+        if self._count:
+            raise FetchError(f"{message}: {self._bodies.excerpt(response, body)}", hint=self._hint_of_later())
         members = list(document) if isinstance(document, dict) else []
         arrays = [f"`records_path: {name}`" for name in members if isinstance(document[name], list)]
         hint = f"Write {' or '.join(arrays[:3])}." if arrays else "Set `records_path`, a JMESPath to the records."
-        raise FetchError(
-            f"a page of {shown_url(self._client.url)} has no array of records: {where} {_described(found)}",
-            hint=hint,
+        raise FetchError(message, hint=hint)
+
+    def _hint_of_later(self) -> str:
+        """What to do about a page that is not as those before it."""
+        hint = "The pages before it have records: see in the API's documentation what this answer means."
+        if self._path is None:
+            return hint
+        quote = "'" if '"' in (self._source.records_path or "") else '"'
+        return (
+            f"{hint} If it says that there are no more, "
+            f"write `records_path: {quote}{self._source.records_path} || `[]`{quote}`."
         )
 
 
@@ -188,20 +207,21 @@ def _require_whole(
     would cut the load off there.
 
     Raises:
-        FetchError: there are other records behind it.
+        FetchError: there are other records behind it, or nobody can tell: as `fetch_pages`.
     """
     behind = with_param(request, pagination.param, str(pagination.start + _step(pagination, first)))
-    try:
-        second = client.ask(behind, reader.read)
-    except FetchError:
-        # What an API says beyond its last page is its own matter.
-        return
-    if second.records and second.records != first.records:
+    second = client.ask(behind, lambda response: None if _refuses_page(response) else reader.read(response))
+    if second is not None and second.records and second.records != first.records:
         count = len(first.records)
         raise FetchError(
             f"{shown_url(request.url)} gives {count} records a page, `pagination.size` says {pagination.size}",
             hint=f"Set `pagination.size` to {count}: by that, the last page is known.",
         )
+
+
+def _refuses_page(response: requests.Response) -> bool:
+    """Whether an API says that there is no such page."""
+    return 400 <= response.status_code < 500 and response.status_code not in _NOT_OF_THE_PAGE
 
 
 def _by_cursor(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest, Following]:

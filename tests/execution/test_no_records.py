@@ -19,6 +19,10 @@ ANSWERS = [
     (FileType.JSON, " [ ]\n", None),
     (FileType.JSON, '{"items": [], "next": null}', "items"),
     (FileType.JSON, '{"items": [], "next": "' + "x" * (2 << 20) + '"}', "items"),
+    (FileType.JSON, '{"items": null}', "items"),
+    (FileType.JSON, '{"data": {"items": null}}', "data.items[*].order"),
+    (FileType.JSON, '{"items": null, "next": "' + "x" * (2 << 20) + '"}', "items"),
+    (FileType.JSON, "null", None),
     (FileType.NDJSON, "", None),
     (FileType.NDJSON, "\n\n", None),
 ]

@@ -112,6 +112,7 @@ def test_what_is_no_table_is_explained(read, content, message, hint):
         (json.dumps({f"a{number}": [] for number in range(12)}), "a8, a9, …."),
         ("[]", "Remove `records_path`: the document is the array itself."),
         ('{"total": 0}', "Look at the file, or ask the API with curl"),
+        ("null", "Look at the file, or ask the API with curl"),
     ],
 )
 def test_a_wrong_records_path_names_those_that_lead_to_arrays(read, content, hint):

@@ -261,11 +261,20 @@ def test_a_body_that_cannot_be_unpacked(server, fetch_api):
         fetch_api(server.url())
 
 
-@pytest.mark.parametrize("status", [200, 204])
-def test_an_empty_body_is_told(server, fetch_api, status):
-    server.answer("/", b"", status=status)
-    with pytest.raises(FetchError, match=f"HTTP {status} from .* has an empty body"):
+def test_an_empty_body_is_told(server, fetch_api):
+    server.answer("/", b"")
+    with pytest.raises(FetchError, match=r"HTTP 200 from .* has an empty body"):
         fetch_api(server.url())
+
+
+@pytest.mark.parametrize("file_type", [kind for kind in FileType if kind is not FileType.XLSX])
+def test_no_content_is_data_without_records(server, fetch_api, file_type):
+    server.answer("/", b"", status=204)
+    fetched = fetch_api(
+        server.url(), file_type=file_type, records_path="items" if file_type is FileType.JSON else None
+    )
+    assert (fetched.format, fetched.records_path, fetched.bytes) == (FileType.NDJSON, None, 0)
+    assert [path.read_bytes() for path in fetched.paths] == [b""]
 
 
 def test_no_records_are_a_good_ndjson_body(server, fetch_api):

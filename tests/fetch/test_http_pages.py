@@ -18,14 +18,14 @@ TOKEN = Auth(type=AuthType.BEARER, token="t-12345")
 
 @pytest.fixture
 def paged(server):
-    """Serve `/rows`; `answer` gives the document for the parameters of a request, and headers."""
+    """Serve `/rows`; `answer` gives the document for the parameters of a request, headers, and a status if not 200."""
 
     def serve(answer):
         def route(handler):
             query = {name: values[0] for name, values in parse_qs(urlsplit(handler.path).query).items()}
-            document, headers = answer(query)
+            document, headers, *status = answer(query)
             body = document if isinstance(document, bytes) else json.dumps(document).encode()
-            handler.send_response(200)
+            handler.send_response(*(status or [200]))
             for name, value in headers.items():
                 handler.send_header(name, value)
             handler.end_headers()
@@ -78,14 +78,116 @@ def test_a_server_that_gives_fewer_records_than_it_is_asked_for_is_found_out(ser
     assert read(fetch_api(server.url("/rows"), pagination=replace(pagination, size=2))) == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("beyond", ["nothing", "the same", "no JSON"])
+@pytest.mark.parametrize(
+    "beyond",
+    [([], {}), (rows(0, 2), {}), (b"", {}, 204), (b"<html>", {}, 404), ({"error": "no such page"}, {}, 400)],
+)
 def test_a_short_first_page_may_be_all_there_is(server, paged, fetch_api, beyond):
-    answers = {"nothing": [], "the same": rows(0, 2), "no JSON": b"<html>"}
-    url = paged(lambda query: (rows(0, 2) if query["page"] == "1" else answers[beyond], {}))
+    url = paged(lambda query: (rows(0, 2), {}) if query["page"] == "1" else beyond)
     fetched = fetch_api(url, pagination=Pagination(kind=PAGE, param="page", start=1, size=3))
     assert read(fetched) == [0, 1]
     assert queries(server) == ["page=1", "page=2"]
     assert fetched.description.startswith(f"1 page from {url}")
+
+
+@pytest.mark.parametrize(
+    ("beyond", "words"),
+    [
+        ((b"<html>", {}), "answers a web page"),
+        (
+            ({"error": "rate limited"}, {}),
+            r'page 2 of .* has no array of records: it holds an object: {"error": "rate',
+        ),
+        ((b"slow down", {}, 429), "HTTP 429 .*: slow down"),
+        ((b"", {}, 503), "HTTP 503"),
+        ((b"", {}, 403), "HTTP 403"),
+        ((rows(0, 200), {}), r"more than the 1\.0 kB that `max_bytes` allows"),
+        ((b"", {"Location": "http://localhost:1/"}, 302), "localhost is no host that sources may be fetched from"),
+    ],
+)
+def test_a_short_first_page_is_not_taken_for_all_where_nobody_can_tell(paged, fetch_api, beyond, words):
+    url = paged(lambda query: (rows(0, 2), {}) if query["page"] == "1" else beyond)
+    with pytest.raises(FetchError, match=words):
+        fetch_api(
+            url,
+            pagination=Pagination(kind=PAGE, param="page", start=1, size=3),
+            max_bytes=1000,
+            bounds=RunBounds(allowed_hosts=("127.0.0.1",)),
+        )
+
+
+PAGINATIONS = [
+    Pagination(kind=PAGE, param="p", start=1),
+    Pagination(kind=PAGE, param="p", start=1, size=1),
+    Pagination(kind=OFFSET, param="p", start=1, size=1),
+    Pagination(kind=CURSOR, param="p", cursor_path="next"),
+]
+
+
+def second_page(answer):
+    """Two pages of one record each, and between them the answer given."""
+
+    def pages_of(query):
+        number = int(query.get("p", 1))
+        return answer if number == 2 else ({"items": rows(number, number + 1), "next": number + 1}, {})
+
+    return pages_of
+
+
+@pytest.mark.parametrize("pagination", PAGINATIONS)
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ({"error": "rate limited"}, '`records_path: items` finds nothing: {"error": "rate limited"}'),
+        ({"items": "none"}, '`records_path: items` finds a text: {"items": "none"}'),
+        ("err", '`records_path: items` finds nothing: "err"'),
+        (None, "`records_path: items` finds nothing: null"),
+    ],
+)
+def test_a_later_page_without_what_holds_its_records_fails(server, paged, fetch_api, pagination, document, found):
+    url = paged(second_page((document, {})))
+    with pytest.raises(FetchError) as caught:
+        fetch_api(url, records_path="items", pagination=pagination)
+    assert caught.value.message == f"page 2 of {url} has no array of records: {found}"
+    assert 'write `records_path: "items || `[]`"`' in caught.value.hint
+
+
+@pytest.mark.parametrize("pagination", PAGINATIONS)
+@pytest.mark.parametrize(
+    "answer", [({"items": []}, {}), ({"items": None}, {}), (b"", {}), (b" \n", {}), (b"", {}, 204)]
+)
+def test_an_empty_page_ends_the_pages(server, paged, fetch_api, pagination, answer):
+    fetched = fetch_api(paged(second_page(answer)), records_path="items", pagination=pagination)
+    assert read(fetched) == [1]
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("records_path", "document", "status"),
+    [
+        ("items", {"items": None}, 200),
+        ("data.items[*].order", {"data": {"items": None}}, 200),
+        (None, None, 200),
+        ("items", b"", 204),
+    ],
+)
+def test_an_empty_first_page_is_an_empty_result(server, paged, fetch_api, records_path, document, status):
+    url = paged(lambda query: (document, {}, status))
+    fetched = fetch_api(url, records_path=records_path, pagination=PAGINATIONS[1])
+    assert (read(fetched), fetched.bytes, len(server.seen)) == ([], 0, 1)
+
+
+@pytest.mark.parametrize("records_path", ["items", "data.items"])
+def test_a_first_page_without_what_holds_its_records_fails(paged, fetch_api, records_path):
+    url = paged(lambda query: ({"data": None}, {}))
+    with pytest.raises(FetchError, match=r"page 1 of .* has no array of records"):
+        fetch_api(url, records_path=records_path, pagination=PAGINATIONS[0])
+
+
+def test_the_other_expression_that_a_hint_names_ends_the_pages(paged, fetch_api):
+    url = paged(second_page(({"page": 2}, {})))
+    fetched = fetch_api(url, records_path="items || `[]`", pagination=PAGINATIONS[0])
+    assert read(fetched) == [1]
 
 
 def test_offsets_count_what_was_given(server, paged, fetch_api):

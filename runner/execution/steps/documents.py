@@ -7,6 +7,7 @@ from typing import Any
 import jmespath
 import pandas as pd
 
+from runner.core.null_records import leads_to_null
 from runner.core.run import FailureKind
 from runner.execution.steps.faults import JSON_HINT, StepError, unreadable
 from runner.execution.steps.packed import UNREADABLE, open_text
@@ -57,7 +58,8 @@ def select_records(document: Any, records_path: str | None) -> Any:
     """The array of records in a document, or, where it is written by columns, the columns.
 
     `records_path` is JMESPath. Without it the document must be an array, an object of columns that are equally
-    long arrays, or what `DataFrame.to_json` writes: an object of objects with the same members.
+    long arrays, or what `DataFrame.to_json` writes: an object of objects with the same members. A null in the
+    place of an array is one without records.
 
     Raises:
         StepError: kind FETCH, there are none there.
@@ -66,6 +68,8 @@ def select_records(document: Any, records_path: str | None) -> Any:
         return _follow(document, records_path)
     if isinstance(document, list) or (isinstance(document, dict) and _is_by_columns(document)):
         return document
+    if document is None:
+        return []
     if not isinstance(document, dict):
         raise unreadable("JSON", f"it holds {_describe(document)}, no array of records")
     arrays = [f"`records_path: {path}`" for path in _paths_of_arrays(document)]
@@ -126,7 +130,8 @@ def _half_character(error: UnicodeEncodeError) -> StepError:
 
 def _follow(document: Any, records_path: str) -> list[Any]:
     try:
-        found = jmespath.search(records_path, document)
+        path = jmespath.compile(records_path)
+        found = path.search(document)
     except jmespath.exceptions.JMESPathError as error:
         raise StepError(
             FailureKind.FETCH,
@@ -135,6 +140,8 @@ def _follow(document: Any, records_path: str) -> list[Any]:
         ) from error
     if isinstance(found, list):
         return found
+    if found is None and leads_to_null(path.parsed, document):
+        return []
     members = f"; the object has {', '.join(map(str, list(document)[:10]))}" if isinstance(document, dict) else ""
     raise StepError(
         FailureKind.FETCH,

@@ -1,0 +1,39 @@
+"""A null in the place of records: how some servers, those in Go among them, write an array that has none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_MISSING = object()
+
+
+def leads_to_null(parsed: Mapping[str, Any], document: object) -> bool:
+    """Whether a JMESPath leads to what is there and is null: not to a member that is missing.
+
+    What a projection goes over counts, of `items[*].order` the `items`. A path with anything but names, places
+    and projections in it leads to no such null.
+
+    Args:
+        parsed: the expression as jmespath parses it.
+        document: of JSON.
+    """
+    return _value(parsed, document) is None
+
+
+def _value(node: Mapping[str, Any], document: Any) -> Any:
+    children = node["children"]
+    match node["type"]:
+        case "identity" | "current":
+            return document
+        case "field":
+            return document.get(node["value"], _MISSING) if isinstance(document, dict) else _MISSING
+        case "index":
+            places = range(-len(document), len(document)) if isinstance(document, list) else ()
+            return document[node["value"]] if node["value"] in places else _MISSING
+        case "subexpression" | "pipe":
+            return _value(children[1], _value(children[0], document))
+        case "index_expression" if children[1]["type"] == "index":
+            return _value(children[1], _value(children[0], document))
+        case "projection" | "filter_projection" | "value_projection" | "flatten" | "index_expression":
+            return _value(children[0], document)
+        case _:
+            return _MISSING

@@ -1,0 +1,49 @@
+import jmespath
+import pytest
+
+from runner.core.null_records import leads_to_null
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        ("items", {"items": None}),
+        ('"my items"', {"my items": None}),
+        ("data.items", {"data": {"items": None}}),
+        ("data[0].items", {"data": [{"items": None}]}),
+        ("data[-1].items", {"data": [{}, {"items": None}]}),
+        ("items[]", {"items": None}),
+        ("items[*].order", {"items": None}),
+        ("items[?n > `1`].order", {"items": None}),
+        ("items[:2]", {"items": None}),
+        ("items.*", {"items": None}),
+        ("items | [?n]", {"items": None}),
+        ("@", None),
+    ],
+)
+def test_a_null_that_is_there(path, document):
+    assert leads_to_null(jmespath.compile(path).parsed, document)
+    assert jmespath.search(path, document) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        ("items", {}),
+        ("items", None),
+        ("items", "items"),
+        ("items", [{"items": None}]),
+        ("data.items", {"data": None}),
+        ("data.items", {"data": {}}),
+        ("data.items", {"items": None}),
+        ("data[1].items", {"data": [{"items": None}]}),
+        ("data[0].items", {"data": {"items": None}}),
+        ("items[*].order", {"error": None}),
+        ("items", {"items": []}),
+        ("items", {"items": 0}),
+        ("items || other", {"items": None}),
+        ("to_array(items)", {"items": None}),
+    ],
+)
+def test_what_is_no_null_or_is_missing(path, document):
+    assert not leads_to_null(jmespath.compile(path).parsed, document)
