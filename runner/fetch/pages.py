@@ -1,5 +1,6 @@
 """An API that is asked page by page: the records of all pages in one file, one a line."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,12 +34,14 @@ _LINK = re.compile(rf"<([^<>]*+)>((?:{_LINK_PARAM})*+)")
 class Page:
     """One answer: what it holds, and the records in that.
 
-    `request` is the one it answers, after redirects; `sent_url` where it came from, parameters included. `link` is
-    the address of the next page in its header, as it stands there; empty: none.
+    `digest` is that of the body. `request` is the one it answers, after redirects; `sent_url` where it came
+    from, parameters included. `link` is the address of the next page in its header, as it stands there; empty:
+    none.
     """
 
     document: Any
     records: list[Any]
+    digest: bytes
     request: HttpRequest
     sent_url: str
     link: str
@@ -82,8 +85,8 @@ def fetch_pages(
     """The records of one page after the other, as lines of JSON. Numbers keep every digit.
 
     Raises:
-        FetchError: a page is no JSON, has no array of records or is too large, the pages go in a circle, there are
-            more of them than `max_pages`; or as `Client.ask`.
+        FetchError: a page is no JSON, has no array of records or is too large, the pages go in a circle or are all
+            the same, there are more of them than `max_pages`; or as `Client.ask`.
         requests.RequestException, urllib3.exceptions.HTTPError: as `Client.ask`.
     """
     if pagination.size_param and pagination.size is not None:
@@ -126,6 +129,7 @@ class _Reader:
         page = Page(
             document=document,
             records=[] if is_blank else self._records(document, response, body),
+            digest=hashlib.sha256(body).digest(),
             request=self._client.asked,
             sent_url=response.request.url or self._client.url,
             link=_next_link(header_text(response.headers.get("link", ""))),
@@ -183,16 +187,30 @@ class _Reader:
 def _numbered(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest, Following]:
     """By the number of the page, or by the records before it."""
     position = pagination.start
+    number, before = 0, b""
 
     def following(page: Page) -> HttpRequest | None:
-        nonlocal position
+        nonlocal position, number, before
+        number += 1
         count = len(page.records)
+        if count and page.digest == before:
+            raise _ignored(pagination, request, number)
+        before = page.digest
         if not count or (pagination.size is not None and count < pagination.size):
             return None
         position += _step(pagination, page)
         return with_param(request, pagination.param, str(position))
 
     return with_param(request, pagination.param, str(position)), following
+
+
+def _ignored(pagination: Pagination, request: HttpRequest, number: int) -> FetchError:
+    """A page like the one before it. Its records alone tell nothing: there may be many of a kind."""
+    return FetchError(
+        f"page {number} of {shown_url(request.url)} is, byte for byte, the page before it: "
+        f"the parameter `{pagination.param}` seems to be ignored",
+        hint="Set `pagination.param` to what the API calls it, or remove `pagination`: it may give all at once.",
+    )
 
 
 def _step(pagination: Pagination, page: Page) -> int:

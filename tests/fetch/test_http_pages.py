@@ -271,7 +271,7 @@ def test_a_link_to_a_host_that_the_policy_does_not_allow(server, paged, fetch_ap
 @pytest.mark.parametrize(
     ("kind", "answer", "words"),
     [
-        (PAGE, lambda query: (rows(0, 1), {}), "more than the 2 pages that `pagination.max_pages` allows"),
+        (PAGE, lambda query: ([dict(query)], {}), "more than the 2 pages that `pagination.max_pages` allows"),
         (CURSOR, lambda query: ({"rows": [], "next": query.get("p", "") + "x"}, {}), "more than the 2 pages"),
         (CURSOR, lambda query: ({"rows": rows(0, 1), "next": 5}, {}), "cursor for `p` comes a second time"),
         (LINK, lambda query: (rows(0, 1), {"Link": "</rows?p=1>; rel=next"}), "header Link comes a second time"),
@@ -293,8 +293,33 @@ def test_pages_that_are_none(server, paged, fetch_api, kind, answer, words):
 
 
 def test_exactly_max_pages_are_taken(server, paged, fetch_api):
-    url = paged(lambda query: (rows(0, 1) if int(query["p"]) < 2 else [], {}))
-    assert read(fetch_api(url, pagination=Pagination(kind=PAGE, param="p", max_pages=2))) == [0, 0]
+    url = paged(lambda query: (rows(int(query["p"]), 2)[:1], {}))
+    assert read(fetch_api(url, pagination=Pagination(kind=PAGE, param="p", max_pages=2))) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("pagination", "asked"),
+    [
+        (Pagination(kind=PAGE, param="page", start=1), "page=1 page=2"),
+        (Pagination(kind=PAGE, param="page", start=1, size=2, size_param="s"), "s=2&page=1 s=2&page=2"),
+        (Pagination(kind=OFFSET, param="from", size=2), "from=0 from=2"),
+    ],
+)
+def test_a_server_that_ignores_the_parameter_is_found_out(server, paged, fetch_api, pagination, asked):
+    url = paged(lambda query: ({"items": rows(0, 2)}, {}))
+    with pytest.raises(FetchError) as caught:
+        fetch_api(url, records_path="items", pagination=pagination)
+    assert caught.value.message.endswith(
+        f"/rows is, byte for byte, the page before it: the parameter `{pagination.param}` seems to be ignored"
+    )
+    assert caught.value.message.startswith("page 2 of ")
+    assert "`pagination.param`" in caught.value.hint
+    assert " ".join(queries(server)) == asked
+
+
+def test_a_page_may_have_the_records_of_the_page_before_it(paged, fetch_api):
+    url = paged(lambda query: ({"page": query["p"], "items": [{"n": 0}] * (int(query["p"]) < 2)}, {}))
+    assert read(fetch_api(url, records_path="items", pagination=Pagination(kind=PAGE, param="p"))) == [0, 0]
 
 
 def test_numbers_keep_every_digit_and_functions_their_meaning(paged, fetch_api):
@@ -308,7 +333,7 @@ def test_numbers_keep_every_digit_and_functions_their_meaning(paged, fetch_api):
 
 
 def test_max_bytes_counts_all_pages(server, paged, fetch_api):
-    url = paged(lambda query: (rows(0, 50), {}))
+    url = paged(lambda query: (rows(int(query["p"]), 50) + rows(0, int(query["p"])), {}))
     size = len(json.dumps(rows(0, 50)))
     with pytest.raises(
         FetchError, match=r"goes on, with the 1\.1 kB of the pages before it, more than the 1\.4 kB"
@@ -342,7 +367,7 @@ def test_closed_connections_are_let_go(server, paged, fetch_api):
 
     def answer(query):
         opened.append(len(list(Path("/proc/self/fd").iterdir())))
-        return (rows(0, 1) if int(query["p"]) < 40 else []), {}
+        return rows(int(query["p"]), 40)[:1], {}
 
     fetch_api(paged(answer), pagination=Pagination(kind=PAGE, param="p"))
     assert max(opened) < opened[0] + 20
