@@ -1,6 +1,8 @@
 import gzip
+from dataclasses import replace
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from runner.core.job import AttachmentFormat, StepKind
@@ -14,6 +16,10 @@ from runner.execution.steps.typed import refusal_in
 STEPS = {StepKind.SCRIPT: "result = data", StepKind.QUERY: "FROM data", StepKind.PASS_THROUGH: ""}
 SQL = [StepKind.QUERY, StepKind.PASS_THROUGH]
 MANY = 30_000
+
+
+def zstd(text):
+    return pa.Codec("zstd").compress(text, asbytes=True)
 
 
 @pytest.fixture
@@ -238,6 +244,33 @@ def test_a_byte_of_another_encoding_is_told_with_its_remedy(bench, kind, rows):
     failure = bench.failure(STEPS[kind], kind=kind, source=text)
     assert failure.kind is FailureKind.FETCH
     assert "set `encoding: cp1252` (or latin-1) under `data_source`" in failure.hint
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("table", [TableOptions(), TableOptions(dtypes=(("name", "string"),))])
+@pytest.mark.parametrize("rows", [1, 900_000])
+@pytest.mark.parametrize("mark", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_a_mark_of_another_encoding_names_it(bench, kind, table, rows, mark):
+    text = ("\ufeffname,city\n" + "Jörg,Köln\n" * rows).encode(mark)
+    failure = bench.failure(STEPS[kind], kind=kind, source=text, table=table)
+    assert failure.kind is FailureKind.FETCH
+    encoding = mark[:6]
+    assert failure.hint == f"It is text in {encoding.upper()}: set `encoding: {encoding}` under `data_source`."
+    if rows == 1:
+        table = replace(table, encoding=encoding)
+        assert bench.csv(STEPS[kind], kind=kind, source=text, table=table) == "name,city\nJörg,Köln\n"
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize(("name", "pack"), [("gzip", gzip.compress), ("zstd", zstd)])
+def test_a_packed_file_whose_name_does_not_say_so(bench, kind, name, pack):
+    failure = bench.failure(STEPS[kind], kind=kind, source=pack(b"name,city\n" + b"Anna,Bonn\n" * 9))
+    assert failure.kind is FailureKind.FETCH
+    ending = {"gzip": ".gz", "zstd": ".zst"}[name]
+    assert failure.hint.startswith(
+        f"It is compressed by {name}: a file is unpacked where its name ends in {ending}"
+    )
+    assert "encoding" not in failure.hint
 
 
 @pytest.mark.parametrize("kind", STEPS, ids=str)

@@ -19,8 +19,8 @@ import duckdb
 
 from runner.core.source import TableOptions
 from runner.execution.orders import StepInput
-from runner.execution.steps.faults import empty_csv, unreadable
-from runner.execution.steps.packed import UNREADABLE, open_text, write_utf8
+from runner.execution.steps.faults import HEAD_BYTES, empty_csv, unreadable
+from runner.execution.steps.packed import UNREADABLE, head_of, open_text, write_utf8
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.staged import Relation, files_of, weight_of
 from runner.execution.steps.table_files import require_columns
@@ -78,7 +78,7 @@ def stage_csv(source: StepInput, path: str, target: str) -> str:
                 return path
             write_utf8(begin, file, target)
     except UNREADABLE as error:
-        raise unreadable("CSV", str(error)) from error
+        raise unreadable("CSV", str(error), head=head_of(path, HEAD_BYTES)) from error
     return target
 
 

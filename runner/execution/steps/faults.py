@@ -9,6 +9,20 @@ NO_RESULT_HINT = 'Assign the table to mail to `result`, as in: result = data.gro
 _COLUMNS_SHOWN = 30
 _FILE_HINT = "Look at the file: is it what `data_source` says it is?"
 _ENCODING_HINT = "Its text is not UTF-8: set `encoding: cp1252` (or latin-1) under `data_source`."
+_MARK_HINT = "It is text in {}: set `encoding: {}` under `data_source`."
+_PACKED_HINT = (
+    "It is compressed by {}: a file is unpacked where its name ends in {}, the answer of an API where its header "
+    "Content-Encoding says so."
+)
+# What a file begins with that is no UTF-8; the longer before its own beginning.
+_HEADS = {
+    b"\xff\xfe\0\0": _MARK_HINT.format("UTF-32", "utf-32"),
+    b"\xff\xfe": _MARK_HINT.format("UTF-16", "utf-16"),
+    b"\xfe\xff": _MARK_HINT.format("UTF-16", "utf-16"),
+    b"\x1f\x8b": _PACKED_HINT.format("gzip", ".gz"),
+    b"\x28\xb5\x2f\xfd": _PACKED_HINT.format("zstd", ".zst"),
+}
+HEAD_BYTES = max(map(len, _HEADS))
 _NOT_UTF8 = re.compile(r"'utf-8' codec can't decode byte|Invalid unicode|not utf-8 encoded")
 JSON_HINT = "Look at the file, or ask the API with curl: this job's `data_source` says that it is JSON."
 
@@ -38,10 +52,14 @@ def memory_error() -> StepError:
     )
 
 
-def unreadable(kind: str, reason: str, *, hint: str = "") -> StepError:
-    """The data is not what the job says it is; `kind` is what that is: `CSV`. Without a `hint`, one that fits."""
+def unreadable(kind: str, reason: str, *, hint: str = "", head: bytes = b"") -> StepError:
+    """The data is not what the job says it is; `kind` is what that is: `CSV`. Without a `hint`, one that fits.
+
+    Args:
+        head: the first `HEAD_BYTES` of the file, where they may tell what it is instead.
+    """
     if not hint and kind == "CSV" and _NOT_UTF8.search(reason):
-        hint = _ENCODING_HINT
+        hint = next((told for mark, told in _HEADS.items() if head.startswith(mark)), _ENCODING_HINT)
     return StepError(
         FailureKind.FETCH,
         f"the data cannot be read as {kind}: {reason}",

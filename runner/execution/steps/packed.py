@@ -46,14 +46,19 @@ def open_text(path: str, encoding: str = "utf-8-sig") -> IO[str]:
     return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="")
 
 
+def head_of(path: str, size: int) -> bytes:
+    """The first bytes of a file, unpacked; none where it cannot be read."""
+    try:
+        with open_bytes(path) as file:
+            return file.read(size)
+    except UNREADABLE:
+        return b""
+
+
 def starts_with(path: str, first: bytes) -> bool:
     """Whether `first` is the first byte of a file that is no space and no byte order mark; False where the file
     cannot be read."""
-    try:
-        with open_bytes(path) as file:
-            return file.read(_SPACE).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == first
-    except UNREADABLE:
-        return False
+    return head_of(path, _SPACE).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == first
 
 
 def write_utf8(begin: str, source: IO[str], target: str) -> None:

@@ -13,8 +13,8 @@ import pandas as pd
 
 from runner.core.source import TableOptions
 from runner.execution.orders import StepInput
-from runner.execution.steps.faults import empty_csv, empty_sheet, no_such_column, unreadable
-from runner.execution.steps.packed import UNREADABLE, open_bytes
+from runner.execution.steps.faults import HEAD_BYTES, empty_csv, empty_sheet, no_such_column, unreadable
+from runner.execution.steps.packed import UNREADABLE, head_of, open_bytes
 from runner.execution.steps.typed import NUMBER, convert, types_of
 from runner.execution.steps.whole_numbers import keep_whole_numbers
 
@@ -140,7 +140,8 @@ def _read_csv(path: str, options: dict[str, Any], *, numbers: Sequence[str] = ()
         raise unreadable("CSV", "its lines have more fields than there are column names") from error
     except (pd.errors.ParserError, *UNREADABLE) as error:
         named = f"The job file says that these are numbers: {', '.join(numbers)}." if numbers else ""
-        raise unreadable("CSV", str(error), hint=named if "convert" in str(error) else "") from error
+        hint = named if "convert" in str(error) else ""
+        raise unreadable("CSV", str(error), hint=hint, head=head_of(path, HEAD_BYTES)) from error
 
 
 def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> pd.DataFrame:
