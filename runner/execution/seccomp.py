@@ -36,6 +36,8 @@ io_setup io_destroy io_submit io_getevents io_pgetevents
 # Memory that the limits do not count, or that outlives the process.
 memfd_create memfd_secret shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd msgrcv msgctl
 mq_open mq_unlink
+# Memory that is left in a pipe counts for nobody: for one byte of it a huge page stays.
+vmsplice splice tee
 # Hands off other processes; `kill` and `tgkill` are narrowed to this one below.
 ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_open pidfd_getfd
 pidfd_send_signal tkill rt_sigqueueinfo rt_tgsigqueueinfo setpriority ioprio_set sched_setparam

@@ -464,6 +464,13 @@ def test_memory_is_bounded(run, text):
     assert run("result = 1").failure is None
 
 
+def test_no_memory_is_left_in_a_pipe(attack):
+    words = "(ctypes.c_void_p * 2)(ctypes.addressof(ctypes.create_string_buffer(4096)), 4096)"
+    attack(f"call(278 if X86 else 75, os.pipe()[1], {words}, 1, 0)")
+    attack("os.splice(os.open(os.__file__, os.O_RDONLY), os.pipe()[1], 1)")
+    attack("call(276 if X86 else 77, os.pipe()[0], os.pipe()[1], 1, 0)")
+
+
 def test_a_thread_bomb_ends_by_itself(run):
     outcome = run(
         """
@@ -714,7 +721,7 @@ def test_a_legitimate_script_notices_nothing(run, tmp_path):
     pd.DataFrame({"x": range(50_000)}).to_parquet(tmp_path / "run" / "given.parquet")
     outcome = run(
         """
-        import concurrent.futures, datetime, decimal, json, re, sqlite3, statistics, tempfile, zoneinfo
+        import concurrent.futures, datetime, decimal, json, re, shutil, sqlite3, statistics, tempfile, zoneinfo
         import duckdb
         matrix = np.random.default_rng(1).random((200, 200))
         assert np.allclose(np.linalg.inv(matrix) @ matrix, np.eye(200), atol=1e-6)
@@ -735,6 +742,11 @@ def test_a_legitimate_script_notices_nothing(run, tmp_path):
             db.execute("CREATE TABLE t (a)")
         with tempfile.NamedTemporaryFile() as file:
             file.write(b"x")
+            file.flush()
+            shutil.copyfile(file.name, "x")
+        assert open("x").read() == "x"
+        shutil.copyfile("given.parquet", "again.parquet")
+        assert pd.read_parquet("again.parquet").equals(given)
         merged = data.merge(data, on="a").groupby("b_x", as_index=False)["a"].sum()
         result = merged.assign(total=total)
         """
