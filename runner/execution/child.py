@@ -72,16 +72,24 @@ class Child:
         os.set_blocking(output, False)
 
     def run(self, order: StepOrder, *, cancelled: threading.Event) -> StepOutcome:
-        """Carry out one order; whatever the child does, there is an outcome, and nobody works on it afterwards."""
+        """Carry out one order; whatever the child does, there is an outcome, and nobody works on it afterwards.
+
+        Raises:
+            OSError: the child could not be followed, so it was ended.
+        """
         started = time.monotonic()
         log.info("Starting %s step", order.step.kind.replace("_", "-"))
         heard = _Heard()
-        watch = StepWatch(order, pidfd=self._pidfd)
         try:
+            watch = StepWatch(order, pidfd=self._pidfd)
             reason = self._hand_over(order) or self._follow(
                 heard, watch, cancelled=cancelled, deadline=started + order.timeout_seconds
             )
             ending = replace(self._end(heard), reason=reason, failure=watch.failure)
+        except BaseException:
+            # Nobody else would end it, and it would work on in a folder that the next attempt uses.
+            self._put_down(waiting=True)
+            raise
         finally:
             self._close()
         outcome = _outcome(order, heard, ending)
@@ -162,15 +170,11 @@ class Child:
         memory apart is the kernel's work, which the zygote sees the end of. But for one of several threads: they
         may be in the middle of what they have asked of the kernel.
         """
-        poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        if heard.wrong == _CLOSED and poll.poll(1000 * _CLOSED_SECONDS):
+        if heard.wrong == _CLOSED and self._has_ended(_CLOSED_SECONDS):
             # It was ending: how it ended says more than that.
             heard.wrong = ""
         alone = standing_of(pid_of(self._pidfd)).threads <= 1
-        self.kill()
-        if (heard.outcome is None or not alone) and not poll.poll(1000 * _DEATH_SECONDS):
-            log.error("A killed child has not ended within %.0f s", _DEATH_SECONDS)
+        self._put_down(waiting=heard.outcome is None or not alone)
         if len(heard.output) <= OUTPUT_LIMIT:
             self._listen(heard)
         if heard.outcome is not None:
@@ -182,6 +186,18 @@ class Child:
             return Ending(zygote_died=True)
         status, memory_kib, cpu_seconds = STATUS.unpack(told)
         return Ending(status=status, memory_mb=memory_kib // 1024, cpu_seconds=cpu_seconds)
+
+    def _put_down(self, *, waiting: bool) -> None:
+        """Kill the child, and wait for its end."""
+        self.kill()
+        if waiting and not self._has_ended(_DEATH_SECONDS):
+            log.error("A killed child has not ended within %.0f s", _DEATH_SECONDS)
+
+    def _has_ended(self, seconds: float) -> bool:
+        """Whether the child ends within some seconds."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
 
     def kill(self) -> None:
         """End it; one that has ended stays so."""

@@ -120,7 +120,8 @@ class _ClosedError(Exception):
 
 
 def _sizes_below(top: str) -> Iterator[int]:
-    """Bytes on disk of each file and folder below `top`. Links are counted, not followed; what vanishes is not."""
+    """Bytes on disk of each file and folder below `top`. Links are counted, not followed; what vanishes is not.
+    What cannot be looked into, as without a descriptor, is left to the next look."""
     shared: set[int] = set()
     waiting = [top]
     while waiting:
@@ -134,7 +135,7 @@ def _sizes_below(top: str) -> Iterator[int]:
                 raise _ClosedError from error
             continue
         try:
-            with os.scandir(descriptor) as entries:
+            with suppress(OSError), os.scandir(descriptor) as entries:
                 for entry in entries:
                     with suppress(OSError):
                         found = entry.stat(follow_symlinks=False)

@@ -1,4 +1,6 @@
 import os
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,19 @@ def watch(folder, monkeypatch):
         return watching.failure if watching.met() else None
 
     return looking
+
+
+@contextmanager
+def one_descriptor_left():
+    """This process can open one more file, and no other while that is open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    last = os.open(os.devnull, os.O_RDONLY)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (last + 1, hard))
+    try:
+        os.close(last)
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_what_was_there_before_does_not_count(watch):
@@ -84,6 +99,13 @@ def test_what_is_nested_too_deep_counts(watch, folder, monkeypatch):
         Path("d" * 200).mkdir()
         os.chdir("d" * 200)
     assert "nested too deep" in watch().message
+
+
+def test_where_it_cannot_look_it_looks_again_later(watch, folder):
+    (folder / "part").write_bytes(b"x" * (2 << 20))
+    with one_descriptor_left():
+        assert watch() is None
+    assert watch().kind is FailureKind.DISK
 
 
 def test_the_disk_is_not_filled_up(watch, monkeypatch):

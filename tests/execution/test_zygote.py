@@ -114,6 +114,48 @@ def test_cpu_time_is_bounded_and_told(bench):
     assert "resources.cpu_seconds" in failure.hint
 
 
+class Unheard(threading.Event):
+    """A cancellation that nobody can ask for once the step is at work."""
+
+    def __init__(self, begun):
+        super().__init__()
+        self._begun = begun
+
+    def is_set(self):
+        if self._begun.exists():
+            raise OSError(errno.EMFILE, "Too many open files")
+        return False
+
+
+def test_a_child_that_cannot_be_followed_is_ended(bench, gone):
+    text = """
+        import os, time
+        with open("new", "w") as file: file.write(os.readlink("/proc/self"))
+        os.rename("new", "begun")
+        time.sleep(60)
+    """
+    order = bench.order(textwrap.dedent(text))
+    begun = Path(order.run_dir) / "begun"
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    outcome = bench.zygote.run_step(order, cancelled=Unheard(begun))
+    assert outcome.failure.kind is FailureKind.INTERNAL
+    assert "Too many open files" in outcome.failure.message
+    assert gone(int(begun.read_text()), 0.1)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_child_that_cannot_be_watched_is_ended(bench, monkeypatch):
+    from runner.execution import child as module
+
+    def unwatched(order, *, pidfd):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(module, "StepWatch", unwatched)
+    assert "Too many open files" in bench.failure("result = data").message
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_a_crash_is_told_with_what_was_printed(bench):
     outcome = bench.run("import ctypes\nprint('before')\nctypes.string_at(0)", allowed_imports=("ctypes",))
     assert outcome.failure.kind is FailureKind.CRASH
