@@ -106,7 +106,7 @@ class Sandbox:
         if self._machine is not None:
             # Put together here, so that a child finds them.
             seccomp.common_rules(self._machine)
-            seccomp.limits_filter(self._machine)
+            seccomp.closing_filter(self._machine)
         self._namespaces = namespaces
         self._ruleset: landlock.Ruleset | None = None
         self._filtered = False
@@ -167,7 +167,7 @@ class Sandbox:
                 _require_one_thread()
                 self._ruleset.enforce()
             if self._filtered and self._machine is not None:
-                seccomp.install(seccomp.limits_filter(self._machine))
+                seccomp.install(seccomp.closing_filter(self._machine))
         except OSError as error:
             raise SandboxError(
                 f"the sandbox could not be closed around the step: {error}",

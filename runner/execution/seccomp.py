@@ -59,7 +59,8 @@ truncate chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utim
 setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat file_setattr
 """
 
-_PR_SET_PDEATHSIG = 1
+# Living on without the service, and an own /proc that a service without privileges cannot look into.
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 # The calls that open a file, and which of their arguments has the flags.
 _OPENING = (("open", 1), ("openat", 2))
 # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, the same for open files (OFD), and
@@ -68,6 +69,8 @@ _OPENING = (("open", 1), ("openat", 2))
 _FCNTL_ALLOWED = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
 # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. Others change attributes of files that are only read.
 _IOCTL_ALLOWED = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+# What the sandbox itself needs until it is closed.
+_UNTIL_CLOSED = ("setrlimit", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
 _WRITE_ONLY, _READ_WRITE, _TRUNCATE = 0o1, 0o2, 0o1000
 
 
@@ -88,7 +91,7 @@ def common_rules(machine: Machine) -> bytes:
     program.append(
         _when(calls["clone"], _argument(0) + _jump(_ANY_BIT, _CLONE_THREAD, 1, 0) + _give(_REFUSE) + _give(_ALLOW))
     )
-    program.append(_when(calls["prctl"], _none_of(0, (_PR_SET_PDEATHSIG,))))
+    program.append(_when(calls["prctl"], _none_of(0, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE))))
     program.append(_when(calls["fcntl"], _one_of(1, _FCNTL_ALLOWED)))
     program.append(_when(calls["ioctl"], _one_of(1, _IOCTL_ALLOWED)))
     # Emptying a file while it is opened for reading: Landlock sees that from ABI 3 on.
@@ -106,14 +109,15 @@ def _refused_names() -> list[str]:
 
 
 @functools.cache
-def limits_filter(machine: Machine) -> bytes:
-    """The filter that makes limits final: reading one is allowed, setting one is not."""
+def closing_filter(machine: Machine) -> bytes:
+    """The filter that makes all final: a limit may be read and not set, and Landlock gets no more rules, each of
+    which would keep its file on the disk, without a name, where nobody sees it."""
     calls = machine.calls
     reading = _argument(2) + _jump(_EQUAL, 0, 1, 0) + _give(_REFUSE)
     reading += _argument(2, high=True) + _jump(_EQUAL, 0, 1, 0) + _give(_REFUSE) + _give(_ALLOW)
     return (
         _start(machine)
-        + _when(calls["setrlimit"], _give(_REFUSE))
+        + b"".join(_when(calls[name], _give(_REFUSE)) for name in _UNTIL_CLOSED)
         + _when(calls["prlimit64"], reading)
         + _give(_ALLOW)
     )

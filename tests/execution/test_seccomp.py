@@ -114,6 +114,7 @@ def test_signals_reach_only_the_process_itself(asked):
     assert asked("fcntl", 3, 1) == ALLOW
     assert asked("ioctl", 0, 0x5412) == EPERM
     assert asked("prctl", 1, 0) == EPERM
+    assert asked("prctl", 4, 0) == EPERM
     assert asked("prctl", 15) == ALLOW
 
 
@@ -127,11 +128,20 @@ def test_unknown_calls_and_other_architectures(asked, machine):
 
 
 def test_limits_can_be_read_and_not_set(machine):
-    program = seccomp.limits_filter(machine)
+    program = seccomp.closing_filter(machine)
     assert judge(program, machine, "prlimit64", 0, 9, 0, 0x7FFF0000) == ALLOW
     assert judge(program, machine, "prlimit64", 0, 9, 0x7FFF0000) == EPERM
     assert judge(program, machine, "prlimit64", 0, 9, 0x7F << 32) == EPERM
     assert judge(program, machine, "setrlimit", 9) == EPERM
+
+
+def test_rules_on_files_are_made_until_the_sandbox_is_closed(asked, machine):
+    closed = seccomp.closing_filter(machine)
+    for name in ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"):
+        assert asked(name) == ALLOW
+        assert judge(closed, machine, name) == EPERM
+    read = 0 if machine is X86_64 else 63
+    assert judge(closed, machine, "", number=read) == ALLOW
 
 
 def test_a_file_that_is_only_read_cannot_be_emptied_held_or_marked(asked, machine):

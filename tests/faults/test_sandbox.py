@@ -421,6 +421,14 @@ def test_limits_cannot_be_raised_again(attack):
     attack("resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))", "ValueError")
 
 
+def test_nothing_is_hidden_from_who_watches_the_disk(attack):
+    # A rule on a file keeps it on the disk when nothing else does, and what may not be dumped cannot be looked into.
+    attack("call(444, ctypes.create_string_buffer(b'\\1', 8), 8, 0)")
+    attack("call(445, 9, 1, ctypes.create_string_buffer(12), 0)")
+    attack("call(446, 9, 0)")
+    attack("call(157 if X86 else 167, 4, 0, 0, 0, 0)")
+
+
 def test_threads_that_were_there_first_are_bound_too(attack):
     # DuckDB works in threads of its own: a reader there is as bound as the script.
     attack(
