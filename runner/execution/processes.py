@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,37 +12,55 @@ from runner.execution.orders import StepOrder
 
 _LEAST_THREADS, _PER_CORE = 512, 4
 _KIB_PER_MIB = 1024
+_ENDED = b"\nState:\tZ"
+_KILLED = 1 << (signal.SIGKILL - 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """A process at one moment: its threads, and the MiB of memory that it could share, which no limit counts."""
+    """A process at one moment: its threads, and the MiB of memory that it could share, which no limit counts.
+
+    It is `headless` when its leading thread has ended and another one works on: its memory cannot be told then.
+    """
 
     threads: int = 0
     shared_mb: int = 0
+    headless: bool = False
 
 
 def pid_of(pidfd: int) -> int:
     """The number of a process, in the caller's view; 0 where it has none any more, or the descriptor is another
     kind."""
-    return _numbers(Path(f"/proc/self/fdinfo/{pidfd}"), "Pid:")[0]
+    return _number(_content(f"/proc/self/fdinfo/{pidfd}"), b"Pid:")
 
 
 def standing_of(pid: int) -> Standing:
     """How a process stands."""
-    threads, shared = _numbers(Path(f"/proc/{pid}/status"), "Threads:", "RssShmem:")
-    return Standing(threads=threads, shared_mb=shared // _KIB_PER_MIB)
+    content = _content(f"/proc/{pid}/status")
+    threads = _number(content, b"Threads:")
+    return Standing(
+        threads=threads,
+        shared_mb=_number(content, b"RssShmem:") // _KIB_PER_MIB,
+        # One that waits to be reaped has no other thread; one that is ending may have, for a moment.
+        headless=_ENDED in content and threads > 1 and _works_on(pid),
+    )
 
 
 def breach_of(order: StepOrder, standing: Standing) -> RunFailure | None:
     """The bound that a step has met by its threads or its shared memory: the limits of the kernel bound private
-    memory alone, and the threads of a user."""
+    memory alone, and the threads of a user. Or that they cannot be told any more."""
     most = max(_LEAST_THREADS, _PER_CORE * (os.cpu_count() or 1))
     if standing.threads > most:
         return RunFailure(
             kind=FailureKind.MEMORY,
             message=f"the step had more than {most} threads and was ended",
             hint="Let it start fewer threads: more than the machine has cores make nothing faster.",
+        )
+    if standing.headless:
+        return RunFailure(
+            kind=FailureKind.CRASH,
+            message="the step ended its main thread while others worked on, so it was ended",
+            hint="A script must not end its main thread by itself: let it wait there for its other threads.",
         )
     if standing.shared_mb > order.memory_mb:
         return RunFailure(
@@ -53,10 +72,24 @@ def breach_of(order: StepOrder, standing: Standing) -> RunFailure | None:
     return None
 
 
-def _numbers(path: Path, *keys: str) -> list[int]:
-    """The numbers behind some keys of a file, read once; 0 for each that is not there."""
-    content = b""
+def _works_on(pid: int) -> bool:
+    """Whether a thread of a process is at work: one that is about to end was killed, and then has no memory."""
     with suppress(OSError):
-        content = path.read_bytes()
-    found = (re.search(rb"^%s\t *([0-9]+)" % key.encode(), content, re.MULTILINE) for key in keys)
-    return [int(match[1]) if match else 0 for match in found]
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names are all that is needed
+            content = _content(f"/proc/{pid}/task/{thread}/status")
+            if b"\nVmSize:" in content and not _number(content, b"SigPnd:", base=16) & _KILLED:
+                return True
+    return False
+
+
+def _content(path: str) -> bytes:
+    """What a file of the kernel says; nothing where it cannot be read."""
+    with suppress(OSError):
+        return Path(path).read_bytes()
+    return b""
+
+
+def _number(content: bytes, key: bytes, *, base: int = 10) -> int:
+    """The number behind a key; 0 where there is none."""
+    found = re.search(rb"^%s\t *([0-9a-f]+)" % key, content, re.MULTILINE)
+    return int(found[1], base) if found else 0

@@ -1,9 +1,11 @@
 """What is told of a process from outside, read from real ones."""
 
 import os
+import select
 import subprocess
 import sys
 import threading
+import time
 from subprocess import PIPE
 
 import pytest
@@ -16,6 +18,24 @@ kept = mmap.mmap(-1, 3 << 20)
 kept.write(b"x" * (3 << 20))
 print("ready", flush=True)
 sys.stdin.read()
+"""
+
+
+# Its first thread ends, as no thread of Python does by itself, and another one works on.
+HEADLESS = """
+import ctypes, os, sys, threading
+threading.Thread(target=sys.stdin.read).start()
+print("ready", flush=True)
+ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)
+"""
+MANY = """
+import threading
+def spin():
+    while True: pass
+kept = b"x" * (200 << 20)
+for _ in range(20): threading.Thread(target=spin, daemon=True).start()
+print("ready", flush=True)
+spin()
 """
 
 
@@ -58,3 +78,30 @@ def test_what_is_no_process(tmp_path):
     assert standing_of(0) == Standing()
     with (tmp_path / "file").open("w") as file:
         assert pid_of(file.fileno()) == 0
+
+
+def test_a_process_whose_first_thread_has_ended():
+    with subprocess.Popen([sys.executable, "-c", HEADLESS], stdin=PIPE, stdout=PIPE) as process:
+        process.stdout.readline()
+        deadline = time.monotonic() + 10
+        while not standing_of(process.pid).headless and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert standing_of(process.pid) == Standing(threads=2, headless=True)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert standing_of(process.pid) == Standing(threads=1), "it waits to be reaped"
+
+
+def test_a_process_that_ends_is_never_taken_for_one():
+    """However far its end has got: its first thread may be gone while the others have not noticed yet."""
+    for _ in range(5):
+        with subprocess.Popen([sys.executable, "-c", MANY], stdout=PIPE) as process:
+            process.stdout.readline()
+            descriptor = os.pidfd_open(process.pid)
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            process.kill()
+            while not poll.poll(0):
+                assert not standing_of(process.pid).headless
+            assert not standing_of(process.pid).headless
+            os.close(descriptor)

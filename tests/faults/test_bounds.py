@@ -10,6 +10,7 @@ from runner.core.run import FailureKind
 from runner.execution import disk
 from runner.execution.trees import remove_tree
 
+IMPORTS = ("ctypes", "mmap", "os", "signal", "threading")
 DEAF = """
 import os, signal, threading, time
 for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
@@ -33,6 +34,15 @@ kept = [open(str(n), "wb", buffering=0) for n in range(20)]
 for n, file in enumerate(kept):
     os.remove(str(n))
     file.write(b"x" * (1 << 20))
+"""
+# Without its first thread, the kernel tells nothing of the memory of a process.
+HEADLESS = """
+import ctypes, mmap, threading, time
+def work():
+    kept = mmap.mmap(-1, 64 << 20)
+    time.sleep(60)
+threading.Thread(target=work).start()
+ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)
 """
 DEEP = """
 for n in range(3000):
@@ -59,16 +69,17 @@ def small_disk(monkeypatch):
         (FailureKind.DISK, "resources.memory_mb", DEAF + FILES.format(count=30, size=1 << 20) + BEGUN + STUCK, {}),
         (FailureKind.DISK, "fewer files", DEAF + FILES.format(count=6000, size=0) + BEGUN + STUCK, {}),
         (FailureKind.DISK, "resources.memory_mb", DEAF + NAMELESS + BEGUN + STUCK, {}),
+        (FailureKind.CRASH, "main thread", DEAF + BEGUN + HEADLESS, {}),
         (FailureKind.DISK, "fewer levels", DEAF + BEGUN + DEEP + "time.sleep(60)", {}),
     ],
-    ids=["time", "time-large", "cancel", "cpu", "memory", "disk", "files", "nameless", "deep"],
+    ids=["time", "time-large", "cancel", "cpu", "memory", "disk", "files", "nameless", "headless", "deep"],
 )
 @pytest.mark.usefixtures("small_disk")
 def test_a_step_is_gone_within_a_second(
     zygote, script_order, tmp_path, processes_in, seconds_until_gone, kind, said, text, bounds
 ):
     folder = tmp_path / "run"
-    order = script_order(folder, textwrap.dedent(text), allowed_imports=("os", "signal", "threading"), **bounds)
+    order = script_order(folder, textwrap.dedent(text), allowed_imports=IMPORTS, **bounds)
     cancelled, outcomes = threading.Event(), []
     runner = threading.Thread(target=lambda: outcomes.append(zygote.run_step(order, cancelled=cancelled)))
     runner.start()
