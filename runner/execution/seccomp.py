@@ -98,6 +98,8 @@ def common_rules(machine: Machine) -> bytes:
     program.extend(_when(calls[name], _not_emptied(place)) for name, place in _OPENING if name in calls)
     # Whose flags lie in memory, where this filter cannot see them.
     program.append(_when(calls["openat2"], _give(_MISSING)))
+    # From a file to a pipe it is `splice`, and this filter cannot tell. Libraries read and write instead.
+    program.append(_when(calls["sendfile"], _give(_MISSING)))
     # Room on the disk, taken faster than anybody can look. glibc falls back to writing.
     program.append(_when(calls["fallocate"], _give(_NOT_SUPPORTED)))
     return b"".join(program)

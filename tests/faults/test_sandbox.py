@@ -476,6 +476,7 @@ def test_no_memory_is_left_in_a_pipe(attack):
     words = "(ctypes.c_void_p * 2)(ctypes.addressof(ctypes.create_string_buffer(4096)), 4096)"
     attack(f"call(278 if X86 else 75, os.pipe()[1], {words}, 1, 0)")
     attack("os.splice(os.open(os.__file__, os.O_RDONLY), os.pipe()[1], 1)")
+    attack("os.sendfile(os.pipe()[1], os.open(os.__file__, os.O_RDONLY), 0, 1)", "OSError")
     attack("call(276 if X86 else 77, os.pipe()[0], os.pipe()[1], 1, 0)")
 
 
