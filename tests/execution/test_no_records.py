@@ -104,3 +104,62 @@ def test_rows_without_members_and_columns_without_rows_are_data(bench):
     assert bench.csv("result = {'n': len(data)}", source="[{}]", **more) == "n\n1\n"
     assert bench.csv("result = data", source='{"a": [], "b": []}', **more) == "a,b\n"
     assert bench.csv("SELECT count(*) AS n FROM data", kind=StepKind.QUERY, source="[{}]", **more) == "n\n1\n"
+
+
+@pytest.fixture
+def quiet(tmp_path):
+    """A source without a record, and one with rows."""
+    orders, regions = tmp_path / "orders.json", tmp_path / "regions.csv"
+    orders.write_text("[]")
+    regions.write_text("region,name\nn,North\n")
+    return (
+        StepInput(name="orders", paths=(str(orders),), format=FileType.JSON),
+        StepInput(name="regions", paths=(str(regions),), format=FileType.CSV),
+    )
+
+
+QUERY = "SELECT name, sum(o.amount) AS total FROM {} o RIGHT JOIN regions r USING (region) GROUP BY ALL"
+NAMED = "(SELECT NULL AS region, NULL AS amount WHERE false UNION ALL BY NAME FROM orders)"
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["first", "last"])
+@pytest.mark.parametrize(
+    ("kind", "text", "failure"),
+    [
+        (StepKind.QUERY, QUERY.format("orders"), FailureKind.QUERY),
+        (StepKind.SCRIPT, "result = orders.merge(regions)", FailureKind.SCRIPT),
+        (StepKind.SCRIPT, "result = regions[regions['region'].isin(orders['region'])]", FailureKind.SCRIPT),
+        (StepKind.SCRIPT, "result = orders", FailureKind.RESULT),
+    ],
+)
+def test_a_step_that_fails_says_which_source_has_no_columns(bench, quiet, kind, text, failure, back):
+    found = bench.failure(text, kind=kind, inputs=quiet[::-1] if back else quiet)
+    assert found.kind is failure
+    assert "The source orders has no records, and so no columns." in found.hint
+    todo = 'UNION ALL BY NAME FROM "orders"' if kind is StepKind.QUERY else "if orders.empty:"
+    assert todo in found.hint
+
+
+def test_all_sources_without_columns_are_named_and_no_others(bench, quiet):
+    orders, regions = quiet
+    (bench.folder / "nothing").write_bytes(b"")
+    returns = StepInput(name="returns", paths=(str(bench.folder / "nothing"),), format=FileType.NDJSON)
+    inputs = (orders, regions, returns)
+    hint = bench.failure("SELECT nope FROM regions", kind=StepKind.QUERY, inputs=inputs).hint
+    assert "The sources orders, returns have no records" in hint
+    assert "The sources orders, returns have no records" in bench.failure("regions['nope']", inputs=inputs).hint
+    assert "no records" not in bench.failure("regions['nope']", inputs=(regions,)).hint
+
+
+def test_what_the_hint_says_can_be_done(bench, quiet):
+    text = QUERY.format(NAMED)
+    assert bench.csv(text, kind=StepKind.QUERY, inputs=quiet) == "name,total\nNorth,\n"
+    script = "if orders.empty: result = pd.DataFrame(columns=['a'])\nelse: result = orders[['region']]"
+    assert bench.csv(script, inputs=quiet) == "a\n"
+
+
+def test_a_first_source_without_records_passes_through_beside_one_that_is_checked(bench, quiet):
+    checks = (Check(kind=CheckKind.NOT_NULL, columns=("name",), on=CheckTarget.INPUT, source="regions"),)
+    outcome = bench.run(kind=StepKind.PASS_THROUGH, inputs=quiet, checks=checks)
+    assert (outcome.failure, outcome.note) == (None, NOTE)
+    assert [check.passed for check in outcome.checks] == [True]

@@ -22,7 +22,7 @@ from runner.execution.steps.content import FrameContent, QueryContent
 from runner.execution.steps.database import Connect
 from runner.execution.steps.faults import StepError, error_words, memory_error
 from runner.execution.steps.high_water import mark_of_frame, mark_of_query
-from runner.execution.steps.no_records import NO_RECORDS, may_have_none, write_nothing
+from runner.execution.steps.no_records import NO_RECORDS, has_no_data, with_missing_columns, write_nothing
 from runner.execution.steps.python import run_script
 from runner.execution.steps.reading import read_data
 from runner.execution.steps.relations import input_failure
@@ -41,22 +41,25 @@ from runner.execution.steps.writing import read_preview, write_frame
 
 @dataclass(kw_only=True, slots=True)
 class _Progress:
-    """What is known of a step when it fails."""
+    """What is known of a step when it fails. `without_columns` are the inputs that have none."""
 
+    kind: StepKind
     rows_in: int | None = None
     cursor: CursorValue | None = None
     checks: tuple[CheckResult, ...] = ()
     writing: bool = False
     note: str = ""
+    without_columns: tuple[str, ...] = ()
 
     def failed(self, failure: RunFailure) -> StepOutcome:
         """The outcome of a step that has no result."""
+        failure = with_missing_columns(failure, self.kind, self.without_columns)
         return StepOutcome(rows_in=self.rows_in, checks=self.checks, failure=failure)
 
 
 def perform(connect: Connect, order: StepOrder) -> StepOutcome:
     """Carry out an order with this process as it is; what goes wrong is in the outcome."""
-    progress = _Progress()
+    progress = _Progress(kind=order.step.kind)
     try:
         written = _write(connect, order, progress)
         preview = read_preview(
@@ -87,7 +90,8 @@ def _write(connect: Connect, order: StepOrder, progress: _Progress) -> Written:
         progress.rows_in = inputs.rows
         progress.cursor = _mark_of_query(order, inputs)
         _check_inputs(order, progress, inputs.content)
-        if inputs.rows == 0 and may_have_none(order):
+        progress.without_columns = inputs.without_columns
+        if has_no_data(order, progress.without_columns):
             return _write_nothing(lambda: inputs.connection, order, progress)
         return run_query(inputs, order) if kind is StepKind.QUERY else pass_through(inputs, order)
     exact = kind is StepKind.PASS_THROUGH
@@ -96,7 +100,12 @@ def _write(connect: Connect, order: StepOrder, progress: _Progress) -> Written:
     progress.rows_in = sum(map(len, frames.values()))
     progress.cursor = mark_of_frame(order, frame)
     _check_inputs(order, progress, lambda name: _seen(connect, order, frames[name]))
-    if may_have_none(order) and all(data.shape == (0, 0) for data in frames.values()):
+    progress.without_columns = tuple(
+        source.name
+        for source in order.inputs
+        if frames[source.name].shape == (0, 0) and not source.format.names_columns_always
+    )
+    if has_no_data(order, progress.without_columns):
         return _write_nothing(connect, order, progress)
     if kind is StepKind.SCRIPT:
         frame = run_script(order, frames)

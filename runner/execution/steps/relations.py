@@ -45,18 +45,18 @@ def stage(order: StepOrder, connection: duckdb.DuckDBPyConnection) -> tuple[Rela
     return tuple(_stage(order, connection, source, place) for place, source in enumerate(order.inputs))
 
 
-def open_relations(connection: duckdb.DuckDBPyConnection, relations: Sequence[Relation]) -> int | None:
-    """Make the views; the first is `data` too, unless another one is called so. Answers with the number of all
-    rows, None where counting them costs too much.
+def open_relations(connection: duckdb.DuckDBPyConnection, relations: Sequence[Relation]) -> tuple[int | None, ...]:
+    """Make the views; the first is `data` too, unless another one is called so. Answers with the number of rows of
+    each, None where counting them costs too much.
 
     Raises:
         StepError: kind FETCH, an input is not what the job says it is; MEMORY.
     """
-    counts = [_open(connection, relation) for relation in relations]
+    counts = tuple(_open(connection, relation) for relation in relations)
     if all(relation.view.casefold() != THE_SOURCE for relation in relations):
         first = quote_name(relations[0].view)
         connection.execute(f"CREATE TEMP VIEW {THE_SOURCE} AS FROM {first}")
-    return None if None in counts else sum(count or 0 for count in counts)
+    return counts
 
 
 def input_failure(error: Exception, kind: FileType) -> StepError:

@@ -45,11 +45,27 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
-    """The inputs of a step as views of a confined connection. `rows` is None where counting costs too much."""
+    """The inputs of a step as views of a confined connection. Of `counts`, the rows of each, one is None where
+    counting costs too much."""
 
     connection: duckdb.DuckDBPyConnection
     relations: tuple[Relation, ...]
-    rows: int | None
+    counts: tuple[int | None, ...]
+
+    @property
+    def rows(self) -> int | None:
+        """The rows of all; None where they were not counted."""
+        return None if None in self.counts else sum(count or 0 for count in self.counts)
+
+    @property
+    def without_columns(self) -> tuple[str, ...]:
+        """The names of those that have no records, and so no columns."""
+        sources = (relation.source for relation in self.relations)
+        return tuple(
+            source.name
+            for source, count in zip(sources, self.counts, strict=True)
+            if count == 0 and not source.format.names_columns_always
+        )
 
     def content(self, name: str) -> QueryContent:
         """One of them; its rows are not counted.
@@ -76,7 +92,7 @@ def open_inputs(connection: duckdb.DuckDBPyConnection, order: StepOrder) -> Inpu
     """
     relations = stage(order, connection)
     _confine(connection, order, [path for relation in relations for path in relation.files])
-    return Inputs(connection=connection, relations=relations, rows=open_relations(connection, relations))
+    return Inputs(connection=connection, relations=relations, counts=open_relations(connection, relations))
 
 
 def run_query(inputs: Inputs, order: StepOrder) -> Written:
