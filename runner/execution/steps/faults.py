@@ -28,10 +28,15 @@ JSON_HINT = "Look at the file, or ask the API with curl: this job's `data_source
 
 
 class StepError(Exception):
-    """A step cannot go on: the failure is its argument. Raised inside a child only."""
+    """A step cannot go on: the failure is its argument. Raised inside a child only.
+
+    `source` is the name of the input that it is about, and `path` its file, where these are known: see `places`.
+    """
 
     def __init__(self, kind: FailureKind, message: str, *, hint: str = "", traceback: str = "") -> None:
         super().__init__(message)
+        self.source = ""
+        self.path = ""
         self.failure = RunFailure(kind=kind, message=message, hint=hint, traceback=traceback)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -23,6 +23,7 @@ from runner.execution.steps.database import Connect
 from runner.execution.steps.faults import StepError, error_words, memory_error
 from runner.execution.steps.high_water import mark_of_frame, mark_of_query
 from runner.execution.steps.no_records import NO_RECORDS, has_no_data, with_missing_columns, write_nothing
+from runner.execution.steps.places import placed
 from runner.execution.steps.python import run_script
 from runner.execution.steps.reading import read_data
 from runner.execution.steps.relations import input_failure
@@ -36,6 +37,7 @@ from runner.execution.steps.sql import (
     result_path,
     run_query,
 )
+from runner.execution.steps.staged import Relation
 from runner.execution.steps.writing import read_preview, write_frame
 
 
@@ -70,7 +72,7 @@ def perform(connect: Connect, order: StepOrder) -> StepOutcome:
         )
         outcome = _finish(connect, order, written, progress, outcome)
     except StepError as error:
-        return progress.failed(error.failure)
+        return progress.failed(placed(error, order))
     except (MemoryError, duckdb.OutOfMemoryException):
         return progress.failed(memory_error().failure)
     except BaseException as error:  # noqa: BLE001 - a result whose methods raise, whatever they like
@@ -89,7 +91,7 @@ def _write(connect: Connect, order: StepOrder, progress: _Progress) -> Written:
         inputs = open_inputs(connect(), order)
         progress.rows_in = inputs.rows
         progress.cursor = _mark_of_query(order, inputs)
-        _check_inputs(order, progress, inputs.content)
+        _check_inputs(order, progress, inputs.content, inputs.relations)
         progress.without_columns = inputs.without_columns
         if has_no_data(order, progress.without_columns):
             return _write_nothing(lambda: inputs.connection, order, progress)
@@ -141,15 +143,24 @@ def _mark_of_query(order: StepOrder, inputs: Inputs) -> CursorValue | None:
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        raise input_failure(error, first.source.format) from error
+        raise input_failure(error, first.source.format, [first]) from error
 
 
 def _seen(connect: Connect, order: StepOrder, frame: pd.DataFrame) -> QueryContent:
     return FrameContent(frame=frame).as_query(connect, timezone=order.timezone)
 
 
-def _check_inputs(order: StepOrder, progress: _Progress, content: Callable[[str], QueryContent]) -> None:
+def _check_inputs(
+    order: StepOrder,
+    progress: _Progress,
+    content: Callable[[str], QueryContent],
+    relations: Sequence[Relation] = (),
+) -> None:
     """The checks of the data.
+
+    Args:
+        content: answers with the table of an input.
+        relations: the inputs, where DuckDB reads their files.
 
     Raises:
         StepError: kind CHECK, a blocking one does not hold.
@@ -170,7 +181,8 @@ def _check_inputs(order: StepOrder, progress: _Progress, content: Callable[[str]
             raise
         except duckdb.Error as error:
             kind = next(source.format for source in order.inputs if source.name == name)
-            raise input_failure(error, kind) from error
+            asked_of = [relation for relation in relations if relation.source.name == name]
+            raise input_failure(error, kind, asked_of) from error
     failure = blocking_failure(
         progress.checks, hint="The step was not run: correct the data at its source, or change the check."
     )

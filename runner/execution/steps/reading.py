@@ -15,6 +15,7 @@ from runner.execution.orders import StepInput
 from runner.execution.steps.documents import frame_of, load_json, load_ndjson, select_records
 from runner.execution.steps.faults import unreadable
 from runner.execution.steps.packed import UNREADABLE, open_bytes
+from runner.execution.steps.places import each_file, of_input
 from runner.execution.steps.records import read_array, read_lines
 from runner.execution.steps.slices import find_records
 from runner.execution.steps.table_files import read_csv_files, read_workbooks
@@ -34,11 +35,14 @@ def read_data(source: StepInput, *, timezone: str = "UTC", exact: bool = False) 
     readers: Mapping[FileType, Callable[[], list[pd.DataFrame]]] = {
         FileType.CSV: lambda: read_csv_files(source, timezone=timezone),
         FileType.XLSX: lambda: read_workbooks(source, timezone=timezone, exact=exact),
-        FileType.PARQUET: lambda: [_read_parquet(path) for path in source.paths],
-        FileType.JSON: lambda: [_read_json(path, source.records_path, exact=exact) for path in source.paths],
-        FileType.NDJSON: lambda: [_read_ndjson(path, exact=exact) for path in source.paths],
+        FileType.PARQUET: lambda: each_file(source.paths, _read_parquet),
+        FileType.JSON: lambda: each_file(
+            source.paths, lambda path: _read_json(path, source.records_path, exact=exact)
+        ),
+        FileType.NDJSON: lambda: each_file(source.paths, lambda path: _read_ndjson(path, exact=exact)),
     }
-    frames = readers[source.format]()
+    with of_input(source.name):
+        frames = readers[source.format]()
     frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     columns = list(source.table.columns)
     return frame if not columns or list(frame.columns) == columns else frame[columns]

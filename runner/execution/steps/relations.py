@@ -19,6 +19,7 @@ from runner.execution.steps.documents import load_json, select_records
 from runner.execution.steps.faults import StepError, memory_error, unreadable
 from runner.execution.steps.json_tables import json_reader
 from runner.execution.steps.packed import starts_with
+from runner.execution.steps.places import each_file, of_input
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.reading import read_data
 from runner.execution.steps.slices import cut_records
@@ -33,6 +34,7 @@ _TELLING = ("Error when converting", "Expected Number of Columns", "Invalid unic
 _NO_TABLE = "Error when sniffing file"
 _JSON_ERROR = "JSON transform error"
 _ADVICE = re.compile(r"\s*Try (increasing|setting|specifying) .*")
+_STATEMENT = "\nLINE "
 _PATH = re.compile(r'file "(?:[^"\n]*/)?([^"/\n]*)"')
 
 
@@ -42,7 +44,11 @@ def stage(order: StepOrder, connection: duckdb.DuckDBPyConnection) -> tuple[Rela
     Raises:
         StepError: kind FETCH, an input is not what the job says it is.
     """
-    return tuple(_stage(order, connection, source, place) for place, source in enumerate(order.inputs))
+    relations = []
+    for place, source in enumerate(order.inputs):
+        with of_input(source.name):
+            relations.append(_stage(order, connection, source, place))
+    return tuple(relations)
 
 
 def open_relations(connection: duckdb.DuckDBPyConnection, relations: Sequence[Relation]) -> tuple[int | None, ...]:
@@ -52,24 +58,48 @@ def open_relations(connection: duckdb.DuckDBPyConnection, relations: Sequence[Re
     Raises:
         StepError: kind FETCH, an input is not what the job says it is; MEMORY.
     """
-    counts = tuple(_open(connection, relation) for relation in relations)
+    counts = []
+    for relation in relations:
+        with of_input(relation.source.name):
+            counts.append(_open(connection, relation))
     if all(relation.view.casefold() != THE_SOURCE for relation in relations):
         first = quote_name(relations[0].view)
         connection.execute(f"CREATE TEMP VIEW {THE_SOURCE} AS FROM {first}")
-    return counts
+    return tuple(counts)
 
 
-def input_failure(error: Exception, kind: FileType) -> StepError:
-    """What DuckDB says of an input, as the failure of the step."""
-    refused = refusal_in(str(error))
-    if refused is not None:
-        return refused
+def input_failure(error: Exception, kind: FileType, among: Sequence[Relation] = ()) -> StepError:
+    """What DuckDB says of an input, as the failure of the step; `among` has the inputs that it may be about."""
+    failure = refusal_in(str(error)) or _unreadable(error, kind)
+    failure.source, failure.path = _place_in(str(error), among)
+    return failure
+
+
+def _unreadable(error: Exception, kind: FileType) -> StepError:
     text = _PATH.sub(r'file "\1"', str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = [_ADVICE.sub("", lines[0]) if lines else type(error).__name__]
     told += [line for line in lines[1:] if line.startswith(_TELLING)]
     # A query does not know which of its inputs it was.
     return unreadable("JSON" if _JSON_ERROR in text else kind.upper(), ". ".join(told))
+
+
+def _place_in(text: str, among: Sequence[Relation]) -> tuple[str, str]:
+    """The name of the input that a message of DuckDB is about, and the path of its file as the order has it; each
+    is empty where that is not known."""
+    # Behind it stands the statement, which has the names of other files.
+    told = text.partition(_STATEMENT)[0]
+    named = [
+        (file, relation.source.name, path)
+        for relation in among
+        for file, path in zip(relation.files, relation.source.paths, strict=True)
+        if file in told
+    ]
+    if named:
+        # One path may be the beginning of another one.
+        _, name, path = max(named, key=lambda one: len(one[0]))
+        return name, path
+    return (among[0].source.name if len(among) == 1 else ""), ""
 
 
 def is_input_failure(error: Exception) -> bool:
@@ -83,11 +113,9 @@ def _stage(order: StepOrder, connection: duckdb.DuckDBPyConnection, source: Step
         frame = read_data(source, timezone=order.timezone, exact=True)
         return Relation(source=source, view=source.name, frame=frame)
     targets = (os.path.join(order.run_dir, f"{_STAGED}-{place}-{number}") for number in range(len(source.paths)))  # noqa: PTH118
-    files = tuple(
-        _staged_file(connection, source, path, target) for path, target in zip(source.paths, targets, strict=True)
-    )
+    files = each_file(source.paths, lambda path: _staged_file(connection, source, path, next(targets)))
     sparing = order.memory_mb < _MUCH_MEMORY_MB
-    return Relation(source=source, view=source.name, files=files, sparing=sparing)
+    return Relation(source=source, view=source.name, files=tuple(files), sparing=sparing)
 
 
 def _staged_file(connection: duckdb.DuckDBPyConnection, source: StepInput, path: str, target: str) -> str:
@@ -138,7 +166,7 @@ def _open(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | No
     except duckdb.Error as error:
         if _NO_TABLE in str(error):
             raise unreadable("CSV", describe_fault(relation)) from error
-        raise input_failure(error, relation.source.format) from error
+        raise input_failure(error, relation.source.format, [relation]) from error
     return int(counted[0][0])
 
 

@@ -78,7 +78,7 @@ class Inputs:
         try:
             columns = describe(self.connection, query, {})
         except duckdb.Error as error:
-            raise input_failure(error, relation.source.format) from error
+            raise input_failure(error, relation.source.format, [relation]) from error
         return QueryContent(
             connection=self.connection, columns=columns, source=_whole(columns, query), total_rows=0
         )
@@ -108,7 +108,7 @@ def run_query(inputs: Inputs, order: StepOrder) -> Written:
         raise _out_of_room(error) from error
     except duckdb.Error as error:
         if is_input_failure(error):
-            raise input_failure(error, FileType.CSV) from error
+            raise input_failure(error, FileType.CSV, inputs.relations) from error
         raise _query_failure(error, order.step) from None
 
 
@@ -137,7 +137,7 @@ def pass_through(inputs: Inputs, order: StepOrder) -> Written:
     except duckdb.OutOfMemoryException as error:
         raise _out_of_room(error) from error
     except duckdb.Error as error:
-        raise input_failure(error, relation.source.format) from error
+        raise input_failure(error, relation.source.format, [relation]) from error
     return _written(inputs.connection, columns, first, rows=rows)
 
 

@@ -15,6 +15,7 @@ from runner.core.source import TableOptions
 from runner.execution.orders import StepInput
 from runner.execution.steps.faults import HEAD_BYTES, empty_csv, empty_sheet, no_such_column, unreadable
 from runner.execution.steps.packed import UNREADABLE, head_of, open_bytes
+from runner.execution.steps.places import each_file, of_input
 from runner.execution.steps.typed import NUMBER, convert, types_of
 from runner.execution.steps.whole_numbers import keep_whole_numbers
 
@@ -35,12 +36,13 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
         StepError: kind FETCH, a file is no such CSV, or no file has a column that the job names.
     """
     if source.table == _PLAIN:
-        return [_read_csv(path, {}) for path in source.paths]
+        return each_file(source.paths, lambda path: _read_csv(path, {}))
     table = source.table
     options = {"sep": table.delimiter, "encoding": table.encoding, "decimal": table.decimal}
     types = types_of(table)
     # One row tells as well whether it has as many fields as there are names, which nobody says of chosen columns.
-    heads = [list(map(str, _read_csv(path, {**options, "nrows": 1}).columns)) for path in source.paths]
+    first_row = {**options, "nrows": 1}
+    heads = each_file(source.paths, lambda path: list(map(str, _read_csv(path, first_row).columns)))
     require_columns(table, [name for head in heads for name in head])
     frames = []
     for path, head in zip(source.paths, heads, strict=True):
@@ -52,7 +54,8 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
             more["usecols"] = [name for name in head if name in table.columns]
         numbers = [name for name, kind in kept.items() if kind == NUMBER]
         texts = {name: kind for name, kind in kept.items() if kind != NUMBER}
-        frames.append(convert(_read_csv(path, more, numbers=numbers), texts, timezone=timezone))
+        with of_input(path=path):
+            frames.append(convert(_read_csv(path, more, numbers=numbers), texts, timezone=timezone))
     return frames
 
 
@@ -66,15 +69,17 @@ def read_workbooks(source: StepInput, *, timezone: str, exact: bool = False) -> 
     table = source.table
     types = types_of(table)
     if not table.columns and not types:
-        return _not_empty([_inferred(_read_sheet(path, table, {}), exact=exact) for path in source.paths])
-    heads = [list(map(str, _read_sheet(path, table, {"nrows": 0}).columns)) for path in source.paths]
+        found = each_file(source.paths, lambda path: _inferred(_read_sheet(path, table, {}), exact=exact))
+        return _not_empty(found)
+    heads = each_file(source.paths, lambda path: list(map(str, _read_sheet(path, table, {"nrows": 0}).columns)))
     if not any(heads):
         raise empty_sheet()
     require_columns(table, [name for head in heads for name in head])
     frames = []
     for path, head in zip(source.paths, heads, strict=True):
         kept = {name: kind for name, kind in types.items() if name in head}
-        cells = _read_sheet(path, table, {})
+        with of_input(path=path):
+            cells = _read_sheet(path, table, {})
         frame = _inferred(cells, exact=exact)
         for name in kept:
             # Times as inferred: days have no clock then. All else as it is: beside a gap a 7 is inferred as 7.0.
@@ -82,7 +87,8 @@ def read_workbooks(source: StepInput, *, timezone: str, exact: bool = False) -> 
             frame[name] = column.astype("str")
         if table.columns:
             frame = frame[[name for name in head if name in table.columns]]
-        frames.append(convert(frame, kept, timezone=timezone))
+        with of_input(path=path):
+            frames.append(convert(frame, kept, timezone=timezone))
     return _not_empty(frames)
 
 
