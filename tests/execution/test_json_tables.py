@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import duckdb
@@ -6,7 +7,11 @@ import pytest
 from runner.core.job import StepKind
 from runner.core.run import FailureKind
 from runner.core.source import FileType
+from runner.execution.orders import StepInput
+from runner.execution.steps.faults import StepError
+from runner.execution.steps.json_tables import json_reader
 from runner.execution.steps.relations import input_failure, is_input_failure
+from runner.execution.steps.staged import Relation
 
 MANY = 25_000
 
@@ -129,3 +134,61 @@ def test_a_record_that_a_query_cannot_take_is_the_fault_of_the_data():
         'the data cannot be read as JSON: Invalid Input Error: JSON transform error in file "input-0-0.json", in '
         'record/value 2: Failed to cast value to numerical: "x"'
     )
+
+
+NO_OBJECTS = [
+    (FileType.JSON, "[[1, 2]]", 1, "an array"),
+    (FileType.JSON, "[1, 2]", 1, "a number"),
+    (FileType.JSON, "[1.5]", 1, "a number"),
+    (FileType.JSON, "[true]", 1, "a boolean"),
+    (FileType.JSON, '["{"]', 1, "a text"),
+    (FileType.JSON, "[null]", 1, "nothing"),
+    (FileType.JSON, '[{}, {"a": 1}, null]', 3, "nothing"),
+    (FileType.JSON, '[{"a": 1}, {"a": 2}, "x"]', 3, "a text"),
+    (FileType.JSON, '[{"a": 1}, [2]]', 2, "an array"),
+    (FileType.JSON, '[{"a": 1, "A": 2}, null]', 2, "nothing"),
+    (FileType.JSON, '[{"json": 1}, null]', 2, "nothing"),
+    (FileType.JSON, "[" + '{"a": null}, ' * 3000 + "null]", 3001, "nothing"),
+    (FileType.JSON, '{"rows": [{"a": 1}, null]}', 2, "nothing"),
+    (FileType.NDJSON, '[{"a": 1}, {"a": 2}]', 1, "an array"),
+    (FileType.NDJSON, '\n{"a": 1}\n  null\n', 2, "nothing"),
+    (FileType.NDJSON, '{"a": 1}\n[{"a": 2}]\n', 2, "an array"),
+    (FileType.NDJSON, "\ufeffnull\n", 1, "nothing"),
+]
+
+
+@pytest.mark.parametrize("step", [StepKind.QUERY, StepKind.SCRIPT, StepKind.PASS_THROUGH])
+@pytest.mark.parametrize(("kind", "source", "place", "what"), NO_OBJECTS)
+def test_records_that_are_no_objects_are_refused(bench, step, kind, source, place, what):
+    text = {StepKind.QUERY: "SELECT count(*) AS n FROM data", StepKind.SCRIPT: "result = data"}.get(step, "")
+    path = "rows" if source.startswith("{") and kind is FileType.JSON else None
+    failure = bench.failure(text, kind=step, source=source, kind_of_file=kind, records_path=path)
+    assert failure.kind is FailureKind.FETCH
+    assert failure.message == f"the data cannot be read as JSON: record {place} is {what}, not an object"
+    assert failure.hint == 'Records are objects: [{"name": "a", "amount": 1}, …].'
+
+
+@pytest.mark.parametrize("step", [StepKind.QUERY, StepKind.SCRIPT])
+def test_a_record_that_is_no_object_is_found_in_its_file(bench, tmp_path, step):
+    paths = [tmp_path / name for name in ("good.json", "bad.json.gz")]
+    paths[0].write_text('[{"a": 1}, {"a": 2}]')
+    paths[1].write_bytes(gzip.compress(b'[{"a": 1}, null]'))
+    inputs = (StepInput(name="data", paths=tuple(map(str, paths)), format=FileType.JSON),)
+    message = bench.failure(
+        "FROM data" if step is StepKind.QUERY else "result = data", kind=step, inputs=inputs
+    ).message
+    assert message == "bad.json.gz: the data cannot be read as JSON: record 2 is nothing, not an object"
+
+
+@pytest.mark.parametrize("text", ["[1]", "[[1]]", '[{"a": 1}, 2]', "[null]"])
+def test_the_columns_tell_without_counting(table_connection, tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    source = StepInput(paths=(str(path),), format=FileType.JSON)
+    with pytest.raises(StepError, match="not an object"):
+        json_reader(table_connection, Relation(source=source, view="data", files=source.paths))
+
+
+def test_a_key_called_json_is_a_column(query):
+    assert query("SELECT json FROM data", [{"json": 1}, {"json": None}, {}]) == 'json\n1\n""\n""\n'
+    assert query("SELECT json[1] AS a FROM data", [{"json": [1]}, {"json": [2]}]) == "a\n1\n2\n"

@@ -104,11 +104,7 @@ def _frame_of(records: Any, *, exact: bool) -> pd.DataFrame:
         return frame if _has_lists(records) else frame.set_axis(range(len(frame)), axis=0)
     wrong = next((place for place, record in enumerate(records) if not isinstance(record, dict)), None)
     if wrong is not None:
-        raise unreadable(
-            "JSON",
-            f"record {wrong + 1} is {_describe(records[wrong])}, not an object",
-            hint='Records are objects: [{"name": "a", "amount": 1}, …].',
-        )
+        raise no_object(wrong + 1, records[wrong])
     frame = pd.DataFrame(records)
     keep_whole_numbers(frame, lambda name: [record.get(name) for record in records], exact=exact)
     return frame
@@ -116,6 +112,15 @@ def _frame_of(records: Any, *, exact: bool) -> pd.DataFrame:
 
 def _cells(column: Any) -> list[Any]:
     return list(column.values() if isinstance(column, dict) else column)
+
+
+def no_object(place: int, record: object) -> StepError:
+    """A record is no object; the first one is at place 1."""
+    return unreadable(
+        "JSON",
+        f"record {place} is {_describe(record)}, not an object",
+        hint='Records are objects: [{"name": "a", "amount": 1}, …].',
+    )
 
 
 def _half_character(error: UnicodeEncodeError) -> StepError:

@@ -3,14 +3,24 @@
 Left to itself DuckDB decides by the first 20,000 records or so, and rounds a fraction that comes later to a whole
 number. It also takes `01-02-2025` for the first of February: here only what ISO 8601 writes is a date or a time,
 and a time whose text has an offset is a moment. A column of several types is one of texts.
+
+Records that are no objects it takes too, which are refused here as for a script. The columns tell of them, but not
+of a null among objects: that is found where the records are counted, and stays a row of gaps where the files are
+too large for that.
 """
 
+import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import duckdb
 
+from runner.core.source import FileType
+from runner.execution.steps.documents import no_object
+from runner.execution.steps.places import of_input
 from runner.execution.steps.quoting import quote_name, quote_text
+from runner.execution.steps.staged import Relation, files_of
 from runner.execution.steps.typed import has_offset
 
 _ALL = "sample_size = -1, dateformat = '%Y-%m-%d'"
@@ -21,31 +31,67 @@ _ISO_YEAR = 4
 _UNNAMED = ["json"]
 _MAP = "MAP("
 _NO_MAPS = "map_inference_threshold = -1, field_appearance_threshold = 0"
+# Of the text of a record, which has no space around it.
+_IS_OBJECT = "starts_with(json, '{')"
 # A type that is anything, as it stands in the name of a type; the names of members may be quoted.
 _ANYTHING = re.compile(r'"(?:[^"]|"")*"|\bJSON(?=[],)[]|\Z)')
 
 
-def json_reader(connection: duckdb.DuckDBPyConnection, files: str, layout: str) -> str:
+def json_reader(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
     """The call that reads records of JSON. Looks at all of them once, so that whoever uses it need not.
 
-    Args:
-        files: the files as the first arguments of a reader in SQL.
-        layout: `array` or `newline_delimited`.
-
     Raises:
+        StepError: kind FETCH, a record is no object, as the columns tell.
         duckdb.Error: they are no such JSON.
     """
-    found = f"read_json({files}, format = '{layout}', {_ALL})"
+    records = _records(relation)
+    found = f"read_json({records}, {_ALL})"
     types = _types_of(connection, found)
     if list(types) == _UNNAMED and types[_UNNAMED[0]].startswith(_MAP):
-        found = f"read_json({files}, format = '{layout}', {_ALL}, {_NO_MAPS})"
+        found = f"read_json({records}, {_ALL}, {_NO_MAPS})"
         types = _types_of(connection, found)
+    if list(types) == _UNNAMED:
+        count_objects(connection, relation)
     if list(types) == _UNNAMED or _may_be_renamed(types):
         return found
-    texts = _reader(files, layout, dict.fromkeys(types, "VARCHAR"))
+    texts = _reader(records, dict.fromkeys(types, "VARCHAR"))
     for name in [name for name, kind in types.items() if kind in _TIMES]:
         types[name] = _time_type(connection, name, texts)
-    return _reader(files, layout, {name: _with_texts(kind) for name, kind in types.items()})
+    return _reader(records, {name: _with_texts(kind) for name, kind in types.items()})
+
+
+def count_objects(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int:
+    """How many records there are, each of them an object.
+
+    Raises:
+        StepError: kind FETCH, one is none.
+        duckdb.Error: they are no such JSON.
+    """
+    query = f"SELECT count(*), count_if(NOT {_IS_OBJECT}) FROM read_json_objects({_records(relation)})"  # noqa: S608
+    ((count, others),) = connection.execute(query).fetchall()
+    if others:
+        for file, path in zip(relation.files, relation.source.paths, strict=True):
+            with of_input(path=path):
+                _require_objects(connection, replace(relation, files=(file,)))
+    return int(count)
+
+
+def _require_objects(connection: duckdb.DuckDBPyConnection, relation: Relation) -> None:
+    """Refuse the first record of a file that is no object.
+
+    Raises:
+        StepError: kind FETCH.
+    """
+    numbered = f"SELECT row_number() OVER () AS place, json FROM read_json_objects({_records(relation)})"  # noqa: S608
+    query = f"SELECT place, json FROM ({numbered}) WHERE NOT {_IS_OBJECT} ORDER BY place LIMIT 1"  # noqa: S608
+    for place, text in connection.execute(query).fetchall():
+        raise no_object(place, json.loads(text))
+
+
+def _records(relation: Relation) -> str:
+    """The files, and how records lie in them, as the first arguments of a reader."""
+    layout = "array" if relation.source.format is FileType.JSON else "newline_delimited"
+    return f"{files_of(relation)}, format = '{layout}'"
 
 
 def _types_of(connection: duckdb.DuckDBPyConnection, reader: str) -> dict[str, str]:
@@ -69,9 +115,9 @@ def _may_be_renamed(names: Iterable[str]) -> bool:
     )
 
 
-def _reader(files: str, layout: str, types: dict[str, str]) -> str:
+def _reader(records: str, types: dict[str, str]) -> str:
     columns = ", ".join(f"{quote_name(name)}: {quote_text(kind)}" for name, kind in types.items())
-    return f"read_json({files}, format = '{layout}', columns = {{{columns}}})"
+    return f"read_json({records}, columns = {{{columns}}})"
 
 
 def _time_type(connection: duckdb.DuckDBPyConnection, name: str, texts: str) -> str:

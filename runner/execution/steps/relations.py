@@ -17,7 +17,7 @@ from runner.execution.orders import StepInput, StepOrder
 from runner.execution.steps.csv_tables import csv_rows, describe_fault, stage_csv
 from runner.execution.steps.documents import load_json, select_records
 from runner.execution.steps.faults import StepError, memory_error, unreadable
-from runner.execution.steps.json_tables import json_reader
+from runner.execution.steps.json_tables import count_objects, json_reader
 from runner.execution.steps.packed import starts_with
 from runner.execution.steps.places import each_file, of_input
 from runner.execution.steps.quoting import quote_name, quote_text
@@ -160,6 +160,8 @@ def _open(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | No
         connection.execute(f"CREATE TEMP VIEW {view} AS {_rows(connection, relation)}")
         if relation.source.format is not FileType.PARQUET and weight_of(relation.files) > _CHEAP_TO_COUNT:
             return None
+        if not relation.source.format.names_columns_always:
+            return count_objects(connection, relation)
         counted = connection.execute(f"SELECT count(*) FROM {view}").fetchall()  # noqa: S608 - quoted
     except duckdb.OutOfMemoryException as error:
         raise memory_error() from error
@@ -176,5 +178,4 @@ def _rows(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
         return f"FROM read_parquet({files_of(relation)})"
     if source.format is FileType.CSV:
         return csv_rows(connection, relation)
-    layout = "array" if source.format is FileType.JSON else "newline_delimited"
-    return f"FROM {json_reader(connection, files_of(relation), layout)}"
+    return f"FROM {json_reader(connection, relation)}"
