@@ -1,9 +1,12 @@
 import gzip
 import json
+import re
+import zipfile
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+import xlsxwriter
 
 from runner.core.job import StepKind
 from runner.core.run import FailureKind
@@ -239,3 +242,82 @@ def test_a_script_can_write_into_its_data(bench, kind):
     source = f"[{','.join(lines)}]" if kind is FileType.JSON else "\n".join(lines)
     text = 'data.loc[data["amount"] < 0, "amount"] = 0.0\ndata["id"] += 1\nresult = data'
     assert bench.csv(text, source=source, kind_of_file=kind) == "id,amount\n2,5.5\n3,0.0\n"
+
+
+ERRORS = ["#DIV/0!", "#REF!", "#NAME?", "#NULL!", "#NUM!", "#VALUE!"]
+
+
+def write_errors(path, *errors, sheet="Sales", start=("id", "share", "note")):
+    """A workbook with a formula in the second column of each row, which gave these."""
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet("Cover").write(0, 0, "title")
+        one = book.add_worksheet(sheet)
+        one.write_row(0, 0, start)
+        for row, error in enumerate(errors, start=1):
+            one.write(row, 0, row)
+            one.write_formula(row, 1, "=A1/0", None, error)
+            one.write(row, 2, "#REF!")
+    return str(path)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("table", [{}, {"dtypes": (("share", "number"),)}], ids=["plain", "typed"])
+def test_a_cell_with_an_error_is_told(step, tmp_path, error, table):
+    path = write_errors(tmp_path / "a.xlsx", 1.5, "#N/A", error, sheet="It's <1>")
+    source = StepInput(paths=(path,), format=FileType.XLSX, table=TableOptions(sheet="It's <1>", **table))
+    failure = step.failure(source)
+    assert failure.kind is FailureKind.FETCH
+    assert failure.message == (
+        f"the data cannot be read as XLSX: cell B4 of the sheet 'It's <1>' holds the error {error}"
+    )
+    assert "IFERROR" in failure.hint
+
+
+def test_a_value_that_is_not_available_is_a_gap(step, tmp_path):
+    path = write_errors(tmp_path / "a.xlsx", 1.5, "#N/A")
+    found = step(StepInput(paths=(path,), format=FileType.XLSX, table=TableOptions(sheet="Sales")))
+    assert found == 'id,share,note\n1,1.5,"#REF!"\n2,,"#REF!"\n'
+
+
+def test_errors_of_other_columns_and_sheets_do_not_matter(step, tmp_path):
+    path = write_errors(tmp_path / "a.xlsx", "#DIV/0!")
+    table = TableOptions(sheet="Sales", columns=("id", "note"))
+    assert step(StepInput(paths=(path,), format=FileType.XLSX, table=table)) == 'id,note\n1,"#REF!"\n'
+    assert step(StepInput(paths=(path,), format=FileType.XLSX)) == "title\n"
+    table = TableOptions(sheet="Sales", columns=("share",))
+    assert (
+        "cell B2 of the sheet 'Sales'"
+        in step.failure(StepInput(paths=(path,), format=FileType.XLSX, table=table)).message
+    )
+
+
+def test_an_error_among_the_names_is_told_and_the_file_named(step, tmp_path):
+    paths = []
+    for name in ("good", "bad"):
+        paths.append(str(tmp_path / f"{name}.xlsx"))
+        with xlsxwriter.Workbook(paths[-1]) as book:
+            sheet = book.add_worksheet()
+            sheet.write(0, 0, "a")
+            sheet.write_row(1, 0, [1, 2])
+            if name == "bad":
+                sheet.write_formula(0, 27, "=A0", None, "#REF!")
+    message = step.failure(StepInput(paths=tuple(paths), format=FileType.XLSX)).message
+    assert message.startswith("bad.xlsx: ")
+    assert message.endswith("cell AB1 of the sheet 'Sheet1' holds the error #REF!")
+
+
+def test_a_workbook_of_another_program_is_looked_at_too(step, tmp_path):
+    """Parts with a prefix before each name, quotes of the other kind, and a path from the root."""
+    path = tmp_path / "a.xlsx"
+    write_errors(tmp_path / "plain.xlsx", "#DIV/0!")
+    with zipfile.ZipFile(tmp_path / "plain.xlsx") as plain, zipfile.ZipFile(path, "w") as book:
+        for name in plain.namelist():
+            text = plain.read(name).decode()
+            if name.startswith("xl/worksheets/"):
+                text = re.sub(r"<(/?)(?=[a-z])", r"<\1x:", text).replace("xmlns=", "xmlns:x=")
+                text = text.replace('t="e"', "t='e'")
+            if name == "xl/_rels/workbook.xml.rels":
+                text = text.replace('Target="worksheets/', 'Target="/xl/worksheets/')
+            book.writestr(name, text)
+    table = TableOptions(sheet="Sales")
+    assert "cell B2 of" in step.failure(StepInput(paths=(str(path),), format=FileType.XLSX, table=table)).message

@@ -1,8 +1,8 @@
 """CSV files and workbooks → a DataFrame, as the options of a table say.
 
 Without options pandas decides about a CSV: the types of columns, and which texts are gaps. The cells of a workbook
-have types: a text stays one, and only an empty cell is a gap. A column that the job names a type of is read by the
-rules of `typed`. The first row names the columns.
+have types: a text stays one, and only an empty cell is a gap, or one with the error `#N/A`; no other error is let
+pass. A column that the job names a type of is read by the rules of `typed`. The first row names the columns.
 """
 
 import warnings
@@ -69,9 +69,9 @@ def read_workbooks(source: StepInput, *, timezone: str, exact: bool = False) -> 
     table = source.table
     types = types_of(table)
     if not table.columns and not types:
-        found = each_file(source.paths, lambda path: _inferred(_read_sheet(path, table, {}), exact=exact))
+        found = each_file(source.paths, lambda path: _inferred(_read_rows(path, table), exact=exact))
         return _not_empty(found)
-    heads = each_file(source.paths, lambda path: list(map(str, _read_sheet(path, table, {"nrows": 0}).columns)))
+    heads = each_file(source.paths, lambda path: list(_read_sheet(path, table, {"nrows": 0})[0].columns))
     if not any(heads):
         raise empty_sheet()
     require_columns(table, [name for head in heads for name in head])
@@ -79,7 +79,7 @@ def read_workbooks(source: StepInput, *, timezone: str, exact: bool = False) -> 
     for path, head in zip(source.paths, heads, strict=True):
         kept = {name: kind for name, kind in types.items() if name in head}
         with of_input(path=path):
-            cells = _read_sheet(path, table, {})
+            cells = _read_rows(path, table)
         frame = _inferred(cells, exact=exact)
         for name in kept:
             # Times as inferred: days have no clock then. All else as it is: beside a gap a 7 is inferred as 7.0.
@@ -150,7 +150,29 @@ def _read_csv(path: str, options: dict[str, Any], *, numbers: Sequence[str] = ()
         raise unreadable("CSV", str(error), hint=hint, head=head_of(path, HEAD_BYTES)) from error
 
 
-def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> pd.DataFrame:
+def _read_rows(path: str, table: TableOptions) -> pd.DataFrame:
+    """A sheet as a whole.
+
+    Raises:
+        StepError: kind FETCH, it is no such workbook, or a cell holds an error, in a column that is wanted.
+    """
+    # Here, as few steps need it.
+    from runner.execution.steps.sheet_errors import cell_errors
+
+    frame, name = _read_sheet(path, table, {})
+    columns = dict(enumerate(frame.columns))
+    for cell, column, error in cell_errors(path, name):
+        if not table.columns or column is None or columns.get(column) in table.columns:
+            raise unreadable(
+                "XLSX",
+                f"{f'cell {cell}' if cell else 'a cell'} of the sheet '{name}' holds the error {error}",
+                hint="Correct its formula; one that may fail gives a gap by IFERROR(…, NA()).",
+            )
+    return frame
+
+
+def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> tuple[pd.DataFrame, str]:
+    """What `options` say of the sheet that is asked for, or of the first one; and its name."""
     # Here, as few steps need it.
     import python_calamine
 
@@ -161,9 +183,10 @@ def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> pd.D
             raise unreadable(
                 "XLSX", f"it has no sheet '{table.sheet}'", hint=f"Its sheets are {', '.join(names[:20])}."
             )
+        name = table.sheet or names[0]
         frame = pd.read_excel(
             path,
-            sheet_name=table.sheet or 0,
+            sheet_name=name,
             engine="calamine",
             dtype=object,
             keep_default_na=False,
@@ -172,4 +195,4 @@ def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> pd.D
         )
     except (python_calamine.CalamineError, *UNREADABLE) as error:
         raise unreadable("XLSX", str(error)) from error
-    return frame.set_axis([str(name) for name in frame.columns], axis=1)
+    return frame.set_axis([str(column) for column in frame.columns], axis=1), name
