@@ -163,3 +163,9 @@ def test_a_first_source_without_records_passes_through_beside_one_that_is_checke
     outcome = bench.run(kind=StepKind.PASS_THROUGH, inputs=quiet, checks=checks)
     assert (outcome.failure, outcome.note) == (None, NOTE)
     assert [check.passed for check in outcome.checks] == [True]
+
+
+def test_a_job_without_a_step_has_no_script_to_see_to_it(bench):
+    failure = bench.failure(kind=StepKind.PASS_THROUGH, source="[]", kind_of_file=FileType.JSON, always_run=True)
+    assert failure.kind is FailureKind.RESULT
+    assert "script" not in failure.hint

@@ -58,8 +58,8 @@ def has_no_data(order: StepOrder, without_columns: Collection[str]) -> bool:
 
 
 def with_missing_columns(failure: RunFailure, kind: StepKind, without_columns: Sequence[str]) -> RunFailure:
-    """The failure of a step, and in its hint the inputs without columns: these may well be why."""
-    if not without_columns or failure.kind not in _OF_THE_STEP:
+    """The failure of a query or script, and in its hint the inputs without columns: these may well be why."""
+    if not without_columns or kind is StepKind.PASS_THROUGH or failure.kind not in _OF_THE_STEP:
         return failure
     first, *others = without_columns
     named = f"The sources {', '.join(without_columns)} have" if others else f"The source {first} has"
