@@ -22,6 +22,7 @@ _BATCH_BYTES = 32_000_000
 # A single run beside the service leaves its mails here too, and cannot wake this process.
 _LONGEST_WAIT_SECONDS = 5.0
 _AFTER_TROUBLE_SECONDS = 5.0
+_LOOK_SECONDS = 0.05
 _NOTHING = frozenset({DeliveryState.DEAD, DeliveryState.HELD})
 
 
@@ -59,6 +60,10 @@ class OutboxStore(Protocol):
             The deliveries as they are now. One that has ended, or is not there, is an error.
         """
         ...
+
+
+def _never() -> bool:
+    return False
 
 
 def _no_context(_job_name: str, _run_id: str) -> AbstractContextManager[object]:
@@ -121,22 +126,39 @@ class Outbox:
         """Look at once: a run has just made a mail."""
         self._woken.set()
 
-    def close(self, timeout: float) -> int:
-        """Send what is due now, for at most `timeout` seconds, and end.
+    def close(self, timeout: float, *, break_off: Callable[[], bool] = _never) -> int:
+        """Send what is due now, and end.
+
+        After `timeout` seconds no other mail begins. The one that is under way then is waited for, as long as the
+        transport lets it take: what the server has taken must be on record, or it is sent again.
+
+        Args:
+            break_off: asked again and again; once it says so, no mail has longer than `timeout`.
 
         Returns:
             How many deliveries are still open; they go on when an outbox is started again.
         """
         self._closing.set()
         self._woken.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
+        deadline = time.monotonic() + timeout
+        while self._thread is not None and self._thread.is_alive():
+            if break_off() or time.monotonic() >= deadline:
+                break
+            self._thread.join(_LOOK_SECONDS)
         self._giving_up.set()
+        self._wait_for_mail(lambda: break_off() and time.monotonic() >= deadline)
         try:
             return self._store.open_deliveries()
         except Exception:
             log.exception("The open deliveries cannot be counted")
             return len(self._waiting)
+
+    def _wait_for_mail(self, break_off: Callable[[], bool]) -> None:
+        """Wait for the mail that is under way; no other begins any more."""
+        if self._draining.locked():
+            log.info("Waiting for the mail that is being sent; a second stop breaks it off")
+        while self._draining.locked() and not break_off():
+            time.sleep(_LOOK_SECONDS)
 
     def drain_once(self) -> int:
         """Send everything that is due, and return when nothing is.

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 # runs that the command line has asked for are taken up.
 LONGEST_SLEEP = 1.0
 GRACE_SECONDS = 20.0
+# How long a stop goes on to begin mails that are due. What has begun then is waited for.
+MAIL_SECONDS = 5.0
 
 
 class Service:
@@ -202,7 +204,7 @@ class Service:
         return True
 
     def request_stop(self) -> None:
-        """Ask the loop to end; asked a second time, runs are not waited for. Safe in a signal handler."""
+        """Ask the loop to end; asked a second time, nothing is waited for long. Safe in a signal handler."""
         self._stops_asked += 1
         self._events.put(_nothing)
 
@@ -233,7 +235,10 @@ class Service:
         return self._store.run(run_id)
 
     def stop(self) -> None:
-        """End: wait for runs within the grace time, hand back the rest, send what can be sent, close."""
+        """End: wait for runs within the grace time, hand back the rest, send what can be sent, close.
+
+        A mail that is being sent is waited for, or until a second stop is asked for.
+        """
         desk = self._works.desk
         desk.hand_back()
         open_runs = desk.unfinished_count()
@@ -246,7 +251,7 @@ class Service:
             self._keeper.stop()
             self._end_runs()
             desk.retry_unrecorded()
-            still_open = self._outbox.close(5.0)
+            still_open = self._outbox.close(MAIL_SECONDS, break_off=lambda: self._stops_asked > 1)
             log.info(
                 "Stopped. Runs finished: %d; handed back, to start again with the service: %d; "
                 "mails left to send: %d",

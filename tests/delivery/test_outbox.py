@@ -3,6 +3,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -278,7 +279,57 @@ def test_close_sends_what_is_due_and_counts_what_is_open(ledger, make_outbox, ma
     assert ledger.states() == ["sent", "sent", "deferred"]
 
 
-def test_close_does_not_wait_for_a_slow_server(ledger, make_outbox, make_mail):
+@pytest.fixture
+def slow_server(raw_server):
+    """A server that takes mails, and answers to the end of the content when `release` is set."""
+    release, contents = threading.Event(), []
+
+    def talk(connection, ended):
+        with connection.makefile("rwb", buffering=0) as wire:
+            wire.write(b"220 slow\r\n")
+            for line in wire:
+                if line.upper() == b"DATA\r\n":
+                    wire.write(b"354 go on\r\n")
+                    contents.append(b"".join(iter(wire.readline, b".\r\n")))
+                    while not (release.wait(0.02) or ended.is_set()):
+                        pass
+                wire.write(b"250 fine\r\n")
+
+    return SimpleNamespace(port=raw_server(talk), release=release, contents=contents)
+
+
+def test_close_waits_for_the_mail_that_is_being_sent_and_begins_no_other(
+    ledger, make_outbox, make_mail, make_transport, slow_server
+):
+    for run_id in ("one", "two"):
+        ledger.add(make_mail(run_id=run_id))
+    outbox = make_outbox(make_transport(slow_server.port))
+    outbox.start()
+    wait_for(lambda: slow_server.contents)
+    closed = []
+    closing = threading.Thread(target=lambda: closed.append(outbox.close(0.1)), daemon=True)
+    closing.start()
+    closing.join(0.6)
+    assert closing.is_alive(), "the server has the mail, and has not said so yet"
+    slow_server.release.set()
+    closing.join(5)
+    assert closed == [2]
+    assert ledger.states() == ["sent", "sent", "pending", "pending"]
+    assert len(slow_server.contents) == 1
+
+
+def test_close_waits_no_longer_than_a_mail_may_take(ledger, make_outbox, make_mail, make_transport, slow_server):
+    ledger.add(make_mail())
+    outbox = make_outbox(make_transport(slow_server.port, total_timeout=1.0))
+    outbox.start()
+    wait_for(lambda: slow_server.contents)
+    began = time.monotonic()
+    assert outbox.close(0.1) == 2
+    assert time.monotonic() - began < 3
+    assert ledger.states() == ["deferred", "deferred"], "it is on record that nobody knows"
+
+
+def test_close_breaks_off_a_mail_where_it_is_told_to(ledger, make_outbox, make_mail):
     release, entered = threading.Event(), threading.Event()
 
     def slow(mail, recipients):
@@ -293,11 +344,24 @@ def test_close_does_not_wait_for_a_slow_server(ledger, make_outbox, make_mail):
     outbox.start()
     assert entered.wait(5)
     began = time.monotonic()
-    assert outbox.close(0.2) == 4
+    assert outbox.close(0.2, break_off=lambda: time.monotonic() - began > 0.4) == 4
     assert time.monotonic() - began < 1
     release.set()
     wait_for(lambda: ledger.states() == ["sent", "sent", "pending", "pending"])
     assert len(transport.sent) == 1
+
+
+def test_close_does_not_wait_for_a_check(make_outbox):
+    release, entered = threading.Event(), threading.Event()
+    transport = Scripted(sent)
+    transport.check = lambda: entered.set() or str(release.wait(5))
+    outbox = make_outbox(transport)
+    outbox.start()
+    assert entered.wait(5)
+    began = time.monotonic()
+    assert outbox.close(0.2) == 0
+    assert time.monotonic() - began < 1
+    release.set()
 
 
 def test_a_store_that_is_away_does_not_end_the_thread(ledger, make_outbox, make_mail, monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 """The service with all its real parts, driven from inside."""
 
+import asyncio
 import logging
 import socket
 import threading
@@ -103,6 +104,39 @@ def test_a_stop_lets_a_short_run_end(any_port, start, caplog):
         run = history.run(run_id)
     assert run.state is RunState.SUCCEEDED
     assert [delivery.state for delivery in run.deliveries] == ["sent"]
+
+
+@pytest.fixture
+def slow_inbox(any_port, smtp_controller):
+    """A mail server that answers half a second after it has a mail, and the settings of a service that uses it."""
+    mails = []
+
+    class Inbox:
+        async def handle_DATA(self, _server, _session, envelope):
+            mails.append(envelope)
+            await asyncio.sleep(0.5)
+            return "250 taken"
+
+    controller = smtp_controller(Inbox(), hostname="127.0.0.1", port=0)
+    controller.start()
+    smtp = replace(any_port.smtp, host="127.0.0.1", port=controller.port, use_tls=False)
+    yield replace(any_port, smtp=smtp), mails
+    controller.stop()
+
+
+@pytest.mark.parametrize(("stops", "state"), [(1, "sent"), (2, "pending")])
+def test_a_stop_waits_for_the_mail_that_is_being_sent(slow_inbox, start, monkeypatch, stops, state):
+    monkeypatch.setattr("runner.service.loop.MAIL_SECONDS", 0.05)
+    settings, mails = slow_inbox
+    (settings.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
+    service = start(settings)
+    run_id = service.trigger("report")
+    wait_for(lambda: mails)
+    for _ in range(stops):
+        service.request_stop()
+    service.stop()
+    with Store.open_reader(settings.storage_path) as history:
+        assert [delivery.state for delivery in history.run(run_id).deliveries] == [state]
 
 
 def test_an_address_that_is_taken_stops_the_start_before_anything_runs(project):
