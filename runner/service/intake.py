@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from runner.core.job import Job
 from runner.core.run import Run
+from runner.errors import RunStateError
 from runner.logs import run_context
 from runner.service.runs import RunDesk
 from runner.store.store import Store
@@ -55,9 +56,16 @@ class Intake:
         self._take_all()
 
     def _take_all(self) -> None:
-        """Each is let go of once it is in hand: what the store refuses in between loses none."""
+        """Each is let go of once it is in hand: what the store refuses in between loses none.
+
+        One that another process has closed meanwhile, as by Ctrl-C of the command that asked for it, is forgotten.
+        """
         while self._waiting:
-            self._take_in(*self._waiting[0])
+            run, why = self._waiting[0]
+            try:
+                self._take_in(run, why)
+            except RunStateError as error:
+                log.warning("Run %s does not begin: %s", run.run_id, error.message)
             del self._waiting[0]
 
     def _take_in(self, run: Run, why: str) -> None:

@@ -169,6 +169,9 @@ class RunDesk:
             return True
         try:
             self.drop(found[0], why or "it was cancelled before it began", found[1])
+        except RunStateError as error:
+            # Closed by another process: nothing of it is left to drop.
+            log.warning("Run %s is forgotten: %s", run_id, error.message)
         except StoreError:
             self.begin(*found)
             raise

@@ -9,6 +9,7 @@ from runner.core.job import ConcurrencyPolicy, DeliveryOptions, NotifyFailures, 
 from runner.core.run import FailureKind, RunFailure, RunState, Trigger
 from runner.errors import StoreError
 from runner.service import endings
+from runner.service.intake import Intake
 
 
 @pytest.fixture
@@ -195,11 +196,63 @@ def test_what_the_store_refuses_is_judged_once_and_tried_every_two_seconds(
 
 def test_a_run_that_was_withdrawn_meanwhile_does_not_begin(begin, desk, executor, store, clock, make_job):
     first, second = begin(make_job()), begin(make_job())
-    store.finish_run(replace(store.run(second), state=RunState.CANCELLED, finished_at=clock.now), ())
+    withdraw(store, second, clock.now)
     executor.end(first)
     assert not desk.prepare(executor.orders[second], threading.Event())
     executor.end(second, RunState.CANCELLED)
     assert (desk.unfinished("report"), store.run(second).state) == ((), RunState.CANCELLED)
+
+
+def withdraw(store, run_id, at):
+    """As the command does that asked for a run, at Ctrl-C."""
+    store.finish_run(replace(store.run(run_id), state=RunState.CANCELLED, finished_at=at), ())
+
+
+def test_a_request_that_is_withdrawn_while_it_is_taken_in_holds_up_no_other(
+    desk, executor, store, clock, make_job
+):
+    intake = Intake(store=store, desk=desk, jobs=lambda: {"report": make_job()})
+    gone, good = (
+        desk.new_run(make_job(name), trigger=Trigger.MANUAL, scheduled_time=clock.now)
+        for name in ("gone", "report")
+    )
+    store.add_requests((gone, good))
+    take = store.take_requests
+
+    def take_requests():
+        taken = take()
+        withdraw(store, gone.run_id, clock.now)
+        return taken
+
+    store.take_requests = take_requests
+    intake.take_requests()
+    assert set(executor.orders) == {good.run_id}
+    store.take_requests = take
+    intake.take_requests()
+
+
+def test_a_request_that_cannot_be_dropped_now_is_not_lost(desk, store, clock, make_job, monkeypatch):
+    intake = Intake(store=store, desk=desk, jobs=dict)
+    run = desk.new_run(make_job(), trigger=Trigger.MANUAL, scheduled_time=clock.now)
+    store.add_requests((run,))
+
+    def full(run, mails, following):
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "finish_run", full)
+        with pytest.raises(StoreError, match="full"):
+            intake.take_requests()
+    intake.take_requests()
+    assert store.run(run.run_id).state is RunState.CANCELLED
+
+
+def test_a_withdrawn_run_does_not_keep_the_queue_of_its_job(begin, desk, store, clock, make_job):
+    running, withdrawn, waiting = begin(make_job()), begin(make_job()), begin(make_job())
+    withdraw(store, withdrawn, clock.now)
+    desk.cancel_queued("report")
+    assert desk.unfinished("report") == (running,)
+    assert store.run(waiting).state is RunState.CANCELLED
 
 
 def test_an_error_of_ours_skips_what_comes_after(begin, desk, executor, store, make_job, monkeypatch):
