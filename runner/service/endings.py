@@ -149,6 +149,11 @@ class Endings:
         mails = (self._composer.of_run(report),) if run.mailing else ()
         return Ending(report=report, mails=mails, following=self._followers.of(failed))
 
+    def may_begin(self, run: Run) -> bool:
+        """Whether another attempt of this run may begin: its job may have been removed or suspended meanwhile."""
+        job = self._followers.job(run.job_name)
+        return job is not None and not (job.suspend and run.trigger.scheduled)
+
     def _judge(self, report: Report, *, final: bool = False) -> Ending:
         run, job = report.run, report.job
         if run.mailing and run.trigger.scheduled:
@@ -160,18 +165,13 @@ class Endings:
             if attached.attachment is None:
                 report = _not_attached(report, attached)
         delay = decide_retry(job.retry, report.run, fraction=self._random())
-        if delay is not None and not final and self._is_in_force(report.run):
+        if delay is not None and not final and self.may_begin(report.run):
             return _again(report, delay)
         return Ending(
             report=report,
             mails=self._mails(report, attached),
             following=self._followers.of(report.run, failures_before=report.failures_before),
         )
-
-    def _is_in_force(self, run: Run) -> bool:
-        """Whether another attempt of this run may begin: its job may have been removed or suspended meanwhile."""
-        job = self._followers.job(run.job_name)
-        return job is not None and not (job.suspend and run.trigger.scheduled)
 
     def _mailing(self, report: Report) -> Mailing:
         if report.run.state is RunState.LOST and report.run.trigger is Trigger.MANUAL:

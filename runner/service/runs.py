@@ -353,12 +353,23 @@ class RunDesk:
             if self.keep_reports:
                 self.reports[run.run_id] = replace(ending.report, run=run)
         else:
-            # Of the job as it is now: it may have been mended meanwhile.
-            job = self._followers.job(run.job_name) or ending.report.job
             with self._lock:
+                # Of the job as it is now: it may have been mended meanwhile.
+                job = self._followers.job(run.job_name) or ending.report.job
                 self._queue.add(run, job, not_before=self._monotonic() + ending.delay.total_seconds())
         self._on_change(run)
+        if ending.attempt is not None and not self._endings.may_begin(run):
+            self._drop_gone(run)
         self.pump()
+
+    def _drop_gone(self, run: Run) -> None:
+        """Drop what waits of a job that was removed or suspended while the end of this attempt was recorded: until
+        then the run had begun, and the loop passed over it."""
+        try:
+            self.cancel_queued(run.job_name, scheduled_only=self._followers.job(run.job_name) is not None)
+        except StoreError as error:
+            # The attempt itself is on record.
+            log.error("Run %s is tried again, as it cannot be dropped: %s", run.run_id, error.message)
 
     def _store_ending(self, ending: Ending) -> Run:
         if ending.attempt is not None:

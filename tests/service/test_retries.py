@@ -10,13 +10,14 @@ from runner.core.delivery import MailKind
 from runner.core.job import AttachmentFormat, DeliveryOptions, Retry
 from runner.core.run import FailureKind, RunFailure, RunState, Trigger
 from runner.delivery import attachment
+from runner.errors import StoreError
 
 BROKEN = RunFailure(kind=FailureKind.SCRIPT, message="KeyError: 'x'")
 
 
 @pytest.fixture
 def begin(desk, store, clock):
-    def start(job, trigger=Trigger.SCHEDULE):
+    def start(job, trigger=Trigger.SCHEDULE, desk=desk):
         desk.set_jobs({job.job_name: job})
         run = desk.new_run(job, trigger=trigger, scheduled_time=clock.now)
         store.add_run(run)
@@ -126,6 +127,62 @@ class TestRetry:
         executor.end(run_id, RunState.FAILED, failure=BROKEN)
         assert store.run(run_id).state is RunState.FAILED
         assert mails() == [(MailKind.FAILURE, "analyst@example.com")]
+
+    @pytest.mark.parametrize("changes", [None, {"suspend": True}])
+    def test_a_job_that_goes_while_an_attempt_is_recorded_is_not_tried_again(
+        self, begin, make_desk, executor, store, clock, make_job, mails, monkeypatch, changes
+    ):
+        desk = make_desk(random=lambda: 0.0)
+        run_id = begin(make_job(retry=self.job_retry), desk=desk)
+        retry_run = store.retry_run
+
+        def go_meanwhile(run, attempt):
+            """As the loop does, when it finds that the job was removed or suspended."""
+            retry_run(run, attempt)
+            desk.set_jobs({} if changes is None else {"report": make_job(retry=self.job_retry, **changes)})
+            desk.cancel_queued("report", scheduled_only=changes is not None)
+
+        monkeypatch.setattr(store, "retry_run", go_meanwhile)
+        executor.end(run_id, RunState.FAILED, failure=BROKEN)
+        assert (store.run(run_id).state, store.run(run_id).attempt) == (RunState.FAILED, 1)
+        assert (executor.orders, desk.seconds_to_next(), desk.unfinished_count()) == ({}, None, 0)
+        assert mails() == [(MailKind.FAILURE, "analyst@example.com")]
+
+    def test_what_a_person_asked_for_is_tried_again_though_its_job_is_suspended_meanwhile(
+        self, begin, desk, executor, store, make_job, monkeypatch
+    ):
+        run_id = begin(make_job(retry=self.job_retry), Trigger.BACKFILL)
+        retry_run = store.retry_run
+
+        def suspend_meanwhile(run, attempt):
+            retry_run(run, attempt)
+            desk.set_jobs({"report": make_job(retry=self.job_retry, suspend=True)})
+
+        monkeypatch.setattr(store, "retry_run", suspend_meanwhile)
+        executor.end(run_id, RunState.FAILED, failure=BROKEN)
+        assert (store.run(run_id).state, desk.seconds_to_next()) == (RunState.QUEUED, 10)
+
+    def test_a_job_that_goes_while_an_attempt_is_recorded_may_meet_a_full_disk(
+        self, begin, desk, executor, store, make_job, monkeypatch, caplog
+    ):
+        run_id = begin(make_job(retry=self.job_retry))
+        retry_run = store.retry_run
+
+        def full(run, mails, following):
+            raise StoreError("the disk is full")
+
+        def go_meanwhile(run, attempt):
+            retry_run(run, attempt)
+            desk.set_jobs({})
+            monkeypatch.setattr(store, "finish_run", full)
+
+        monkeypatch.setattr(store, "retry_run", go_meanwhile)
+        executor.end(run_id, RunState.FAILED, failure=BROKEN)
+        assert (store.run(run_id).state, desk.unrecorded_count()) == (RunState.QUEUED, 0)
+        assert "it cannot be dropped: the disk is full" in caplog.text
+        monkeypatch.undo()
+        desk.cancel_queued("report")
+        assert store.run(run_id).state is RunState.FAILED
 
     def test_a_wait_that_is_given_up_ends_as_the_attempt_that_failed_and_is_told(
         self, begin, desk, executor, store, make_job, mails
