@@ -45,6 +45,13 @@ class Ending:
         """The run as it is to be recorded."""
         return self.report.run
 
+    @property
+    def kept_files(self) -> tuple[str, ...]:
+        """What stays in the run's folder: its result and its chart, where it has them."""
+        result = RESULT_FILE if self.report.kept_at else None
+        chart = self.run.chart_file if self.report.chart else None
+        return tuple(filter(None, (result, chart)))
+
 
 class Endings:
     """Judges attempts that have ended. Changes nothing; safe to use from several threads.
@@ -102,7 +109,7 @@ class Endings:
             preview=outcome.preview,
             result=result,
             result_bytes=outcome.attachment_bytes if outcome.attachment_file else outcome.result_bytes,
-            kept_at=self._kept_at(run) if outcome.result_file else None,
+            kept_at=self._kept_at(run, outcome),
             chart=kept_chart(self._run_dir(run), ended),
         )
         return self._judge(report, final=cancelled is not None)
@@ -135,8 +142,12 @@ class Endings:
         )
         return self._judge(Report(run=failed, job=job), final=True)
 
-    def of_error(self, run: Run, job: Job, at: datetime, error: Exception) -> Ending:
-        """The ending of a run whose outcome could not be handled, by a fault of ours: with the plainest mail."""
+    def of_error(self, run: Run, job: Job, outcome: RunOutcome, error: Exception) -> Ending:
+        """The ending of a run whose outcome could not be handled, by a fault of ours: with the plainest mail.
+
+        Its result stays in its folder: there is no other copy of it.
+        """
+        at = outcome.finished_at
         failure = RunFailure(
             kind=FailureKind.INTERNAL,
             message=f"the runner failed to handle the result: {type(error).__name__}: {error}",
@@ -145,7 +156,7 @@ class Endings:
         failed = replace(
             run, state=RunState.FAILED, started_at=run.started_at or at, finished_at=at, failure=failure
         )
-        report = Report(run=failed, job=job)
+        report = Report(run=failed, job=job, kept_at=self._kept_at(run, outcome))
         mails = (self._composer.of_run(report),) if run.mailing else ()
         return Ending(report=report, mails=mails, following=self._followers.of(failed))
 
@@ -198,8 +209,8 @@ class Endings:
     def _run_dir(self, run: Run) -> Path:
         return self._settings.runs_dir / run.run_id
 
-    def _kept_at(self, run: Run) -> str:
-        return str(self._run_dir(run) / RESULT_FILE)
+    def _kept_at(self, run: Run, outcome: RunOutcome) -> str | None:
+        return str(self._run_dir(run) / RESULT_FILE) if outcome.result_file else None
 
 
 def lost(run: Run, at: datetime) -> Run:
@@ -243,7 +254,8 @@ def _again(report: Report, delay: timedelta) -> Ending:
         checks=(),
         chart_file=None,
     )
-    nothing = replace(report, run=queued, preview=Preview(), result=None, kept_at=None, chart=None)
+    # What is kept of a result stays until the next attempt begins: the failure may speak of it.
+    nothing = replace(report, run=queued, preview=Preview(), result=None, chart=None)
     return Ending(report=nothing, attempt=attempt, delay=delay)
 
 

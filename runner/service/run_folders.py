@@ -13,7 +13,7 @@ from runner.core.identity import is_run_id
 from runner.core.preview import Preview
 from runner.core.run import FailureKind, Run, RunFailure, RunOutcome, RunState
 from runner.errors import ExecutionError
-from runner.execution.results import RESULT_FILE, open_result, read_result
+from runner.execution.results import open_result, read_result
 from runner.execution.trees import clear_folder, remove_tree
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,11 @@ def kept_chart(run_dir: Path, run: Run) -> bytes | None:
     return content if is_chart(content) else None
 
 
-def tidy(run_dir: Path, *, chart_file: str | None = None) -> None:
-    """Leave only result and chart in a run's folder: an input may be large, a script may have left anything."""
+def tidy(run_dir: Path, *, keep: Collection[str] = ()) -> None:
+    """Leave only the files of these names in a run's folder: an input may be large, a script may have left
+    anything."""
     try:
-        clear_folder(run_dir, keep={RESULT_FILE, chart_file or RESULT_FILE})
+        clear_folder(run_dir, keep=keep)
     except FileNotFoundError:
         # A run that failed before it had one.
         pass

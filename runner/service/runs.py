@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from runner.core.job import ConcurrencyPolicy, Job
 from runner.core.policy import Overlap, decide_overlap, replaced_words
@@ -136,11 +137,12 @@ class RunDesk:
         self._on_change(run)
 
     def recover(self, run: Run, job: Job | None) -> Run | None:
-        """Close a run that an earlier service left under way as lost.
+        """Close a run that an earlier service left under way as lost. Nothing stays in its folder.
 
         Returns:
             The run, queued, where its job says that it is tried again; it has still to `begin`.
         """
+        tidy(self._run_dir(run))
         if job is None:
             self._store.finish_run(lost(run, self._clock()), ())
             return None
@@ -206,8 +208,11 @@ class RunDesk:
         One of which an attempt has failed has failed by that, and the people of its `job` are told.
 
         Raises:
-            StoreError: it cannot be recorded; nothing is changed.
+            StoreError: it cannot be recorded; it is queued still.
         """
+        if not run.attempts:
+            # After an attempt that is done already, and what has stayed may be spoken of by its failure.
+            tidy(self._run_dir(run))
         if run.attempts and job is not None:
             self._on_change(self._store_ending(self._endings.of_dropped(run, job, note)))
             return
@@ -302,7 +307,7 @@ class RunDesk:
             attempt=run.attempt,
             scheduled_time=run.scheduled_time,
             project_dir=str(self._settings.project_dir),
-            run_dir=str(self._settings.runs_dir / run.run_id),
+            run_dir=str(self._run_dir(run)),
         )
         try:
             future = self._executor.submit(order)
@@ -318,6 +323,7 @@ class RunDesk:
     def _record(self, order: RunOrder, outcome: RunOutcome) -> None:
         run, job = self._open_run(order)
         if self._handing_back and outcome.state is RunState.CANCELLED:
+            tidy(self._run_dir(run))
             if run.state is RunState.RUNNING:
                 self._store.mark_queued(run.run_id)
             log.info("Handed back: run %s starts again with the service", run.run_id)
@@ -333,7 +339,10 @@ class RunDesk:
     def _record_error(self, order: RunOrder, outcome: RunOutcome, error: Exception) -> None:
         """An error of ours at the end of a run: the run has failed, and its people are told."""
         run, job = self._open_run(order)
-        self._end(self._endings.of_error(run, job, outcome.finished_at, error))
+        self._end(self._endings.of_error(run, job, outcome, error))
+
+    def _run_dir(self, run: Run) -> Path:
+        return self._settings.runs_dir / run.run_id
 
     def _open_run(self, order: RunOrder) -> tuple[Run, Job]:
         with self._lock:
@@ -344,8 +353,7 @@ class RunDesk:
     def _end(self, ending: Ending) -> None:
         """Record an ending, free the slot, and begin what follows."""
         # Before the record, which needs room on a disk that the step may have filled.
-        chart_file = ending.run.chart_file if ending.report.chart else None
-        tidy(self._settings.runs_dir / ending.run.run_id, chart_file=chart_file)
+        tidy(self._run_dir(ending.run), keep=ending.kept_files)
         run = self._store_ending(ending)
         self._close(run.run_id, pumping=False)
         if ending.attempt is None:

@@ -23,6 +23,21 @@ def begin(desk, store, clock):
     return start
 
 
+@pytest.fixture
+def leave_files():
+    """Leaves in a run's folder what a script may that was broken off."""
+
+    def leave(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
+        for name in ("result.csv", "result.xlsx", "chart.png", "input.csv"):
+            (run_dir / name).write_text("half of it")
+        (run_dir / "scratch").mkdir()
+        (run_dir / "scratch" / "large").write_text("x")
+        return run_dir
+
+    return leave
+
+
 def write_result(executor, run_id, text="a\n1\n"):
     run_dir = Path(executor.orders[run_id].run_dir)
     (run_dir / "result.csv").write_text(text)
@@ -148,10 +163,11 @@ def test_an_error_of_ours_at_the_end_is_a_failure_that_is_told(
 
     monkeypatch.setattr(endings, "attach", broken)
     run_id = begin(make_job())
-    write_result(executor, run_id)
+    run_dir = write_result(executor, run_id)
     executor.end(run_id, rows_in=1, rows_out=1, result_file="result.csv", result_bytes=4)
     run = store.run(run_id)
     assert (run.state, run.failure.kind) == (RunState.FAILED, FailureKind.INTERNAL)
+    assert [path.name for path in run_dir.iterdir()] == ["result.csv"], "there is no other copy"
     ((_, mail),) = store.due_deliveries(clock.now, 10)
     assert mail.kind is MailKind.FAILURE
 
@@ -294,6 +310,39 @@ def test_lost_runs_tell_the_people_of_their_job(desk, store, clock, make_job):
     assert store.run(lost.run_id).failure.kind is FailureKind.LOST
     ((_, mail),) = store.due_deliveries(clock.now, 10)
     assert mail.subject.startswith("Job Failed: report")
+
+
+@pytest.mark.parametrize("in_force", [True, False])
+def test_nothing_that_a_script_has_left_stays_of_a_lost_run(
+    desk, settings, store, clock, make_job, leave_files, in_force
+):
+    lost = left_behind(desk, store, clock, make_job())
+    run_dir = leave_files(settings.runs_dir / lost.run_id)
+    desk.recover(lost, make_job() if in_force else None)
+    assert store.run(lost.run_id).state is RunState.LOST
+    assert list(run_dir.iterdir()) == []
+
+
+def test_nothing_that_a_script_has_left_stays_of_a_run_that_is_handed_back_and_dropped(
+    begin, make_desk, desk, executor, store, make_job, leave_files
+):
+    run_id = begin(make_job())
+    run_dir = leave_files(Path(executor.orders[run_id].run_dir))
+    desk.hand_back()
+    executor.cancel(run_id)
+    (queued,) = store.queued_runs()
+    assert (queued.run_id, list(run_dir.iterdir())) == (run_id, [])
+    # As an earlier version handed it back.
+    leave_files(run_dir)
+    make_desk().drop(queued, "its job is gone")
+    assert list(run_dir.iterdir()) == []
+
+
+def test_only_a_run_with_a_result_keeps_one(begin, executor, make_job, leave_files):
+    run_id = begin(make_job())
+    run_dir = leave_files(Path(executor.orders[run_id].run_dir))
+    executor.end(run_id, RunState.TIMED_OUT, failure=RunFailure(kind=FailureKind.TIMEOUT, message="too long"))
+    assert list(run_dir.iterdir()) == []
 
 
 def test_lost_runs_of_jobs_that_are_gone_or_that_a_person_watched_tell_nobody(desk, store, clock, make_job):
