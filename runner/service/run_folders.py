@@ -1,5 +1,6 @@
 """The folders of runs: what is read from one when its run ends, what stays in it, and when it goes."""
 
+import codecs
 import csv
 import io
 import itertools
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 # A larger result is not read into the service: no compression makes a mail of it. It stays in the run's folder.
 LARGEST_READ = 64 << 20
+_PREVIEW_BYTES = 1 << 20
 _BATCH = 500
 
 
@@ -83,10 +85,15 @@ def sweep(runs_dir: Path, known: Callable[[Collection[str]], Collection[str]]) -
 
 
 def read_preview(run_dir: Path, run: Run, limit: int) -> Preview:
-    """The first rows of a kept result; none where it is not kept. A column of numbers alone counts as numeric."""
+    """The first rows of a kept result; none where it is not kept. A column of numbers alone counts as numeric.
+
+    They are those of its first mebibyte: a script may have left a line of any length.
+    """
     try:
-        with open_result(run_dir) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
-            header, *rows = itertools.islice(csv.reader(text), limit + 1)
+        with open_result(run_dir) as file:
+            head = file.read(_PREVIEW_BYTES)
+            cut = bool(file.read(1))
+        header, *rows = _first_records(head, limit + 1, cut=cut)
     except (ExecutionError, OSError, ValueError, csv.Error):
         return Preview()
     columns = list(itertools.zip_longest(*rows, fillvalue=""))
@@ -97,6 +104,18 @@ def read_preview(run_dir: Path, run: Run, limit: int) -> Preview:
         total_rows=run.rows_out or len(rows),
         total_columns=len(header),
     )
+
+
+def _first_records(head: bytes, limit: int, *, cut: bool) -> list[list[str]]:
+    """The first records of a CSV; where only its head is there, without the last, which may be half of one.
+
+    Raises:
+        ValueError, csv.Error: it is none.
+    """
+    # Not `decode`: the last letter may be half of one too.
+    text = io.StringIO(codecs.getincrementaldecoder("utf-8")().decode(head, final=not cut), newline="")
+    records = list(itertools.islice(csv.reader(text), limit))
+    return records[:-1] if cut and not text.read(1) else records
 
 
 def _is_number(text: str) -> bool:
