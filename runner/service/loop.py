@@ -294,13 +294,15 @@ class Service:
             timeout = min(timeout, next_attempt)
         event = self._events.take(timeout)
         if event is not None:
-            event()
+            self._carries_out(event)
 
     def _hinted(self) -> None:
         self._keeper.hint()
 
     def _reload(self) -> None:
         log.info("Reload asked for")
+        # Where this one fails, the next is due soon.
+        self._keeper.hint()
         self._apply(self._keeper.rescan())
 
     def _apply(self, change: CatalogChange) -> None:

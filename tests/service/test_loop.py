@@ -11,6 +11,7 @@ import pytest
 
 from runner.core.run import RunState
 from runner.errors import StatusError, StoreError, UsageError
+from runner.jobfiles.load import JobFolder
 from runner.service.loop import Service
 from runner.store.store import Store
 
@@ -209,6 +210,28 @@ def test_a_reload_that_meets_a_locked_store_does_not_end_the_service(any_port, s
     wait_for(lambda: caplog.text.count("the database is locked") == 2)
     wait_for(service._store.load_jobs)
     assert service.find_run(service.trigger("report"))
+
+
+def test_a_reload_that_fails_does_not_end_the_service_and_is_tried_again(any_port, start, monkeypatch, caplog):
+    service = start(any_port)
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
+    wait_for(lambda: "report" in service.job_names())
+    scan = JobFolder.scan
+    failures = iter([OSError("too many open files"), RuntimeError("unforeseen")])
+
+    def fail(self):
+        failure = next(failures, None)
+        if failure:
+            raise failure
+        return scan(self)
+
+    monkeypatch.setattr(JobFolder, "scan", fail)
+    # Nothing but the reload tells of the change.
+    service._keeper._watcher.stop()
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0").replace(": report", ": other"))
+    service.request_reload()
+    assert wait_for(lambda: service.job_names() == ("other",), 5)
+    assert caplog.text.count("The loop met something unforeseen") == 2
 
 
 def test_a_job_that_is_removed_takes_its_queue_along(any_port, start):
