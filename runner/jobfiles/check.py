@@ -114,6 +114,7 @@ def _inspect(job_file: JobFile, context: CheckContext) -> Inspected:
         column=span.column,
         texts=_texts(job_file, step_file) if diagnostics else {},
         dependencies=tuple(inspection.dependencies),
+        passing=inspection.passing,
         **(inspection.links(_after(job_file.path, document)) if good else {}),
     )
     return Inspected(verdict=verdict, document=document, step_file=step_file)

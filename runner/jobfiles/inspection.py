@@ -44,7 +44,7 @@ class CheckContext:
 class Inspection:
     """One job file under inspection. Checks read from it and report into `findings`.
 
-    `refused` are the paths that the schema has something against.
+    `refused` are the paths that the schema has something against; `passing` as in a `Verdict`.
     """
 
     path: str
@@ -54,6 +54,7 @@ class Inspection:
     dependencies: list[Dependency] = field(default_factory=list)
     step_file: JobFile | None = None
     refused: frozenset[Path] = frozenset()
+    passing: bool = False
     _told: dict[str, int] = field(default_factory=dict)
 
     def text(self, *path: str | int) -> str | None:

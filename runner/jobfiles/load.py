@@ -184,7 +184,9 @@ class JobFolder:
             for (file, context), inspected in zip(batch, inspect_files(batch), strict=True):
                 checked = build_checked(inspected, context)
                 dependencies = inspected.verdict.dependencies
-                yield file.path, self._remember(checked, dependencies, file.key, file.digest, context.layers)
+                # Without a digest it is checked again by the next scan.
+                digest = "" if inspected.verdict.passing else file.digest
+                yield file.path, self._remember(checked, dependencies, file.key, digest, context.layers)
 
     def _remember(
         self,

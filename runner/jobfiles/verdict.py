@@ -47,7 +47,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `digest` is the SHA-256 of the file; where it names a script or query file, the SHA-256 of both digests in hex,
     one after the other. `job_name` is the name as far as it could be read; `line` and `column` are its place.
     `schedule_time`, `timezone` and `suspend` are those of a good file, defaults applied, and `after` has the
-    places of the names in it.
+    places of the names in it. `passing` where something could not be looked at now: it holds for this once.
     """
 
     path: str
@@ -62,6 +62,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timezone: str = "UTC"
     suspend: bool = False
     after: tuple[NamePlace, ...] = ()
+    passing: bool = False
 
     @property
     def good(self) -> bool:

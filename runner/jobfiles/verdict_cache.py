@@ -98,10 +98,11 @@ class VerdictCache:
         return entry.verdict
 
     def keep(self, target: Target, looked: Looked) -> None:
-        """Remember a verdict. One on a file that could not be read, or with very long texts, is not."""
+        """Remember a verdict. One that is passing, on a file that could not be read, or with very long texts, is
+        not."""
         self._changed = True
         texts = sum(map(len, looked.verdict.texts.values()))
-        if not looked.text_digest or texts > _LONGEST_TEXTS:
+        if looked.verdict.passing or not looked.text_digest or texts > _LONGEST_TEXTS:
             return
         self._now[target.shown] = _Entry(
             digest=looked.text_digest,

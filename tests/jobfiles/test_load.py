@@ -7,6 +7,7 @@ import pytest
 from runner.core.catalog import Catalog, SyncState, advance
 from runner.core.job_defaults import JobDefaults
 from runner.core.job_policy import RunBounds
+from runner.jobfiles.lint.query_process import QueryProcess
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.walk import FolderGoneError, list_job_files
 
@@ -74,6 +75,30 @@ def test_a_settled_file_is_not_read_again(project, write, job):
     assert folder.scan()[0] is first
     path.chmod(0o600)
     assert folder.scan()[0] is first
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_query_that_could_not_be_checked_is_checked_again_without_a_change(
+    project, write, job, monkeypatch, in_file
+):
+    write("jobs.d/q.sql", "SELECT 1")
+    step = "processing_query_file: jobs.d/q.sql\n" if in_file else "processing_query: SELECT 1\n"
+    path = write("jobs.d/a.yaml", job("a") + step)
+    later = path.stat().st_ctime_ns + 10_000_000_000
+    queries = QueryProcess()
+    folder = JobFolder(
+        project / "jobs.d", project, JobDefaults(), clock=lambda: later, query_fault=queries.find_faults
+    )
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    for _ in range(2):
+        (file,) = folder.scan()
+        queries.close()
+        assert (file.job, [found.rule for found in file.diagnostics]) == (None, ["query-syntax"])
+    monkeypatch.undo()
+    (file,) = folder.scan()
+    queries.close()
+    assert (file.job.job_name, file.diagnostics) == ("a", ())
+    assert folder.scan()[0] is file
 
 
 def test_removed_files_are_gone_at_once(folder, write, job):

@@ -1,5 +1,7 @@
 import os
 import signal
+import sys
+import time
 
 import pytest
 
@@ -44,6 +46,63 @@ def test_a_parser_that_dies_of_a_query_is_a_finding_and_the_next_query_is_answer
     assert fault.rule == "query-syntax"
     assert "gave no answer" in fault.message
     monkeypatch.undo()
+    assert process.find_faults("SELECT 1", DATA) == ()
+
+
+@pytest.fixture
+def instead(tmp_path, monkeypatch):
+    """Lets the process be a program of the test."""
+
+    def use(text):
+        program = tmp_path / "program"
+        program.write_text(text)
+        program.chmod(0o755)
+        monkeypatch.setattr("sys.executable", str(program))
+
+    return use
+
+
+def test_a_crash_on_a_query_is_a_fault_of_the_query(process, instead):
+    instead("#!/bin/sh\necho\nread line\nkill -SEGV $$\n")
+    (fault,) = process.find_faults("SELECT 1", DATA)
+    assert (fault.rule, fault.passing) == ("query-syntax", False)
+
+
+def test_a_parser_that_hangs_on_a_query_is_a_fault_of_the_query(process, instead):
+    hang = "import runner.jobfiles.lint.query_process as p; p._PARSER_SECONDS = 0; p.find_query_faults = hang"
+    text = f"def hang(text, tables):\n    while True: pass\n{hang}\np.serve()\n"
+    instead(f"#!{sys.executable}\n{text}")
+    (fault,) = process.find_faults("SELECT 1", DATA)
+    assert (fault.rule, fault.passing) == ("query-syntax", False)
+
+
+def test_a_process_that_does_not_start_is_no_fault_of_the_query(process, instead, monkeypatch):
+    instead("#!/bin/sh\nexit 1\n")
+    (fault,) = process.find_faults("SELECT 1", DATA)
+    assert fault.passing
+    assert "does not start" in fault.message
+    monkeypatch.undo()
+    assert process.find_faults("SELECT 1", DATA) == ()
+
+
+def test_a_system_that_lets_no_process_start_is_no_fault_of_the_query(process, monkeypatch):
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    (fault,) = process.find_faults("SELECT 1", DATA)
+    assert fault.passing
+
+
+def test_an_answer_that_takes_too_long_is_no_fault_of_the_query_and_is_waited_for_once(
+    process, instead, monkeypatch
+):
+    monkeypatch.setattr("runner.jobfiles.lint.query_process._ANSWER_SECONDS", 0.5)
+    instead("#!/bin/sh\necho\nexec sleep 60\n")
+    began = time.monotonic()
+    for query in ("SELECT 1", "SELECT 2", "SELECT 3"):
+        (fault,) = process.find_faults(query, DATA)
+        assert fault.passing
+    assert time.monotonic() - began < 1.4
+    monkeypatch.undo()
+    process.close()
     assert process.find_faults("SELECT 1", DATA) == ()
 
 

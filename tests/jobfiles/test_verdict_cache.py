@@ -9,6 +9,7 @@ import pytest
 from runner.core.job_defaults import JobDefaults
 from runner.jobfiles import look as look_module
 from runner.jobfiles import paths
+from runner.jobfiles.lint.step_fault import StepFault
 from runner.jobfiles.paths import check_paths
 from runner.jobfiles.verdict_cache import VerdictCache, open_cache
 
@@ -197,6 +198,22 @@ def test_without_a_home_there_is_no_cache(project):
     facts = {"folder": project, "jobs_dir": project / "jobs.d", "defaults": JobDefaults(), "now": NOW}
     assert open_cache({}, **facts) is None
     assert open_cache({"XDG_CACHE_HOME": "relative"}, **facts) is None
+
+
+def test_what_could_not_be_looked_at_is_not_remembered(project, context, write, minimal, tmp_path):
+    def no_answer(text, tables):
+        return (StepFault(rule="query-syntax", message="no answer", passing=True),)
+
+    write("jobs.d/a.yaml", f"{minimal}processing_query: SELECT 1\n")
+    target = look_module.Target(
+        str(project / "jobs.d/a.yaml"), "jobs.d/a.yaml", replace(context, query_fault=no_answer)
+    )
+    (looked,) = look_module.look_at([target])
+    assert not looked.verdict.good
+    cache = VerdictCache(tmp_path / "verdicts", "stamp")
+    cache.keep(target, looked)
+    cache.save()
+    assert VerdictCache(tmp_path / "verdicts", "stamp").find(target) is None
 
 
 def test_two_writers_leave_a_whole_file(project, context, write, minimal, tmp_path):

@@ -34,14 +34,19 @@ def check_step(inspection: Inspection) -> None:
 def _check(inspection: Inspection, key: str, find_faults: FindFault, names: tuple[str, ...]) -> None:
     text = inspection.text(key)
     if text:
-        for fault in find_faults(text, names):
+        for fault in _found(inspection, find_faults(text, names)):
             report_in_job_file(inspection, (key,), fault)
     file = inspection.text(f"{key}_file")
     if file:
         text = _read_step_file(inspection, (f"{key}_file",), file)
         if text is not None:
-            for fault in find_faults(text, names):
+            for fault in _found(inspection, find_faults(text, names)):
                 _report_in_step_file(inspection, fault)
+
+
+def _found(inspection: Inspection, faults: tuple[StepFault, ...]) -> tuple[StepFault, ...]:
+    inspection.passing |= any(fault.passing for fault in faults)
+    return faults
 
 
 def _query_faults(inspection: Inspection, text: str, tables: tuple[str, ...]) -> tuple[StepFault, ...]:

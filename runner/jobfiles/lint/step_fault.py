@@ -9,7 +9,10 @@ from runner.core.diagnostic import Severity
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepFault:
-    """A fault in the text of a step: lines and columns of that text from 1; `line` None: the text as a whole."""
+    """A fault in the text of a step: lines and columns of that text from 1; `line` None: the text as a whole.
+
+    `passing` where it is none of the text: it could not be looked at now.
+    """
 
     rule: str
     message: str
@@ -19,6 +22,7 @@ class StepFault:
     end_line: int = 1
     end_column: int = 2
     severity: Severity = Severity.ERROR
+    passing: bool = False
 
 
 # A text and the names that it may use beside the usual ones: modules for a script, tables for a query.
