@@ -82,13 +82,14 @@ class Database:
         turn = _Turn(work)
         with self._gate:
             self._waiting.append(turn)
-            turn.leads = not self._led
+            # Kept, as the turn may be appointed from here on: that is told by its lock alone.
+            leads = turn.leads = not self._led
             self._led = True
             if self._gathering is not None and len(self._waiting) >= self._expected:
                 self._gathering.release()
                 self._gathering = None
         try:
-            if not turn.leads:
+            if not leads:
                 turn.woken.acquire()
             if not turn.done:
                 self._lead()

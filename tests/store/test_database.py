@@ -121,6 +121,49 @@ def test_those_who_meet_share_one_commit(opened, statements):
     assert kept(opened) == list(range(8))
 
 
+class SlowToWait:
+    """The gate of a database. The first thread but one that leaves it stands still there until it is told to go on."""
+
+    def __init__(self, gate):
+        self._gate = gate
+        self._first = None
+        self.queued, self.go_on = threading.Event(), threading.Event()
+
+    def __enter__(self):
+        self._gate.acquire()
+
+    def __exit__(self, *_):
+        self._gate.release()
+        self._first = self._first or threading.get_ident()
+        if threading.get_ident() != self._first and not self.queued.is_set():
+            self.queued.set()
+            assert self.go_on.wait(10)
+
+
+@pytest.mark.timeout(30)
+def test_one_who_is_appointed_before_it_waits_goes_on(opened):
+    gate = opened._gate = SlowToWait(opened._gate)
+    begun = threading.Event()
+
+    def slow(changes):
+        begun.set()
+        assert gate.queued.wait(10)
+        return put(0, 1)(changes)
+
+    def first():
+        answer = opened.write(slow)
+        gate.go_on.set()
+        return answer
+
+    def second():
+        assert begun.wait(10)
+        return opened.write(put(0, 2))
+
+    assert together(first, second) == [1, 1]
+    assert opened.write(put(0, 3)) == 1
+    assert kept(opened) == [1, 2, 3]
+
+
 def test_a_thread_that_writes_alone_does_not_wait(opened, monkeypatch):
     monkeypatch.setattr(database, "_GATHER_SECONDS", 5)
     began = time.monotonic()
