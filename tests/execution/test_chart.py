@@ -91,6 +91,46 @@ def test_texts_of_dates_are_drawn_in_their_order(drawn, x):
     assert drawn(ChartKind.LINE, x, [3, 1, 2])[1] == [1, 2, 3]
 
 
+BERLIN = pd.date_range("2026-06-01", periods=2, tz="Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        BERLIN,
+        pd.Series(BERLIN).astype("timestamp[us, tz=Europe/Berlin][pyarrow]"),
+        pd.Categorical(BERLIN),
+        [day.to_pydatetime() for day in BERLIN.tz_convert("+02:00")],
+    ],
+    ids=["zone", "arrow", "categories", "objects"],
+)
+def test_times_with_a_zone_are_drawn_at_their_own_clock(drawn, x):
+    # The chart is drawn in UTC, where these days begin on the evening before.
+    x = pd.Series(x)
+    assert drawn(ChartKind.BAR, x, [3, 1]) == (["2026-06-01", "2026-06-02"], [3, 1])
+    names, _ = drawn(ChartKind.LINE, x, [3, 1])
+    assert not any(":" in name for name in names)
+
+
+def test_gaps_between_times_with_a_zone_have_no_name(drawn):
+    x = pd.Series([BERLIN[0], None], dtype=BERLIN.dtype)
+    assert drawn(ChartKind.BAR, x, [3, 1]) == (["2026-06-01", ""], [3, 1])
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        ["2026-06-01T00:00:00+02:00", "2026-06-02T00:00:00+02:00", "2026-06-03T00:00:00+02:00"],
+        ["2026-06-01 00:00:00.000+0200", "2026-06-02 00:00 -05", "2026-06-03T00:00Z"],
+    ],
+)
+def test_texts_of_times_with_an_offset_are_drawn_at_their_own_clock(drawn, x):
+    names, tops = drawn(ChartKind.LINE, x, [3, 1, 2])
+    assert tops == [3, 1, 2]
+    assert len(names) == 3
+    assert not any(":" in name for name in names)
+
+
 @pytest.mark.parametrize(
     ("kind", "x", "y", "told"),
     [

@@ -27,6 +27,8 @@ _FARTHEST, _FIRST_DAY, _LAST_DAY = 1e300, -719_162, 2_932_897
 # Around what is drawn: a part of its width, and some days around a single one.
 _ROOM, _ROOM_DAYS = 0.05, 1000
 _DATE = r"[0-9]{4}-[0-9]{2}"
+# A time of a text, and its offset from UTC.
+_OFFSET = r"([T ][0-9]{2}.*?) ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _LABEL_WIDTH, _TITLE_WIDTH = 24, 90
 _LABELS = 25
 # So many letters fit below the chart side by side.
@@ -118,7 +120,9 @@ def _points(table: QueryContent, chart: Chart) -> pd.DataFrame:
         raise ChartError(f"the column {texts[0]!r} is no column of numbers: `y` names what is drawn over `x`")
     named = ", ".join(f"{cell} AS c{place}" for place, cell in enumerate(cells))
     frame = table.connection.execute(f"SELECT {named} FROM {table.source}").df()  # noqa: S608 - quoted
-    return frame.set_axis(["x", *range(len(chart.y))], axis=1)
+    frame = frame.set_axis(["x", *range(len(chart.y))], axis=1)
+    moments = table.moments.get(known[chart.x].place)
+    return frame if moments is None else frame.assign(x=_wall_clock(moments))
 
 
 def _x_cells(column: QueryColumn) -> str:
@@ -128,6 +132,15 @@ def _x_cells(column: QueryColumn) -> str:
         # By its text, which is shorter than the long number of its value.
         return f"CAST(CAST({column.key} AS VARCHAR) AS DOUBLE)"
     return f"CAST({column.key} AS {'DOUBLE' if column.numeric else 'VARCHAR'})"
+
+
+def _wall_clock(moments: pd.Series) -> pd.Series:
+    """Times with a zone as a clock shows them there, which is how a table does."""
+    shown = [
+        None if gap else pd.Timestamp(at).tz_localize(None)
+        for at, gap in zip(moments, moments.isna(), strict=True)
+    ]
+    return pd.Series(shown, dtype="M8[us]")
 
 
 def _require_near(values: pd.Series, name: str) -> None:
@@ -223,13 +236,16 @@ def _label(axes: Any, chart: Chart) -> None:
 
 
 def _as_dates(x: pd.Series) -> pd.Series:
-    """Texts of dates, as JSON and scripts have them, as dates; others as they are. `1003` may be no year."""
+    """Texts of dates, as JSON and scripts have them, as dates; others as they are. `1003` may be no year.
+
+    A time with an offset is drawn as it is written, at its own clock.
+    """
     if not pd.api.types.is_string_dtype(x.dtype) or x.isna().all():
         return x
     if not x.dropna().str.match(_DATE).all():
         return x
     try:
-        found = pd.to_datetime(x, format="ISO8601", utc=True)
+        found = pd.to_datetime(x.str.replace(_OFFSET, r"\1", regex=True), format="ISO8601", utc=True)
     except ValueError:
         return x
     return found.dt.tz_localize(None)

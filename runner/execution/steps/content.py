@@ -1,7 +1,7 @@
 """What a step has made: its table, in the forms that are attached beside the CSV."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import duckdb
@@ -22,6 +22,7 @@ _SEEN = "the table"
 _NOTHING = "(SELECT 1 WHERE false)"
 # Arrow keeps these as bare numbers, which nobody else understands.
 _AS_TEXT = (pd.PeriodDtype, pd.IntervalDtype)
+_WITH_ZONE = "TIMESTAMP WITH TIME ZONE"
 
 
 class Content(Protocol):
@@ -64,7 +65,12 @@ class FrameContent:
             QueryColumn(place, name, column.kind or kind)
             for (place, name), column, (_, kind, *_) in zip(enumerate(named), seen, kinds, strict=True)
         )
-        return QueryContent(connection=connection, columns=columns, source=source, total_rows=len(self.frame))
+        moments = {
+            column.place: self.frame.iloc[:, column.place] for column in columns if column.kind == _WITH_ZONE
+        }
+        return QueryContent(
+            connection=connection, columns=columns, source=source, total_rows=len(self.frame), moments=moments
+        )
 
     def write_parquet(self, path: str) -> None:
         """Write it by Arrow. A column that has no type of its own there is written as the texts of its cells."""
@@ -84,12 +90,17 @@ class FrameContent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueryContent:
-    """The table of a query, or a file that is passed through. `source` is a table expression: columns c0, c1, …"""
+    """The table of a query, or a file that is passed through. `source` is a table expression: columns c0, c1, …
+
+    `moments` are the columns, by their places, whose times have a zone of their own: that of the session says
+    nothing about them.
+    """
 
     connection: duckdb.DuckDBPyConnection
     columns: Sequence[QueryColumn]
     source: str
     total_rows: int
+    moments: Mapping[int, pd.Series] = field(default_factory=dict)
 
     def as_query(self, connect: Callable[[], duckdb.DuckDBPyConnection], *, timezone: str) -> "QueryContent":  # noqa: ARG002
         """Itself: it lies in a database, whose zone is set."""
