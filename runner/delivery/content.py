@@ -95,7 +95,7 @@ def results_content(report: Report, attached: Attached) -> Content:
 
 
 def failure_content(report: Report) -> Content:
-    """What the mail on a run without a result says: it failed, it was not run, or its result fits into no mail."""
+    """What the mail on a run without a result says: it failed, it was not run, or its result is not attached."""
     run = report.run
     failure = run.failure or _NO_REASON
     streak = report.failures_before + 1 if run.state.failed else 0
@@ -122,7 +122,7 @@ def failure_content(report: Report) -> Content:
         return replace(
             content,
             label="Result not attached",
-            lead=f"The run of {_moment(report)} went well and made {amount}, but the result fits into no mail.",
+            lead=f"The run of {_moment(report)} went well and made {amount}, but the result is not attached.",
             details=(one_line(failure.message), *row),
             table=_table(report),
         )

@@ -303,7 +303,7 @@ def test_a_result_that_cannot_be_attached_fails_and_all_are_told(make_report, mo
     assert mail.recipients == ("anna@example.com", "bert@example.org", "owner@example.com")
     assert list(parsed(mail).iter_attachments()) == []
     for part in (" ".join(text_of(mail).split()), " ".join(html_of(mail).split())):
-        assert "went well and made 18,204 rows, but the result fits into no mail." in part
+        assert "went well and made 18,204 rows, but the result is not attached." in part
         assert part.count("is more than a mail can carry. It is kept at /data/runs/01k9m/result.csv.") == 1
         assert "Let the job make fewer rows or columns" in part
         assert "1 of 18,204 rows, and 3 more columns in the file" in part

@@ -156,6 +156,24 @@ def test_a_frame_becomes_parquet(attach):
     )
 
 
+def test_categories_without_a_type_in_parquet_are_texts(attach):
+    script = """
+months = pd.period_range("2026-01", periods=2, freq="M")
+result = pd.DataFrame({
+    "band": pd.cut(pd.Series([1, 15, None]), [0, 10, 20]),
+    "month": pd.Series([months[0], None, months[1]]).astype("category"),
+    "span": pd.Series(pd.to_timedelta(["1 day", None, "2 days"])).astype("category"),
+    "half": pd.qcut(pd.Series([1, 2, 3]), 2, labels=["low", "high"]),
+})
+"""
+    _, path = attach(script, AttachmentFormat.PARQUET)
+    assert pq.read_table(path).to_pylist() == [
+        {"band": "(0, 10]", "month": "2026-01", "span": "1 days 00:00:00", "half": "low"},
+        {"band": "(10, 20]", "month": None, "span": None, "half": "low"},
+        {"band": None, "month": "2026-02", "span": "2 days 00:00:00", "half": "high"},
+    ]
+
+
 def test_a_query_becomes_parquet(attach):
     text = "SELECT 1::UTINYINT AS a, '=1' AS s, DATE '2025-01-02' AS d, random() AS r, 2 AS a"
     _, path = attach(text, AttachmentFormat.PARQUET, kind=StepKind.QUERY)

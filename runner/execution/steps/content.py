@@ -141,7 +141,8 @@ def _array(series: pd.Series) -> pa.Array:
     dtype = series.dtype
     if isinstance(dtype, pd.SparseDtype):
         series = pd.Series(np.asarray(series))
-    if not isinstance(dtype, _AS_TEXT) and dtype.kind not in "mc":
+    cells = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
+    if not isinstance(cells, _AS_TEXT) and cells.kind not in "mc":
         try:
             array = pa.array(series, from_pandas=True)
             return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
