@@ -3,6 +3,7 @@ from datetime import UTC, date, datetime, time
 
 import openpyxl
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -172,6 +173,25 @@ result = pd.DataFrame({
         {"band": "(10, 20]", "month": None, "span": None, "half": "low"},
         {"band": None, "month": "2026-02", "span": "2 days 00:00:00", "half": "high"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("amounts", "kind", "total"),
+    [
+        ([2**53, 1], pa.int64(), 2**53 + 1),
+        ([], pa.int64(), None),
+        ([-(2**63)], pa.int64(), -(2**63)),
+        ([2**63 - 1, 2], pa.decimal128(38), 2**63 + 1),
+        ([10**38 - 1], pa.decimal128(38), 10**38 - 1),
+        ([-(10**38), 0], pa.string(), str(-(10**38))),
+    ],
+)
+def test_sums_of_whole_numbers_are_exact_in_parquet(attach, amounts, kind, total):
+    rows = ", ".join(f"({amount}::HUGEINT)" for amount in amounts) or "(NULL::HUGEINT)"
+    query = f"SELECT sum(n) AS total, 1 AS other FROM (VALUES {rows}) AS t(n)"
+    _, path = attach(query, AttachmentFormat.PARQUET, kind=StepKind.QUERY)
+    table = pq.read_table(path)
+    assert (table.schema.field("total").type, table.to_pylist()) == (kind, [{"total": total, "other": 1}])
 
 
 def test_a_query_becomes_parquet(attach):

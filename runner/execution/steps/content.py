@@ -22,6 +22,9 @@ _SEEN = "the table"
 _NOTHING = "(SELECT 1 WHERE false)"
 # Arrow keeps these as bare numbers, which nobody else understands.
 _AS_TEXT = (pd.PeriodDtype, pd.IntervalDtype)
+# What DuckDB makes of a sum of whole numbers, and the numbers that BIGINT and DECIMAL(38, 0) end before.
+_SUMS = frozenset({"HUGEINT", "UHUGEINT"})
+_BIGINT, _DECIMAL = 1 << 63, 10**38
 _WITH_ZONE = "TIMESTAMP WITH TIME ZONE"
 
 
@@ -108,9 +111,25 @@ class QueryContent:
 
     def write_parquet(self, path: str) -> None:
         """Write it by DuckDB, which gives the second of two columns of one name another."""
-        named = ", ".join(f"{column.key} AS {quote_name(column.name)}" for column in self.columns)
+        kinds = self._kinds_of_sums()
+        cells = {place: f"CAST(c{place} AS {kind})" for place, kind in kinds.items()}
+        named = ", ".join(
+            f"{cells.get(column.place, column.key)} AS {quote_name(column.name)}" for column in self.columns
+        )
         query = f"SELECT {named} FROM {self.source}"  # noqa: S608 - quoted
         self.connection.execute(f"COPY ({query}) TO {quote_text(path)} (FORMAT parquet, USE_TMP_FILE false)")
+
+    def _kinds_of_sums(self) -> dict[int, str]:
+        """As what the columns are written, by their places, whose type Parquet lacks: DuckDB would round them."""
+        asked = [column for column in self.columns if column.kind in _SUMS]
+        if not asked:
+            return {}
+        ends = ", ".join(f"min({column.key}), max({column.key})" for column in asked)
+        found = self.connection.execute(f"SELECT {ends} FROM {self.source}").fetchone() or ()  # noqa: S608 - quoted
+        return {
+            column.place: _kind_between(found[2 * number] or 0, found[2 * number + 1] or 0)
+            for number, column in enumerate(asked)
+        }
 
     def write_sheet(self, path: str, *, guard: Guard, folder: str) -> None:
         """As of the protocol."""
@@ -135,6 +154,13 @@ class QueryContent:
         self.connection.execute(f"SELECT {cells} FROM {self.source}")  # noqa: S608 - quoted
         while rows := self.connection.fetchmany(_ROWS_AT_ONCE):
             yield from rows
+
+
+def _kind_between(least: int, most: int) -> str:
+    """The first type of Parquet that has all whole numbers between these."""
+    if least >= -_BIGINT and most < _BIGINT:
+        return "BIGINT"
+    return "DECIMAL(38, 0)" if least > -_DECIMAL and most < _DECIMAL else "VARCHAR"
 
 
 def _array(series: pd.Series) -> pa.Array:
