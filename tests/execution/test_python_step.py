@@ -161,6 +161,49 @@ def test_other_results_are_helped_along(bench):
 @pytest.mark.parametrize(
     ("result", "text"),
     [
+        (
+            "data.groupby(pd.date_range('2024-03-01', periods=3, freq='300D').year)[['amount']].sum()",
+            "index,amount\n2024,3\n2025,3\n",
+        ),
+        ("data['amount'].quantile([0.5, 1])", "index,amount\n0.5,2.0\n1.0,3.0\n"),
+        ("data.groupby((data.amount > 1).values)['amount'].sum()", "index,amount\nFalse,1\nTrue,5\n"),
+        ("data.groupby(pd.array([7, 7, 8]))['amount'].sum()", "index,amount\n7,3\n8,3\n"),
+        ("data.groupby(np.array([-1, 1, 1]))['amount'].sum()", "index,amount\n-1,1\n1,5\n"),
+        ("pd.Series([3, 1, 3]).value_counts()", "index,count\n3,2\n1,1\n"),
+        ("pd.Series([3, 1, 3, 3]).value_counts(normalize=True)", "index,proportion\n3,0.75\n1,0.25\n"),
+    ],
+)
+def test_keys_without_a_name_are_kept_where_they_cannot_be_numbers_of_rows(bench, result, text):
+    assert bench.csv(f"result = {result}") == text
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "data.sort_values('amount', ascending=False)",
+        "data[data.category == 'a']",
+        "data.iloc[[2, 0]]",
+        "data.sample(9, replace=True, random_state=1)",
+        "pd.concat([data, data])",
+        "data.assign(amount=[[1, 2], [], [3]]).explode('amount')",
+        # Of a table that has more rows than the input.
+        "data.loc[data.index.repeat(9)].reset_index(drop=True).sample(9, random_state=1)",
+        "data.rename(columns={'amount': 'count'}).sort_values('category')[['category', 'count']]",
+        "data[0:0]",
+    ],
+)
+def test_numbers_of_rows_are_dropped(bench, result):
+    assert "index" not in bench.csv(f"result = {result}").splitlines()[0]
+
+
+def test_a_column_named_as_counts_are_has_no_keys(bench):
+    assert bench.csv("data['count'] = data.amount\nresult = data['count'].iloc[[2, 0, 1]]") == "count\n3\n1\n2\n"
+    assert bench.csv("result = pd.Series([3, 1, 2], name='count')") == "count\n3\n1\n2\n"
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
         ('{"a": [1, 2], "b": ["x", "y"]}', "a,b\n1,x\n2,y\n"),
         ('{"a": 1, "b": None}', "a,b\n1,\n"),
         ('[{"a": 1, "b": 2}, {"a": 3}]', "a,b\n1,2.0\n3,\n"),

@@ -50,7 +50,7 @@ def run_script(order: StepOrder, inputs: Mapping[str, pd.DataFrame]) -> pd.DataF
         raise StepError(
             FailureKind.RESULT, "the script ended without a variable named `result`", hint=NO_RESULT_HINT
         )
-    return table_of(names["result"])
+    return table_of(names["result"], columns={name for frame in inputs.values() for name in frame.columns})
 
 
 def compile_script(step: Step) -> CodeType:

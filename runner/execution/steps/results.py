@@ -1,6 +1,6 @@
 """What a script leaves as `result` → a DataFrame whose index can be dropped."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import duckdb
@@ -12,9 +12,11 @@ from runner.execution.steps.faults import NO_RESULT_HINT, StepError, error_words
 
 _HINT = "Make it one with pd.DataFrame(…)."
 _GROUPED_HINT = 'Say what to make of each group, as in: result = data.groupby("category").sum()'
+# What `value_counts` calls its values.
+_COUNTS = frozenset({"count", "proportion"})
 
 
-def table_of(result: object) -> pd.DataFrame:
+def table_of(result: object, *, columns: Container[object] = ()) -> pd.DataFrame:
     """A result as a DataFrame.
 
     A DataFrame is taken as it is; a Series is one column, a number, text or date one cell, an array one column or
@@ -23,8 +25,11 @@ def table_of(result: object) -> pd.DataFrame:
     row, a list of plain values one column.
 
     An index that means something becomes columns: one with names, such as the keys of a groupby, and an unnamed
-    one of texts or times, as column `index`. An unnamed index of numbers is what filtering and sorting leave, and
-    is dropped.
+    one, as column `index`, but for the numbers of rows that filtering, sorting and repeating leave: whole ones of
+    64 bits from 0 on. These are dropped, where they are not the keys that `value_counts` has counted.
+
+    Args:
+        columns: those of the inputs: a Series that is called like one is that column.
 
     Raises:
         StepError: kind RESULT, it is nothing that a table can be made of, or its index has the name of a column
@@ -45,7 +50,9 @@ def table_of(result: object) -> pd.DataFrame:
             FailureKind.RESULT, f"`result` is {_name_type(result)}, not a DataFrame", hint=_hint(result)
         )
     # A class of the script's own decides how many rows it says it has.
-    return _keep_meaningful_index(found if type(found) is pd.DataFrame else pd.DataFrame(found))
+    frame = found if type(found) is pd.DataFrame else pd.DataFrame(found)
+    counted = isinstance(result, pd.Series) and result.name in _COUNTS and result.name not in columns
+    return _keep_meaningful_index(frame, counted=counted)
 
 
 def _converted(result: Any) -> object:
@@ -92,13 +99,11 @@ def _hint(result: object) -> str:
     return _GROUPED_HINT if "GroupBy" in type(result).__name__ else _HINT
 
 
-def _keep_meaningful_index(frame: pd.DataFrame) -> pd.DataFrame:
+def _keep_meaningful_index(frame: pd.DataFrame, *, counted: bool) -> pd.DataFrame:
     index = frame.index
     named = [name is not None for name in index.names]
     if index.nlevels == 1 and not named[0]:
-        if isinstance(index, pd.RangeIndex) or pd.api.types.is_numeric_dtype(index.dtype):
-            return frame
-        if not len(index):
+        if not len(index) or isinstance(index, pd.RangeIndex) or (_may_be_row_numbers(index) and not counted):
             return frame
         index = index.rename("index")
     names = [(f"level_{place}" if name is None else name) for place, name in enumerate(index.names)]
@@ -112,6 +117,10 @@ def _keep_meaningful_index(frame: pd.DataFrame) -> pd.DataFrame:
         elif not _is_same(level, frame[label]):
             raise _two_of_one_name(names[place])
     return body
+
+
+def _may_be_row_numbers(index: pd.Index) -> bool:
+    return index.dtype == np.dtype("int64") and bool(index.min() >= 0)
 
 
 def _is_same(level: pd.Index, column: pd.Series | pd.DataFrame) -> bool:
