@@ -177,6 +177,24 @@ def test_header_names_are_one_whatever_their_case(check, minimal):
     assert "line 7" in checked.diagnostics[1].message
 
 
+@pytest.mark.parametrize(
+    ("script", "line", "said"),
+    [
+        ("if True:\nresult = data", 2, "'if' statement on line {}"),
+        ("x = (1\nresult = 2]", 2, "does not match opening parenthesis '(' on line {}"),
+        ('result = """data', 1, "(detected at line {})"),
+    ],
+)
+def test_what_python_says_of_a_script_has_the_lines_of_its_file(check, write, minimal, script, line, said):
+    write("steps/a.py", script)
+    (found,) = check("processing_script_file: steps/a.py\n").diagnostics
+    assert (found.line, said.format(1) in found.message) == (line, True)
+    block = "".join(f"  {one}\n" for one in script.split("\n"))
+    (found,) = check(f"processing_script: |-\n{block}").diagnostics
+    first = minimal.count("\n") + 2
+    assert (found.line, said.format(first) in found.message) == (first + line - 1, True)
+
+
 def test_a_step_file_is_checked_where_it_stands(check, write):
     write("steps/a.py", "x = 1\nif x\n")
     (found,) = check("processing_script_file: steps/a.py\n").diagnostics

@@ -44,7 +44,11 @@ _RELATIVE = re.compile(r"\bfrom[ \t\f]*[.\\]")
 
 
 def find_script_faults(
-    text: str, allowed_imports: tuple[str, ...] = (), *, tables: tuple[str, ...] = (THE_SOURCE,)
+    text: str,
+    allowed_imports: tuple[str, ...] = (),
+    *,
+    tables: tuple[str, ...] = (THE_SOURCE,),
+    first_line: int = 1,
 ) -> tuple[StepFault, ...]:
     """Why a script cannot work: rules `too-long`, `script-syntax`, `script-no-result`,
     `script-result-not-always-assigned`, `undefined-name`, `import-not-allowed` and, a warning, `bad-reference`.
@@ -52,6 +56,7 @@ def find_script_faults(
     Args:
         allowed_imports: modules that the policy adds.
         tables: the names of the sources, which a script is given.
+        first_line: the line of its file on which the script starts: what Python says may name others.
     """
     excess = find_excess(text)
     if excess is not None:
@@ -59,7 +64,7 @@ def find_script_faults(
     try:
         code = _compile(text)
     except SyntaxError as error:
-        return (_syntax_fault(text, error),)
+        return (_syntax_fault(text, error, said=_said_in_file(text, error, first_line)),)
     except (RecursionError, MemoryError):
         return (TOO_DEEP,)
     except ValueError as error:
@@ -159,7 +164,16 @@ def _find_missing_path(text: str, tree: "ast.Module") -> Iterator[StepFault]:
         yield describe_missing(text, statement)
 
 
-def _syntax_fault(text: str, error: SyntaxError) -> StepFault:
+def _said_in_file(text: str, error: SyntaxError, first_line: int) -> str:
+    """What Python says of a script that stands so far down in its file."""
+    try:
+        _compile("\n" * (first_line - 1) + text)
+    except SyntaxError as error_there:
+        error = error_there
+    return error.msg
+
+
+def _syntax_fault(text: str, error: SyntaxError, *, said: str) -> StepFault:
     lines = text.split("\n")
     # Where a block is missing at the end, Python names a line after the last one.
     line = min(max(error.lineno or 1, 1), max(len(lines), 1))
@@ -170,7 +184,7 @@ def _syntax_fault(text: str, error: SyntaxError) -> StepFault:
         end_line, end_column = line, column + 1
     return StepFault(
         rule="script-syntax",
-        message=f"Python: {error.msg}",
+        message=f"Python: {said}",
         hint="Mend the script: it does not compile.",
         line=line,
         column=column,

@@ -24,17 +24,22 @@ def check_step(inspection: Inspection) -> None:
     data = inspection.document.data
     if SCRIPT in data or f"{SCRIPT}_file" in data:
         find_faults: FindFault = partial(find_script_faults, tables=table_names(data))
-        _check(inspection, SCRIPT, find_faults, inspection.context.layers.policy.allowed_imports)
+        first_line = inspection.document.first_line((SCRIPT,)) if SCRIPT in data else 1
+        in_job_file = partial(find_script_faults, tables=table_names(data), first_line=first_line)
+        allowed_imports = inspection.context.layers.policy.allowed_imports
+        _check(inspection, SCRIPT, find_faults, allowed_imports, in_job_file=in_job_file)
     if QUERY in data or f"{QUERY}_file" in data:
         keeps_cursor = isinstance(data.get(INCREMENTAL), dict)
         find_faults = inspection.context.query_fault if keeps_cursor else partial(_query_faults, inspection)
-        _check(inspection, QUERY, find_faults, table_names(data))
+        _check(inspection, QUERY, find_faults, table_names(data), in_job_file=find_faults)
 
 
-def _check(inspection: Inspection, key: str, find_faults: FindFault, names: tuple[str, ...]) -> None:
+def _check(
+    inspection: Inspection, key: str, find_faults: FindFault, names: tuple[str, ...], *, in_job_file: FindFault
+) -> None:
     text = inspection.text(key)
     if text:
-        for fault in _found(inspection, find_faults(text, names)):
+        for fault in _found(inspection, in_job_file(text, names)):
             report_in_job_file(inspection, (key,), fault)
     file = inspection.text(f"{key}_file")
     if file:
