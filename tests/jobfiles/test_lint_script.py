@@ -398,7 +398,7 @@ def compiled(script):
 def test_what_the_byte_code_passes_the_syntax_tree_passes_too(script):
     code, _ = compiled(script)
     if code is not None and is_plainly_good(code, import_allowed):
-        assert list(lint_script._look_closely(script, code, ())) == []
+        assert list(lint_script._look_closely(script, code, (), ("data",))) == []
 
 
 @settings(deadline=None)
