@@ -10,6 +10,25 @@ import click
 if TYPE_CHECKING:
     from rich.status import Status
 
+# What a file of CSV is not called.
+_OTHER_FORMS = frozenset(
+    {
+        ".gz",
+        ".html",
+        ".json",
+        ".jsonl",
+        ".ndjson",
+        ".ods",
+        ".parquet",
+        ".tsv",
+        ".xls",
+        ".xlsx",
+        ".xml",
+        ".zip",
+        ".zst",
+    }
+)
+
 
 @click.command("run")
 @click.argument("job")
@@ -52,6 +71,8 @@ def command(
                 "--output is for a whole result: a sample is only shown. Leave one of the two out."
             )
         ctx.exit(_try_sample(job, sample, at, as_json=as_json))
+    if output is not None:
+        _require_csv(output)
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.cli.next_fires import parse_moment
     from runner.cli.render import unsent_words
@@ -89,6 +110,15 @@ def command(
     if unsent:
         click.echo(unsent, err=True)
     ctx.exit(0 if succeeded and not unsent else 1)
+
+
+def _require_csv(output: Path) -> None:
+    if output.suffix.lower() in _OTHER_FORMS:
+        csv = output.name.split(".")[0] + ".csv"
+        raise click.UsageError(
+            f"--output writes CSV, and {output.name} is called something else: name a file such as {csv}. "
+            "Other forms go with the mail: set `attachment` under `delivery` in the job file."
+        )
 
 
 def _try_sample(job: str, rows: int, at: str | None, *, as_json: bool) -> int:

@@ -189,6 +189,17 @@ def test_output_of_a_failing_job_leaves_the_report_and_exit_code_one(repository,
         assert not (repository.folder / "out.csv").exists()
 
 
+@pytest.mark.parametrize("name", ["r.xlsx", "r.PARQUET", "r.csv.gz", "r.json"])
+def test_a_file_that_is_called_another_form_is_refused_before_the_run(repository, runner, name):
+    write_job(repository)
+    done = runner("run", "totals", "--no-mail", "--output", name, cwd=repository.folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"--output writes CSV, and {name} is called something else" in " ".join(done.stderr.split())
+    assert "such as r.csv" in done.stderr
+    assert not (repository.folder / name).exists()
+    assert json.loads(runner("history", "totals", "--json", cwd=repository.folder).stdout)["runs"] == []
+
+
 def test_a_result_that_cannot_be_written_is_said_after_the_report(repository, runner):
     write_job(repository)
     done = runner("run", "totals", "--no-mail", "--output", "nowhere/out.csv", cwd=repository.folder)
