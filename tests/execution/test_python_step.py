@@ -309,6 +309,48 @@ def test_a_traceback_is_that_of_the_script(bench):
     ]
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        "data['revenue']",
+        "data[['amount', 'revenue']]",
+        "data.loc[:, 'revenue']",
+        "data.groupby('revenue').sum()",
+        "data.groupby('category')['revenue'].sum()",
+        "data.groupby('category').agg({'revenue': 'sum'})",
+        "data.sort_values('revenue')",
+        "data.merge(data, on='revenue')",
+        "data.drop(columns='revenue')",
+        "data.set_index('revenue')",
+        "data.apply(lambda row: row['revenue'], axis=1)",
+        "data.assign(n=1)['revenue']",
+    ],
+)
+def test_whoever_asks_for_another_column_is_told_which_there_are(bench, result):
+    failure = bench.failure(f"result = {result}")
+    assert failure.message.startswith("KeyError: ")
+    assert failure.hint == "`data` has the columns category, amount."
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "data['category'].map(lambda name: {'a': 1}[name])",
+        "{'north': 1}['south']",
+        "data.loc[99]",
+        "data.loc['revenue']",
+        "data['amount']['revenue']",
+        "data.set_index('category')['amount'].loc['z']",
+        "data.drop('revenue')",
+        "__import__('json').loads('{}')['revenue']",
+    ],
+)
+def test_a_key_that_is_no_column_says_nothing_of_columns(bench, result):
+    failure = bench.failure(f"result = {result}")
+    assert failure.message.startswith("KeyError: ")
+    assert failure.hint == ""
+
+
 def test_chains_of_the_script_are_kept(bench):
     text = "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise ValueError('no share') from error"
     failure = bench.failure(text)

@@ -4,6 +4,9 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
+from types import FrameType
+
+import pandas as pd
 
 from runner.execution.limits import LARGEST_FILE, OPEN_FILES
 from runner.execution.namespaces import SCRATCH_MB
@@ -23,6 +26,7 @@ _FILE_WORDS = ("No files found that match the pattern",)
 _NO_THREAD = "can't start new thread"
 _COLUMNS_SHOWN = 30
 _LONGEST_CHAIN = 20
+_TABLES = (pd.DataFrame, pd.api.typing.DataFrameGroupBy)
 
 
 def hint_of(error: BaseException, summary: str, columns: tuple[str, ...]) -> str:
@@ -34,7 +38,7 @@ def hint_of(error: BaseException, summary: str, columns: tuple[str, ...]) -> str
     """
     if isinstance(error, SystemExit):
         return "Let the script run to its end: `result` is read after its last line."
-    if isinstance(error, KeyError) and columns and error.args and str(error.args[0]) not in columns:
+    if isinstance(error, KeyError) and columns and _is_of_column(error, columns):
         more = ", …" if len(columns) > _COLUMNS_SHOWN else ""
         return f"`data` has the columns {', '.join(columns[:_COLUMNS_SHOWN])}{more}."
     if isinstance(error, ImportError):
@@ -48,6 +52,34 @@ def hint_of(error: BaseException, summary: str, columns: tuple[str, ...]) -> str
     if isinstance(error, RuntimeError) and _NO_THREAD in summary:
         return "Each thread takes memory: start fewer, or raise `resources.memory_mb` in the job file."
     return _outside_hint(error, summary)
+
+
+def _is_of_column(error: KeyError, columns: tuple[str, ...]) -> bool:
+    """Whether a table was asked for a column that these are not: the frames of pandas in which it was looked for
+    tell. None of them is a frame of the script, whose own dicts have keys too."""
+    if not error.args or str(error.args[0]) in columns:
+        return False
+    places = [frame.f_locals for frame in _last_frames(error, "pandas")]
+    tables = [value for place in places for value in place.values() if issubclass(type(value), _TABLES)]
+    asked = (place.get("self") for place in reversed(places))
+    labels = next((one for one in asked if issubclass(type(one), pd.Index)), None)
+    if labels is None:
+        return bool(tables)
+    # Those of the rows are no columns. A row itself, as of `apply`, is asked by the names of the columns.
+    if len(labels) == len(columns) and [label for label in labels if type(label) is str] == list(columns):
+        return True
+    return any(getattr(table, "columns", None) is labels for table in tables)
+
+
+def _last_frames(error: BaseException, package: str) -> list[FrameType]:
+    """The frames of a package between where an error was raised and the code that called it."""
+    frames: list[FrameType] = []
+    last = error.__traceback__
+    while last is not None:
+        inside = str(last.tb_frame.f_globals.get("__name__")).partition(".")[0] == package
+        frames = [*frames, last.tb_frame] if inside else []
+        last = last.tb_next
+    return frames
 
 
 def _outside_hint(error: BaseException, summary: str) -> str:
