@@ -33,18 +33,21 @@ def refused(tmp_path):
 
 @pytest.fixture
 def drawn(tmp_path, monkeypatch):
-    """The names below a chart, from the left, and the points of its first line or the tops of its bars."""
+    """The names below a chart, from the left, and the points of its first line or the tops of its bars; or what
+    `read` reads from its axes."""
     agg = pytest.importorskip("matplotlib.backends.backend_agg")
     kept = []
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
     monkeypatch.setattr(agg.FigureCanvasAgg, "print_png", lambda canvas, path: kept.append(canvas.figure.axes[0]))
 
-    def draw(kind, x, y):
+    def draw(kind, x, y, *, read=None):
         with duckdb.connect(config={"threads": 1}) as connection:
             table = FrameContent(frame=pd.DataFrame({"x": x, "y": y})).as_query(lambda: connection, timezone="UTC")
             note = chart_note(table, Chart(kind=kind, x="x", y=("y",)), "", folder=str(tmp_path))
         assert note == ""
         axes = kept.pop()
+        if read is not None:
+            return read(axes)
         tops = axes.lines[0].get_ydata() if kind is ChartKind.LINE else [bar.get_height() for bar in axes.patches]
         return [label.get_text() for label in axes.get_xticklabels()], list(tops)
 
@@ -79,6 +82,14 @@ def test_the_ticks_below_a_line_over_times_are_times(drawn):
 )
 def test_bars_are_named_by_what_they_stand_for(drawn, x, names):
     assert drawn(ChartKind.BAR, x, [3, 1]) == (names, [3, 1])
+
+
+@pytest.mark.parametrize("y", [[None, 3, None], [None, None, None], [1, 2, 3]])
+def test_a_bar_without_a_value_has_its_place_as_well(drawn, y):
+    left, right = drawn(ChartKind.BAR, ["a", "b", "c"], y, read=lambda axes: axes.get_xlim())
+    # A bar is 0.8 wide, around 0, 1 and 2.
+    assert left < -0.4
+    assert right > 2.4
 
 
 @pytest.mark.parametrize("x", [["1003", "1001", "1002"], ["2025", "2024", "2023"], ["20250103", "20250101", "x"]])

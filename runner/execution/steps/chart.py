@@ -201,6 +201,8 @@ def _draw_bars(axes: Any, points: pd.DataFrame, chart: Chart) -> None:
         left = places - 0.4 + width * (place + 0.5)
         axes.bar(left, points[place].to_numpy(), width=width, color=_COLOURS[place], label=_short(name))
     axes.axhline(0, color="#444444", linewidth=0.8)
+    # Each has its place, also where it has no value.
+    axes.set_xlim(-0.6, len(points) - 0.4)
     _name_places(axes, _bar_names(points["x"]))
 
 
