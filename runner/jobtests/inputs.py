@@ -1,16 +1,17 @@
 """What a test reads and writes: the files of the project, and the input of its step."""
 
+import csv
 import json
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runner.core.source import DataSource, FileType, SourceType
+from runner.core.source import DataSource, FileType, SourceType, TableOptions
 from runner.errors import RunnerError
 from runner.execution.orders import StepInput
 from runner.jobfiles.lint.job_tests import is_inside_project
-from runner.jobtests.values import Given
+from runner.jobtests.values import Cell, Given
 
 # Neither a file that is expected nor a result is read into memory beyond this.
 LARGEST_TABLE = 64 << 20
@@ -99,8 +100,8 @@ def step_input(
     run_dir: Path,
     first_rows: int | None = None,
 ) -> StepInput:
-    """The input that a test gives for a source: the file in place, read as the source is, or its rows as a JSON
-    file in the run's folder.
+    """The input that a test gives for a source: the file in place, read as the source is, or its rows as a file in
+    the run's folder, whose columns have the types that the source declares.
 
     Args:
         is_query: the step is a query.
@@ -110,10 +111,7 @@ def step_input(
         InputError: the file cannot be read.
     """
     if given.file is None:
-        path = run_dir / f"{_INPUT}-{source.name}.json"
-        path.write_text(json.dumps([dict(row) for row in given.rows[:first_rows]]), encoding="utf-8")
-        records_path = None if is_query else _WHOLE
-        return StepInput(name=source.name, paths=(str(path),), format=FileType.JSON, records_path=records_path)
+        return _rows_input(given, source, is_query=is_query, run_dir=run_dir, first_rows=first_rows)
     path = project_file(project_dir, given.file)
     whole = StepInput(
         name=source.name,
@@ -128,6 +126,36 @@ def step_input(
 
     head = write_head(whole, run_dir / f"{_INPUT}-{source.name}", first_rows)
     return head or whole
+
+
+def _rows_input(
+    given: Given, source: DataSource, *, is_query: bool, run_dir: Path, first_rows: int | None
+) -> StepInput:
+    """Rows as JSON, in which cells have types; no rows of known columns as the head of a CSV."""
+    table = TableOptions(dtypes=source.table.dtypes, parse_dates=source.table.parse_dates)
+    declared = dict.fromkeys((*dict(table.dtypes), *table.parse_dates))
+    columns = source.table.columns or tuple(declared)
+    if columns and not given.rows:
+        path = run_dir / f"{_INPUT}-{source.name}.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerow(columns)
+        return StepInput(name=source.name, paths=(str(path),), format=FileType.CSV, table=table)
+    rows = [
+        {name: _as_text(cell) if name in declared else cell for name, cell in row}
+        for row in given.rows[:first_rows]
+    ]
+    path = run_dir / f"{_INPUT}-{source.name}.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    records_path = None if is_query else _WHOLE
+    return StepInput(
+        name=source.name, paths=(str(path),), format=FileType.JSON, records_path=records_path, table=table
+    )
+
+
+def _as_text(cell: Cell) -> str | None:
+    """A cell as the text from which the declared type is read; an empty one is a gap there."""
+    text = cell if cell is None or isinstance(cell, str) else json.dumps(cell)
+    return text or None
 
 
 def _format(source: DataSource, file: str) -> FileType:

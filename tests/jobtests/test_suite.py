@@ -26,6 +26,7 @@ tests:
     given: {data: tests/orders.csv}
     expect: {file: tests/expected.csv}
 """
+SCRIPT_OF_ALL = "processing_script: result = data\n"
 ORDERS = "region,amount\nnorth,120\nsouth,80\n"
 
 
@@ -110,6 +111,76 @@ tests:
 """
     project.write(tests, step=step)
     assert results(project.run()) == [("types", "passed")]
+
+
+DECLARED = """\
+  parse_dates: [day]
+  dtypes: {code: string, count: integer, share: number, sure: boolean, due: date, at: timestamp}
+"""
+GIVEN_TYPES = """\
+tests:
+  - name: types
+    given:
+      data:
+        - {id: 1, day: "2026-01-05", code: "2026-01-05T10:00", count: "1", share: 2, sure: "yes", due: 31.01.2026, at: "2026-01-05T10:00Z", free: "7"}
+        - {id: 2, day: null, code: 7, count: null, share: "0.5", sure: false, due: "2026-02-01", at: "", free: "8"}
+    expect:
+      rows:
+"""
+FRAME_TYPES = """\
+        - {month: 1, id: int64, code: "2026-01-05T10:00", count: Int64, share: float64, sure: boolean, due: 31, at: 11, free: str}
+        - {month: null, id: int64, code: 7, count: Int64, share: float64, sure: boolean, due: 1, at: null, free: str}
+"""
+QUERY_TYPES = """\
+        - {month: 1, id: BIGINT, code: "2026-01-05T10:00", count: BIGINT, share: DOUBLE, sure: BOOLEAN, due: 31, at: 11, free: VARCHAR}
+        - {month: null, id: BIGINT, code: 7, count: BIGINT, share: DOUBLE, sure: BOOLEAN, due: 1, at: null, free: VARCHAR}
+"""
+FRAME_STEP = """\
+processing_script: |
+  kinds = {name: str(data[name].dtype) for name in ("id", "count", "share", "sure", "free")}
+  result = data.assign(month=data.day.dt.month, due=data.due.dt.day, at=data["at"].dt.hour, **kinds).drop(columns="day")
+"""
+QUERY_STEP = """\
+processing_query: |
+  SELECT month(day) AS month, typeof(id) AS id, code, typeof(count) AS count, typeof(share) AS share,
+    typeof(sure) AS sure, day(due) AS due, hour("at") AS "at", typeof(free) AS free FROM data
+"""
+
+
+def declare(path, options):
+    """Add options to the source of a job."""
+    path.write_text(path.read_text().replace("consumer_emails", f"{options}consumer_emails"))
+
+
+@pytest.mark.parametrize(
+    ("step", "rows"), [(FRAME_STEP, FRAME_TYPES), (QUERY_STEP, QUERY_TYPES)], ids=["script", "query"]
+)
+def test_rows_have_the_types_that_the_source_declares(project, step, rows):
+    declare(project.write("timezone: Europe/Berlin\n" + GIVEN_TYPES + rows, step=step), DECLARED)
+    result = only(project.run())
+    assert (str(result.outcome), result.message, result.differences) == ("passed", "", ())
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "processing_script: 'result = data.assign(month=data.day.dt.month)'\n",
+        "processing_query: 'SELECT *, month(day) AS month FROM data'\n",
+    ],
+)
+def test_no_rows_have_the_columns_that_the_source_declares(project, step):
+    tests = "tests:\n  - {name: none, given: {data: []}, expect: {row_count: 0, columns: [%s]}}\n"
+    declare(project.write(tests % "day, month", step=step, name="some"), "  parse_dates: [day]\n")
+    all_columns = '  columns: ["a,b", day]\n  parse_dates: [day]\n'
+    declare(project.write(tests % '"a,b", day, month', step=step, name="all"), all_columns)
+    assert [(one.message, str(one.outcome)) for one in project.run().results] == [("", "passed")] * 2
+
+
+@pytest.mark.parametrize("step", [SCRIPT_OF_ALL, "processing_query: FROM data\n"])
+def test_a_row_that_is_not_what_the_source_declares_is_told(project, step):
+    tests = "tests:\n  - {name: wrong, given: {data: [{day: soon}]}, expect: {row_count: 1}}\n"
+    declare(project.write(tests, step=step), "  parse_dates: [day]\n")
+    assert "column 'day' has 'soon', which is no time such as" in only(project.run()).message
 
 
 def test_rows_for_a_query_and_for_no_step(project):

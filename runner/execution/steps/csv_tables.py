@@ -117,7 +117,7 @@ def csv_rows(connection: duckdb.DuckDBPyConnection, relation: Relation, *, light
             cells.append(_guarded_cell(name, guarded[name], quote_name(values[name])))
         else:
             kind = declared.get(name)
-            aware = kind is not None and is_moment(kind) and _is_aware(connection, texts, name)
+            aware = kind is not None and is_moment(kind) and is_aware(connection, texts, name)
             cells.append(sql_cell(name, kind, aware=aware))
     plain = {name: kind for name, kind in types.items() if name not in guarded}
     rows = _typed_reader(relation, {**dict.fromkeys(found, "VARCHAR"), **plain, **sql_types(declared)})
@@ -213,7 +213,7 @@ def _guarded_cell(name: str, kind: str, value: str) -> str:
     return checked_cell(name, parsed, f"and {words} in the rows before it: name its type in `dtypes`")
 
 
-def _is_aware(connection: duckdb.DuckDBPyConnection, texts: str, name: str) -> bool:
+def is_aware(connection: duckdb.DuckDBPyConnection, texts: str, name: str) -> bool:
     """Whether the times of a column have an offset: as the first one has."""
     column = quote_name(name)
     query = f"SELECT {column} FROM {texts} WHERE {column} IS NOT NULL LIMIT 1"  # noqa: S608 - quoted

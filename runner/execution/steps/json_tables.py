@@ -11,8 +11,9 @@ too large for that.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import duckdb
 
@@ -34,11 +35,17 @@ _NO_MAPS = "map_inference_threshold = -1, field_appearance_threshold = 0"
 # Of the text of a record, which has no space around it.
 _IS_OBJECT = "starts_with(json, '{')"
 # A type that is anything, as it stands in the name of a type; the names of members may be quoted.
+_UNDECLARED: Mapping[str, str] = MappingProxyType({})
 _ANYTHING = re.compile(r'"(?:[^"]|"")*"|\bJSON(?=[],)[]|\Z)')
 
 
-def json_reader(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
+def json_reader(
+    connection: duckdb.DuckDBPyConnection, relation: Relation, declared: Mapping[str, str] = _UNDECLARED
+) -> str:
     """The call that reads records of JSON. Looks at all of them once, so that whoever uses it need not.
+
+    Args:
+        declared: the types of columns that need not be found, where none has the name of another with a number.
 
     Raises:
         StepError: kind FETCH, a record is no object, as the columns tell.
@@ -55,6 +62,7 @@ def json_reader(connection: duckdb.DuckDBPyConnection, relation: Relation) -> st
     if list(types) == _UNNAMED or _may_be_renamed(types):
         return found
     texts = _reader(records, dict.fromkeys(types, "VARCHAR"))
+    types |= {name: kind for name, kind in declared.items() if name in types}
     for name in [name for name, kind in types.items() if kind in _TIMES]:
         types[name] = _time_type(connection, name, texts)
     return _reader(records, {name: _with_texts(kind) for name, kind in types.items()})

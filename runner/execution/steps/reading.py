@@ -19,6 +19,7 @@ from runner.execution.steps.places import each_file, of_input
 from runner.execution.steps.records import read_array, read_lines
 from runner.execution.steps.slices import find_records
 from runner.execution.steps.table_files import read_csv_files, read_workbooks
+from runner.execution.steps.typed import convert, types_of
 from runner.execution.steps.whole_numbers import whole_numbers_of
 
 
@@ -44,6 +45,9 @@ def read_data(source: StepInput, *, timezone: str = "UTC", exact: bool = False) 
     with of_input(source.name):
         frames = readers[source.format]()
     frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    if source.format is FileType.JSON:
+        # The rows of a test: a file of JSON has no options of a table.
+        frame = convert(frame, types_of(source.table), timezone=timezone)
     columns = list(source.table.columns)
     return frame if not columns or list(frame.columns) == columns else frame[columns]
 

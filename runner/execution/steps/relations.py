@@ -14,17 +14,18 @@ import duckdb
 
 from runner.core.source import THE_SOURCE, FileType
 from runner.execution.orders import StepInput, StepOrder
-from runner.execution.steps.csv_tables import csv_rows, describe_fault, stage_csv
+from runner.execution.steps.csv_tables import csv_rows, describe_fault, is_aware, stage_csv
 from runner.execution.steps.documents import load_json, select_records
 from runner.execution.steps.faults import StepError, memory_error, unreadable
 from runner.execution.steps.json_tables import count_objects, json_reader
 from runner.execution.steps.packed import starts_with
 from runner.execution.steps.places import each_file, of_input
+from runner.execution.steps.query_columns import describe
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.reading import read_data
 from runner.execution.steps.slices import cut_records
 from runner.execution.steps.staged import Relation, files_of, weight_of
-from runner.execution.steps.typed import DATE, refusal_in, types_of
+from runner.execution.steps.typed import DATE, STRING, is_moment, refusal_in, sql_cell, sql_types, types_of
 
 _STAGED = "input"
 _CHEAP_TO_COUNT = 64 << 20
@@ -178,4 +179,19 @@ def _rows(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
         return f"FROM read_parquet({files_of(relation)})"
     if source.format is FileType.CSV:
         return csv_rows(connection, relation)
+    if source.format is FileType.JSON:
+        return _json_rows(connection, relation)
     return f"FROM {json_reader(connection, relation)}"
+
+
+def _json_rows(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
+    """The rows of JSON; those of a test have texts where the source declares the types of its columns."""
+    types = types_of(relation.source.table)
+    reader = json_reader(connection, relation, sql_types(types))
+    known = describe(connection, f"FROM {reader}", {}) if types else ()
+    cells = [
+        sql_cell(name, types[name], aware=is_moment(types[name]) and is_aware(connection, reader, name))
+        for _, name, kind in known
+        if kind == "VARCHAR" and types.get(name, STRING) != STRING
+    ]
+    return f"SELECT * REPLACE ({', '.join(cells)}) FROM {reader}" if cells else f"FROM {reader}"  # noqa: S608
