@@ -34,8 +34,8 @@ _MAP = "MAP("
 _NO_MAPS = "map_inference_threshold = -1, field_appearance_threshold = 0"
 # Of the text of a record, which has no space around it.
 _IS_OBJECT = "starts_with(json, '{')"
-# A type that is anything, as it stands in the name of a type; the names of members may be quoted.
 _UNDECLARED: Mapping[str, str] = MappingProxyType({})
+# A type that is anything, as it stands in the name of a type; the names of members may be quoted.
 _ANYTHING = re.compile(r'"(?:[^"]|"")*"|\bJSON(?=[],)[]|\Z)')
 
 
