@@ -112,6 +112,8 @@ def _first_records(head: bytes, limit: int, *, cut: bool) -> list[list[str]]:
     Raises:
         ValueError, csv.Error: it is none.
     """
+    # It is bounded already: a long cell is no fault.
+    csv.field_size_limit(1 << 30)
     # Not `decode`: the last letter may be half of one too.
     text = io.StringIO(codecs.getincrementaldecoder("utf-8")().decode(head, final=not cut), newline="")
     records = list(itertools.islice(csv.reader(text), limit))

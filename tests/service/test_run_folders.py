@@ -59,5 +59,5 @@ def test_a_row_that_is_cut_off_is_left_out(preview):
     # Six cells of 200,000 bytes are more than is read, and the last of those is half a letter.
     wide = ",".join(["ü" * 100_000] * 6)
     assert preview(f"n\n1\n{wide}\n".encode()).rows == (("1",),)
-    assert preview(f'n\n1\n"{wide}'.encode(), size=2 * MIB).rows == ()
+    assert preview(f'n\n1\n"{wide}'.encode(), size=2 * MIB).rows == (("1",),)
     assert preview(f"{wide}\n1\n".encode()).columns == ()
