@@ -20,7 +20,7 @@ import duckdb
 from runner.core.source import TableOptions
 from runner.execution.orders import StepInput
 from runner.execution.steps.faults import HEAD_BYTES, empty_csv, unreadable
-from runner.execution.steps.packed import UNREADABLE, head_of, open_text, write_utf8
+from runner.execution.steps.packed import UNREADABLE, head_of, is_packed, open_text, write_utf8
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.staged import Relation, files_of, weight_of
 from runner.execution.steps.table_files import require_columns
@@ -35,6 +35,8 @@ _SMALL_BUFFER = 8_000_000
 _HEAD = 4096
 _UTF8 = "utf-8-sig"
 _LINES_LOOKED_AT = 200_000
+_SMALL = 1 << 16
+_ZERO_IN_FRONT = re.compile(rb"(?<![0-9.])0[0-9A-Za-z]")
 _ISO_YEAR = r"^\s*[0-9]{4}-"
 _MOMENTS = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
 _WHOLE_TYPES = frozenset({"BIGINT", "HUGEINT"})
@@ -107,7 +109,7 @@ def csv_rows(connection: duckdb.DuckDBPyConnection, relation: Relation, *, light
     kept = table.columns or tuple(found)
     texts = _typed_reader(relation, dict.fromkeys(found, "VARCHAR"))
     types = {name: found[name] for name in kept if name not in declared}
-    types |= dict.fromkeys(_misread(connection, texts, types, light=light), "VARCHAR")
+    types |= dict.fromkeys(_misread(connection, relation, texts, types, light=light), "VARCHAR")
     guarded = {} if light else {name: kind for name, kind in types.items() if kind in _GUARDED}
     # Longer than all names, so none of them.
     values = {name: f"{name} {'_' * max(map(len, found))}" for name in guarded}
@@ -173,12 +175,21 @@ def _typed_reader(relation: Relation, types: Mapping[str, str]) -> str:
     return _reader(relation, f"types = {known}")
 
 
+def _may_have_zeros_in_front(relation: Relation) -> bool:
+    """Whether a whole number may be written as `007` or `0x1A`: of a small file its bytes tell, in no time."""
+    if weight_of(relation.files) > _SMALL or any(map(is_packed, relation.files)):
+        return True
+    return any(_ZERO_IN_FRONT.search(head_of(file, _SMALL)) for file in relation.files)
+
+
 def _misread(
-    connection: duckdb.DuckDBPyConnection, texts: str, types: Mapping[str, str], *, light: bool
+    connection: duckdb.DuckDBPyConnection, relation: Relation, texts: str, types: Mapping[str, str], *, light: bool
 ) -> list[str]:
     """The columns of which DuckDB takes texts for values that they are to nobody else."""
     doubts = {name: doubt for name, kind in types.items() if (doubt := _doubt(quote_name(name), kind))}
     if not doubts:
+        return []
+    if _WHOLE_TYPES.issuperset(types[name] for name in doubts) and not _may_have_zeros_in_front(relation):
         return []
     wrong = ", ".join(f"count_if({doubt})" for doubt in doubts.values())
     rows = texts if light else f"(FROM {texts} LIMIT {_SAMPLE_ROWS})"
