@@ -30,6 +30,8 @@ _SYSTEM = (
     "/etc/ld.so.cache",
     "/etc/localtime",
     "/usr/share/zoneinfo",
+    # What `mimetypes` of the standard library reads, which openpyxl uses.
+    "/etc/mime.types",
     "/dev/random",
     "/dev/urandom",
     "/proc/cpuinfo",

@@ -756,6 +756,9 @@ def test_a_legitimate_script_notices_nothing(run, tmp_path):
         assert open("x").read() == "x"
         shutil.copyfile("given.parquet", "again.parquet")
         assert pd.read_parquet("again.parquet").equals(given)
+        for engine in ("xlsxwriter", "openpyxl"):
+            data.to_excel("own.xlsx", engine=engine, index=False)
+            assert pd.read_excel("own.xlsx", engine="calamine").equals(data)
         merged = data.merge(data, on="a").groupby("b_x", as_index=False)["a"].sum()
         result = merged.assign(total=total)
         """

@@ -5,9 +5,7 @@ a text (a whole number beyond 2^53, which would be rounded; a time finer than mi
 (a very long text): nothing is cut or changed.
 """
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain, islice
@@ -17,6 +15,7 @@ from typing import Any, NamedTuple
 from runner.core.report import count_words
 from runner.core.run import FailureKind
 from runner.execution.steps.faults import StepError
+from runner.execution.steps.file_times import own_files_without_times
 
 ROW_LIMIT, COLUMN_LIMIT = 1_048_576, 16_384
 SHEET_NAME = "Result"
@@ -88,7 +87,7 @@ def write_sheet(
                 sheet.write_boolean(number, place, cell)
             elif cell is not None:
                 _write_number(sheet, number, place, cell, styles[place])
-    with _without_file_times():
+    with own_files_without_times():
         book.close()
 
 
@@ -104,17 +103,6 @@ def _require_room(rows: int, columns: int) -> None:
 
 def _counted(count: int, what: str) -> str:
     return f"{count_words(count)} {what}{'s' if count != 1 else ''}"
-
-
-@contextmanager
-def _without_file_times() -> Iterator[None]:
-    """The library sets the times of its own temporary files, which the sandbox refuses: nobody needs them."""
-    utime = os.utime
-    os.utime = lambda *_args, **_more: None
-    try:
-        yield
-    finally:
-        os.utime = utime
 
 
 def _sheet_class() -> type[Any]:
