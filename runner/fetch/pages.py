@@ -193,7 +193,7 @@ def _numbered(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest
         nonlocal position, number, before
         number += 1
         count = len(page.records)
-        if count and page.digest == before:
+        if page.digest == before and _differ(page.records):
             raise _ignored(pagination, request, number)
         before = page.digest
         if not count or (pagination.size is not None and count < pagination.size):
@@ -202,6 +202,11 @@ def _numbered(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest
         return with_param(request, pagination.param, str(position))
 
     return with_param(request, pagination.param, str(position)), following
+
+
+def _differ(records: list[Any]) -> bool:
+    """Whether a page has several kinds of records: two pages of one kind may well be equal."""
+    return any(record != records[0] for record in records)
 
 
 def _ignored(pagination: Pagination, request: HttpRequest, number: int) -> FetchError:

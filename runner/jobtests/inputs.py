@@ -140,8 +140,9 @@ def _rows_input(
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerow(columns)
         return StepInput(name=source.name, paths=(str(path),), format=FileType.CSV, table=table)
+    decimals = {name: source.table.decimal for name, kind in table.dtypes if kind == "number"}
     rows = [
-        {name: _as_text(cell) if name in declared else cell for name, cell in row}
+        {name: _as_text(cell, decimals.get(name, ".")) if name in declared else cell for name, cell in row}
         for row in given.rows[:first_rows]
     ]
     path = run_dir / f"{_INPUT}-{source.name}.json"
@@ -152,9 +153,10 @@ def _rows_input(
     )
 
 
-def _as_text(cell: Cell) -> str | None:
-    """A cell as the text from which the declared type is read; an empty one is a gap there."""
-    text = cell if cell is None or isinstance(cell, str) else json.dumps(cell)
+def _as_text(cell: Cell, decimal: str) -> str | None:
+    """A cell as the text from which the declared type is read; an empty one is a gap there. A text has the decimal
+    sign of the source, as its data has."""
+    text = cell.replace(decimal, ".") if isinstance(cell, str) else json.dumps(cell) if cell is not None else None
     return text or None
 
 

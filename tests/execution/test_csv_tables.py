@@ -179,6 +179,14 @@ def test_a_text_is_no_number_and_no_truth_by_guessing(query, rows, text, kind):
     assert rows(source, told) == [(kind,)]
 
 
+@pytest.mark.parametrize("first", ["   ", "infinity"])
+def test_what_says_nothing_of_an_offset_is_passed_over(query, first):
+    source = f"a,b\n{first},x\n2025-01-31T10:00:00Z,y\n"
+    table = TableOptions(dtypes=(("a", "timestamp"),))
+    found = query("SELECT a FROM data WHERE b = 'y'", source, table=table)
+    assert found == "a\n2025-01-31 11:00:00+01\n"
+
+
 def test_a_text_that_looks_like_a_truth_stays_what_it_is(query):
     assert query("FROM data", "country,sex,n\nNO,F,1\nNO,F,2\n") == "country,sex,n\nNO,F,1\nNO,F,2\n"
 

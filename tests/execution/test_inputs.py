@@ -1,3 +1,4 @@
+import csv
 import gzip
 import json
 import re
@@ -190,6 +191,63 @@ def test_whole_numbers_survive_a_gap(step, tmp_path, kind, nested):
     assert identifier.removesuffix(".0") == str(large)
     assert few == ("5.0" if step.kind is StepKind.SCRIPT and kind is not FileType.PARQUET else "5")
     assert second.startswith(",,")
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+def test_whole_numbers_of_parquet_stay_in_their_rows(step, tmp_path, key):
+    """pandas keeps the index of a frame in the file."""
+    path = tmp_path / "kept.parquet"
+    cells = {"self": [7, None, LARGE], "n": [1, 2, 3], "key": ["x", "y", "z"]}
+    frame = pd.DataFrame(cells, dtype=object)
+    (frame.set_index(key) if key else frame)[frame["n"].gt(1).to_numpy()].to_parquet(path)
+    found = list(csv.DictReader(step(StepInput(paths=(str(path),), format=FileType.PARQUET)).splitlines()))
+    assert [(row["self"], row["n"], row["key"]) for row in found] == [("", "2", "y"), (str(LARGE), "3", "z")]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "lines"),
+    [
+        ('[{"a": L}]', '[{"b": 1}]', {"script": "L,|,1.0", "other": "L,|,1"}),
+        ('[{"a": 5}]', '[{"b": 1}]', {"script": "5.0,|,1.0", "other": "5,|,1"}),
+        ('[{"a": L}, {"a": null}]', '[{"a": 1}, {"a": null}]', {"script": "L||1|", "other": "L||1|"}),
+        ('[{"a": null}]', '[{"a": L}]', {"script": "|L", "other": "|L"}),
+        ('[{"a": 1}]', '[{"a": 2}]', {"script": "1|2", "other": "1|2"}),
+        ('[{"a": 1}, {"a": null}]', '[{"a": 0.5}]', {"script": "1.0||0.5", "other": "1.0||0.5"}),
+    ],
+)
+def test_whole_numbers_survive_a_file_without_them(step, tmp_path, first, second, lines):
+    paths = []
+    for name, text in (("a", first), ("b", second)):
+        paths.append(str(tmp_path / f"{name}.json"))
+        (tmp_path / f"{name}.json").write_text(text.replace("L", str(LARGE)))
+    found = step(StepInput(paths=tuple(paths), format=FileType.JSON)).splitlines()[1:]
+    expected = lines["script" if step.kind is StepKind.SCRIPT else "other"].replace("L", str(LARGE)).split("|")
+    assert [line.replace('""', "") for line in found] == expected
+
+
+def test_two_columns_of_a_sheet_that_are_called_alike(step, tmp_path):
+    path = tmp_path / "alike.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        for place, row in enumerate([[1, "1"], [1, 5], [None, None], [2, None]]):
+            sheet.write_row(place, 0, row)
+    source = StepInput(paths=(str(path),), format=FileType.XLSX)
+    if step.kind is StepKind.QUERY:
+        assert step(source).splitlines()[0] == "1,1_1"
+    else:
+        assert "'1'" in step.failure(source).message
+
+
+def test_a_cell_with_an_error_and_no_text_is_a_gap(step, tmp_path):
+    write_errors(tmp_path / "plain.xlsx", "#DIV/0!")
+    path = tmp_path / "a.xlsx"
+    with zipfile.ZipFile(tmp_path / "plain.xlsx") as plain, zipfile.ZipFile(path, "w") as book:
+        for name in plain.namelist():
+            text = plain.read(name).decode()
+            book.writestr(name, re.sub(r'(<c r="B2"[^>]*t="e")>.*?</c>', r"\1/>", text))
+    table = TableOptions(sheet="Sales", columns=("id", "share"))
+    found = step(StepInput(paths=(str(path),), format=FileType.XLSX, table=table))
+    assert found.splitlines()[1].replace('""', "") == "1,"
 
 
 def test_a_sheet_that_is_not_there(step, workbook, tmp_path):

@@ -322,6 +322,12 @@ def test_a_page_may_have_the_records_of_the_page_before_it(paged, fetch_api):
     assert read(fetch_api(url, records_path="items", pagination=Pagination(kind=PAGE, param="p"))) == [0, 0]
 
 
+def test_pages_of_one_kind_of_record_may_be_equal(paged, fetch_api):
+    given = [{"n": 1}] * 250
+    url = paged(lambda query: (given[int(query["skip"]) :][:100], {}))
+    assert read(fetch_api(url, pagination=Pagination(kind=OFFSET, param="skip", size=100))) == [1] * 250
+
+
 def test_numbers_keep_every_digit_and_functions_their_meaning(paged, fetch_api):
     records = (
         b'{"a":12345678901234567890123,"b":0.1234567890123456789012,"c":1.10,"d":1E-7,"e":1e999,"f":-0.0}',

@@ -153,6 +153,27 @@ def declare(path, options):
 
 
 @pytest.mark.parametrize(
+    "step",
+    [
+        "processing_script: 'result = data.assign(share=data.share * 2)'\n",
+        "processing_query: 'SELECT share * 2 AS share FROM data'\n",
+    ],
+    ids=["script", "query"],
+)
+def test_a_number_of_a_row_has_the_decimal_sign_of_the_source(project, step):
+    tests = """\
+tests:
+  - name: sign
+    given: {data: [{share: "7,5"}, {share: 2.5}]}
+    expect:
+      rows: [{share: 15.0}, {share: 5.0}]
+"""
+    declare(project.write(tests, step=step), '  decimal: ","\n  delimiter: ";"\n  dtypes: {share: number}\n')
+    result = only(project.run())
+    assert (str(result.outcome), result.message, result.differences) == ("passed", "", ())
+
+
+@pytest.mark.parametrize(
     ("step", "rows"), [(FRAME_STEP, FRAME_TYPES), (QUERY_STEP, QUERY_TYPES)], ids=["script", "query"]
 )
 def test_rows_have_the_types_that_the_source_declares(project, step, rows):

@@ -227,7 +227,9 @@ def _guarded_cell(name: str, kind: str, value: str) -> str:
 def is_aware(connection: duckdb.DuckDBPyConnection, texts: str, name: str) -> bool:
     """Whether the times of a column have an offset: as the first one has."""
     column = quote_name(name)
-    query = f"SELECT {column} FROM {texts} WHERE {column} IS NOT NULL LIMIT 1"  # noqa: S608 - quoted
+    # Neither says anything: an empty cell is a gap, and days without end are times of either kind.
+    nothing = "('', 'infinity', '-infinity')"
+    query = f"SELECT {column} FROM {texts} WHERE trim({column}) NOT IN {nothing} LIMIT 1"  # noqa: S608 - quoted
     return any(has_offset(text) for (text,) in connection.execute(query).fetchall())
 
 

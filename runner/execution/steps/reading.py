@@ -20,7 +20,7 @@ from runner.execution.steps.records import read_array, read_lines
 from runner.execution.steps.slices import find_records
 from runner.execution.steps.table_files import read_csv_files, read_workbooks
 from runner.execution.steps.typed import convert, types_of
-from runner.execution.steps.whole_numbers import whole_numbers_of
+from runner.execution.steps.whole_numbers import joined, whole_numbers_of
 
 
 def read_data(source: StepInput, *, timezone: str = "UTC", exact: bool = False) -> pd.DataFrame:
@@ -33,18 +33,20 @@ def read_data(source: StepInput, *, timezone: str = "UTC", exact: bool = False) 
     Raises:
         StepError: kind FETCH, a file is not what the job says it is.
     """
+    # Of several files none tells what a column is in all of them.
+    exact_each = exact or len(source.paths) > 1
     readers: Mapping[FileType, Callable[[], list[pd.DataFrame]]] = {
         FileType.CSV: lambda: read_csv_files(source, timezone=timezone),
-        FileType.XLSX: lambda: read_workbooks(source, timezone=timezone, exact=exact),
-        FileType.PARQUET: lambda: each_file(source.paths, _read_parquet),
+        FileType.XLSX: lambda: read_workbooks(source, timezone=timezone, exact=exact_each),
+        FileType.PARQUET: lambda: each_file(source.paths, lambda path: _read_parquet(path, exact=exact_each)),
         FileType.JSON: lambda: each_file(
-            source.paths, lambda path: _read_json(path, source.records_path, exact=exact)
+            source.paths, lambda path: _read_json(path, source.records_path, exact=exact_each)
         ),
-        FileType.NDJSON: lambda: each_file(source.paths, lambda path: _read_ndjson(path, exact=exact)),
+        FileType.NDJSON: lambda: each_file(source.paths, lambda path: _read_ndjson(path, exact=exact_each)),
     }
     with of_input(source.name):
         frames = readers[source.format]()
-    frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    frame = joined(frames, exact=exact, declared=types_of(source.table)) if exact_each else frames[0]
     if source.format is FileType.JSON:
         # The rows of a test: a file of JSON has no options of a table.
         frame = convert(frame, types_of(source.table), timezone=timezone)
@@ -52,7 +54,7 @@ def read_data(source: StepInput, *, timezone: str = "UTC", exact: bool = False) 
     return frame if not columns or list(frame.columns) == columns else frame[columns]
 
 
-def _read_parquet(path: str) -> pd.DataFrame:
+def _read_parquet(path: str, *, exact: bool) -> pd.DataFrame:
     try:
         frame = pd.read_parquet(path)
         gaps = {name for name in frame.columns if frame[name].dtype == np.float64 and frame[name].hasnans}
@@ -62,7 +64,9 @@ def _read_parquet(path: str) -> pd.DataFrame:
 
             names = [field.name for field in pq.read_schema(path) if field.name in gaps and is_integer(field.type)]
             columns = dict(zip(names, pq.read_table(path, columns=names).columns, strict=True))
-            frame = frame.assign(**whole_numbers_of(columns, exact=False))
+            for name, series in whole_numbers_of(columns, exact=exact).items():
+                # By place: a frame may have an index that pandas has kept in the file.
+                frame[name] = series.array
         return frame
     except (ValueError, OSError) as error:
         raise unreadable("Parquet", str(error)) from error

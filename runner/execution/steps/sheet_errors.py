@@ -17,7 +17,7 @@ _PARTS = "xl/_rels/workbook.xml.rels"
 # What a sheet says of a value that it has not got.
 _NOT_AVAILABLE = "#N/A"
 _MARKS = (b't="e"', b"t='e'")
-_CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*\bt=[\"']e[\"'][^<>]*)>(.*?)</(?:\w+:)?c>", re.DOTALL)
+_CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*\bt=[\"']e[\"'][^<>]*)(?<!/)>(.*?)</(?:\w+:)?c>", re.DOTALL)
 _NAME = re.compile(rb"\br=[\"']([A-Z]+)([0-9]+)[\"']")
 _VALUE = re.compile(rb"<(?:\w+:)?v\b[^<>]*>([^<]*)<")
 
@@ -40,7 +40,7 @@ def cell_errors(path: str, sheet: str) -> Iterator[CellError]:
     for attributes, inside in _CELL.findall(text):
         value = _VALUE.search(inside)
         error = value[1].decode(errors="replace") if value else ""
-        if error != _NOT_AVAILABLE:
+        if error not in {_NOT_AVAILABLE, ""}:
             name = _NAME.search(attributes)
             letters, number = (name[1].decode(), name[2].decode()) if name else ("", "")
             yield CellError(name=letters + number or None, column=_place(letters), error=error)

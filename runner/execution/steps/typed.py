@@ -49,7 +49,7 @@ _OTHER_OFFSET = {
     False: "which has an offset, unlike those before it",
 }
 # `now`, `epoch` and `2025-01-31 (BC)` are times too, to one library or the other.
-_DAY = r"[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2}([T ][0-9].*)?"
+_DAY = r"[0-9]{4,}[-/][0-9]{1,2}[-/][0-9]{1,2}([T ][0-9].*)?"
 _DIGIT_FIRST = r"^[0-9]"
 # What DuckDB reads by itself while it reads a CSV.
 _SQL_TYPES = {STRING: "VARCHAR", NUMBER: "DOUBLE", BOOLEAN: "BOOLEAN"}

@@ -4,7 +4,7 @@ A script gets them as pandas has them, as long as nothing is lost by it; else, a
 they stay whole numbers (`Int64`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ def whole_numbers_of(columns: Mapping[str, pa.ChunkedArray], *, exact: bool) -> 
 
 def keep_whole_numbers(frame: pd.DataFrame, cells: Callable[[str], list[Any]], *, exact: bool) -> None:
     """Put back what became floats in a frame of Python objects: `cells` gives those of a column, as they came."""
+    if not frame.columns.is_unique:
+        return
     for name in [name for name, kind in frame.dtypes.items() if kind == np.float64 and frame[name].hasnans]:
         values = cells(str(name))
         # A column may be a name in some rows of an index only: there are gaps without a cell then.
@@ -43,6 +45,40 @@ def keep_whole_numbers(frame: pd.DataFrame, cells: Callable[[str], list[Any]], *
             continue
         for series in whole_numbers_of({str(name): column}, exact=exact).values():
             frame[name] = series.array
+
+
+def joined(frames: Sequence[pd.DataFrame], *, exact: bool, declared: Collection[str]) -> pd.DataFrame:
+    """Several tables, each read with its whole numbers exact, as one.
+
+    Args:
+        exact: whether whole numbers beside gaps stay what they are, small ones too.
+        declared: columns whose types the job says.
+    """
+    if not all(frame.columns.is_unique for frame in frames):
+        return pd.concat(frames, ignore_index=True)
+    names = dict.fromkeys(name for frame in frames for name in frame.columns if name not in declared)
+    whole = [name for name in names if _is_whole([frame[name] for frame in frames if name in frame.columns])]
+    frame = pd.concat(
+        [frame.astype({name: "Int64" for name in whole if name in frame.columns}) for frame in frames],
+        ignore_index=True,
+    )
+    for name in whole:
+        column = frame[name]
+        if not column.hasnans:
+            frame[name] = column.astype("int64")
+        elif not exact and not _is_large(pa.chunked_array([pa.array(column)])):
+            frame[name] = column.astype("float64")
+    return frame
+
+
+def _is_whole(columns: Sequence[pd.Series]) -> bool:
+    """Whether the cells of a column are whole numbers in each file where there are any."""
+    kinds = {column.dtype for column in columns if not column.isna().all()}
+    return (
+        bool(kinds)
+        and kinds <= {np.dtype("int64"), pd.Int64Dtype()}
+        and all(column.dtype.kind in "iuf" for column in columns)
+    )
 
 
 def _is_large(column: pa.ChunkedArray) -> bool:
