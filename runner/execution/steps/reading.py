@@ -34,7 +34,8 @@ def read_data(source: StepInput, *, timezone: str = "UTC", exact: bool = False) 
         StepError: kind FETCH, a file is not what the job says it is.
     """
     # Of several files none tells what a column is in all of them.
-    exact_each = exact or len(source.paths) > 1
+    several = len(source.paths) > 1
+    exact_each = exact or several
     readers: Mapping[FileType, Callable[[], list[pd.DataFrame]]] = {
         FileType.CSV: lambda: read_csv_files(source, timezone=timezone),
         FileType.XLSX: lambda: read_workbooks(source, timezone=timezone, exact=exact_each),
@@ -46,7 +47,7 @@ def read_data(source: StepInput, *, timezone: str = "UTC", exact: bool = False) 
     }
     with of_input(source.name):
         frames = readers[source.format]()
-    frame = joined(frames, exact=exact, declared=types_of(source.table)) if exact_each else frames[0]
+    frame = joined(frames, exact=exact, declared=types_of(source.table)) if several else frames[0]
     if source.format is FileType.JSON:
         # The rows of a test: a file of JSON has no options of a table.
         frame = convert(frame, types_of(source.table), timezone=timezone)

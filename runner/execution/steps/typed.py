@@ -27,7 +27,7 @@ from runner.execution.steps.quoting import quote_name, quote_text
 STRING, INTEGER, NUMBER, BOOLEAN, DATE, TIMESTAMP = "string", "integer", "number", "boolean", "date", "timestamp"
 REFUSED = "the data cannot be read as the job says"
 # What a whole number looks like, for SQL, which would round another one.
-WHOLE = r"\s*[+-]?[0-9]+\s*"
+_WHOLE = r"\s*[+-]?[0-9]+\s*"
 _WORDS = {
     INTEGER: "integer",
     NUMBER: "number",
@@ -94,7 +94,7 @@ def sql_cell(name: str, kind: str | None, *, aware: bool) -> str:
         return column
     said = f"which is no {_WORDS[kind]}"
     if kind == INTEGER:
-        whole = f"CASE WHEN regexp_full_match({column}, '{WHOLE}') THEN TRY_CAST({column} AS BIGINT) END"
+        whole = f"CASE WHEN regexp_full_match({column}, '{_WHOLE}') THEN TRY_CAST({column} AS BIGINT) END"
         return checked_cell(name, whole, said)
     text = f"nullif(trim({column}), '')"
     target = "DATE" if kind == DATE else "TIMESTAMPTZ" if aware else "TIMESTAMP"
