@@ -145,12 +145,11 @@ class _Reader:
     def _parsed(self, body: bytes) -> Any:
         try:
             return _DECODER.decode(body)
-        except UnicodeDecodeError:
-            reason = "it is no UTF-8 text"
         except RecursionError:
             reason = "it is nested too deep"
         except (msgspec.MsgspecError, ValueError) as error:
-            reason = str(error)
+            # msgspec 0.23 has no error of its own for that.
+            reason = str(error) if _is_utf8(body) else "it is no UTF-8 text"
         raise FetchError(
             f"{self._named} ({size_words(len(body))}) cannot be read as JSON: {reason}",
             hint="Pages must be JSON: ask the API with curl, and check `location` and `headers`.",
@@ -329,6 +328,14 @@ def _search(path: Any, key: str, document: Any) -> Any:
             f"`{key}: {path.expression}` cannot be followed in what the API answers",
             hint="It is a JMESPath such as `data.items`; a function in it meets a value that it does not take.",
         ) from None
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _described(value: object) -> str:
