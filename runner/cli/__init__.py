@@ -1,5 +1,6 @@
 """The command line: one file per verb, imported only when that verb is called."""
 
+import errno
 import os
 import sys
 from collections.abc import Mapping
@@ -34,6 +35,10 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "validate": ("validate", "Check job files: file, line and remedy."),
 }
 
+# What keeps a stream that is open from being written: it has no name, as what cannot be opened has.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_MAKE_ROOM = "Make room where it goes, or send it elsewhere."
+
 
 class _LazyVerbs(click.Group):
     """Finds a verb's command in its module, when it is needed."""
@@ -52,6 +57,25 @@ class _LazyVerbs(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, help_text) for verb, (_, help_text) in VERBS.items()])
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        _open_standard_streams()
+        try:
+            try:
+                return super().main(*args, **extra)
+            finally:
+                # Here, and not as the interpreter ends, where it could not be told that it failed.
+                sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader of a pipe went away: quiet.
+            _drop_output()
+            sys.exit(1)
+        except OSError as error:
+            if error.errno not in _FULL or error.filename is not None:
+                raise
+            _drop_output()
+            _show_error(RunnerError(f"the output cannot be written: {error.strerror}", hint=_MAKE_ROOM))
+            sys.exit(RunnerError.exit_code)
+
     def invoke(self, ctx: click.Context) -> Any:
         # Errors that are foreseen are RunnerErrors, also those of files and sockets: anything else is a bug, and
         # its traceback is wanted.
@@ -63,10 +87,22 @@ class _LazyVerbs(click.Group):
         except KeyboardInterrupt:
             # As a shell reports a program that SIGINT has ended.
             ctx.exit(130)
-        except BrokenPipeError:
-            # The reader of a pipe went away: quiet, and the interpreter must not try to flush again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(1)
+
+
+def _open_standard_streams() -> None:
+    """Open on /dev/null what the caller has closed: the next file opened would stand in its place."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115 - lasts as long as the process
+
+
+def _drop_output() -> None:
+    """Let go what is still to be written, so that the interpreter does not try again as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_error(error: RunnerError) -> None:

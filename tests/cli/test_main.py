@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -149,3 +150,60 @@ def test_an_error_message_steers_no_terminal(tmp_path):
     done = call(MAIN, "run", "\x1b[2J", cwd=tmp_path)
     assert done.returncode in {2, 3}
     assert "\x1b" not in done.stderr
+
+
+PRINTING = [
+    ["schema"],
+    ["rules", "--json"],
+    ["--version"],
+    ["run", "--help"],
+    ["validate", "--explain", "unknown-key"],
+]
+
+
+def call_with_output(output, *arguments, cwd, closed=""):
+    # A shell, which can close what Python would open.
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-P", "-c", MAIN, *arguments]
+    return subprocess.run(
+        command, cwd=cwd, stdout=output, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("arguments", PRINTING)
+def test_output_that_cannot_be_written_is_said(tmp_path, arguments):
+    with Path("/dev/full").open("w") as full:
+        done = call_with_output(full, *arguments, cwd=tmp_path)
+    assert done.returncode == 3
+    assert "the output cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", PRINTING)
+def test_a_reader_that_goes_away_ends_the_output_quietly(tmp_path, arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = call_with_output(writing, *arguments, cwd=tmp_path)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("arguments", [*PRINTING, ["history"], ["mail", "list"]])
+def test_streams_that_are_closed_hinder_nothing(tmp_path, arguments):
+    done = call_with_output(None, *arguments, cwd=tmp_path, closed="<&- >&-")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_file_never_stands_in_the_place_of_a_closed_stream(tmp_path):
+    program = (
+        "import os, runner.cli.environment as e\n"
+        "def open_settings():\n"
+        "    open('places', 'w').write(' '.join(os.readlink(f'/proc/self/fd/{n}') for n in range(3)))\n"
+        "    raise SystemExit(0)\n"
+        f"e.open_settings = open_settings\n{MAIN}"
+    )
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-P", "-c", program, "list"]
+    subprocess.run(command, cwd=tmp_path, timeout=60, check=True)
+    assert (tmp_path / "places").read_text().split() == ["/dev/null"] * 3
