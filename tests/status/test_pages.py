@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.core.check import Check, CheckKind
+from runner.core.check import Check, CheckKind, CheckResult
+from runner.core.delivery import DeliveryState
 from runner.core.diagnostic import Diagnostic
 from runner.core.job import Chart, ChartKind, DeliveryOptions, Incremental, OnAmbiguous, OnEmpty, Retry
 from runner.core.run import Attempt, FailureKind, RunFailure, RunState
@@ -174,6 +175,22 @@ class TestJobAndRun:
         assert html.count("/runs/01k9m") == 50
         assert f"/jobs/daily_sales/runs?before=01k9m{11:021d}" in html
 
+    def test_the_mails_of_a_run_are_counted_by_state(self, get, source):
+        sent = source.history[-3].deliveries[0]
+        dead = replace(sent, state=DeliveryState.DEAD)
+        source.history = [replace(source.history[-3], deliveries=(sent, dead, sent))]
+        text = visible(get("/jobs/daily_sales", headers=BROWSER).text)
+        assert " 12 dead 2 sent " in text  # after the 12 rows that came out
+
+    def test_a_job_that_is_not_in_force_is_not_to_be_run(self, get, source):
+        status, source.history = source.state.jobs[2], []
+        path = f"/jobs/{status.entry.job_name}"
+        assert "Run it now with runner run" in visible(get(path, headers=BROWSER).text)
+        source.change(jobs=(replace(status, entry=replace(status.entry, job=None)),))
+        text = visible(get(path, headers=BROWSER).text)
+        assert "It has not run yet." in text
+        assert "Run it now" not in text
+
     def test_a_failed_run_with_traceback_output_and_mails(self, get):
         html = get(f"/runs/{FAILED}", headers=BROWSER).text
         assert "Look at line 14." in html
@@ -243,6 +260,11 @@ class TestJobAndRun:
         assert answer.status_code == 404
         assert answer.headers["Content-Type"].startswith("text/html")
         assert "Did you mean &#39;daily_sales&#39;?" in answer.text
+        assert "<title>There is no job &#39;daily_sale&#39; · runner</title>" in answer.text
+        assert (
+            "<title>limit=&#39;0&#39; cannot be used"
+            in get("/jobs/daily_sales/runs?limit=0", headers=BROWSER).text
+        )
 
 
 @pytest.mark.parametrize(
@@ -350,6 +372,46 @@ class TestInTheBrowser:
                 ), path
         finally:
             browser.set_window_size(1280, 900)
+
+    @pytest.mark.parametrize("width", [500, 1280])
+    def test_long_texts_break_and_widen_nothing(self, browser, base, source, width):
+        long = "very_long_without_a_blank_" * 12
+        status = source.state.jobs[0]
+        job = status.entry.job
+        job = replace(job, description=long, step=replace(job.step, path=f"jobs.d/{long}.yaml"))
+        failure = RunFailure(kind=FailureKind.CHECK, message=long, hint=f"It is kept at /srv/{long}")
+        check = CheckResult(words=long, blocking=True, passed=False, found=long)
+        attempt = Attempt(number=1, state=RunState.FAILED, started_at=NOW, finished_at=NOW, failure=failure)
+        deliveries = tuple(replace(one, error=long) for one in status.last_run.deliveries)
+        run = replace(
+            status.last_run,
+            failure=failure,
+            checks=(check,),
+            attempts=(attempt,),
+            note=long,
+            deliveries=deliveries,
+        )
+        source.history = [run]
+        source.change(jobs=(replace(status, entry=replace(status.entry, job=job), last_run=run),))
+        browser.set_window_size(width, 900)
+        try:
+            for path in ("/", "/jobs/broken_join", f"/runs/{FAILED}"):
+                browser.get(base + path)
+                wait_for(browser, "main")
+                too_wide = browser.execute_script(
+                    "return [document.documentElement, ...document.querySelectorAll('.wide')]"
+                    ".filter(one => one.scrollWidth > one.clientWidth).map(one => one.innerText.slice(0, 80))"
+                )
+                assert too_wide == [], path
+        finally:
+            browser.set_window_size(1280, 900)
+
+    def test_the_time_of_a_run_stands_on_one_line(self, browser, base, source):
+        source.history = [replace(run, note="word " * 60) for run in source.history]
+        browser.get(f"{base}/jobs/daily_sales")
+        links = wait_for(browser, "table.runs th a")
+        assert {link.size["height"] for link in links[:5]} == {links[0].size["height"]}
+        assert links[0].size["height"] < 30
 
     def test_swagger_ui_renders(self, browser, base):
         browser.get(f"{base}/docs")
