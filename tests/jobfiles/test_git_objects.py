@@ -70,6 +70,23 @@ def test_a_branch_of_origin_stands_in(repo, tmp_path):
     assert (found.name, found.object_id) == ("origin/main", commit)
 
 
+@pytest.mark.parametrize(
+    ("name", "fetch"),
+    [
+        ("feature/a-1.2", "git fetch origin feature/a-1.2:refs/remotes/origin/feature/a-1.2."),
+        ("origin/main", "git fetch origin main:refs/remotes/origin/main."),
+        ("HEAD~99", "git fetch."),
+        ("HEAD:jobs.d", "git fetch."),
+        ("main@{1}", "git fetch."),
+        ("--output=x", "git fetch."),
+    ],
+)
+def test_only_what_can_be_a_branch_is_to_be_fetched(store, name, fetch):
+    with pytest.raises(GitError) as caught:
+        store.find_commit(name)
+    assert caught.value.hint.endswith(f"comes by {fetch}")
+
+
 def test_unrelated_histories_have_no_merge_base(repo, store):
     one = repo.commit()
     repo.git("checkout", "-q", "--orphan", "other")

@@ -1,6 +1,7 @@
 """What a repository holds: commits, the entries of their trees, and contents. Nothing is checked out."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from runner.jobfiles.read import MAX_BYTES
 
 LINK = "120000"
 _SUBMODULE = "160000"
+# Neither an option nor an expression such as HEAD~3.
+_BRANCH = re.compile(r"[A-Za-z0-9_][\w./+-]*")
 _FETCH = "git fetch origin {branch}:refs/remotes/origin/{branch}"
 # As many questions as fit into a pipe together: while they are written nobody reads the answers.
 _ASKED_AT_ONCE = 500
@@ -166,7 +169,8 @@ class ObjectStore:
             return GitError(
                 "the repository has no commit yet", hint="Commit first; then there is what to compare."
             )
-        fetch = "git fetch" if name.startswith("-") else _FETCH.format(branch=name.removeprefix("origin/"))
+        branch = name.removeprefix("origin/")
+        fetch = _FETCH.format(branch=branch) if _BRANCH.fullmatch(branch) else "git fetch"
         if self.is_shallow():
             return GitError(
                 f"there is no commit {name!r} in this shallow clone",
