@@ -25,6 +25,8 @@ from runner.jobfiles.wording.nearest import closest, nearest, odd_letter, same, 
 # How much better a name elsewhere must be than one that can stand here.
 _MARGIN = 0.1
 _CLOSE_ELSEWHERE = 0.8
+# A name so like one that can stand here is that one, whatever other tools call so elsewhere.
+_ALL_BUT_A_LETTER = 0.9
 # So many keys of one mapping are looked up; whoever has more unknown ones has another trouble.
 _MOST_LOOKED_UP = 50
 _ITEM = "[]"
@@ -211,7 +213,10 @@ def _no_such_key(key: str, instance: Mapping[str, Any], here: _Here) -> str:
         return f"{there} is there already: remove this one."
     if not here.parts and (key in _NO_SUCH_KEY or (key == "kind" and "apiVersion" in instance)):
         return _NO_SUCH_KEY.get(key, _KUBERNETES)
-    for place in _by_distance(here):
+    places = _by_distance(here)
+    if closest(key, here.free)[1] >= _ALL_BUT_A_LETTER and not any(same(key, place.keys) for place in places):
+        return ""
+    for place in places:
         name = same(key, place.keys)
         # The words of tests are too common to be what is meant by another word elsewhere.
         if name is None and (_TESTS in here.parts or _TESTS not in place.parts):
