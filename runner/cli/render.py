@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from runner.cli.fitting import FittingTable
 from runner.core.catalog import SyncState
 from runner.core.check import CheckResult
 from runner.core.delivery import DeliveryState
@@ -144,7 +145,7 @@ def preview_table(preview: Preview) -> RenderableType:
 
 def job_table(jobs: Iterable[JobStatus]) -> Table:
     """Jobs with their files, schedule, next fire, last run and sync state."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittingTable()
     for name in ("job", "schedule", "next fire", "last run", "sync"):
         table.add_column(name, overflow="fold")
     for status in jobs:
@@ -170,12 +171,12 @@ def _job_cells(status: JobStatus) -> tuple[RenderableType, ...]:
 
 def run_table(runs: Iterable[Run], timezone: str) -> Table:
     """Past runs with their identifiers, in the order given."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittingTable()
     table.add_column("job", no_wrap=True)
     table.add_column("scheduled", overflow="fold")
-    table.add_column("state")
-    table.add_column("took", justify="right")
-    table.add_column("rows", justify="right")
+    table.add_column("state", no_wrap=True)
+    table.add_column("took", justify="right", no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True)
     table.add_column("mails")
     table.add_column("error", overflow="fold")
     for run in runs:

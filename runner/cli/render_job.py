@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from runner.cli.fitting import FittingTable
 from runner.cli.render import foreign
 from runner.core.bookmark import CursorValue
 from runner.core.effective import EffectiveValue, Origin
@@ -22,7 +21,7 @@ def effective_table(shown: EffectiveJob) -> RenderableType:
 
     Literal credentials are masked.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittingTable()
     table.add_column("key", no_wrap=True)
     table.add_column("value", overflow="fold")
     table.add_column("from", overflow="fold", style="dim")
