@@ -14,6 +14,8 @@ def command(*, folder: Path) -> None:
     .gitignore, hooks for pre-commit, and a workflow that checks and tests each pull request and tells what it
     changes. Files that exist are left alone.
     """
+    import shlex
+
     from runner.cli.environment import working_folder
     from runner.scaffold import create_repository
 
@@ -24,5 +26,9 @@ def command(*, folder: Path) -> None:
         click.echo(f"wrote  {folder / name}")
     for name in scaffold.kept:
         click.echo(f"kept   {folder / name} (it was there already)")
-    enter = "" if folder == Path() else f"cd {folder} && "
+    if scaffold.unignored:
+        click.echo(f"\nAdd to {folder / '.gitignore'}, for secrets and state stay out of git:")
+        for line in scaffold.unignored:
+            click.echo(f"  {line}")
+    enter = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     click.echo(f"\nNext:  {enter}runner validate && runner test && runner run example --no-mail")

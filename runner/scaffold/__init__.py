@@ -7,15 +7,20 @@ from runner.errors import RunnerError
 from runner.shipped import shipped_path
 
 _FILES = Path(__file__).resolve().parent / "files"
+_IGNORED = ".gitignore"
 _SCHEMAS = ("schemas/job.schema.json", "schemas/defaults.schema.json", "schemas/policy.schema.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scaffold:
-    """What was written, and what stood there already and was left alone: paths relative to the folder."""
+    """What was written, and what stood there already and was left alone: paths relative to the folder.
+
+    `unignored` is what a `.gitignore` that was kept does not name: secrets and state, which must not be committed.
+    """
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
+    unignored: tuple[str, ...] = ()
 
 
 def _contents() -> tuple[tuple[str, Path], ...]:
@@ -24,7 +29,7 @@ def _contents() -> tuple[tuple[str, Path], ...]:
         ("jobs.d/samples/example.csv", _FILES / "example.csv"),
         *((name, shipped_path(name)) for name in _SCHEMAS),
         (".env.example", shipped_path(".env.example")),
-        (".gitignore", _FILES / "gitignore"),
+        (_IGNORED, _FILES / "gitignore"),
         (".pre-commit-config.yaml", _FILES / "pre-commit-config.yaml"),
         (".github/workflows/jobs.yaml", _FILES / "workflow.yaml"),
         (".github/runner-problem-matcher.json", _FILES / "problem-matcher.json"),
@@ -47,6 +52,19 @@ def create_repository(folder: Path) -> Scaffold:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
         except OSError as error:
-            raise RunnerError(f"{target} cannot be written: {error.strerror}") from error
+            raise RunnerError(
+                f"{target} cannot be written: {error.strerror}", hint="Name a folder that can be written to."
+            ) from error
         written.append(name)
-    return Scaffold(written=tuple(written), kept=tuple(kept))
+    unignored = _unignored(folder / _IGNORED) if _IGNORED in kept else ()
+    return Scaffold(written=tuple(written), kept=tuple(kept), unignored=unignored)
+
+
+def _unignored(file: Path) -> tuple[str, ...]:
+    """The lines of the `.gitignore` of a new repository that a file lacks."""
+    try:
+        present = {line.strip().strip("/") for line in file.read_text(errors="replace").splitlines()}
+    except OSError:
+        present = set()
+    wanted = (_FILES / "gitignore").read_text().split()
+    return tuple(line for line in wanted if line.strip("/") not in present)

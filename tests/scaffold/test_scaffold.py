@@ -57,6 +57,21 @@ def test_files_that_exist_are_kept(repository):
     assert (repository / ".gitignore").read_text() == "mine\n"
 
 
+@pytest.mark.parametrize(
+    ("kept", "lines"),
+    [("*.pyc\n", (".env", "data/", ".venv/")), ("/data\n.env\n", (".venv/",)), (".venv\n/data/\n.env\r\n", ())],
+)
+def test_what_a_kept_gitignore_lets_into_git_is_said(tmp_path, kept, lines):
+    folder = tmp_path / "my reports"
+    folder.mkdir()
+    (folder / ".gitignore").write_text(kept)
+    assert create_repository(folder).unignored == lines
+    shown = runner("init", "my reports", cwd=tmp_path).stdout
+    assert ("Add to my reports/.gitignore" in shown) == bool(lines)
+    assert all(f"\n  {line}\n" in shown for line in lines)
+    assert "Next:  cd 'my reports' && runner validate" in shown
+
+
 @pytest.mark.parametrize("arguments", [("validate", "--strict"), ("fmt", "--check"), ("test",)])
 def test_the_example_passes_what_its_workflow_asks_for(repository, arguments):
     done = runner(*arguments, cwd=repository)
