@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from runner.errors import StatusError
 from runner.settings import StatusSettings
+from runner.status.middleware import is_loopback
 
 _MOST_CONNECTIONS = 512
 
@@ -83,6 +84,12 @@ class StatusServer:
         """
         listener = self._bind()
         self._port = listener.getsockname()[1]
+        if not self._settings.token and not is_loopback(self._settings.host):
+            logger.warning(
+                "Whoever reaches %s:%d sees the jobs, scripts, addresses and errors: set STATUS_TOKEN",
+                self._settings.host,
+                self._port,
+            )
         self._thread = threading.Thread(target=self._serve, args=(listener,), name="status", daemon=True)
         self._thread.start()
 

@@ -19,9 +19,9 @@ from runner.status.server import StatusServer
 def make_server(source):
     started = []
 
-    def make(host="127.0.0.1", port=0):
-        app = build_app(source, token=Secret(""), version="1", host=host)
-        started.append(StatusServer(app, StatusSettings(host=host, port=port)))
+    def make(host="127.0.0.1", port=0, token=""):
+        app = build_app(source, token=Secret(token), version="1", host=host)
+        started.append(StatusServer(app, StatusSettings(host=host, port=port, token=Secret(token))))
         return started[-1]
 
     yield make
@@ -48,6 +48,14 @@ def test_a_taken_port_is_named_with_the_remedy(make_server):
 def test_an_address_that_is_not_ours(make_server, host):
     with pytest.raises(StatusError, match=host):
         make_server(host=host).start()
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "warned"), [("0.0.0.0", "", True), ("0.0.0.0", "t0ken", False), ("127.0.0.1", "", False)]
+)
+def test_an_open_address_without_a_token_is_warned_of(make_server, caplog, host, token, warned):
+    make_server(host=host, token=token).start()
+    assert ("set STATUS_TOKEN" in caplog.text) == warned
 
 
 def test_stop_frees_the_port_and_the_thread(make_server):
