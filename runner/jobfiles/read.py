@@ -32,7 +32,7 @@ _OTHER_BEGINNINGS = (
 # What no YAML 1.2 parser takes, what parsers disagree on (NEL, LS and PS end a line in YAML 1.1 alone), a carriage
 # return that ends no line, and what turns the direction of text: a review would read another order than the runner
 # (CVE-2021-42574).
-_BAD_CHARACTER = (
+BAD_CHARACTER = (
     "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
     "|[\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
 )
@@ -185,7 +185,7 @@ def decode(shown: str, content: bytes, key: FileKey) -> JobFile | ReadFault:
 def find_bad_character(shown: str, text: str) -> Diagnostic | None:
     """The first control or otherwise unusable character of a text, NUL among them."""
     # What is printable is never bad, and six times as fast to find out.
-    match = None if text.replace("\n", "").isprintable() else re.search(_BAD_CHARACTER, text)
+    match = None if text.replace("\n", "").isprintable() else re.search(BAD_CHARACTER, text)
     if match is None:
         return None
     line = text.count("\n", 0, match.start()) + 1

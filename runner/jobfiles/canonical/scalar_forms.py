@@ -2,7 +2,7 @@
 
 import re
 
-from runner.jobfiles.read import find_bad_character
+from runner.jobfiles.read import BAD_CHARACTER, find_bad_character
 from runner.jobfiles.scalars import resolve_plain
 
 # https://yaml.org/spec/1.2.2/#53-indicator-characters, and what two dots or dashes more would make of a line.
@@ -10,7 +10,8 @@ _START = re.compile(r"[?:,\[\]{}#&*!|>'\"%@`]|-(?![A-Za-z0-9_/])|\.\.\.|<<\Z")
 _INSIDE = re.compile(r":[ \t]|[ \t]#|[\t\r\n]|:\Z|[ ]\Z")
 _FLOW = re.compile(r"[,\[\]{}?]|:(?![A-Za-z0-9/])")
 _INDENTED_START = re.compile(r"\n*[ \t]")
-_ESCAPED = re.compile(r"[\"\\\x00-\x1f\x7f-\xa0\ud800-\udfff\u2028\u2029\ufeff\ufff0-\uffff]")
+# Quotes, what cannot be told from other characters, and what no file may hold raw.
+_ESCAPED = re.compile(r"[\"\\\t\n\r\xa0\ufff0-\uffff]|" + BAD_CHARACTER)
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0", "\x1b": "\\e"}
 
 
