@@ -75,6 +75,8 @@ def test_texts(value, text):
         ("tags", "-a", "a"),
         ("name", " two\nlines", "two lines"),
         ("allowed_hosts", "https://API.example.com:8080/v1", "api.example.com"),
+        ("private_hosts", "10.0.0.0/8", ""),
+        ("private_hosts", "fd00::/8", ""),
         ("recipient_domains", "ann@Example.com", "example.com"),
         ("allowed_imports", "import scipy", "scipy"),
         ("headers", "a\nb", ""),

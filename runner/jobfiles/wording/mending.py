@@ -9,6 +9,7 @@ from runner.jobfiles.wording.nearest import plain_letters
 
 _LONGEST = 200
 _NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z]*)\.?")
+_RANGE = re.compile(r"[0-9a-fA-F.:]+/[0-9]{1,3}")
 # How many of what a key counts in one unit; a key that counts nothing of the kind has no units.
 _SECONDS = {
     name: seconds
@@ -86,7 +87,8 @@ def mended_name(kind: str, text: str) -> str:
         case "name" | "title":
             return " ".join(re.sub(r"[\x00-\x20\x7f]+", " ", text[:_LONGEST]).split())
         case "allowed_hosts" | "private_hosts":
-            return re.sub(r"^[a-z]+://|[:/].*", "", plain.lower())
+            # Of a range its first address is not what was meant.
+            return "" if _RANGE.fullmatch(plain) else re.sub(r"^[a-z]+://|[:/].*", "", plain.lower())
         case "recipient_domains":
             return re.sub(r"^[^@]*@|[:/].*", "", plain.lower())
         case "allowed_imports":
