@@ -65,7 +65,7 @@ class _Effective:
             case ("timezone",):
                 return self._setting(place, "TIMEZONE", self.defaults.timezone)
             case ("timeout_seconds",):
-                usual = self._setting(place, "SCRIPT_TIMEOUT", self.defaults.timeout_seconds)
+                usual = self._setting(place, "SCRIPT_TIMEOUT", _as_written(self.defaults.timeout_seconds))
                 return self._bounded(usual, policy.max_timeout_seconds)
             case ("resources", "memory_mb"):
                 return self._bounded(_built_in(place, schema["default"]), policy.max_memory_mb)
@@ -82,6 +82,11 @@ class _Effective:
         if most is None or layer is None or usual.value <= most:
             return usual
         return EffectiveValue(path=usual.path, value=most, origin=Origin.POLICY, source=layer.path)
+
+
+def _as_written(number: float) -> float:
+    """A number as people write it: 300, not 300.0."""
+    return int(number) if number == int(number) else number
 
 
 def _built_in(place: Path, value: Any) -> EffectiveValue:

@@ -11,7 +11,7 @@ def values(project, write, minimal):
         for name, text in layers.items():
             write(f"jobs.d/_{name}.yaml", text)
         write("jobs.d/sales.yaml", minimal + extra)
-        folder = JobFolder(project / "jobs.d", project, JobDefaults(timezone="Asia/Tokyo", timeout_seconds=300))
+        folder = JobFolder(project / "jobs.d", project, JobDefaults(timezone="Asia/Tokyo", timeout_seconds=300.0))
         (file,) = folder.scan()
         found = {value.name: value for value in folder.effective("jobs.d/sales.yaml")}
         return file.job, found
@@ -44,6 +44,7 @@ def test_the_effective_values_are_those_of_the_job(values):
     job, found = values("suspend: true\n", defaults="resources: {memory_mb: 99}\n", policy="max_memory_mb: 100\n")
     assert found["timezone"].value == job.timezone
     assert found["timeout_seconds"].value == job.timeout_seconds
+    assert repr(found["timeout_seconds"].value) == "300"
     assert found["resources.memory_mb"].value == job.resources.memory_mb == 99
     assert found["on_missed"].value == job.on_missed
     assert found["suspend"].value is job.suspend is True
