@@ -70,11 +70,24 @@ def read_expected(project_dir: Path, location: str) -> bytes:
 def write_expected(project_dir: Path, location: str, content: bytes) -> None:
     """Write an expected file whole or not at all: aside, then in its place. Folders above it are made.
 
+    A job file may come from anybody, and names what is written: a CSV of the project, links resolved, and nothing
+    else.
+
     Raises:
         InputError: it cannot be written.
     """
     _require_inside(location)
     path = project_dir / location
+    if path.suffix.lower() != ".csv" or ".git" in PurePosixPath(location).parts:
+        raise InputError(
+            f"{location} is not written: an expected file is a CSV of the project",
+            hint="Name a file that ends in .csv.",
+        )
+    if not path.parent.resolve().is_relative_to(project_dir.resolve()):
+        raise InputError(
+            f"{location} is not written: a link leads out of the project",
+            hint="Name a file below the project folder.",
+        )
     aside = path.with_name(f".{path.name[:200]}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,15 +4,17 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
+from glob import glob
 from pathlib import Path
 
 from runner.core.job import Job
+from runner.core.source import SourceType
 from runner.execution.orders import StepOutcome
 from runner.jobtests.bench import Bench, StepRun, open_bench
 from runner.jobtests.inputs import InputError, read_expected, write_expected
 from runner.jobtests.judge import fits_file, judge_failure, judge_result, not_judged
 from runner.jobtests.load import Selection
-from runner.jobtests.values import Expectation, JobTest, JobTestOutcome, JobTestReport, JobTestResult
+from runner.jobtests.values import JobTest, JobTestOutcome, JobTestReport, JobTestResult
 from runner.settings import Settings
 
 _UPDATE_HINT = "runner test --update writes it from what comes out."
@@ -52,12 +54,13 @@ class ExpectedFiles:
         self._lock = threading.Lock()
         self._written: set[str] = set()
 
-    def content(self, expect: Expectation, result: bytes) -> tuple[bytes | None, bool]:
+    def content(self, job: Job, test: JobTest, result: bytes) -> tuple[bytes | None, bool]:
         """What stands in the file that a test expects, None where it expects none, and whether it is new.
 
         Raises:
-            InputError: it cannot be read or written, or another test has just written something else.
+            InputError: it cannot be read or written, it is data, or another test has just written something else.
         """
+        expect = test.expect
         if expect.file is None:  # as of every test that expects an error
             return None, False
         if not self._update:
@@ -74,9 +77,22 @@ class ExpectedFiles:
                     f"{expect.file} was just written from another test, with another result",
                     hint="Let each test have a file of its own.",
                 )
+            if self._is_data(expect.file, job, test):
+                raise InputError(
+                    f"{expect.file} is not written: it is the data that the job or its test reads",
+                    hint="Name another file under expect.",
+                )
             write_expected(self._project_dir, expect.file, result)
             self._written.add(expect.file)
             return result, True
+
+    def _is_data(self, location: str, job: Job, test: JobTest) -> bool:
+        named = [one.location for one in job.data_sources if one.source_type is SourceType.FILE]
+        named += [one.file for one in test.given if one.file is not None]
+        # Patterns may be absolute, which a Path does not look for.
+        found = [one for pattern in named for one in glob(pattern, root_dir=self._project_dir)]  # noqa: PTH207
+        place = (self._project_dir / location).resolve()
+        return any((self._project_dir / one).resolve() == place for one in (*named, *found))
 
     def _before(self, location: str) -> bytes | None:
         try:
@@ -95,7 +111,7 @@ def _run(bench: Bench, files: ExpectedFiles, job: Job, test: JobTest) -> JobTest
             judgement = judge_failure(test.expect, run.outcome.failure)
         else:
             result = run.result or b""
-            expected, is_new = files.content(test.expect, result)
+            expected, is_new = files.content(job, test, result)
             updated = test.expect.file or "" if is_new else ""
             judgement = judge_result(test.expect, result, expected)
     except InputError as error:

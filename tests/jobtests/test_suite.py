@@ -281,6 +281,49 @@ def test_expected_files_are_written_when_that_is_asked_for(project):
     assert sorted(path.name for path in expected.parent.iterdir()) == ["expected.csv", "orders.csv"]
 
 
+def read_from_file(job_file, location):
+    source = "api\n  location: https://api.example.com/orders\n  response_format: csv\n"
+    text = job_file.read_text()
+    assert source in text
+    job_file.write_text(text.replace(source, f"file\n  location: {location}\n  file_type: csv\n"))
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("jobs.d/orders.yaml", "an expected file is a CSV"),
+        (".git/config", "an expected file is a CSV"),
+        (".git/hooks/a.csv", "an expected file is a CSV"),
+        ("out/expected.csv", "a link leads out of the project"),
+        ("tests/orders.csv", "it is the data that the job or its test reads"),
+        ("tests/../tests/orders.csv", "is not inside the project"),
+        ("tests/link.csv", "it is the data that the job or its test reads"),
+        ("data/orders.csv", "it is the data that the job or its test reads"),
+    ],
+)
+def test_only_a_csv_of_the_project_that_is_no_data_is_written(project, tmp_path_factory, location, message):
+    outside = tmp_path_factory.mktemp("outside")
+    (project.folder / "out").symlink_to(outside)
+    project.put("tests/orders.csv", ORDERS)
+    project.put("data/orders.csv", ORDERS)
+    project.put(".git/config", "[core]\n")
+    (project.folder / "tests" / "link.csv").symlink_to("orders.csv")
+    read_from_file(project.write(FILE.replace("tests/expected.csv", location)), "data/orders.csv")
+    before = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
+    result = only(project.run(update=True))
+    assert (str(result.outcome), message in result.message) == ("error", True), result.message
+    assert {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()} == before
+    assert list(outside.iterdir()) == []
+
+
+def test_data_that_a_pattern_finds_is_not_written(project):
+    read_from_file(project.write(FILE.replace("tests/expected.csv", "data/day-2.csv")), "data/day-*.csv")
+    project.put("tests/orders.csv", ORDERS)
+    kept = project.put("data/day-2.csv", "region,amount\n")
+    assert "it is the data that the job or its test reads" in only(project.run(update=True)).message
+    assert kept.read_text() == "region,amount\n"
+
+
 def test_two_results_cannot_be_written_to_one_file(project):
     tests = FILE + FILE.removeprefix("tests:\n").replace("from a file", "other").replace(
         "tests/orders.csv", "[{region: x, amount: 500}]"
