@@ -25,13 +25,13 @@ class InputError(RunnerError):
 
 
 def project_file(project_dir: Path, location: str) -> Path:
-    """The one way to a file that a test names: a regular file below the project folder that can be read.
+    """The one way to a file that a test names: a regular file below the project folder that can be read. Links
+    may not lead out of it.
 
     Raises:
         InputError: it is none.
     """
-    _require_inside(location)
-    path = project_dir / location
+    path = _place(project_dir, location)
     try:
         # Opened rather than looked at: only this proves that it may be read. Non-blocking: a FIFO cannot hold it.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -76,17 +76,11 @@ def write_expected(project_dir: Path, location: str, content: bytes) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    _require_inside(location)
-    path = project_dir / location
+    path = _place(project_dir, location)
     if path.suffix.lower() != ".csv" or ".git" in PurePosixPath(location).parts:
         raise InputError(
             f"{location} is not written: an expected file is a CSV of the project",
             hint="Name a file that ends in .csv.",
-        )
-    if not path.parent.resolve().is_relative_to(project_dir.resolve()):
-        raise InputError(
-            f"{location} is not written: a link leads out of the project",
-            hint="Name a file below the project folder.",
         )
     aside = path.with_name(f".{path.name[:200]}.{os.getpid()}")
     try:
@@ -99,9 +93,16 @@ def write_expected(project_dir: Path, location: str, content: bytes) -> None:
         raise InputError(f"{location} cannot be written: {error.strerror}") from None
 
 
-def _require_inside(location: str) -> None:
+def _place(project_dir: Path, location: str) -> Path:
+    path = project_dir / location
     if not is_inside_project(location):
         raise InputError(f"{location!r} is not inside the project", hint="Name a file below the project folder.")
+    # A job file and a link may come from anybody: tests run before anyone has agreed to them.
+    if not path.resolve().is_relative_to(project_dir.resolve()):
+        raise InputError(
+            f"{location} is a link that leads out of the project", hint="Put the file itself into the project."
+        )
+    return path
 
 
 def step_input(

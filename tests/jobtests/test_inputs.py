@@ -47,11 +47,15 @@ def test_an_expected_file_is_written_whole_and_leaves_nothing_beside_it(tmp_path
 
 @pytest.mark.parametrize(
     ("location", "reason"),
-    [("../a.csv", "not inside the project"), ("folder", "cannot be written"), ("file/a.csv", "cannot be written")],
+    [
+        ("../a.csv", "not inside the project"),
+        ("folder.csv", "cannot be written"),
+        ("file/a.csv", "cannot be written"),
+    ],
 )
 def test_what_cannot_be_written(tmp_path, location, reason):
-    (tmp_path / "folder" / "full").mkdir(parents=True)
+    (tmp_path / "folder.csv" / "full").mkdir(parents=True)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=reason):
         write_expected(tmp_path, location, b"")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.csv"]

@@ -294,7 +294,7 @@ def read_from_file(job_file, location):
         ("jobs.d/orders.yaml", "an expected file is a CSV"),
         (".git/config", "an expected file is a CSV"),
         (".git/hooks/a.csv", "an expected file is a CSV"),
-        ("out/expected.csv", "a link leads out of the project"),
+        ("out/expected.csv", "a link that leads out of the project"),
         ("tests/orders.csv", "it is the data that the job or its test reads"),
         ("tests/../tests/orders.csv", "is not inside the project"),
         ("tests/link.csv", "it is the data that the job or its test reads"),
@@ -314,6 +314,20 @@ def test_only_a_csv_of_the_project_that_is_no_data_is_written(project, tmp_path_
     assert (str(result.outcome), message in result.message) == ("error", True), result.message
     assert {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()} == before
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("location", ["tests/link.csv", "out/secret.csv"])
+@pytest.mark.parametrize("place", ["tests/orders.csv", "tests/expected.csv"])
+def test_a_link_leads_no_test_out_of_the_project(project, tmp_path_factory, location, place):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret.csv").write_text("region,amount\ns3cret,500\n")
+    (project.folder / "out").symlink_to(outside)
+    project.put("tests/orders.csv", ORDERS)
+    (project.folder / "tests" / "link.csv").symlink_to(outside / "secret.csv")
+    project.write(FILE.replace(place, location))
+    result = only(project.run())
+    assert (str(result.outcome), "leads out of the project" in result.message) == ("error", True)
+    assert "s3cret" not in str(result)
 
 
 def test_data_that_a_pattern_finds_is_not_written(project):
