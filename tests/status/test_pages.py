@@ -75,6 +75,11 @@ class TestIndex:
         assert set(re.findall(r'<a href="/jobs/(\w+)"', html)) == names
         assert "<b>" not in html
 
+    def test_what_narrows_them_down_is_told_to_those_who_cannot_see_it(self, get):
+        assert "aria-current" not in get("/").text
+        (chosen,) = re.findall(r'<a [^>]*aria-current="true"[^>]*>([^<]*)</a>', get("/?show=failed").text)
+        assert chosen == "1 failed last"
+
     def test_thousands_of_jobs_come_in_pages(self, get, source):
         status = source.state.jobs[1]
         jobs = tuple(
