@@ -1,6 +1,7 @@
 """The command line: one file per verb, imported only when that verb is called."""
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -59,6 +60,7 @@ class _LazyVerbs(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         _open_standard_streams()
+        _encode_output()
         try:
             try:
                 return super().main(*args, **extra)
@@ -98,6 +100,14 @@ def _open_standard_streams() -> None:
                 os.dup2(opened, descriptor)
                 os.close(opened)
             setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115 - lasts as long as the process
+
+
+def _encode_output() -> None:
+    """UTF-8 for files and other programs, whatever the locale: JSON and XML are nothing else. A terminal gets its
+    own encoding, and an escape for what that does not know."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        encoding = None if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _drop_output() -> None:

@@ -1,5 +1,6 @@
 """The frame around the verbs: what is imported, and how errors end."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -207,3 +208,39 @@ def test_a_file_never_stands_in_the_place_of_a_closed_stream(tmp_path):
     command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-P", "-c", program, "list"]
     subprocess.run(command, cwd=tmp_path, timeout=60, check=True)
     assert (tmp_path / "places").read_text().split() == ["/dev/null"] * 3
+
+
+ENCODINGS = [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("arguments", [["schema"], ["rules"], ["rules", "--json"], ["doctor"]])
+def test_what_is_piped_is_utf8_in_every_locale(tmp_path, arguments, encoding):
+    (tmp_path / "jobs.d").mkdir()
+    command = [sys.executable, "-P", "-c", MAIN, *arguments]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **encoding}, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode in ({0, 1} if arguments == ["doctor"] else {0})
+    assert b"Traceback" not in done.stderr
+    assert not done.stdout.decode("utf-8").isascii()
+
+
+def test_a_terminal_that_knows_no_utf8_gets_escapes(tmp_path):
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", MAIN, "schema"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    shown = bytearray()
+    with contextlib.suppress(OSError):  # how the end of a terminal is told
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    assert (process.wait(60), process.stderr.read()) == (0, b"")
+    process.stderr.close()
+    assert b"${run:\\u2026}" in shown
