@@ -347,7 +347,31 @@ def wait_for(browser, selector):
     return WebDriverWait(browser, 20).until(lambda page: page.find_elements(By.CSS_SELECTOR, selector))
 
 
+def contrast(one, other):
+    """As https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio has it, of two colours such as `rgb(1, 2, 3)`."""
+
+    def luminance(colour):
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
 class TestInTheBrowser:
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_the_field_to_search_in_is_seen(self, browser, base, scheme):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        try:
+            browser.get(f"{base}/")
+            (field,) = wait_for(browser, "input[type=search]")
+            edge, back = (field.value_of_css_property(name) for name in ("border-top-color", "background-color"))
+        finally:
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        assert contrast(edge, back) >= 3
+
     def test_the_pages_show_and_lead_on(self, browser, base):
         browser.get(f"{base}/")
         rows = wait_for(browser, "table.jobs tbody tr")
