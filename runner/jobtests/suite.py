@@ -4,12 +4,13 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
-from glob import glob
+from itertools import chain
 from pathlib import Path
 
 from runner.core.job import Job
 from runner.core.source import SourceType
 from runner.execution.orders import StepOutcome
+from runner.fetch.patterns import find_matches, has_pattern
 from runner.jobtests.bench import Bench, StepRun, open_bench
 from runner.jobtests.inputs import InputError, read_expected, write_expected
 from runner.jobtests.judge import fits_file, judge_failure, judge_result, not_judged
@@ -89,16 +90,21 @@ class ExpectedFiles:
     def _is_data(self, location: str, job: Job, test: JobTest) -> bool:
         named = [one.location for one in job.data_sources if one.source_type is SourceType.FILE]
         named += [one.file for one in test.given if one.file is not None]
-        # Patterns may be absolute, which a Path does not look for.
-        found = [one for pattern in named for one in glob(pattern, root_dir=self._project_dir)]  # noqa: PTH207
+        named_at = [self._project_dir / one for one in named]
+        patterns = (one for one in named_at if has_pattern(str(one)))
+        found = (match for pattern in patterns for match in find_matches(pattern, check=_without_end))
         place = (self._project_dir / location).resolve()
-        return any((self._project_dir / one).resolve() == place for one in (*named, *found))
+        return any(one.resolve() == place for one in chain(named_at, found))
 
     def _before(self, location: str) -> bytes | None:
         try:
             return read_expected(self._project_dir, location)
         except InputError:
             return None
+
+
+def _without_end() -> None:
+    """A search that its author waits for, and ends by hand."""
 
 
 def _run(bench: Bench, files: ExpectedFiles, job: Job, test: JobTest) -> JobTestResult:

@@ -330,10 +330,11 @@ def test_a_link_leads_no_test_out_of_the_project(project, tmp_path_factory, loca
     assert "s3cret" not in str(result)
 
 
-def test_data_that_a_pattern_finds_is_not_written(project):
-    read_from_file(project.write(FILE.replace("tests/expected.csv", "data/day-2.csv")), "data/day-*.csv")
+@pytest.mark.parametrize("pattern", ["data/2025/01/day-*.csv", "data/**/day-[0-9].csv", "data/**"])
+def test_data_that_a_pattern_finds_is_not_written(project, pattern):
+    read_from_file(project.write(FILE.replace("tests/expected.csv", "data/2025/01/day-2.csv")), pattern)
     project.put("tests/orders.csv", ORDERS)
-    kept = project.put("data/day-2.csv", "region,amount\n")
+    kept = project.put("data/2025/01/day-2.csv", "region,amount\n")
     assert "it is the data that the job or its test reads" in only(project.run(update=True)).message
     assert kept.read_text() == "region,amount\n"
 
