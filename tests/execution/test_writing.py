@@ -79,6 +79,7 @@ SAFE = {
     "an index of its own": pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}, index=[7, 3]),
     "arrow": pd.DataFrame({"a": pd.array([1, None], dtype="int64[pyarrow]"), "k": 1}),
     "sparse": pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 1.0]), "k": 1}),
+    "sparse truths": pd.get_dummies(pd.Series(["a", "b"]), sparse=True),
 }
 
 

@@ -38,7 +38,7 @@ class CellKind(StrEnum):
 
 def kind_of(dtype: Any) -> CellKind:
     """The kind of a column. NUMBER and TRUTH are those whose values have one text only; TIME has no zone."""
-    if isinstance(dtype, pd.CategoricalDtype):
+    if isinstance(dtype, pd.CategoricalDtype | pd.SparseDtype):
         return CellKind.TEXT
     if pd.api.types.is_bool_dtype(dtype):
         return CellKind.TRUTH

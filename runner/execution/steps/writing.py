@@ -114,8 +114,8 @@ def _write_fast(
         # Names that DuckDB does not keep apart, or does not know.
         return False
     prepared, columns = _prepare(frame, names, guard)
-    connection.register(_FRAME, prepared)
     try:
+        connection.register(_FRAME, prepared)
         connection.execute(copy_statement(columns, quote_name(_FRAME), path, guard=guard))
     except duckdb.OutOfMemoryException as error:
         raise MemoryError from error
