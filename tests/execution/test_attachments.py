@@ -175,6 +175,30 @@ result = pd.DataFrame({
     ]
 
 
+def test_what_has_no_form_in_parquet_is_text(attach):
+    script = """
+import pyarrow as pa
+rounded = pd.ArrowDtype(pa.decimal128(5, -2))
+result = pd.DataFrame({
+    "empty": [{}, {}, None],
+    "inner": [[{}], [], None],
+    "pair": pd.Categorical([(1, 2), (3, 4), None]),
+    "rounded": pd.array([pa.scalar(100, rounded.pyarrow_dtype).as_py(), None, None], dtype=rounded),
+    "kept": [{"n": 1}, {}, None],
+})
+"""
+    _, path = attach(script, AttachmentFormat.PARQUET)
+    assert pq.read_table(path).to_pylist() == [
+        {"empty": "{}", "inner": "[{}]", "pair": "(1, 2)", "rounded": "1E+2", "kept": {"n": 1}},
+        {"empty": "{}", "inner": "[]", "pair": "(3, 4)", "rounded": None, "kept": {"n": None}},
+        dict.fromkeys(("empty", "inner", "pair", "rounded", "kept")),
+    ]
+    days = "TIMESTAMP '2026-01-01' - TIMESTAMP '2026-01-03' AS late"
+    query = f"SELECT {days}, [INTERVAL 1 HOUR] AS l, '09:00:00+05'::TIMETZ AS t"
+    _, path = attach(query, AttachmentFormat.PARQUET, kind=StepKind.QUERY)
+    assert pq.read_table(path).to_pylist() == [{"late": "-2 days", "l": "['01:00:00']", "t": "09:00:00+05"}]
+
+
 @pytest.mark.parametrize(
     ("amounts", "kind", "total"),
     [

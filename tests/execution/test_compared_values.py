@@ -68,6 +68,7 @@ def test_numbers_are_numbers_whatever_holds_them(of_frame, cells):
         (objects(2**200), 1),
         (objects(Decimal("Infinity"), Decimal("1.5")), 1),
         (objects(2**200 + 1, Decimal("1.1")), 1),
+        (arrow(pa.decimal128(5, -2), Decimal("1E+2"), None), 1),
     ],
 )
 def test_objects_that_are_numbers_are_compared_exactly(of_frame, cells, broken):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 import duckdb
@@ -25,6 +26,8 @@ _AS_TEXT = (pd.PeriodDtype, pd.IntervalDtype)
 # What DuckDB makes of a sum of whole numbers, and the numbers that BIGINT and DECIMAL(38, 0) end before.
 _SUMS = frozenset({"HUGEINT", "UHUGEINT"})
 _BIGINT, _DECIMAL = 1 << 63, 10**38
+# Parquet has spans of time that are not negative, which few can read, and times of a day without their offset.
+_WITHOUT_FORM = frozenset({"INTERVAL", "TIME WITH TIME ZONE"})
 _WITH_ZONE = "TIMESTAMP WITH TIME ZONE"
 
 
@@ -111,7 +114,7 @@ class QueryContent:
 
     def write_parquet(self, path: str) -> None:
         """Write it by DuckDB, which gives the second of two columns of one name another."""
-        kinds = self._kinds_of_sums()
+        kinds = self._kinds_of_sums() | self._kinds_without_form()
         cells = {place: f"CAST(c{place} AS {kind})" for place, kind in kinds.items()}
         named = ", ".join(
             f"{cells.get(column.place, column.key)} AS {quote_name(column.name)}" for column in self.columns
@@ -130,6 +133,11 @@ class QueryContent:
             column.place: _kind_between(found[2 * number] or 0, found[2 * number + 1] or 0)
             for number, column in enumerate(asked)
         }
+
+    def _kinds_without_form(self) -> dict[int, str]:
+        """As texts the columns, by their places, for which Parquet has no good form: as a script's spans are."""
+        kinds = {column.place: column.kind.partition("[")[0] for column in self.columns}
+        return {place: "VARCHAR" for place, kind in kinds.items() if kind in _WITHOUT_FORM}
 
     def write_sheet(self, path: str, *, guard: Guard, folder: str) -> None:
         """As of the protocol."""
@@ -171,9 +179,23 @@ def _array(series: pd.Series) -> pa.Array:
     if not isinstance(cells, _AS_TEXT) and cells.kind not in "mc":
         try:
             array = pa.array(series, from_pandas=True)
-            return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
             # Cells of several types, or larger than any.
-            pass
+            array = None
+        if array is not None and _has_form(array.type):
+            return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     texts = texts_of(series, guard=leave)
     return pa.array([None if gap else text for text, gap in zip(texts, series.isna(), strict=True)], pa.string())
+
+
+@cache
+def _has_form(kind: pa.DataType) -> bool:
+    """Whether Parquet has a form for a type of Arrow: it has none for an empty `dict`, and none for a category of
+    tuples. Arrow alone knows, so it is asked to write a gap."""
+    from pyarrow.parquet import write_table
+
+    try:
+        write_table(pa.Table.from_arrays([pa.nulls(1, kind)], names=["gap"]), pa.BufferOutputStream())
+    except (pa.ArrowException, OSError):
+        return False
+    return True

@@ -68,7 +68,8 @@ def _is_known(series: pd.Series) -> bool:
 
 def _is_known_arrow(kind: pa.DataType) -> bool:
     if pa.types.is_decimal(kind):
-        return bool(kind.precision <= _DIGITS)
+        # Of a negative scale DuckDB makes a fault of its own, after which it answers nothing any more.
+        return bool(kind.precision <= _DIGITS and kind.scale >= 0)
     known = ("boolean", "integer", "float32", "float64", "string", "large_string", "date", "time", "timestamp")
     return any(getattr(pa.types, f"is_{name}")(kind) for name in known)
 
