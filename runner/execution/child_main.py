@@ -24,6 +24,7 @@ from runner.execution.orders import (
     Hello,
     StepOrder,
     StepOutcome,
+    clamp,
     decode,
     encode,
 )
@@ -90,7 +91,8 @@ def serve(sandbox: Enclosure, database: duckdb.DuckDBPyConnection) -> int:
     order = _receive_order()
     if order is None:
         return 0
-    _send(_carry_out(database, order, sandbox))
+    # Here too: what a script raises may be longer than a frame, or no text in UTF-8.
+    _send(clamp(_carry_out(database, order, sandbox), preview_rows=order.preview_rows))
     return 0
 
 

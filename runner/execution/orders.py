@@ -185,7 +185,10 @@ class FrameReader:
 
 
 def cut(text: str, limit: int) -> str:
-    """The text, at most `limit` characters of it, with a mark where it was cut."""
+    """The text, at most `limit` characters of it, with a mark where it was cut. Half a character, which UTF-8 has
+    no form for, is written as Python does: `\\udcff`."""
+    if not text.isascii():
+        text = text[: limit + 1].encode(errors="backslashreplace").decode()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

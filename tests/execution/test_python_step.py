@@ -351,6 +351,23 @@ def test_a_key_that_is_no_column_says_nothing_of_columns(bench, result):
     assert failure.hint == ""
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("'x' * 9_000_000", "ValueError: xxx"),
+        ("'é' * 9_000_000", "ValueError: ééé"),
+        ("'\\udcff is no name'", "ValueError: \\udcff is no name ("),
+        ("{'\\udcff': 1}", "ValueError: {'\\udcff': 1} ("),
+    ],
+)
+def test_whatever_a_script_says_in_an_error_arrives(bench, message, told):
+    failure = bench.failure(f"text = {message}\nraise ValueError(text)")
+    assert failure.kind is FailureKind.SCRIPT
+    assert failure.message.startswith(told)
+    assert failure.message.endswith(f"({JOB_PATH}, line 11)")
+    assert "line 11, in <module>" in failure.traceback
+
+
 def test_chains_of_the_script_are_kept(bench):
     text = "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise ValueError('no share') from error"
     failure = bench.failure(text)

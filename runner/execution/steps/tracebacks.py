@@ -5,10 +5,13 @@ import traceback
 
 from runner.core.job import Step
 from runner.core.run import FailureKind
+from runner.execution.orders import cut
 from runner.execution.steps.faults import StepError, memory_error
 from runner.execution.steps.script_hints import hint_of
 
 _FRAMES_SHOWN = 20
+# Less than a message may have: the place stands behind it.
+_SUMMARY_LIMIT = 1500
 
 
 def remember_source(step: Step) -> None:
@@ -34,7 +37,8 @@ def failure_of(error: BaseException, step: Step, *, kind: FailureKind, columns: 
         return StepError(kind, memory.message, hint=memory.hint, traceback=text)
     place = f" ({file_name(step)}, line {line})" if line else ""
     summary = _summary(error, shown)
-    return StepError(kind, summary + place, hint=hint_of(error, summary, columns), traceback=text)
+    message = cut(summary, _SUMMARY_LIMIT) + place
+    return StepError(kind, message, hint=hint_of(error, summary, columns), traceback=text)
 
 
 def _summary(error: BaseException, shown: traceback.TracebackException) -> str:
