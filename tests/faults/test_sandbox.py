@@ -730,7 +730,8 @@ def test_a_legitimate_script_notices_nothing(run, tmp_path):
     pd.DataFrame({"x": range(50_000)}).to_parquet(tmp_path / "run" / "given.parquet")
     outcome = run(
         """
-        import concurrent.futures, datetime, decimal, json, re, shutil, sqlite3, statistics, tempfile, zoneinfo
+        import concurrent.futures, datetime, decimal, json, os, re, shelve, shutil, sqlite3, statistics, tempfile
+        import zoneinfo
         import duckdb
         matrix = np.random.default_rng(1).random((200, 200))
         assert np.allclose(np.linalg.inv(matrix) @ matrix, np.eye(200), atol=1e-6)
@@ -756,6 +757,14 @@ def test_a_legitimate_script_notices_nothing(run, tmp_path):
         assert open("x").read() == "x"
         shutil.copyfile("given.parquet", "again.parquet")
         assert pd.read_parquet("again.parquet").equals(given)
+        os.mkdir("folder")
+        for copy in (shutil.copy, shutil.copy2):
+            copy("given.parquet", "folder")
+        shutil.copytree("folder", "other")
+        os.chmod("other", 0o755)
+        assert pd.read_parquet("other/given.parquet").equals(given)
+        with shelve.open("kept") as kept:
+            kept["a"] = 1
         for engine in ("xlsxwriter", "openpyxl"):
             data.to_excel("own.xlsx", engine=engine, index=False)
             assert pd.read_excel("own.xlsx", engine="calamine").equals(data)

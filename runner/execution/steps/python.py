@@ -15,7 +15,7 @@ from runner.core.run import FailureKind
 from runner.core.source import THE_SOURCE
 from runner.execution.orders import StepOrder
 from runner.execution.steps.faults import NO_RESULT_HINT, StepError
-from runner.execution.steps.file_times import own_files_without_times
+from runner.execution.steps.file_marks import own_files_unmarked
 from runner.execution.steps.imports import guarded_imports
 from runner.execution.steps.results import table_of
 from runner.execution.steps.script_logs import script_logs
@@ -41,7 +41,7 @@ def run_script(order: StepOrder, inputs: Mapping[str, pd.DataFrame]) -> pd.DataF
     names |= {THE_SOURCE: first, **inputs}
     try:
         code = compile_script(step)
-        with script_logs(), guarded_imports(names, order.allowed_imports), own_files_without_times():
+        with script_logs(), guarded_imports(names, order.allowed_imports), own_files_unmarked():
             exec(code, names)  # noqa: S102 - the product: a stranger's script, inside the sandbox
     except (MemoryError, duckdb.OutOfMemoryException) as error:
         raise failure_of(error, step, kind=FailureKind.MEMORY, columns=columns) from None

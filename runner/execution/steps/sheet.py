@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from runner.core.report import count_words
 from runner.core.run import FailureKind
 from runner.execution.steps.faults import StepError
-from runner.execution.steps.file_times import own_files_without_times
+from runner.execution.steps.file_marks import own_files_unmarked
 
 ROW_LIMIT, COLUMN_LIMIT = 1_048_576, 16_384
 SHEET_NAME = "Result"
@@ -87,7 +87,7 @@ def write_sheet(
                 sheet.write_boolean(number, place, cell)
             elif cell is not None:
                 _write_number(sheet, number, place, cell, styles[place])
-    with own_files_without_times():
+    with own_files_unmarked():
         book.close()
 
 
