@@ -53,6 +53,8 @@ lookup_dcookie
 # Wide parts of the kernel that a data job never needs, and keys, which are not bound to a process.
 bpf perf_event_open userfaultfd keyctl add_key request_key lsm_set_self_attr fanotify_init fanotify_mark
 inotify_init inotify_init1 name_to_handle_at open_by_handle_at mknod mknodat
+# All that anybody has written, out to the disk at once; who waits for that cannot be ended.
+sync syncfs
 # Landlock does not see these: as owner of a readable file a step could change it. (`truncate` it sees from
 # ABI 3 on.)
 truncate chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
@@ -100,6 +102,8 @@ def common_rules(machine: Machine) -> bytes:
     program.append(_when(calls["openat2"], _give(_MISSING)))
     # From a file to a pipe it is `splice`, and this filter cannot tell. Libraries read and write instead.
     program.append(_when(calls["sendfile"], _give(_MISSING)))
+    # A lock that others wait for, also on a file that is only read. Libraries go on without it.
+    program.append(_when(calls["flock"], _give(_MISSING)))
     # Room on the disk, taken faster than anybody can look. glibc falls back to writing.
     program.append(_when(calls["fallocate"], _give(_NOT_SUPPORTED)))
     return b"".join(program)

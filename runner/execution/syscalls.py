@@ -73,6 +73,7 @@ vmsplice 278 75                   splice 275 76                     tee 276 77
 sendfile 40 71
 open 2 -                          openat 257 56
 openat2 437 437                   fallocate 285 47
+flock 73 32                       sync 162 81                       syncfs 306 267
 io_setup 206 0                    io_destroy 207 1
 io_submit 209 2                   io_getevents 208 4
 io_pgetevents 333 292

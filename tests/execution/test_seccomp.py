@@ -55,7 +55,7 @@ ptrace process_vm_readv process_vm_writev pidfd_open pidfd_getfd pidfd_send_sign
 sched_setaffinity
 setuid setresuid setgroups capset unshare setns
 mount umount2 pivot_root chroot move_mount open_tree fsopen fsmount swapon init_module kexec_load reboot
-settimeofday sethostname personality
+settimeofday sethostname personality sync syncfs
 bpf perf_event_open userfaultfd keyctl add_key fanotify_init inotify_init1 open_by_handle_at mknodat
 truncate fchmod fchmodat fchmodat2 fchown fchownat utimensat setxattr removexattr
 """
@@ -159,5 +159,6 @@ def test_a_file_that_is_only_read_cannot_be_emptied_held_or_marked(asked, machin
     assert asked("fcntl", 3, pipe_size) == EPERM
     assert asked("ioctl", 3, set_flags) == EPERM
     assert asked("ioctl", 1, 0x5401) == ALLOW
+    assert asked("flock", 3, 2) == ENOSYS
     assert asked("fallocate") == 0x00050000 | errno.EOPNOTSUPP
     assert asked("io_setup") == EPERM

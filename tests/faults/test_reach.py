@@ -62,6 +62,19 @@ def test_an_input_cannot_be_emptied_held_or_marked(run, line):
     assert outcome.preview.rows[0][0] in {"Operation not permitted", "Permission denied"}
 
 
+def test_nobody_waits_for_a_lock_of_a_step(run):
+    outcome = run("""
+        try:
+            fcntl.flock(open(source), fcntl.LOCK_EX)
+            result = "allowed"
+        except OSError as error:
+            result = error.errno == errno.ENOSYS
+        os.sync()
+        """)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.preview.rows == (("True",),)
+
+
 def test_room_on_the_disk_is_not_taken_at_once(run):
     outcome = run("""
         libc = ctypes.CDLL(None, use_errno=True)
