@@ -103,6 +103,13 @@ def test_a_large_table_is_written_by_duckdb(connection, tmp_path, monkeypatch, n
     assert rows(path.read_text()) == rows(frame.to_csv(index=False, lineterminator="\n"))
 
 
+def test_a_table_of_few_rows_is_written_without_duckdb(tmp_path):
+    # Which asks for most of the memory that a step may have to plan so many columns.
+    frame = pd.DataFrame({f"c{place}": ["a"] * 30 for place in range(2000)})
+    write_frame(None, frame, str(tmp_path / "result.csv"), guard=defuse)
+    assert (tmp_path / "result.csv").read_text().count("a") == 60_000
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     ticks=st.lists(st.none() | st.integers(-50_000, 50_000), min_size=1, max_size=3),

@@ -34,8 +34,10 @@ from runner.execution.steps.cells import (
 from runner.execution.steps.faults import StepError
 from runner.execution.steps.quoting import quote_name, quote_text
 
-# So many cells take either writer some 10 ms.
+# So many cells take either writer some 10 ms. DuckDB plans a column of texts for more than a millisecond and in
+# much memory, however few its rows are: so many columns it has planned by then.
 SMALL = 20_000
+_PLANNED = 40
 _CELL_WIDTH = 200
 _FRAME = "the result"
 _COPY_OPTIONS = "FORMAT csv, HEADER, DELIMITER ',', QUOTE '\"', ESCAPE '\"', USE_TMP_FILE false"
@@ -94,13 +96,14 @@ def write_frame(
     """Write a DataFrame to a file, without its index; says which columns are numbers.
 
     Args:
-        connect: gives the connection with which a table of more than `small` cells is written.
+        connect: gives the connection with which a table of more than `small` cells is written, in as many rows
+            as make that worth it.
 
     Raises:
         StepError: kind RESULT, two columns have one name, or there is no column.
     """
     names = column_names(frame)
-    if len(frame) * len(names) <= small or not _write_fast(connect(), frame, names, path, guard):
+    if len(frame) * min(len(names), _PLANNED) <= small or not _write_fast(connect(), frame, names, path, guard):
         write_cells(frame, names, path, guard=guard)
     return tuple(map(_is_number, frame.dtypes))
 
