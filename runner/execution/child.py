@@ -168,12 +168,12 @@ class Child:
 
         One that has told its outcome is not waited for: killed, it runs none of its code any more, and taking its
         memory apart is the kernel's work, which the zygote sees the end of. But for one of several threads: they
-        may be in the middle of what they have asked of the kernel.
+        may be in the middle of what they have asked of the kernel. So may those that nobody could count.
         """
         if heard.wrong == _CLOSED and self._has_ended(_CLOSED_SECONDS):
             # It was ending: how it ended says more than that.
             heard.wrong = ""
-        alone = standing_of(pid_of(self._pidfd)).threads <= 1
+        alone = standing_of(pid_of(self._pidfd)).threads == 1
         self._put_down(waiting=heard.outcome is None or not alone)
         if len(heard.output) <= OUTPUT_LIMIT:
             self._listen(heard)

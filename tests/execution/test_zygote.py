@@ -14,6 +14,7 @@ import pytest
 
 from runner.core.job import StepKind
 from runner.core.run import FailureKind
+from runner.execution.processes import Standing
 from runner.execution.zygote import Zygote
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,6 +155,19 @@ def test_a_child_that_cannot_be_watched_is_ended(bench, monkeypatch):
     monkeypatch.setattr(module, "StepWatch", unwatched)
     assert "Too many open files" in bench.failure("result = data").message
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize(("threads", "waited"), [(0, True), (1, False), (2, True)])
+def test_the_end_of_a_child_is_waited_for_unless_it_has_one_thread(bench, monkeypatch, threads, waited):
+    from runner.execution import child as module
+
+    # As many as the kernel says; none where there is no descriptor left to ask it.
+    found = []
+    original = module.Child._has_ended
+    monkeypatch.setattr(module, "standing_of", lambda pid: Standing(threads=threads))
+    monkeypatch.setattr(module.Child, "_has_ended", lambda *given: found.append(original(*given)) or found[-1])
+    assert bench.run("result = data").failure is None
+    assert found == [True] * waited
 
 
 def test_a_crash_is_told_with_what_was_printed(bench):
