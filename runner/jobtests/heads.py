@@ -5,11 +5,13 @@ import json
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from runner.core.source import FileType
 from runner.execution.orders import StepInput
 from runner.execution.steps.packed import UNREADABLE, open_text
+from runner.execution.steps.sheet_errors import cell_errors
 
 
 def write_head(whole: StepInput, path: Path, count: int) -> StepInput | None:
@@ -101,6 +103,10 @@ def _write_xlsx(whole: StepInput, path: Path, count: int) -> StepInput:
         sheet = head.add_worksheet(name)
         for number, row in enumerate(rows):
             sheet.write_row(number, 0, row)
+        for cell in cell_errors(str(_file(whole)), name):
+            # The reader of rows has nothing for it. Any formula will do: what is read is its value.
+            if cell.name is not None and int(cell.name.lstrip(ascii_uppercase)) <= len(rows):
+                sheet.write_formula(cell.name, "=NA()", None, cell.error)
     return replace(whole, paths=(str(path),))
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
+from xlsxwriter import Workbook
 
 from runner.core.source import FileType, TableOptions
+from runner.execution.steps.sheet_errors import cell_errors
 from runner.jobtests.heads import write_head
 from runner.jobtests.inputs import StepInput
 
@@ -112,3 +114,18 @@ def test_a_workbook(tmp_path):
     read = pd.read_excel(found.paths[0], sheet_name="Data", engine="calamine", dtype={"a": str})
     pd.testing.assert_frame_equal(read, frame.head(2), check_dtype=False)
     assert write_head(replace(whole, table=TableOptions(sheet="None")), tmp_path / "other", COUNT) is None
+
+
+def test_an_error_in_a_workbook_stays_one(tmp_path):
+    with Workbook(tmp_path / "whole") as book:
+        sheet = book.add_worksheet("Data")
+        sheet.write_row(0, 0, ["a", "b"])
+        for row, error in enumerate(("#N/A", "#DIV/0!", "#REF!"), start=1):
+            sheet.write_number(row, 0, row)
+            sheet.write_formula(row, 1, "=A1/0", None, error)
+    whole = StepInput(paths=(str(tmp_path / "whole"),), format=FileType.XLSX)
+    found = write_head(whole, tmp_path / "head", COUNT)
+    assert [(cell.name, cell.error) for cell in cell_errors(found.paths[0], "Data")] == [("B3", "#DIV/0!")]
+    assert len(pd.read_excel(found.paths[0], engine="calamine")) == COUNT
+    narrow = write_head(whole, tmp_path / "narrow", 1)
+    assert list(cell_errors(narrow.paths[0], "Data")) == []
