@@ -209,7 +209,10 @@ def test_a_column_named_as_counts_are_has_no_keys(bench):
         ('[{"a": 1, "b": 2}, {"a": 3}]', "a,b\n1,2.0\n3,\n"),
         ("[1, 2]", "result\n1\n2\n"),
         ('__import__("pyarrow").table({"a": [1]})', "a\n1\n"),
+        ('__import__("pyarrow").array([1, 2])', "result\n1\n2\n"),
         ('__import__("duckdb").sql("SELECT 1 AS a, 2 AS b")', "a,b\n1,2\n"),
+        ("data.head(2).to_records(index=False)", "category,amount\na,1\nb,2\n"),
+        ('np.array([(1, "x")], dtype=[("a", "i4"), ("b", "U1")])', "a,b\n1,x\n"),
     ],
 )
 def test_obvious_tables_are_converted(bench, result, text):

@@ -20,9 +20,9 @@ def table_of(result: object, *, columns: Container[object] = ()) -> pd.DataFrame
     """A result as a DataFrame.
 
     A DataFrame is taken as it is; a Series is one column, a number, text or date one cell, an array one column or
-    several. Tables of other libraries (a DuckDB relation, an Arrow table, what has `to_pandas`) are converted. A
-    list of dicts has a row for each, a dict of equally long lists a column for each; a dict of plain values is one
-    row, a list of plain values one column.
+    several, as of `to_records`. Tables and columns of other libraries (a DuckDB relation, an Arrow table, what has
+    `to_pandas`) are converted. A list of dicts has a row for each, a dict of equally long lists a column for each;
+    a dict of plain values is one row, a list of plain values one column.
 
     An index that means something becomes columns: one with names, such as the keys of a groupby, and an unnamed
     one, as column `index`, but for the numbers of rows that filtering, sorting and repeating leave: whole ones of
@@ -71,7 +71,8 @@ def _converted(result: Any) -> object:
         return _list_table(result)
     if isinstance(result, duckdb.DuckDBPyRelation):
         return result.df()
-    return result.to_pandas() if callable(getattr(result, "to_pandas", None)) else result
+    found = result.to_pandas() if callable(getattr(result, "to_pandas", None)) else result
+    return _converted(found) if isinstance(found, pd.Series) else found
 
 
 def _mapping_table(result: Mapping[Any, Any]) -> object:
@@ -144,7 +145,7 @@ def _array_table(values: Any) -> object:
         return values
     if isinstance(values, pd.Index):
         return values.to_frame(index=False, name="result" if values.name is None else values.name)
-    if values.ndim == 2:
+    if values.ndim == 2 or getattr(values.dtype, "names", None):
         return pd.DataFrame(values)
     return pd.DataFrame({"result": np.atleast_1d(values)})
 
