@@ -50,7 +50,7 @@ LARGE = "id,x\n9007199254740995,1\n,2\n"
 
 
 def test_a_float_that_may_be_above_the_data_is_refused(bench):
-    failure = bench.failure("result = data", source=LARGE, cursor_column="id")
+    failure = bench.failure("result = data", source=f"{LARGE}0.5,3\n", cursor_column="id")
     assert failure.kind is FailureKind.FETCH
     assert "floats, which do not hold every whole number as large as 9007199254740996" in failure.message
     assert "`dtypes: {id: integer}`" in failure.hint
@@ -60,6 +60,7 @@ def test_a_float_that_may_be_above_the_data_is_refused(bench):
     ("text", "kind", "table"),
     [
         ("SELECT * FROM data", StepKind.QUERY, TableOptions()),
+        ("result = data", StepKind.SCRIPT, TableOptions()),
         ("result = data", StepKind.SCRIPT, TableOptions(dtypes=(("id", "integer"),))),
     ],
 )

@@ -168,7 +168,7 @@ LARGE = 2**53 + 1
 
 
 @pytest.mark.parametrize("nested", [False, True], ids=["plain", "nested"])
-@pytest.mark.parametrize("kind", [FileType.JSON, FileType.NDJSON, FileType.PARQUET, FileType.XLSX], ids=str)
+@pytest.mark.parametrize("kind", FileType, ids=str)
 def test_whole_numbers_survive_a_gap(step, tmp_path, kind, nested):
     """Large ones always, small ones where pandas would not have floats for them."""
     path = tmp_path / f"gaps.{kind}"
@@ -180,6 +180,8 @@ def test_whole_numbers_survive_a_gap(step, tmp_path, kind, nested):
         path.write_text(json.dumps(records))
     elif kind is FileType.NDJSON:
         path.write_text("\n".join(map(json.dumps, records)))
+    elif kind is FileType.CSV:
+        path.write_text(f"id,few,x\n{large},5,1\n,,2\n")
     else:
         frame = pd.DataFrame({name: pd.array([one[name] for one in records], "Int64") for name in records[0]})
         frame.to_parquet(path) if kind is FileType.PARQUET else frame.to_excel(
@@ -223,6 +225,29 @@ def test_whole_numbers_survive_a_file_without_them(step, tmp_path, first, second
     found = step(StepInput(paths=tuple(paths), format=FileType.JSON)).splitlines()[1:]
     expected = lines["script" if step.kind is StepKind.SCRIPT else "other"].replace("L", str(LARGE)).split("|")
     assert [line.replace('""', "") for line in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "table", "expected"),
+    [
+        (["a,a\n1,L\n2,\n"], TableOptions(), "1,L|2,"),
+        (["x;a;b\nq;-L;1\nr;;2,5\n"], TableOptions(delimiter=";", decimal=",", columns=("a", "b")), "-L,1.0|,2.5"),
+        (["a\nL\nNA\n0.5\n"], TableOptions(), f"{float(LARGE)}||0.5"),
+        (["a\nL\nNA\n"], TableOptions(dtypes=(("a", "number"),)), f"{float(LARGE)}|"),
+        (["a\nL\n", "a\n5\nNA\n"], TableOptions(), "L|5|"),
+        (["a\n5\nNA\n", "a\nL\nNA\n"], TableOptions(), "5||L|"),
+        (["a\n5\nNA\n", "a\n6\n"], TableOptions(), "5.0||6.0"),
+        (["a\nL\n", "a\n0.5\nNA\n"], TableOptions(), f"{float(LARGE)}|0.5|"),
+    ],
+)
+def test_a_script_has_the_digits_that_a_csv_has(bench, tmp_path, texts, table, expected):
+    if table.dtypes:
+        # Where a type is declared only nothing is a gap.
+        texts = [text.replace("NA", '""') for text in texts]
+    paths = [write(tmp_path / f"{number}.csv", text.replace("L", str(LARGE))) for number, text in enumerate(texts)]
+    source = StepInput(paths=tuple(paths), format=FileType.CSV, table=table)
+    found = bench.csv("result = data", inputs=(source,)).splitlines()[1:]
+    assert [line.replace('""', "") for line in found] == expected.replace("L", str(LARGE)).split("|")
 
 
 def test_two_columns_of_a_sheet_that_are_called_alike(step, tmp_path):

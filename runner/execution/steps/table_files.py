@@ -6,7 +6,8 @@ pass. A column that the job names a type of is read by the rules of `typed`. The
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from runner.execution.steps.faults import HEAD_BYTES, empty_csv, empty_sheet, no
 from runner.execution.steps.packed import UNREADABLE, head_of, open_bytes
 from runner.execution.steps.places import each_file, of_input
 from runner.execution.steps.typed import NUMBER, convert, types_of
-from runner.execution.steps.whole_numbers import keep_whole_numbers
+from runner.execution.steps.whole_numbers import floats_that_lost_digits, keep_whole_numbers
 
 _PLAIN = TableOptions()
 _FIELDS_LOST = "Length of header or names does not match"
@@ -36,7 +37,8 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
         StepError: kind FETCH, a file is no such CSV, or no file has a column that the job names.
     """
     if source.table == _PLAIN:
-        return each_file(source.paths, lambda path: _read_csv(path, {}))
+        frames = each_file(source.paths, lambda path: _read_csv(path, {}))
+        return _with_digits(frames, [(path, {}) for path in source.paths])
     table = source.table
     options = {"sep": table.delimiter, "encoding": table.encoding, "decimal": table.decimal}
     types = types_of(table)
@@ -44,7 +46,7 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
     first_row = {**options, "nrows": 1}
     heads = each_file(source.paths, lambda path: list(map(str, _read_csv(path, first_row).columns)))
     require_columns(table, [name for head in heads for name in head])
-    frames = []
+    frames, read = [], []
     for path, head in zip(source.paths, heads, strict=True):
         kept = {name: kind for name, kind in types.items() if name in head}
         # A float is read by the C parser: quick, and the decimal sign is known to it alone.
@@ -56,7 +58,8 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
         texts = {name: kind for name, kind in kept.items() if kind != NUMBER}
         with of_input(path=path):
             frames.append(convert(_read_csv(path, more, numbers=numbers), texts, timezone=timezone))
-    return frames
+        read.append((path, more))
+    return _with_digits(frames, read, declared=types)
 
 
 def read_workbooks(source: StepInput, *, timezone: str, exact: bool = False) -> list[pd.DataFrame]:
@@ -128,6 +131,35 @@ def _gaps(head: Sequence[str], typed: dict[str, str]) -> dict[str, Any]:
     if not typed:
         return {}
     return {"keep_default_na": False, "na_values": {name: [""] if name in typed else _GAPS for name in head}}
+
+
+def _with_digits(
+    frames: list[pd.DataFrame], read: Sequence[tuple[str, dict[str, Any]]], *, declared: Collection[str] = ()
+) -> list[pd.DataFrame]:
+    """The frames with the digits of whole numbers that pandas has made floats of, which are looked up in the file.
+
+    Args:
+        read: the path of each and the options that it was read with.
+    """
+    lost = floats_that_lost_digits(frames, declared=declared)
+    for frame, names, (path, options) in zip(frames, lost, read, strict=True):
+        if names:
+            places = [frame.columns.get_loc(name) for name in names]
+            texts = {**options.get("dtype", {}), **dict.fromkeys(names, "str")}
+            cells = _read_csv(path, {"usecols": places, **options, "dtype": texts})[names]
+            keep_whole_numbers(frame, partial(_whole_cells, cells), exact=len(frames) > 1)
+    return frames
+
+
+def _whole_cells(texts: pd.DataFrame, name: str) -> list[int | None]:
+    """The whole numbers that the texts of a column are; nothing where one is another number."""
+    if name not in texts:
+        return []
+    column = texts[name]
+    try:
+        return [None if gap else int(text) for text, gap in zip(column, column.isna(), strict=True)]
+    except ValueError:
+        return []
 
 
 def _read_csv(path: str, options: dict[str, Any], *, numbers: Sequence[str] = ()) -> pd.DataFrame:

@@ -47,6 +47,25 @@ def keep_whole_numbers(frame: pd.DataFrame, cells: Callable[[str], list[Any]], *
             frame[name] = series.array
 
 
+def floats_that_lost_digits(frames: Sequence[pd.DataFrame], *, declared: Collection[str]) -> list[list[str]]:
+    """For each of the tables that are one, the columns of floats beside gaps whose numbers may have been whole and
+    more exact: they reach 2^53, there or in another table.
+
+    Args:
+        declared: columns whose types the job says.
+    """
+    gaps = [
+        [str(name) for name, kind in frame.dtypes.items() if kind == np.float64 and frame[name].hasnans]
+        for frame in frames
+    ]
+    large = {
+        name
+        for name in {name for names in gaps for name in names if name not in declared}
+        if any(name in frame.columns and _reaches_limit(frame[name]) for frame in frames)
+    }
+    return [[name for name in names if name in large] for names in gaps]
+
+
 def joined(frames: Sequence[pd.DataFrame], *, exact: bool, declared: Collection[str]) -> pd.DataFrame:
     """Several tables, each read with its whole numbers exact, as one.
 
@@ -84,3 +103,7 @@ def _is_whole(columns: Sequence[pd.Series]) -> bool:
 def _is_large(column: pa.ChunkedArray) -> bool:
     bounds = pc.min_max(column).as_py()
     return bounds["min"] is not None and max(-bounds["min"], bounds["max"]) > _LARGEST_FLOAT
+
+
+def _reaches_limit(column: pd.Series) -> bool:
+    return column.dtype.kind in "iuf" and bool(max(-column.min(), column.max()) >= _LARGEST_FLOAT)
