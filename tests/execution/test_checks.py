@@ -50,6 +50,19 @@ def test_what_is_found_is_what_counting_by_hand_finds(of_frame, rows, bound):
     assert all(bool(one.found) is not one.passed for one in found)
 
 
+@pytest.mark.parametrize("flat", ["", ".to_flat_index()"])
+def test_a_column_is_called_as_in_the_csv(bench, flat):
+    text = f"""
+result = data.groupby("category").agg({{"amount": ["sum", "max"]}})
+result.columns = result.columns{flat}
+"""
+    outcome = bench.run(
+        text, checks=(replace(NOT_NEGATIVE, columns=("amount_sum",)), replace(UNIQUE, columns=("amount_max",)))
+    )
+    assert (outcome.failure, [check.passed for check in outcome.checks]) == (None, [True, True])
+    assert outcome.preview.columns == ("category", "amount_sum", "amount_max")
+
+
 def test_what_cannot_be_checked_fails_and_says_why(of_query):
     missing = of_query("SELECT 1 AS a, 2 AS b", kind=CheckKind.UNIQUE, columns=("A",))
     assert (missing.passed, missing.failed_rows) == (False, 0)

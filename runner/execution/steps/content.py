@@ -16,7 +16,7 @@ from runner.execution.steps.query_columns import QueryColumn
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.sheet import CellStyle, SheetColumn, write_sheet
 from runner.execution.steps.sheet_cells import sheet_columns, sheet_rows
-from runner.execution.steps.writing import column_names
+from runner.execution.steps.writing import column_names, names_as_text
 
 _ROWS_AT_ONCE = 5_000
 _SEEN = "the table"
@@ -60,7 +60,7 @@ class FrameContent:
         connection.execute(f"SET TimeZone = {quote_text(timezone)}")
         places = range(self.frame.shape[1])
         seen = [frame_column(self.frame.iloc[:, place]) for place in places]
-        named = list(map(str, self.frame.columns)) if self.frame.columns.nlevels == 1 else column_names(self.frame)
+        named = names_as_text(self.frame)
         if not seen:
             return QueryContent(connection=connection, columns=(), source=_NOTHING, total_rows=0)
         cells = {f"c{place}": column.cells for place, column in enumerate(seen)}

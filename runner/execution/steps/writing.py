@@ -130,19 +130,24 @@ def _write_fast(
     return True
 
 
-def column_names(frame: pd.DataFrame) -> list[str]:
-    """The names as text; those of several levels are joined with `_`: (amount, sum) is `amount_sum`.
-
-    Raises:
-        StepError: kind RESULT, two columns have one name, or there is no column.
-    """
+def names_as_text(frame: pd.DataFrame) -> list[str]:
+    """The names as text; those of several levels are joined with `_`: (amount, sum) is `amount_sum`."""
     labels: list[object] = list(frame.columns)
-    names = [
+    return [
         "_".join(str(part) for part in label if part != "")
         if isinstance(label, tuple)
         else ("" if label is None else str(label))
         for label in labels
     ]
+
+
+def column_names(frame: pd.DataFrame) -> list[str]:
+    """The names as text, as a result has them.
+
+    Raises:
+        StepError: kind RESULT, two columns have one name, or there is no column.
+    """
+    names = names_as_text(frame)
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise StepError(
