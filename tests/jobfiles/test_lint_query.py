@@ -25,7 +25,7 @@ def found_in(query, tables=DATA):
     "query",
     [
         "SELECT 1", "FROM data", "WITH a AS (SELECT 1) FROM a;", "VALUES (1)", "PIVOT data ON x", "SUMMARIZE data", "DESCRIBE data", "TABLE data",
-        "SELECT ${run:scheduled_date} AS d FROM data", "(SELECT 1) UNION ALL SELECT 2 -- end", "FROM Data SELECT a", 'SELECT * FROM "DATA" d',
+        "SELECT ${run:scheduled_date} AS d FROM data", "SELECT $run_attempt + ${run:attempt}", "(SELECT 1) UNION ALL SELECT 2 -- end", "FROM Data SELECT a", 'SELECT * FROM "DATA" d',
         "SELECT * FROM main.data", "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 3) SELECT * FROM t, data",
         "WITH a AS MATERIALIZED (FROM data), b AS (FROM a) SELECT * FROM A JOIN B USING (x)", "SELECT * FROM (SELECT * FROM data) s",
         "SELECT * FROM data, LATERAL (SELECT data.x) l", "SELECT * FROM range(3) r(i), unnest([1, 2]) u, generate_series(1, 2)",
@@ -55,6 +55,9 @@ def test_queries_that_will_do(query):
         ("SELECT\n ${env:X}", "bad-reference", (2, 2)),
         ("SELECT ${x}", "bad-reference", (1, 8)),
         ("SELECT '${run:scheduled_date}' FROM data", "bad-reference", (1, 9)),
+        ("SELECT ? FROM data", "bad-reference", None),
+        ("SELECT $day, ${run:attempt} FROM data", "bad-reference", None),
+        ("PIVOT (FROM data WHERE a > $1) ON b IN (1)", "bad-reference", None),
     ],
 )
 def test_queries_that_will_not(query, rule, place):

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import islice, pairwise
 from typing import Any
 
-from runner.core.references import ReferenceKind, ReferenceSyntaxError, find_references
+from runner.core.references import RUN_FACTS, ReferenceKind, ReferenceSyntaxError, find_references
 from runner.jobfiles.lint.query_bounds import find_excess
 from runner.jobfiles.lint.query_tables import find_table_faults
 from runner.jobfiles.lint.step_fault import StepFault, fault_between
@@ -67,7 +67,7 @@ def _faults(text: str, tables: tuple[str, ...]) -> tuple[StepFault, ...]:
     fault = _statement_fault(statements)
     if fault is not None:
         return (fault,)
-    faults = tuple(islice(_quoted_references(text, query), _MOST_TOLD))
+    faults = tuple(islice((*_quoted_references(text, query), *_other_parameters(text, statements[0])), _MOST_TOLD))
     if not faults and tables == _ONE_TABLE and _reads_data_alone(query):
         return ()
     return (*faults, *islice(find_table_faults(_parser(), query, text, tables), _MOST_TOLD))
@@ -148,6 +148,14 @@ def _quoted_references(text: str, query: str) -> Iterator[StepFault]:
                 yield fault_between(
                     text, *match.span(), rule="bad-reference", message=message, hint=_REFERENCE_HINT
                 )
+
+
+def _other_parameters(text: str, statement: Any) -> Iterator[StepFault]:
+    """Parameters that are written as such, of which a run has none but its facts."""
+    known = {match[0][6:-1] for match in _OPENED.finditer(text)} | {f"run_{fact}" for fact in RUN_FACTS}
+    for name in sorted(set(statement.named_parameters) - known):
+        message = f"the query has the parameter ${name}, and nothing to put there"
+        yield StepFault(rule="bad-reference", message=message, hint=_REFERENCE_HINT)
 
 
 def _with_parameters(text: str) -> str:
