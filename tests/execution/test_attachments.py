@@ -218,6 +218,11 @@ def test_sums_of_whole_numbers_are_exact_in_parquet(attach, amounts, kind, total
     assert (table.schema.field("total").type, table.to_pylist()) == (kind, [{"total": total, "other": 1}])
 
 
+def test_an_array_in_a_cell_of_a_sheet_is_whole(attach):
+    _, path = attach("result = pd.DataFrame({'a': [np.arange(1500)]})")
+    assert sheet_of(path)[1][1] == [str(list(range(1500)))]
+
+
 def test_a_query_becomes_parquet(attach):
     text = "SELECT 1::UTINYINT AS a, '=1' AS s, DATE '2025-01-02' AS d, random() AS r, 2 AS a"
     _, path = attach(text, AttachmentFormat.PARQUET, kind=StepKind.QUERY)

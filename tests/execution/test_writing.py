@@ -200,6 +200,34 @@ def test_a_table_without_columns_is_refused(write):
         write(pd.DataFrame())
 
 
+LONG = list(range(1500))
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (np.array(["a", "b"], dtype="object"), "['a', 'b']"),
+        (np.array(LONG), str(LONG)),
+        (np.zeros((2, 1)), "[[0.0], [0.0]]"),
+        (np.array([0.1, np.nan], dtype="float32"), "[0.1, nan]"),
+        (np.array(["2026-01-31", "NaT"], dtype="M8[s]"), "['2026-01-31T00:00:00', 'NaT']"),
+        ({"q": np.array([b"x"]), "n": (np.int64(1),)}, "{'q': [b'x'], 'n': (1,)}"),
+        ([np.float64(2), np.float32(0.1), np.bool_(True), np.str_("x")], "[2.0, 0.1, True, 'x']"),
+        (np.array([np.array([1]), None], dtype="object"), "[[1], None]"),
+        (pd.array(list("ab") * 99, dtype="str"), str(list("ab") * 99)),
+        (pd.array([1, None], dtype="Int64"), "[1, <NA>]"),
+        (pd.Categorical(["x", "y"]), "['x', 'y']"),
+        (pd.Index([1.5, 2]), "[1.5, 2.0]"),
+    ],
+)
+def test_an_array_in_a_cell_is_whole(write, cell, text):
+    """`str` leaves out the middle of a long one."""
+    assert rows(write(pd.DataFrame({"a": [cell, None], "k": 1}))) == [["a", "k"], [text, "1"], ["", "1"]]
+    around = [1]
+    around.append(around)
+    assert rows(write(pd.DataFrame({"a": [around], "k": 1})))[1] == ["[1, [...]]", "1"]
+
+
 def test_the_preview_is_the_head_of_the_file(connection, tmp_path):
     frame = pd.DataFrame({f"c{place}": ["x" * 500, "=a\nb", "z"] for place in range(20)} | {"c1": [1, 2, 3]})
     path = str(tmp_path / "result.csv")

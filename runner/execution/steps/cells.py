@@ -1,12 +1,13 @@
 """The cells of a DataFrame as text, and a small table of them as CSV.
 
 The texts are those of `to_csv(index=False)`: floats in their shortest form, booleans as True and False, gaps as
-nothing, a column of times as fine as its finest value, lists and other objects as `str` shows them. Each text goes
-through a guard: `defuse` puts a `'` before one that a spreadsheet would run as a formula.
+nothing, a column of times as fine as its finest value, lists and other objects as `str` shows them, but arrays as
+lists. Each text goes through a guard: `defuse` puts a `'` before one that a spreadsheet would run as a formula.
 """
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from numbers import Number
 from typing import Any
@@ -24,6 +25,8 @@ _PLAIN_NUMBER = re.compile(PLAIN_NUMBER)
 # What DuckDB quotes: some readers take what follows a # for a comment.
 _SPECIAL = re.compile('[",\n\r#]')
 _ROWS_AT_ONCE = 10_000
+_ARRAYS = (np.ndarray, pd.api.extensions.ExtensionArray, pd.Index)
+_NESTED = (*_ARRAYS, list, tuple, dict)
 _TICKS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -79,8 +82,35 @@ def texts_of(series: pd.Series, unit: str = "", *, guard: Guard) -> list[str]:
     values = series.array if kind is CellKind.TEXT and not isinstance(dtype, pd.StringDtype) else series.tolist()
     cells = zip(values, series.isna().tolist(), strict=True)
     if kind is CellKind.TEXT:
-        return ["" if gap else str(cell) if isinstance(cell, Number) else guard(str(cell)) for cell, gap in cells]
+        return [
+            "" if gap else str(cell) if isinstance(cell, Number) else guard(text_of(cell)) for cell, gap in cells
+        ]
     return ["" if gap else str(cell) for cell, gap in cells]
+
+
+def text_of(value: Any) -> str:
+    """An object as text. An array, as of `groupby(…).unique()`, is a list: `str` says what it is, and leaves out
+    the middle of a long one."""
+    if isinstance(value, _NESTED):
+        with suppress(RecursionError):
+            return str(_plain(value))
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, and what is numpy's own within them or within others, as Python has it."""
+    if isinstance(value, _ARRAYS):
+        return _plain(list(value)) if value.ndim else value
+    if type(value) is dict:
+        return {key: _plain(inner) for key, inner in value.items()}
+    if type(value) in {list, tuple}:
+        return type(value)(map(_plain, value))
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return str(value)
+    if isinstance(value, np.floating):
+        # By its text: a short float has a shorter one than the long float of its value.
+        return float(str(value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def defuse(text: str) -> str:
