@@ -220,6 +220,23 @@ def test_obvious_tables_are_converted(bench, result, text):
 
 
 @pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("SELECT category, sum(amount) AS s FROM data GROUP BY ALL ORDER BY s", "category,s\nb,2\na,4\n"),
+        ("SELECT sum(n) AS s FROM (VALUES (9007199254740993::BIGINT), (1)) t(n)", "s\n9007199254740994\n"),
+        (
+            "SELECT 12345678901234567.10::DECIMAL(38, 2) AS d, n::UHUGEINT AS u FROM (VALUES (1), (NULL)) t(n)",
+            "d,u\n12345678901234567.10,1\n12345678901234567.10,\n",
+        ),
+        ('SELECT [1.5::DECIMAL(2, 1)] AS l, 2::HUGEINT AS "a, b"', 'l,"a, b"\n[1.5],2\n'),
+        ("SELECT 1 AS a, 2 AS A", "a,A_1\n1,2\n"),
+    ],
+)
+def test_a_relation_of_duckdb_keeps_its_digits(bench, query, text):
+    assert bench.csv(f"import duckdb\nresult = duckdb.sql({query!r})") == text
+
+
+@pytest.mark.parametrize(
     "result", ["{1, 2}", "[]", "[[1]]", '{"a": [1], "b": 2}', '{"a": [1], "b": [1, 2]}', "object()"]
 )
 def test_what_is_no_obvious_table_is_refused(bench, result):

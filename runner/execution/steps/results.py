@@ -1,6 +1,8 @@
 """What a script leaves as `result` → a DataFrame whose index can be dropped."""
 
-from collections.abc import Container, Mapping
+import re
+from collections.abc import Callable, Container, Mapping
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -9,11 +11,14 @@ import pandas as pd
 
 from runner.core.run import FailureKind
 from runner.execution.steps.faults import NO_RESULT_HINT, StepError, error_words
+from runner.execution.steps.quoting import quote_name
 
 _HINT = "Make it one with pd.DataFrame(…)."
 _GROUPED_HINT = 'Say what to make of each group, as in: result = data.groupby("category").sum()'
 # What `value_counts` calls its values.
 _COUNTS = frozenset({"count", "proportion"})
+# Types of DuckDB that pandas has no exact one for.
+_EXACT = re.compile(r"U?HUGEINT|DECIMAL\([0-9]+,[0-9]+\)")
 
 
 def table_of(result: object, *, columns: Container[object] = ()) -> pd.DataFrame:
@@ -70,9 +75,32 @@ def _converted(result: Any) -> object:
     if isinstance(result, list | tuple):
         return _list_table(result)
     if isinstance(result, duckdb.DuckDBPyRelation):
-        return result.df()
+        return _relation_table(result)
     found = result.to_pandas() if callable(getattr(result, "to_pandas", None)) else result
     return _converted(found) if isinstance(found, pd.Series) else found
+
+
+def _relation_table(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
+    """A relation of DuckDB, which makes floats of decimals and of sums of whole numbers by itself."""
+    kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    makers = {name: _maker(kind) for name, kind in kinds.items() if _EXACT.fullmatch(kind)}
+    if len({name.casefold() for name in kinds}) < len(relation.columns):
+        # Columns of one name can be told apart by nobody.
+        makers = {}
+    keys = {name: quote_name(name) for name in kinds}
+    cells = (f"CAST({key} AS VARCHAR) AS {key}" if name in makers else key for name, key in keys.items())
+    frame: pd.DataFrame = (relation.project(", ".join(cells)) if makers else relation).df()
+    for name, make in makers.items():
+        texts = frame[name]
+        values = [None if gap else make(text) for text, gap in zip(texts, texts.isna(), strict=True)]
+        exact = pd.Series(values, dtype="object")
+        # Whole numbers beside gaps would be floats again.
+        frame[name] = exact if exact.hasnans else exact.infer_objects()
+    return frame
+
+
+def _maker(kind: str) -> Callable[[str], int | Decimal]:
+    return Decimal if kind.startswith("DECIMAL") else int
 
 
 def _mapping_table(result: Mapping[Any, Any]) -> object:
