@@ -103,6 +103,13 @@ def test_a_large_table_is_written_by_duckdb(connection, tmp_path, monkeypatch, n
     assert rows(path.read_text()) == rows(frame.to_csv(index=False, lineterminator="\n"))
 
 
+def test_what_duckdb_has_no_memory_for_is_written_all_the_same(tmp_path):
+    frame = pd.DataFrame({f"c{place}": ["a" * 100] * 2000 for place in range(50)})
+    with duckdb.connect(config={"threads": 1, "memory_limit": "4MB", "temp_directory": ""}) as small:
+        write_frame(lambda: small, frame, str(tmp_path / "result.csv"), guard=defuse)
+    assert (tmp_path / "result.csv").read_text() == frame.to_csv(index=False)
+
+
 def test_a_table_of_few_rows_is_written_without_duckdb(tmp_path):
     # Which asks for most of the memory that a step may have to plan so many columns.
     frame = pd.DataFrame({f"c{place}": ["a"] * 30 for place in range(2000)})

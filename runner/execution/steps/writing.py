@@ -120,10 +120,8 @@ def _write_fast(
     try:
         connection.register(_FRAME, prepared)
         connection.execute(copy_statement(columns, quote_name(_FRAME), path, guard=guard))
-    except duckdb.OutOfMemoryException as error:
-        raise MemoryError from error
     except duckdb.Error:
-        # A column that DuckDB cannot take, such as one of an extension type.
+        # A column that it cannot take, such as one of an extension type; or more of them than it has memory for.
         return False
     finally:
         connection.unregister(_FRAME)
