@@ -56,7 +56,10 @@ def first_type(declared: pa.DataType, found: pa.DataType) -> pa.DataType:
 
 
 def cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    """A column as another type, which `common_type` has named."""
+    """A column as another type, which `common_type` has named. The texts are those of a piece that is all text."""
+    if pa.types.is_string(wanted) and not pa.types.is_null(column.type):
+        # Not Arrow's own: a time would look otherwise further up than further down.
+        return pa.chunked_array([_texts(column.to_pylist())])
     # Whole numbers past 2⁵³ lose their last digits where floats stand in the same column.
     return pc.cast(column, wanted, safe=False)
 

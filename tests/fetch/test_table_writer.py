@@ -77,6 +77,22 @@ def test_a_column_widens_with_its_values(written):
     assert written([dt.date(2025, 1, 2)], [dt.datetime(2025, 1, 2, 3)])[0] == "timestamp[us]"
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [dt.datetime(2025, 1, 2, 3, 4, 5), "0000-00-00 00:00:00"],
+        [dt.datetime(2025, 1, 2, 3, tzinfo=dt.UTC), "never"],
+        [dt.time(1, 2, 3), "24:00:00"],
+        [dt.date(2025, 1, 2), "2025-02-00"],
+        [1.0, "n/a"],
+        [True, "n/a"],
+        [Decimal("1.50"), None, "n/a"],
+    ],
+)
+def test_a_value_has_one_text_wherever_another_one_stands(written, values):
+    assert written(values[:1], values[1:]) == written(values)
+
+
 def test_what_the_database_declares_counts_where_values_do_not_tell(written):
     assert written(declared=pa.int64()) == ("int64", [])
     assert written([None], declared=pa.date32()) == ("date32[day]", [None])
