@@ -40,7 +40,7 @@ def read_database(order: DatabaseOrder) -> WorkerOutcome:
             _confine(connection, order)
             streaming = connection.execution_options(stream_results=True, max_row_buffer=_FIRST_ROWS)
             with closing(streaming.execute(text(order.query), order.parameters)) as result:
-                return _write(connection, result, order)
+                return _write_or_break(connection, result, order)
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise WorkerError(FaultKind.QUERY, _words(error)) from None
 
@@ -139,6 +139,17 @@ def _confine(connection: Connection, order: DatabaseOrder) -> None:
             with suppress(DBAPIError):
                 connection.execute(text(statement))
         connection.execute(text("START TRANSACTION READ ONLY"))
+
+
+def _write_or_break(
+    connection: Connection, result: CursorResult[tuple[object, ...]], order: DatabaseOrder
+) -> WorkerOutcome:
+    try:
+        return _write(connection, result, order)
+    except BaseException:
+        # To close a result that is not read to its end, the driver for MySQL reads the rest of it.
+        connection.invalidate()
+        raise
 
 
 def _write(
