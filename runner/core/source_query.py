@@ -46,6 +46,9 @@ _READING = frozenset(
 # Oracle's own functions in a query have statements of their own.
 _WITH_STATEMENTS = re.compile(r"(?i)\bWITH\s+(?:FUNCTION|PROCEDURE)\b")
 _BEHIND = re.compile(r"[\s;]*")
+# What MySQL and MariaDB carry out although it looks like a comment, and how they write a file on their machine.
+_CARRIED_OUT = re.compile(r"/\*M?!")
+_INTO_FILE = re.compile(r"(?i)\bINTO\s+(?:OUTFILE|DUMPFILE)\b")
 _LONGEST_SHOWN = 40
 
 
@@ -70,11 +73,12 @@ class SourceQuery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Reading:
-    """What a database takes for quoted, by its opening; and whether comments nest and dollars quote, as in
-    PostgreSQL."""
+    """What a database takes for quoted, by its opening; whether comments nest and dollars quote, as in PostgreSQL;
+    and whether `/*! … */` is none, as in MySQL."""
 
     closed: Mapping[str, re.Pattern[str]]
     postgres: bool = False
+    mysql: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +95,7 @@ class _Quoted:
 _PLAIN, _POSTGRES, _BACKSLASHES = (
     _Reading(closed=_STANDARD),
     _Reading(closed=_STANDARD, postgres=True),
-    _Reading(closed=_WITH_BACKSLASHES),
+    _Reading(closed=_WITH_BACKSLASHES, mysql=True),
 )
 _READINGS: Mapping[str, tuple[_Reading, ...]] = {
     "postgresql": (_POSTGRES,),
@@ -109,7 +113,8 @@ def parse_source_query(query: str, *, dialect: str) -> SourceQuery:
         dialect: the database, such as `postgresql`; empty where it is not known.
 
     Raises:
-        SourceQueryError: it does not read, is several statements, or has a reference where none can stand.
+        SourceQueryError: it does not read, is several statements, writes a file, or has a reference where none can
+            stand.
         ReferenceSyntaxError: a `${…}` is no reference.
     """
     _require_reading(query)
@@ -119,7 +124,9 @@ def parse_source_query(query: str, *, dialect: str) -> SourceQuery:
         quoted = tuple(_quoted(query, reading))
         try:
             parsed = _taken_apart(query, references, quoted)
-            _refuse_several(query, quoted)
+            bare = _bare(query, quoted)
+            _refuse_several(bare)
+            _refuse_file(bare)
         except SourceQueryError as error:
             faults.append(error)
         else:
@@ -151,6 +158,8 @@ def _quoted(query: str, reading: _Reading) -> Iterator[_Quoted]:
     while opening := _OPENING.search(query, position):
         kind, start = str(opening.lastgroup), opening.start()
         position = start + 1
+        if kind == "block" and reading.mysql and _CARRIED_OUT.match(query, start):
+            continue
         if kind == "block":
             end = _end_of_block(query, start, nesting=reading.postgres)
         elif kind == "dollars" and reading.postgres:
@@ -222,13 +231,17 @@ def _require_value(reference: Reference, *, within: _Quoted | None) -> None:
         )
 
 
-def _refuse_several(query: str, quoted: tuple[_Quoted, ...]) -> None:
+def _bare(query: str, quoted: tuple[_Quoted, ...]) -> str:
+    """A query with as many blanks for each comment, and something for all else that is no code."""
     pieces, begin = [], 0
     for one in quoted:
         # What is not a comment is something, also behind a semicolon.
         pieces += [query[begin : one.start], (" " if one.comment else "x") * (one.end - one.start)]
         begin = one.end
-    bare = "".join([*pieces, query[begin:]])
+    return "".join([*pieces, query[begin:]])
+
+
+def _refuse_several(bare: str) -> None:
     end = bare.find(";")
     behind = _BEHIND.match(bare, end) if end >= 0 else None
     if behind is not None and behind.end() < len(bare) and not _WITH_STATEMENTS.search(bare):
@@ -237,4 +250,16 @@ def _refuse_several(query: str, quoted: tuple[_Quoted, ...]) -> None:
             behind.end(),
             behind.end() + 1,
             "Keep one SELECT; WITH gives names to what comes before it.",
+        )
+
+
+def _refuse_file(bare: str) -> None:
+    """Refuse what a read-only session does not."""
+    found = _INTO_FILE.search(bare)
+    if found is not None:
+        raise SourceQueryError(
+            "writes a file on the machine of the database",
+            found.start(),
+            found.end(),
+            "Leave INTO out: the rows of the query are what a source gives.",
         )

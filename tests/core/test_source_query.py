@@ -95,6 +95,27 @@ def test_texts_end_where_those_of_the_database_end():
     assert fault("SELECT '${run:attempt}' FROM t", "")[0].endswith("stands inside quotes")
 
 
+@pytest.mark.parametrize(
+    "where", ["INTO OUTFILE 'x.csv'", "into /* a */ dumpfile 'x'", "FROM t\n INTO\tOUTFILE 'x'"]
+)
+def test_no_query_writes_a_file(where):
+    for dialect in ("mysql", "mariadb", ""):
+        message, place = fault(f"SELECT a {where}", dialect)
+        assert message == "writes a file on the machine of the database"
+        assert place.lower().startswith("into")
+    assert pieces("SELECT 'INTO OUTFILE' -- INTO OUTFILE", "mysql") == (
+        ("SELECT 'INTO OUTFILE' -- INTO OUTFILE",),
+        (),
+    )
+
+
+def test_what_mysql_carries_out_is_no_comment():
+    assert fault("SELECT 1 /*! INTO OUTFILE 'x' */", "mysql")[0].startswith("writes a file")
+    assert fault("SELECT 1 /*M!100100 ; SELECT 2 */", "mariadb")[0].startswith("is several statements")
+    assert pieces("SELECT 1 /*! + ${run:attempt} */", "mysql") == (("SELECT 1 /*! + ", " */"), ("attempt",))
+    assert pieces("SELECT 1 /*! INTO OUTFILE ; */", "sqlite") == (("SELECT 1 /*! INTO OUTFILE ; */",), ())
+
+
 def test_a_comment_is_text():
     assert pieces("SELECT 1 -- ${env:A} ; ${run:attempt}") == (("SELECT 1 -- A ; attempt",), ())
 
