@@ -49,6 +49,7 @@ MOMENTS = [
     "1.2.2025 07:05",
     "2025-01-31",
     "2025/01/31",
+    "20250131",
     "",
     " 2025-01-31 ",
 ]
@@ -61,7 +62,14 @@ def test_both_libraries_read_the_same_moments(connection, texts, kind):
 
 
 @pytest.mark.parametrize(
-    "text", ["2025-01-31T10:00:00Z", "2025-01-31T10:00:00.25+02:00", "2025-01-31 10:00:00-0500"]
+    "text",
+    [
+        "2025-01-31T10:00:00Z",
+        "2025-01-31T10:00:00.25+02:00",
+        "2025-01-31 10:00:00-0500",
+        "2025-01-31 10:00:00 +0200",
+        "2025-01-31 10:00 -02",
+    ],
 )
 def test_a_time_with_an_offset_is_a_moment_in_the_zone_of_the_job(connection, text):
     (found,) = by_pandas([text], "timestamp")
@@ -100,6 +108,20 @@ def test_all_times_of_a_column_have_an_offset_or_none_has(connection, first, oth
         "2025-01-31 (BC)",
         "31.13.2025",
         "it''s",
+        "2025-01-31 10:00 PM",
+        "2025-01-31 10:00:00 UTC",
+        "2025-01-31 10:00:00 EST",
+        "2025-01-31 10:00:00 Europe/Berlin",
+        "2025-01-31T10:00:00+02:00:30",
+        "2025-01-31 24:00:00",
+        "2025-01-31T25:00",
+        "2025-01-31 and more",
+        "31.01.2025 10:00 PM",
+        "1.1.25",
+        "2025",
+        "2025-01",
+        "2025.01.31",
+        "20250231",
     ],
 )
 def test_both_refuse_the_same_in_the_same_words(connection, kind, text):
@@ -120,6 +142,20 @@ def test_both_refuse_the_same_in_the_same_words(connection, kind, text):
 )
 def test_other_types(kind, texts, values):
     assert by_pandas(texts, kind) == values
+
+
+def test_both_libraries_have_the_same_truths(connection):
+    texts = ["TRUE", " t ", "Yes", "y", "1", "false", "F", "no ", "N", "0", "", " "]
+    truths = [True] * 5 + [False] * 5 + [None] * 2
+    assert by_pandas(texts, "boolean") == truths
+    rows = ", ".join(f"('{text}')" for text in texts)
+    found = connection.execute(f"SELECT {sql_cell('x', 'boolean', aware=False)} FROM (VALUES {rows}) AS t(x)")
+    assert [truth for (truth,) in found.fetchall()] == truths
+    for text in ("on", "1.0", "ja", "00"):
+        with pytest.raises(duckdb.Error, match=f"column 'x' has '{text}', which is no boolean"):
+            connection.execute(
+                f"SELECT {sql_cell('x', 'boolean', aware=False)} FROM (VALUES ('{text}')) AS t(x)"
+            ).fetchall()
 
 
 @pytest.mark.parametrize(

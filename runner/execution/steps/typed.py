@@ -3,8 +3,9 @@
 - `string`: the very text, so `00123` and `NA` stay what they are.
 - `integer`: digits and a sign; nullable. `number`: a float.
 - `boolean`: true or false, t or f, yes or no, y or n, 1 or 0, in any case; nullable.
-- `date` and `timestamp`: ISO 8601 (`2025-01-31`, `2025-01-31T10:00:00Z`), or with dots, which put the day first
-  (`31.01.2025 10:00`). `01/02/2025` means one day here and another one there: it is refused. A date is midnight in
+- `date` and `timestamp`: ISO 8601 (`2025-01-31`, `20250131`, `2025-01-31T10:00:00Z`), or with dots, which put the
+  day first (`31.01.2025 10:00`). `01/02/2025` means one day here and another one there: it is refused, as is what
+  libraries take a part of alone (`10:00 PM`, `10:00 EST`, `1.1.25`, `2025`). A date is midnight in
   a DataFrame and DATE in SQL. Times with an offset are moments in the zone of the job, others have no zone; a
   column has either. SQL has `infinity` and `-infinity` too, as databases write them.
 
@@ -48,11 +49,15 @@ _OTHER_OFFSET = {
     True: "which has no offset, unlike those before it",
     False: "which has an offset, unlike those before it",
 }
-# `now`, `epoch` and `2025-01-31 (BC)` are times too, to one library or the other.
-_DAY = r"[0-9]{4,}[-/][0-9]{1,2}[-/][0-9]{1,2}([T ][0-9].*)?"
-_DIGIT_FIRST = r"^[0-9]"
+# What a time looks like: to one library or the other `now`, `epoch` and `2025-01-31 (BC)` are times too, and so is
+# a part of `10:00 PM`.
+_CLOCK = r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?"
+_BASIC = "[0-9]{8}"
+_ISO = rf"[0-9]{{4,}}[-/][0-9]{{1,2}}[-/][0-9]{{1,2}}(?:[T ]{_CLOCK}(?: ?(?:Z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?))?)?"
+_DOTS = rf"[0-9]{{1,2}}\.[0-9]{{1,2}}\.[0-9]{{4}}(?: {_CLOCK})?"
+_MOMENT = rf"^(?:{_ISO}|{_BASIC}|{_DOTS})$"
 # What DuckDB reads by itself while it reads a CSV.
-_SQL_TYPES = {STRING: "VARCHAR", NUMBER: "DOUBLE", BOOLEAN: "BOOLEAN"}
+_SQL_TYPES = {STRING: "VARCHAR", NUMBER: "DOUBLE"}
 
 
 def types_of(table: TableOptions) -> dict[str, str]:
@@ -90,24 +95,38 @@ def has_offset(text: str) -> bool:
 def sql_cell(name: str, kind: str | None, *, aware: bool) -> str:
     """SQL for the cells of a column that is read as `sql_types` says. `aware`: its times have an offset."""
     column = quote_name(name)
-    if kind not in {INTEGER, DATE, TIMESTAMP}:
+    if kind not in {INTEGER, BOOLEAN, DATE, TIMESTAMP}:
         return column
-    said = f"which is no {_WORDS[kind]}"
     if kind == INTEGER:
-        whole = f"CASE WHEN regexp_full_match({column}, '{_WHOLE}') THEN TRY_CAST({column} AS BIGINT) END"
-        return checked_cell(name, whole, said)
-    text = f"nullif(trim({column}), '')"
+        parsed = f"CASE WHEN regexp_full_match({column}, '{_WHOLE}') THEN TRY_CAST({column} AS BIGINT) END"
+    elif kind == BOOLEAN:
+        parsed = _sql_truth(f"lower(trim({column}))")
+    else:
+        parsed = _sql_moment(name, kind, aware=aware)
+    return checked_cell(name, parsed, f"which is no {_WORDS[kind]}")
+
+
+def _sql_truth(text: str) -> str:
+    cases = (f"WHEN {quote_text(word)} THEN {truth}" for word, truth in _TRUTHS.items())
+    return f"CASE {text} {' '.join(cases)} END"
+
+
+def _sql_moment(name: str, kind: str, *, aware: bool) -> str:
+    text = f"nullif(trim({quote_name(name)}), '')"
     target = "DATE" if kind == DATE else "TIMESTAMPTZ" if aware else "TIMESTAMP"
     formats = ", ".join(map(quote_text, _DOTTED))
+    # DuckDB reads no blank before an offset.
+    closed = f"replace(replace(replace({text}, ' +', '+'), ' -', '-'), ' Z', 'Z')"
     cases = [
         f"WHEN {text} IN ('infinity', '-infinity') THEN CAST({text} AS {target})",
-        f"WHEN contains(left({text}, 3), '.') THEN CAST(try_strptime({text}, [{formats}]) AS {target})",
-        f"WHEN regexp_full_match({text}, '{_DAY}') THEN TRY_CAST({text} AS {target})",
+        f"WHEN regexp_full_match({text}, '{_ISO}') THEN TRY_CAST({closed} AS {target})",
+        f"WHEN regexp_full_match({text}, '{_BASIC}') THEN CAST(try_strptime({text}, '%Y%m%d') AS {target})",
+        f"WHEN regexp_full_match({text}, '{_DOTS}') THEN CAST(try_strptime({text}, [{formats}]) AS {target})",
     ]
     if kind == TIMESTAMP:
         other = _sql_error(name, _OTHER_OFFSET[aware])
         cases.insert(1, f"WHEN regexp_matches({text}, '{_OFFSET}') <> {aware} THEN CAST({other} AS {target})")
-    return checked_cell(name, f"CASE {' '.join(cases)} END", said)
+    return f"CASE {' '.join(cases)} END"
 
 
 def checked_cell(name: str, parsed: str, said: str) -> str:
@@ -178,16 +197,16 @@ def _booleans(texts: pa.Array, name: str) -> pd.Series:
 
 
 def _moments(texts: pd.Series, name: str, kind: str, timezone: str) -> pd.Series:
+    known = texts.where(texts.str.contains(_MOMENT, regex=True, na=False))
     if kind == DATE:
-        texts = texts.str.replace(r"[T ][0-9].*$", "", regex=True)
-    dotted = texts.str.slice(0, 3).str.contains(".", regex=False, na=False)
-    aware = _is_aware(texts, name)
-    iso = texts.where(~dotted & texts.str.contains(_DIGIT_FIRST, regex=True, na=False))
-    found = pd.to_datetime(iso, format="ISO8601", errors="coerce", utc=aware)
+        known = known.str.replace(r"[T ][0-9].*$", "", regex=True)
+    aware = kind == TIMESTAMP and _is_aware(texts, name)
+    dotted = known.str.slice(0, 3).str.contains(".", regex=False, na=False)
+    found = pd.to_datetime(known.where(~dotted), format="ISO8601", errors="coerce", utc=aware)
     if aware:
         found = found.dt.tz_convert(timezone)
     for form in _DOTTED if dotted.any() else ():
-        found = found.fillna(pd.to_datetime(texts.where(dotted & found.isna()), format=form, errors="coerce"))
+        found = found.fillna(pd.to_datetime(known.where(dotted & found.isna()), format=form, errors="coerce"))
     wrong = found.isna() & texts.notna()
     if wrong.any():
         raise _wrong(str(texts[wrong].iloc[0]), name, kind)
