@@ -138,7 +138,14 @@ def test_what_comes_late_counts(query, late):
         ("2025-01-02 10:00:00", "TIMESTAMP"),
         ("2025-01-02T10:00", "TIMESTAMP"),
         ("2025-01-02T10:00:00Z", "TIMESTAMP WITH TIME ZONE"),
+        ("2025-01-02T10:00:00.5+0200", "TIMESTAMP WITH TIME ZONE"),
+        ("2025-01-02T10:00:00.123456000", "TIMESTAMP"),
         ("10:00:00", "TIME"),
+        ("2025-01-02T10:00:00.123456789", "VARCHAR"),
+        ("2025-01-02T10:00:00.123456789Z", "VARCHAR"),
+        ("2025-01-02 10:00:00 UTC", "VARCHAR"),
+        ("2025-01-02 10:00:00 Europe/Berlin", "VARCHAR"),
+        ("2025-01-02 (BC)", "VARCHAR"),
         ("01/02/2025", "VARCHAR"),
         ("1.2.23", "VARCHAR"),
         ("01-02-2025", "VARCHAR"),
@@ -191,6 +198,12 @@ def test_a_text_that_looks_like_a_truth_stays_what_it_is(query):
     assert query("FROM data", "country,sex,n\nNO,F,1\nNO,F,2\n") == "country,sex,n\nNO,F,1\nNO,F,2\n"
 
 
+@pytest.mark.parametrize("other", ["2025-01-02T10:00:00", "2025-01-02"])
+def test_times_with_and_without_an_offset_are_texts(query, other):
+    source = f"moment\n2025-01-02T10:00:00Z\n{other}\n"
+    assert query("FROM data", source) == source
+
+
 def test_one_date_of_another_form_makes_them_texts(query):
     told = "SELECT DISTINCT typeof(day) AS kind FROM data"
     assert query(told, "day\n2025-01-02\n25-01-02\n") == "kind\nVARCHAR\n"
@@ -214,6 +227,10 @@ def test_one_date_of_another_form_makes_them_texts(query):
         ("2025-01-02 10:00:00", "-infinity", "times without an offset"),
         ("2025-01-02 10:00:00", "12345-01-01 00:00:00", "times without an offset"),
         ("2025-01-02 10:00:00", "2025-01-02 10:00:00+02", "times without an offset"),
+        ("2025-01-02 10:00:00", "2025-01-02 10:00:00 UTC", "times without an offset"),
+        ("2025-01-02 10:00:00", "2025-01-02 10:00:00.1234567", "times without an offset"),
+        ("2025-01-02T10:00:00Z", "2025-01-02T10:00:00", "times with an offset"),
+        ("2025-01-02T10:00:00Z", "2025-01-02", "times with an offset"),
         ("10:00:00", "2025-01-02 10:00:00", "times of a day"),
     ],
 )
@@ -226,14 +243,15 @@ def test_of_many_rows_what_does_not_fit_the_first_ones_is_refused(rows, first, l
 
 
 def test_of_many_rows_those_that_fit_are_read(rows):
-    text = "n,big,day,moment,clock,x,good\n" + "1,2,2025-01-02,2025-01-02 10:00:00,10:00,0.5,false\n" * MANY
-    text += f"-7,{2**62},2025-1-3,2025-01-02T11:00:00.25,9:00:00.5,1e3,TRUE\n,,,,,,\n"
+    text = "n,big,day,moment,clock,x,good,sent\n"
+    text += "1,2,2025-01-02,2025-01-02 10:00:00,10:00,0.5,false,2025-01-02T10:00:00Z\n" * MANY
+    text += f"-7,{2**62},2025-1-3,2025-01-02T11:00:00.25,9:00:00.5,1e3,TRUE,2025-01-02T11:00:00.5-0100\n,,,,,,,\n"
     counted = (
-        "SELECT min(n), max(big), max(day)::TEXT, max(moment)::TEXT, min(clock)::TEXT, max(x), max(good), count(*) "
-        "FROM data"
+        "SELECT min(n), max(big), max(day)::TEXT, max(moment)::TEXT, min(clock)::TEXT, max(x), max(good), "
+        "epoch_ms(max(sent)) - epoch_ms(min(sent)), count(*) FROM data"
     )
     assert rows(text, counted) == [
-        (-7, 2**62, "2025-01-03", "2025-01-02 11:00:00.25", "09:00:00.5", 1000.0, True, MANY + 2)
+        (-7, 2**62, "2025-01-03", "2025-01-02 11:00:00.25", "09:00:00.5", 1000.0, True, 7_200_500, MANY + 2)
     ]
 
 

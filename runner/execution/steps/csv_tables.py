@@ -37,26 +37,28 @@ _UTF8 = "utf-8-sig"
 _LINES_LOOKED_AT = 200_000
 _SMALL = 1 << 16
 _ZERO_IN_FRONT = re.compile(rb"(?<![0-9.])0[0-9A-Za-z]")
-_ISO_YEAR = r"^\s*[0-9]{4}-"
-_MOMENTS = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
+_AWARE = "TIMESTAMP WITH TIME ZONE"
+_MOMENTS = frozenset({"DATE", "TIMESTAMP", _AWARE})
 _WHOLE_TYPES = frozenset({"BIGINT", "HUGEINT"})
 # Without zeros in front, which would be lost: `02134` is no number.
 _WHOLE = (r"\s*-?(0|[1-9][0-9]*)\s*", "whole numbers")
 # Not `NO`, `F` and `yes`, which DuckDB takes for one too: a country, a sex, an answer.
 _TRUTH = (r"(?i)\s*(true|false)\s*", "truth values")
 _DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
-_CLOCK = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
-# Types into which DuckDB would press a text of another one, without its zeros, its fraction, its day or its
-# offset: what a text of theirs looks like.
+_CLOCK = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
+_OFFSET = "(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+# Types into which DuckDB would press a text of another one, without its zeros, its fraction, its day, its offset
+# or what is finer than microseconds, or with an offset of its own: what a text of theirs looks like.
 _GUARDED = {
     **dict.fromkeys(_WHOLE_TYPES, _WHOLE),
     "BOOLEAN": _TRUTH,
     "DATE": (rf"\s*{_DAY}\s*", "dates"),
     "TIME": (rf"\s*{_CLOCK}\s*", "times of a day"),
     "TIMESTAMP": (rf"\s*{_DAY}([T ]{_CLOCK})?\s*", "times without an offset"),
+    _AWARE: (rf"\s*{_DAY}[T ]{_CLOCK}{_OFFSET}\s*", "times with an offset"),
 }
-# Of `2025-01-31` and `2025-01-31 10:00:00`.
-_USUAL_LENGTHS = {"DATE": 10, "TIMESTAMP": 19}
+# As most of them are written, for LIKE, which is quicker than a pattern: what reads as one and looks so is one.
+_USUAL = {"DATE": "____-__-__", "TIMESTAMP": "____-__-_____:__:__", _AWARE: "____-__-_____:__:__Z"}
 
 
 def stage_csv(source: StepInput, path: str, target: str) -> str:
@@ -200,7 +202,8 @@ def _misread(
 def _doubt(column: str, kind: str) -> str | None:
     """SQL for whether a text that DuckDB takes for a value of a type is something else; None where none is."""
     if kind in _MOMENTS:
-        return f"NOT regexp_matches({column}, '{_ISO_YEAR}')"
+        other = f"NOT regexp_full_match({column}, '{_GUARDED[kind][0]}')"
+        return f"CASE WHEN {column} LIKE '{_USUAL[kind]}' THEN false ELSE {other} END"
     if kind == "BOOLEAN":
         return f"NOT regexp_full_match({column}, '{_TRUTH[0]}')"
     if kind in _WHOLE_TYPES:
@@ -212,14 +215,12 @@ def _doubt(column: str, kind: str) -> str | None:
 
 
 def _guarded_cell(name: str, kind: str, value: str) -> str:
-    """SQL for a cell whose text DuckDB has made `value` of. A text that the value is written as has lost nothing,
-    which is true of most and told sooner than by a pattern."""
+    """SQL for a cell whose text DuckDB has made `value` of. A text that is written as usual has lost nothing: so
+    are most, and it is told sooner than by a pattern."""
     form, words = _GUARDED[kind]
     column = quote_name(name)
-    same = f"CAST({value} AS VARCHAR) = {column}"
-    if kind in _USUAL_LENGTHS:
-        # DuckDB has texts of its own for days without end and long ago.
-        same = f"strlen({column}) = {_USUAL_LENGTHS[kind]} AND {same}"
+    # DuckDB has texts of its own for days without end and long ago.
+    same = f"{column} LIKE '{_USUAL[kind]}'" if kind in _USUAL else f"CAST({value} AS VARCHAR) = {column}"
     parsed = f"CASE WHEN {same} THEN {value} WHEN regexp_full_match({column}, '{form}') THEN {value} END"
     return checked_cell(name, parsed, f"and {words} in the rows before it: name its type in `dtypes`")
 
