@@ -13,6 +13,8 @@ from runner.core.job import StepKind
 from runner.core.run import FailureKind
 from runner.core.source import FileType, TableOptions
 from runner.execution.orders import StepInput
+from runner.execution.steps.faults import StepError
+from runner.execution.steps.reading import read_data
 
 STEPS = {
     StepKind.SCRIPT: "result = data",
@@ -317,6 +319,32 @@ def test_a_cell_far_down_that_is_no_such_value_is_the_fault_of_the_data(bench):
     assert failure.kind is FailureKind.FETCH
     assert "Line: 30002" in failure.message
     assert 'converting column "n"' in failure.message
+
+
+@pytest.mark.parametrize(
+    ("cells", "decimal", "wrong"),
+    [
+        (["TRUE", "false"], ".", "TRUE"),
+        (["1", "0", "true"], ".", "true"),
+        (["1.5", "1_000"], ".", "1_000"),
+        (["1,5", "1.000"], ",", "1.000"),
+        (["nan"], ".", "nan"),
+    ],
+)
+def test_a_cell_that_is_no_number_is_named(tmp_path, cells, decimal, wrong):
+    path = write(tmp_path / "n.csv", "n;x\n" + "".join(f"{cell};a\n" for cell in cells))
+    table = TableOptions(delimiter=";", decimal=decimal, dtypes=(("n", "number"),))
+    with pytest.raises(StepError) as caught:
+        read_data(StepInput(paths=(path,), format=FileType.CSV, table=table))
+    assert caught.value.failure.message.endswith(f"column 'n' has '{wrong}', which is no number")
+
+
+def test_numbers_that_look_like_truths_are_some(tmp_path):
+    path = write(tmp_path / "n.csv", "n;x\n1,0;a\n0;a\n;a\n")
+    table = TableOptions(delimiter=";", decimal=",", dtypes=(("n", "number"),))
+    found = read_data(StepInput(paths=(path,), format=FileType.CSV, table=table))["n"]
+    assert found.dtype == "float64"
+    assert found.fillna(-1).tolist() == [1.0, 0.0, -1.0]
 
 
 @pytest.mark.parametrize("kind", [FileType.JSON, FileType.NDJSON])

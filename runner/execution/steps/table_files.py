@@ -14,10 +14,17 @@ import pandas as pd
 
 from runner.core.source import TableOptions
 from runner.execution.orders import StepInput
-from runner.execution.steps.faults import HEAD_BYTES, empty_csv, empty_sheet, no_such_column, unreadable
+from runner.execution.steps.faults import (
+    HEAD_BYTES,
+    StepError,
+    empty_csv,
+    empty_sheet,
+    no_such_column,
+    unreadable,
+)
 from runner.execution.steps.packed import UNREADABLE, head_of, open_bytes
 from runner.execution.steps.places import each_file, of_input
-from runner.execution.steps.typed import NUMBER, convert, types_of
+from runner.execution.steps.typed import NUMBER, convert, require_numbers, types_of
 from runner.execution.steps.whole_numbers import floats_that_lost_digits, keep_whole_numbers
 
 _PLAIN = TableOptions()
@@ -57,7 +64,7 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
         numbers = [name for name, kind in kept.items() if kind == NUMBER]
         texts = {name: kind for name, kind in kept.items() if kind != NUMBER}
         with of_input(path=path):
-            frames.append(convert(_read_csv(path, more, numbers=numbers), texts, timezone=timezone))
+            frames.append(convert(_read_numbers(path, more, numbers), texts, timezone=timezone))
         read.append((path, more))
     return _with_digits(frames, read, declared=types)
 
@@ -162,7 +169,30 @@ def _whole_cells(texts: pd.DataFrame, name: str) -> list[int | None]:
         return []
 
 
-def _read_csv(path: str, options: dict[str, Any], *, numbers: Sequence[str] = ()) -> pd.DataFrame:
+def _read_numbers(path: str, options: dict[str, Any], numbers: Sequence[str]) -> pd.DataFrame:
+    """A CSV some of whose columns are read as floats.
+
+    Raises:
+        StepError: kind FETCH, a cell of theirs is no number, or as `_read_csv`.
+    """
+    try:
+        frame = _read_csv(path, options)
+    except StepError:
+        _require_numbers(path, options, numbers)
+        raise
+    # Where a column has nothing but TRUE and FALSE, pandas makes 1 and 0 of them.
+    _require_numbers(path, options, [name for name in numbers if set(frame[name].dropna().unique()) <= {0.0, 1.0}])
+    return frame
+
+
+def _require_numbers(path: str, options: dict[str, Any], names: Sequence[str]) -> None:
+    if names:
+        texts = _read_csv(path, {**options, "usecols": list(names), "dtype": "str"})
+        for name in names:
+            require_numbers(texts[name], name, decimal=options["decimal"])
+
+
+def _read_csv(path: str, options: dict[str, Any]) -> pd.DataFrame:
     # Without an index that pandas would make of the first fields, where each line ends in a delimiter.
     options = {**options, "index_col": False}
     try:
@@ -177,9 +207,7 @@ def _read_csv(path: str, options: dict[str, Any], *, numbers: Sequence[str] = ()
     except pd.errors.ParserWarning as error:
         raise unreadable("CSV", "its lines have more fields than there are column names") from error
     except (pd.errors.ParserError, *UNREADABLE) as error:
-        named = f"The job file says that these are numbers: {', '.join(numbers)}." if numbers else ""
-        hint = named if "convert" in str(error) else ""
-        raise unreadable("CSV", str(error), hint=hint, head=head_of(path, HEAD_BYTES)) from error
+        raise unreadable("CSV", str(error), head=head_of(path, HEAD_BYTES)) from error
 
 
 def _read_rows(path: str, table: TableOptions) -> pd.DataFrame:

@@ -27,6 +27,8 @@ from runner.execution.steps.quoting import quote_name, quote_text
 
 STRING, INTEGER, NUMBER, BOOLEAN, DATE, TIMESTAMP = "string", "integer", "number", "boolean", "date", "timestamp"
 REFUSED = "the data cannot be read as the job says"
+# What the C parser of pandas takes for a number, but for the truth values.
+_FLOAT = r"(?i)\s*[+-]?(?:inf(?:inity)?|(?:[0-9]+{0}?[0-9]*|{0}[0-9]+)(?:e[+-]?[0-9]+)?)\s*"
 # What a whole number looks like, for SQL, which would round another one.
 _WHOLE = r"\s*[+-]?[0-9]+\s*"
 _WORDS = {
@@ -75,6 +77,18 @@ def convert(frame: pd.DataFrame, types: Mapping[str, str], *, timezone: str) -> 
         if name in frame.columns and kind != STRING:
             frame[name] = _converted(frame[name], str(name), kind, timezone)
     return frame
+
+
+def require_numbers(texts: pd.Series, name: str, *, decimal: str) -> None:
+    """Look at the texts of a column of floats; `decimal` is its decimal sign.
+
+    Raises:
+        StepError: kind FETCH, one is no number.
+    """
+    number = re.compile(_FLOAT.format(re.escape(decimal)))
+    for text in texts.dropna():
+        if not number.fullmatch(text):
+            raise _wrong(text, name, NUMBER)
 
 
 def sql_types(types: Mapping[str, str]) -> dict[str, str]:
