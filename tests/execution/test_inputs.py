@@ -4,6 +4,7 @@ import json
 import re
 import zipfile
 
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -388,6 +389,30 @@ def test_a_value_that_is_not_available_is_a_gap(step, tmp_path):
     path = write_errors(tmp_path / "a.xlsx", 1.5, "#N/A")
     found = step(StepInput(paths=(path,), format=FileType.XLSX, table=TableOptions(sheet="Sales")))
     assert found == 'id,share,note\n1,1.5,"#REF!"\n2,,"#REF!"\n'
+
+
+def test_a_formula_that_nobody_has_worked_out_is_told(step, tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["id", "total", "note"], [1, 2, "x"], [2, "=SUM(B2:B2)", '=A2&""']):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+
+    def source(*columns):
+        table = TableOptions(columns=columns)
+        return StepInput(paths=(str(tmp_path / "a.xlsx"),), format=FileType.XLSX, table=table)
+
+    failure = step.failure(source())
+    assert failure.message.endswith("cell B3 of the sheet 'Sheet' holds a formula that nobody has worked out")
+    assert step(source("id")) == "id\n1\n2\n"
+
+
+def test_a_formula_that_gives_an_empty_text_has_a_value(step, tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["id", "note"])
+        sheet.write(1, 0, 1)
+        sheet.write_formula(1, 1, '=""', None, "")
+    assert step(StepInput(paths=(str(tmp_path / "a.xlsx"),), format=FileType.XLSX)) == "id,note\n1,\n"
 
 
 def test_errors_of_other_columns_and_sheets_do_not_matter(step, tmp_path):

@@ -1,4 +1,5 @@
-"""The cells of a workbook whose formulas have failed, such as `#DIV/0!`.
+"""The cells of a workbook whose formulas have failed, such as `#DIV/0!`, or were never worked out: a library that
+writes workbooks need not be able to.
 
 The reader of its rows has nothing for them, as for cells that are empty, so they are looked for in the file.
 Where no cell is marked as one of them, as is usual, that takes a twentieth of the time that the rows take.
@@ -18,13 +19,17 @@ _PARTS = "xl/_rels/workbook.xml.rels"
 _NOT_AVAILABLE = "#N/A"
 _MARKS = (b't="e"', b"t='e'")
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*\bt=[\"']e[\"'][^<>]*)(?<!/)>(.*?)</(?:\w+:)?c>", re.DOTALL)
+# A formula and no value behind it, as openpyxl and Apache POI write it. `<v></v>` is an empty text.
+_UNWORKED_MARKS = (b"</f></c>", b"</f><v/></c>", b"</f><v /></c>")
+_UNWORKED = re.compile(rb"<c\s((?![^<>]*\bt=[\"']str)[^<>]*)><f\b[^<>]*>[^<]*</f>(?:<v ?/>)?</c>")
 _NAME = re.compile(rb"\br=[\"']([A-Z]+)([0-9]+)[\"']")
 _VALUE = re.compile(rb"<(?:\w+:)?v\b[^<>]*>([^<]*)<")
 
 
 class CellError(NamedTuple):
-    """What a cell holds in place of a value. `column` is its place from 0 on; that and the name of the cell, `B2`,
-    are None where the file does not say them."""
+    """What a cell holds in place of a value; `error` is empty where it is a formula that was not worked out.
+    `column` is its place from 0 on; that and the name of the cell, `B2`, are None where the file does not say
+    them."""
 
     name: str | None
     column: int | None
@@ -32,18 +37,24 @@ class CellError(NamedTuple):
 
 
 def cell_errors(path: str, sheet: str) -> Iterator[CellError]:
-    """The errors in a sheet of an xlsx file, from above; a value that is not available is none. A workbook of
-    another kind has none that could be told."""
+    """The errors in a sheet of an xlsx file, those of one kind from above; a value that is not available is none.
+    A workbook of another kind has none that could be told."""
     text = _sheet_text(path, sheet)
-    if not any(mark in text for mark in _MARKS):
-        return
-    for attributes, inside in _CELL.findall(text):
-        value = _VALUE.search(inside)
-        error = value[1].decode(errors="replace") if value else ""
-        if error not in {_NOT_AVAILABLE, ""}:
-            name = _NAME.search(attributes)
-            letters, number = (name[1].decode(), name[2].decode()) if name else ("", "")
-            yield CellError(name=letters + number or None, column=_place(letters), error=error)
+    if any(mark in text for mark in _MARKS):
+        for attributes, inside in _CELL.findall(text):
+            value = _VALUE.search(inside)
+            error = value[1].decode(errors="replace") if value else ""
+            if error not in {_NOT_AVAILABLE, ""}:
+                yield _cell(attributes, error)
+    if any(mark in text for mark in _UNWORKED_MARKS):
+        for attributes in _UNWORKED.findall(text):
+            yield _cell(attributes, "")
+
+
+def _cell(attributes: bytes, error: str) -> CellError:
+    name = _NAME.search(attributes)
+    letters, number = (name[1].decode(), name[2].decode()) if name else ("", "")
+    return CellError(name=letters + number or None, column=_place(letters), error=error)
 
 
 def _place(letters: str) -> int | None:

@@ -214,7 +214,8 @@ def _read_rows(path: str, table: TableOptions) -> pd.DataFrame:
     """A sheet as a whole.
 
     Raises:
-        StepError: kind FETCH, it is no such workbook, or a cell holds an error, in a column that is wanted.
+        StepError: kind FETCH, it is no such workbook, or a cell in a column that is wanted holds an error or a
+            formula without a value.
     """
     # Here, as few steps need it.
     from runner.execution.steps.sheet_errors import cell_errors
@@ -223,12 +224,16 @@ def _read_rows(path: str, table: TableOptions) -> pd.DataFrame:
     columns = dict(enumerate(frame.columns))
     for cell, column, error in cell_errors(path, name):
         if not table.columns or column is None or columns.get(column) in table.columns:
-            raise unreadable(
-                "XLSX",
-                f"{f'cell {cell}' if cell else 'a cell'} of the sheet '{name}' holds the error {error}",
-                hint="Correct its formula; one that may fail gives a gap by IFERROR(…, NA()).",
-            )
+            raise _failed_cell(f"{f'cell {cell}' if cell else 'a cell'} of the sheet '{name}'", error)
     return frame
+
+
+def _failed_cell(cell: str, error: str) -> StepError:
+    if not error:
+        hint = "Open the workbook in a spreadsheet program and save it, or have values written into it."
+        return unreadable("XLSX", f"{cell} holds a formula that nobody has worked out", hint=hint)
+    hint = "Correct its formula; one that may fail gives a gap by IFERROR(…, NA())."
+    return unreadable("XLSX", f"{cell} holds the error {error}", hint=hint)
 
 
 def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> tuple[pd.DataFrame, str]:
