@@ -1,6 +1,7 @@
 """Whether a request is sent once more, and after how long. The arithmetic is urllib3's."""
 
 import random
+import re
 import socket
 import ssl
 
@@ -19,6 +20,8 @@ _NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
 _BACKOFF_SECONDS = 0.5
 _JITTER_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 60.0
+# Against the standard, and yet what some servers send.
+_FRACTION = re.compile(r"[0-9]+\.[0-9]+")
 
 
 class Retries:
@@ -44,7 +47,7 @@ class Retries:
     def after_status(self, method: str, response: requests.Response) -> float | None:
         """Seconds to wait before an answer's request is sent again; None: it is the last answer.
 
-        `Retry-After` (seconds, or a date) is obeyed, and never shortened.
+        `Retry-After` (seconds, a fraction of them too, or a date) is obeyed, and never shortened.
         """
         status = response.status_code
         if status not in PASSING_STATUSES or (method != "GET" and status not in _NOTHING_DONE):
@@ -52,11 +55,16 @@ class Retries:
         backoff = self._next()
         if backoff is None:
             return None
-        asked = response.headers.get("retry-after", "")
+        return self._asked(response.headers.get("retry-after", "").strip()) or backoff
+
+    def _asked(self, text: str) -> float:
+        """The seconds that a server asks to wait; 0 where it does not say."""
+        if _FRACTION.fullmatch(text):
+            return float(text)
         try:
-            return (self._retry.parse_retry_after(asked) if asked else 0) or backoff
+            return self._retry.parse_retry_after(text) if text else 0
         except (InvalidHeader, ValueError, OverflowError):
-            return backoff
+            return 0
 
     def after_error(self, method: str, error: Exception) -> float | None:
         """Seconds to wait before a request is sent again that got no whole answer; None: it is a lasting fault.
