@@ -21,6 +21,9 @@ from runner.fetch.request import HttpRequest, linked, shown_url, with_param
 
 # Refusals that are about who asks and how often, not about the page that is asked for.
 _NOT_OF_THE_PAGE = frozenset({401, 403, 407, 408, 429})
+# By this an API says that there is no such page, where the answer is JSON: what stands in front of it answers in
+# HTML or plain text while the API cannot be reached.
+_NO_PAGE = 404
 # A page is in memory as a whole, and as objects takes many times its size.
 PAGE_BYTES = 16 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -96,7 +99,9 @@ def fetch_pages(
     following, find_following = _FOLLOWING[pagination.kind](pagination, request)
     number = 0
     while following is not None:
-        page = client.ask(following, reader.read)
+        page = client.ask(
+            following, reader.read_or_end if number and pagination.kind in _NUMBERED else reader.read
+        )
         number += 1
         following = find_following(page)
         if number == 1 and following is None and page.records and pagination.kind in _NUMBERED:
@@ -136,6 +141,13 @@ class _Reader:
         )
         self._count += 1
         return page
+
+    def read_or_end(self, response: requests.Response) -> Page:
+        """As `read`; a page without records where the API says that there are no more: some know no other way."""
+        if response.status_code != _NO_PAGE or "json" not in response.headers.get("content-type", "").lower():
+            return self.read(response)
+        sent_url = response.request.url or self._client.url
+        return Page(document=None, records=[], digest=b"", request=self._client.asked, sent_url=sent_url, link="")
 
     @property
     def _named(self) -> str:

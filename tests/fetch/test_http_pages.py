@@ -116,6 +116,27 @@ def test_a_short_first_page_is_not_taken_for_all_where_nobody_can_tell(paged, fe
         )
 
 
+@pytest.mark.parametrize("size", [None, 2])
+def test_a_page_that_there_is_not_ends_the_pages_where_the_api_says_so(server, paged, fetch_api, size):
+    def answer(status, kind):
+        known = {"1": (rows(0, 2), {}), "2": (rows(2, 4), {})}
+        beyond = ({"detail": "Invalid page."}, {"Content-Type": kind}, status)
+        return paged(lambda query: known.get(query["page"], beyond))
+
+    pagination = Pagination(kind=PAGE, param="page", start=1, size=size)
+    assert read(fetch_api(answer(404, "application/problem+json"), pagination=pagination)) == [0, 1, 2, 3]
+    # What stands in front of an API answers so too; and 400 is also said of pages that are too far away.
+    for status, kind in ((404, "text/html"), (400, "application/json"), (410, "application/json")):
+        with pytest.raises(FetchError, match=f"HTTP {status} "):
+            fetch_api(answer(status, kind), pagination=pagination)
+
+
+def test_a_first_page_that_there_is_not_is_a_fault(paged, fetch_api):
+    url = paged(lambda query: ({"detail": "Not found."}, {"Content-Type": "application/json"}, 404))
+    with pytest.raises(FetchError, match="HTTP 404 "):
+        fetch_api(url, pagination=Pagination(kind=PAGE, param="page", start=1))
+
+
 PAGINATIONS = [
     Pagination(kind=PAGE, param="p", start=1),
     Pagination(kind=PAGE, param="p", start=1, size=1),
