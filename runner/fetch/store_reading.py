@@ -55,7 +55,8 @@ def download(order: StoreOrder) -> WorkerOutcome:
 
 
 def _find(system: Any, order: StoreOrder) -> dict[str, int]:
-    """The objects that a location names, with their sizes. A name that is there as written is that object."""
+    """The objects that a location names, with their sizes. A name that is there as written is that object. A
+    pattern does not stand for a leading dot, as with files of this machine."""
     name = system._strip_protocol(order.location)  # noqa: SLF001 - how fsspec's own functions part an address
     try:
         info = system.info(name)
@@ -68,7 +69,15 @@ def _find(system: Any, order: StoreOrder) -> dict[str, int]:
     if not has_pattern(name):
         return {}
     matches = system.glob(name, detail=True)
-    return {path: int(info["size"]) for path, info in matches.items() if info["type"] == "file"}
+    return {
+        path: int(info["size"])
+        for path, info in matches.items()
+        if info["type"] == "file" and (_has_dots(name) or not _has_dots(path))
+    }
+
+
+def _has_dots(name: str) -> bool:
+    return name.startswith(".") or "/." in name
 
 
 def _copy(system: Any, name: str, path: Path, room: int) -> int:

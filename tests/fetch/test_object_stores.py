@@ -31,6 +31,8 @@ def store():
                 "in/b.csv.gz": b"packed",
                 "in/a.csv.gz": b"first",
                 "in/deep/c.csv.gz": b"deep",
+                "in/.part.csv.gz": b"unfinished",
+                "in/.trash/d.csv.gz": b"gone",
                 "in/x.txt": b"no",
                 "odd[1].csv": b"a\n1\n",
             }.items():
@@ -70,6 +72,11 @@ def test_the_objects_of_a_pattern_become_files_of_the_run(fetch_objects, environ
     assert fetched.bytes == 11
     assert fetched.description == "2 files of s3://orders/in/*.csv.gz, 11 bytes"
     assert SECRET in fetched.secrets
+
+
+def test_a_pattern_stands_for_no_leading_dot(fetch_objects, environ):
+    names = {"in/**/*.gz": 3, "in/.*.gz": 1, "in/.trash/*": 1}
+    assert {name: len(fetch_objects(f"s3://orders/{name}", environ=environ).paths) for name in names} == names
 
 
 def test_a_name_that_is_there_is_no_pattern(fetch_objects, environ, tmp_path):
