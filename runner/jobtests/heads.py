@@ -8,6 +8,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+from runner.core.csv_cells import allow_long_cells
 from runner.core.source import FileType
 from runner.execution.orders import StepInput
 from runner.execution.steps.packed import UNREADABLE, open_text
@@ -30,7 +31,7 @@ def write_head(whole: StepInput, path: Path, count: int) -> StepInput | None:
 
 
 def _write_csv(whole: StepInput, path: Path, count: int) -> StepInput:
-    csv.field_size_limit(1 << 30)
+    allow_long_cells()
     encoding = whole.table.encoding
     with (
         open_text(str(_file(whole)), encoding) as source,

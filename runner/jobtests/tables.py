@@ -3,10 +3,9 @@
 import csv
 import io
 
+from runner.core.csv_cells import allow_long_cells
 from runner.jobtests.cells import typed
 from runner.jobtests.values import Rows, Table
-
-_LONGEST_CELL = 1 << 30
 
 
 class TableError(ValueError):
@@ -24,7 +23,7 @@ def read_table(content: bytes) -> Table:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise TableError(f"line {line} is not UTF-8") from error
-    csv.field_size_limit(_LONGEST_CELL)
+    allow_long_cells()
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         columns = next(reader, None)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.core.chart import LARGEST_CHART, is_chart
+from runner.core.csv_cells import allow_long_cells
 from runner.core.identity import is_run_id
 from runner.core.preview import Preview
 from runner.core.run import FailureKind, Run, RunFailure, RunOutcome, RunState
@@ -112,8 +113,7 @@ def _first_records(head: bytes, limit: int, *, cut: bool) -> list[list[str]]:
     Raises:
         ValueError, csv.Error: it is none.
     """
-    # It is bounded already: a long cell is no fault.
-    csv.field_size_limit(1 << 30)
+    allow_long_cells()
     # Not `decode`: the last letter may be half of one too.
     text = io.StringIO(codecs.getincrementaldecoder("utf-8")().decode(head, final=not cut), newline="")
     records = list(itertools.islice(csv.reader(text), limit))

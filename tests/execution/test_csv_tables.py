@@ -98,6 +98,26 @@ def test_a_line_far_down_is_named(bench, kind):
 
 
 @pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("memory_mb", [512, 2048])
+def test_a_line_may_be_long(bench, kind, memory_mb):
+    text = "x" * 3_000_000
+    found = bench.csv(STEPS[kind], kind=kind, source=f'a,b\n1,"{text}"\n2,y\n', memory_mb=memory_mb)
+    assert found == f"a,b\n1,{text}\n2,y\n"
+
+
+@pytest.mark.parametrize("kind", SQL, ids=str)
+def test_a_line_that_is_too_long_is_told(bench, kind):
+    failure = bench.failure(STEPS[kind], kind=kind, source=f'a,b\n1,"{"x" * 9_000_000}"\n')
+    assert "Maximum line size of 8000000 bytes exceeded" in failure.message
+
+
+@pytest.mark.parametrize("kind", SQL, ids=str)
+def test_a_line_of_more_fields_is_named_below_a_long_one(bench, kind):
+    failure = bench.failure(STEPS[kind], kind=kind, source=f'a,b\n1,"{"x" * 200_000}"\n2,y,z\n')
+    assert failure.message.endswith("Expected 2 fields in line 3, saw 3")
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
 def test_every_line_is_a_row(bench, kind):
     text = "tag,n\n#one,1\n#two,2\nthree,3\n"
     assert bench.csv(STEPS[kind], kind=kind, source=text).replace('"', "") == text

@@ -17,6 +17,7 @@ from contextlib import suppress
 
 import duckdb
 
+from runner.core.csv_cells import allow_long_cells
 from runner.core.source import TableOptions
 from runner.execution.orders import StepInput
 from runner.execution.steps.faults import HEAD_BYTES, empty_csv, unreadable
@@ -30,8 +31,9 @@ _STRICT = "header = true, quote = '\"', escape = '\"', skip = 0, comment = '', d
 # All rows of so much text are looked at in some ten milliseconds.
 _LIGHT = 8 << 20
 _SAMPLE_ROWS = 20_000
-# Each thread reads into buffers of 32 MB otherwise, which no setting of DuckDB counts.
-_SMALL_BUFFER = 8_000_000
+# Each thread reads into a buffer of its own, which no setting of DuckDB counts, and which must hold a line.
+_BUFFER, _SMALL_BUFFER = 32_000_000, 8_000_000
+_LONGEST_LINE = _SMALL_BUFFER
 _HEAD = 4096
 _UTF8 = "utf-8-sig"
 _LINES_LOOKED_AT = 200_000
@@ -160,11 +162,10 @@ def _without_blank_lines(text: str, table: TableOptions) -> str:
 
 def _reader(relation: Relation, *more: str) -> str:
     table = relation.source.table
-    options = [_STRICT, f"delim = {quote_text(table.delimiter)}", *more]
+    options = [_STRICT, f"max_line_size = {_LONGEST_LINE}", f"delim = {quote_text(table.delimiter)}", *more]
     if table.decimal != ".":
         options.append(f"decimal_separator = {quote_text(table.decimal)}")
-    if relation.sparing:
-        options.append(f"buffer_size = {_SMALL_BUFFER}")
+    options.append(f"buffer_size = {_SMALL_BUFFER if relation.sparing else _BUFFER}")
     return f"read_csv({files_of(relation)}, {', '.join(options)})"
 
 
@@ -236,6 +237,7 @@ def is_aware(connection: duckdb.DuckDBPyConnection, texts: str, name: str) -> bo
 
 def _ragged_line(path: str, table: TableOptions) -> str:
     """What is wrong with the first line that has not as many fields as the first one; empty where all have."""
+    allow_long_cells()
     with open_text(path, _codec(table)) as file:
         reader = csv.reader(file, delimiter=table.delimiter)
         expected, trailing = 0, ""

@@ -31,7 +31,7 @@ _STAGED = "input"
 _CHEAP_TO_COUNT = 64 << 20
 _MUCH_MEMORY_MB = 1024
 # What of a message of DuckDB is about the data: the rest is about its own settings.
-_TELLING = ("Error when converting", "Expected Number of Columns", "Invalid unicode")
+_TELLING = ("Error when converting", "Expected Number of Columns", "Invalid unicode", "Maximum line size")
 _NO_TABLE = "Error when sniffing file"
 _JSON_ERROR = "JSON transform error"
 _ADVICE = re.compile(r"\s*Try (increasing|setting|specifying) .*")

@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from runner.core.csv_cells import allow_long_cells
 from runner.core.preview import Preview
 from runner.core.run import FailureKind
 from runner.execution.orders import PREVIEW_COLUMNS, cut
@@ -164,7 +165,7 @@ def column_names(frame: pd.DataFrame) -> list[str]:
 
 def read_preview(path: str, *, rows: int, numeric: Sequence[bool], total_rows: int) -> Preview:
     """The first rows of the result, as it was written."""
-    csv.field_size_limit(1 << 30)
+    allow_long_cells()
     with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123 - `path` is text
         lines = csv.reader(file)
         header = next(lines, [])
