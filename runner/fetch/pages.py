@@ -1,6 +1,7 @@
 """An API that is asked page by page: the records of all pages in one file, one a line."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -160,8 +161,7 @@ class _Reader:
         except RecursionError:
             reason = "it is nested too deep"
         except (msgspec.MsgspecError, ValueError) as error:
-            # msgspec 0.23 has no error of its own for that.
-            reason = str(error) if _is_utf8(body) else "it is no UTF-8 text"
+            reason = _reason(body, error)
         raise FetchError(
             f"{self._named} ({size_words(len(body))}) cannot be read as JSON: {reason}",
             hint="Pages must be JSON: ask the API with curl, and check `location` and `headers`.",
@@ -342,12 +342,16 @@ def _search(path: Any, key: str, document: Any) -> Any:
         ) from None
 
 
-def _is_utf8(body: bytes) -> bool:
+def _reason(body: bytes, error: Exception) -> str:
+    """Why a body is no JSON, where what msgspec says of it is something else."""
     try:
-        body.decode()
+        # NaN and its kin are no JSON, and no numbers to `int`.
+        json.loads(body.decode(), parse_constant=int)
     except UnicodeDecodeError:
-        return False
-    return True
+        return "it is no UTF-8 text"
+    except (ValueError, RecursionError):
+        return str(error)
+    return "a text in it has a half of a surrogate pair, which is no character"
 
 
 def _described(value: object) -> str:
