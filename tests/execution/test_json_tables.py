@@ -68,6 +68,12 @@ def test_keys_that_differ_in_case_only_keep_their_values(query):
     assert query('SELECT a, "A_1" FROM data', [{"a": 1, "A": 2}]) == "a,A_1\n1,2\n"
 
 
+@pytest.mark.parametrize("kind", [FileType.JSON, FileType.NDJSON])
+def test_a_name_with_a_number_changes_nothing(query, kind):
+    records = [{"phone": "1", "Phone_1": "x", "sent": "01-02-2025 10:00:00"}, {"phone": "2", "Phone_1": 7}]
+    assert query("FROM data", records, kind) == "phone,Phone_1,sent\n1,x,01-02-2025 10:00:00\n2,7,\n"
+
+
 def test_nested_values_and_quotes_in_names(query):
     records = [{'it\'s "x"': {"a": [1, 2]}, "n": 2**62}]
     assert query('SELECT "it\'s ""x""".a[2] AS two, n FROM data', records) == f"two,n\n2,{2**62}\n"

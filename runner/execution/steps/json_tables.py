@@ -59,7 +59,7 @@ def json_reader(
         types = _types_of(connection, found)
     if list(types) == _UNNAMED:
         count_objects(connection, relation)
-    if list(types) == _UNNAMED or _may_be_renamed(types):
+    if list(types) == _UNNAMED or (_may_be_renamed(types) and _is_renamed(connection, records, types)):
         return found
     texts = _reader(records, dict.fromkeys(types, "VARCHAR"))
     types |= {name: kind for name, kind in declared.items() if name in types}
@@ -121,6 +121,14 @@ def _may_be_renamed(names: Iterable[str]) -> bool:
         for stem, bar, number in (name.rpartition("_") for name in names)
         if bar
     )
+
+
+def _is_renamed(connection: duckdb.DuckDBPyConnection, records: str, names: Iterable[str]) -> bool:
+    """Whether a key is not among the names of the columns. As often `phone_1` is the name that it has itself."""
+    known = ", ".join(map(quote_text, names))
+    unknown = f"NOT list_has_all([{known}], json_keys(json))"
+    query = f"SELECT 1 FROM read_json_objects({records}) WHERE {unknown} LIMIT 1"  # noqa: S608 - quoted
+    return bool(connection.execute(query).fetchall())
 
 
 def _reader(records: str, types: dict[str, str]) -> str:
