@@ -31,6 +31,8 @@ _STRICT = "header = true, quote = '\"', escape = '\"', skip = 0, comment = '', d
 # All rows of so much text are looked at in some ten milliseconds.
 _LIGHT = 8 << 20
 _SAMPLE_ROWS = 20_000
+# The time that DuckDB takes to plan a statement grows with the square of its expressions.
+_ASKED_AT_ONCE = 200
 # Each thread reads into a buffer of its own, which no setting of DuckDB counts, and which must hold a line.
 _BUFFER, _SMALL_BUFFER = 32_000_000, 8_000_000
 _LONGEST_LINE = _SMALL_BUFFER
@@ -194,10 +196,14 @@ def _misread(
         return []
     if _WHOLE_TYPES.issuperset(types[name] for name in doubts) and not _may_have_zeros_in_front(relation):
         return []
-    wrong = ", ".join(f"count_if({doubt})" for doubt in doubts.values())
     rows = texts if light else f"(FROM {texts} LIMIT {_SAMPLE_ROWS})"
-    (counts,) = connection.execute(f"SELECT {wrong} FROM {rows}").fetchall()  # noqa: S608 - quoted
-    return [name for name, count in zip(doubts, counts, strict=True) if count]
+    names, wrong = list(doubts), []
+    for begin in range(0, len(names), _ASKED_AT_ONCE):
+        some = names[begin : begin + _ASKED_AT_ONCE]
+        asked = ", ".join(f"count_if({doubts[name]})" for name in some)
+        (counts,) = connection.execute(f"SELECT {asked} FROM {rows}").fetchall()  # noqa: S608 - quoted
+        wrong += [name for name, count in zip(some, counts, strict=True) if count]
+    return wrong
 
 
 def _doubt(column: str, kind: str) -> str | None:
