@@ -3,13 +3,16 @@
 from email.headerregistry import Address, Group
 from email.utils import parseaddr
 
+import idna
+
 from runner.delivery.words import one_line
 
 
 def ascii_address(address: str) -> str | None:
-    """The address with its domain in ASCII (IDNA); None where the part before the @ is not ASCII.
+    """The address with its domain in ASCII; None where the part before the @ is not ASCII.
 
-    Such an address can only be given to a server that offers SMTPUTF8 (RFC 6531).
+    Such an address can only be given to a server that offers SMTPUTF8 (RFC 6531). The domain is the one that was
+    reviewed, by IDNA 2008: Python's own codec makes fass.de, which is somebody else's, of faß.de.
     """
     local, at, domain = address.rpartition("@")
     if not local.isascii():
@@ -17,7 +20,7 @@ def ascii_address(address: str) -> str | None:
     if domain.isascii():
         return address
     try:
-        return local + at + domain.encode("idna").decode("ascii")
+        return local + at + idna.encode(domain, uts46=True).decode("ascii")
     except UnicodeError:
         return None
 

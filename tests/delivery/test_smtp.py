@@ -438,6 +438,19 @@ def test_addresses_outside_ascii(inbox, make_server, make_transport, make_mail):
     assert inbox.envelopes[0].rcpt_tos == ["jürgen@example.com", "anna@xn--mller-kva.example"]
 
 
+@pytest.mark.parametrize(
+    ("domain", "on_the_wire"), [("faß.example", "xn--fa-hia.example"), ("βόλος.example", "xn--nxasmm1c.example")]
+)
+def test_a_domain_is_never_turned_into_another_one(
+    inbox, make_server, make_transport, make_mail, domain, on_the_wire
+):
+    recipient = f"anna@{domain}"
+    results = make_transport(make_server()).send(make_mail(consumer_emails=(recipient,)), [recipient])
+    assert states(results) == {recipient: "sent"}
+    assert inbox.envelopes[0].rcpt_tos == [f"anna@{on_the_wire}"]
+    assert f"To: anna@{on_the_wire}".encode() in inbox.envelopes[0].original_content
+
+
 def test_without_smtputf8_only_such_an_address_is_dead(inbox, make_server, make_transport, make_mail):
     port = make_server(enable_SMTPUTF8=False)
     results = make_transport(port).send(make_mail(), ["jürgen@example.com", ANNA, "anna@müller.example"])
