@@ -8,6 +8,8 @@ from runner.core.report import Report, result_file_name, size_words
 
 # What servers usually take is 10 MB for the whole mail; base64 makes 78 bytes of every 57.
 ENCODED_LIMIT = 10_000_000
+# Beside files of this size the largest preview makes no mail too large.
+SMALL_FILES = 1_500_000
 _LINE_BYTES, _ENCODED_LINE_BYTES = 57, 78
 # The highest level takes five times as long, and saves two bytes of a hundred.
 _GZIP_LEVEL = 6
@@ -34,35 +36,36 @@ class Attached:
     """The attachment, and the sentence that tells people of it.
 
     `attachment` is None exactly where the result cannot go with the mail: the sentence then says why, how large it
-    is and where it is kept; `hint` says what to do about it.
+    is and where it is kept; `hint` says what to do about it. `beside`: how many bytes all else in the mail takes.
     """
 
     attachment: Attachment | None
     sentence: str
     hint: str = ""
+    beside: int = 0
 
 
-def attach(report: Report, *, kept_at: str | None) -> Attached:
+def attach(report: Report, *, kept_at: str | None, beside: int = 0) -> Attached:
     """The attachment of a report on a run that succeeded, in the form that its job names.
 
-    At most 10 MB as encoded in the mail. A CSV that is larger is compressed; what is still larger stays where it
-    is. Nothing is ever cut, and a missing attachment is always explained.
+    The mail takes at most 10 MB as it is sent. A CSV that is too large for that is compressed; what is still too
+    large stays where it is. Nothing is ever cut, and a missing attachment is always explained.
 
     Args:
         kept_at: the path of the result, as people can find it; None where it is not kept.
+        beside: how many bytes the mail takes without its files.
     """
     content, form = report.result, report.job.delivery.attachment
     if content is None:
         return _too_large(report, size_words(report.result_bytes), kept_at)
-    if form is not AttachmentFormat.CSV_GZ and fits(content):
+    if form is not AttachmentFormat.CSV_GZ and fits(content, beside=beside):
         name = result_file_name(report)
-        return Attached(
-            attachment=_file(name, form, content), sentence=f"Attached: {name}, {size_words(len(content))}."
-        )
+        sentence = f"Attached: {name}, {size_words(len(content))}."
+        return Attached(attachment=_file(name, form, content), sentence=sentence, beside=beside)
     if form in {AttachmentFormat.XLSX, AttachmentFormat.PARQUET}:
         # Both are compressed already.
         return _too_large(report, size_words(len(content)), kept_at)
-    return _compressed(report, content, kept_at)
+    return _compressed(report, content, kept_at, beside)
 
 
 def encoded_size(size: int) -> int:
@@ -70,17 +73,16 @@ def encoded_size(size: int) -> int:
     return -(-size // _LINE_BYTES) * _ENCODED_LINE_BYTES
 
 
-def _compressed(report: Report, content: bytes, kept_at: str | None) -> Attached:
+def _compressed(report: Report, content: bytes, kept_at: str | None, beside: int) -> Attached:
     # No time inside: the same result makes the same mail.
     packed = gzip.compress(content, _GZIP_LEVEL, mtime=0)
-    if not fits(packed):
+    if not fits(packed, beside=beside):
         sizes = f"{size_words(len(content))}, or {size_words(len(packed))} compressed,"
         return _too_large(report, sizes, kept_at)
     name = result_file_name(report).removesuffix(".gz") + ".gz"
     sizes = f"{size_words(len(packed))}, compressed from {size_words(len(content))}"
-    return Attached(
-        attachment=_file(name, AttachmentFormat.CSV_GZ, packed), sentence=f"Attached: {name}, {sizes}."
-    )
+    file = _file(name, AttachmentFormat.CSV_GZ, packed)
+    return Attached(attachment=file, sentence=f"Attached: {name}, {sizes}.", beside=beside)
 
 
 def _too_large(report: Report, sizes: str, kept_at: str | None) -> Attached:
@@ -102,6 +104,6 @@ def _file(name: str, form: AttachmentFormat, content: bytes) -> Attachment:
     return Attachment(name=name, maintype=maintype, subtype=subtype, content=content)
 
 
-def fits(*contents: bytes) -> bool:
-    """Whether one mail can carry all of these files."""
-    return sum(encoded_size(len(content)) for content in contents) <= ENCODED_LIMIT
+def fits(*contents: bytes, beside: int) -> bool:
+    """Whether one mail can carry all of these files beside what else it says."""
+    return sum(encoded_size(len(content)) for content in contents) <= ENCODED_LIMIT - beside

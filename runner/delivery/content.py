@@ -79,7 +79,7 @@ def results_content(report: Report, attached: Attached) -> Content:
         if before > 1
         else "The run before it failed; this one went well."
     )
-    picture, left_out = picture_of(report, attached.attachment)
+    picture, left_out = picture_of(report, attached)
     return Content(
         good=True,
         label="Job results",

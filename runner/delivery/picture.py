@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from runner.core.chart import chart_words, is_chart
 from runner.core.report import Report, size_words
-from runner.delivery.attachment import Attachment, fits
+from runner.delivery.attachment import Attached, fits
 from runner.delivery.words import one_line, shorten
 
 _WORDS = 200
@@ -20,7 +20,7 @@ class Picture:
     content: bytes
 
 
-def picture_of(report: Report, file: Attachment | None) -> tuple[Picture | None, str]:
+def picture_of(report: Report, attached: Attached) -> tuple[Picture | None, str]:
     """The chart beside what is attached, or None and a sentence that says why; both empty where there is none.
 
     The result comes first: where both are too large for one mail, the chart stays out of it.
@@ -30,7 +30,8 @@ def picture_of(report: Report, file: Attachment | None) -> tuple[Picture | None,
         return None, ""
     if content is None or not is_chart(content):
         return None, "The chart is left out: it cannot be read as a picture that a mail could show."
-    if not fits(content, file.content if file else b""):
+    file = attached.attachment
+    if not fits(content, file.content if file else b"", beside=attached.beside):
         size = size_words(len(content))
         return None, f"The chart, {size}, is left out: the mail would be too large. The page of the run shows it."
     local = report.run.scheduled_time.astimezone(ZoneInfo(report.job.timezone))

@@ -1,6 +1,7 @@
 """The mails of the service: composed by `runner.delivery`, from the sender that the settings name."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from runner.core.delivery import Delivery, Mail
@@ -25,6 +26,11 @@ class Composer:
     def of_run(self, report: Report, attached: Attached | None = None) -> Mail:
         """The mail on a run: its result with what is attached, or its failure."""
         return compose(report, attached=attached, sender=self._sender, message_domain=self._domain)
+
+    def words_size(self, report: Report) -> int:
+        """How many bytes the mail with the result of a run takes without its files: the preview may be large."""
+        bare = Attached(attachment=None, sentence="")
+        return len(self.of_run(replace(report, chart=None), bare).message)
 
     def of_checks(self, report: Report, recipients: tuple[str, ...]) -> Mail:
         """The mail that tells these people which checks do not hold, of a run that succeeded all the same."""

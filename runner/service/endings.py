@@ -19,7 +19,7 @@ from runner.core.policy import (
 from runner.core.preview import Preview
 from runner.core.report import Report, count_words, duration_words, local_time, rows_in_words
 from runner.core.run import Attempt, FailureKind, FollowingRun, Run, RunFailure, RunOutcome, RunState, Trigger
-from runner.delivery.attachment import Attached, attach
+from runner.delivery.attachment import SMALL_FILES, Attached, attach, encoded_size
 from runner.execution.results import RESULT_FILE
 from runner.service.composer import Composer
 from runner.service.followers import Followers
@@ -172,7 +172,7 @@ class Endings:
             report = replace(report, failures_before=before)
         attached = None
         if self._mailing(report) is Mailing.RESULTS:
-            attached = attach(report, kept_at=report.kept_at)
+            attached = attach(report, kept_at=report.kept_at, beside=self._beside_files(report))
             if attached.attachment is None:
                 report = _not_attached(report, attached)
         delay = decide_retry(job.retry, report.run, fraction=self._random())
@@ -183,6 +183,11 @@ class Endings:
             mails=self._mails(report, attached),
             following=self._followers.of(report.run, failures_before=report.failures_before),
         )
+
+    def _beside_files(self, report: Report) -> int:
+        """How many bytes the mail takes without its files, where that may decide whether they go with it."""
+        files = len(report.result or b"") + len(report.chart or b"")
+        return self._composer.words_size(report) if encoded_size(files) > SMALL_FILES else 0
 
     def _mailing(self, report: Report) -> Mailing:
         if report.run.state is RunState.LOST and report.run.trigger is Trigger.MANUAL:

@@ -109,6 +109,17 @@ class TestChart:
             assert "The chart, 2.1 kB, is left out: the mail would be too large." in words
         assert next(parsed(mail).iter_attachments()).get_filename() == "daily_sales_2025-11-09.csv"
 
+    def test_gives_way_to_a_preview_too(self, make_report):
+        report = make_report(chart=PNG)
+        room = attachment.encoded_size(len(report.result)) + attachment.encoded_size(len(PNG))
+        for beside, there in (
+            (attachment.ENCODED_LIMIT - room, True),
+            (attachment.ENCODED_LIMIT - room + 1, False),
+        ):
+            mail = compose(report, attached=attach(report, kept_at=None, beside=beside), **FROM)
+            assert ("image/png" in [part.get_content_type() for part in parsed(mail).walk()]) is there
+            assert [file.get_filename() for file in parsed(mail).iter_attachments()][-1].endswith(".csv")
+
     @pytest.mark.parametrize("chart", [b"<svg onload=alert(1)>", None])
     def test_what_is_no_picture_is_left_out_and_the_mail_says_so(self, make_report, chart):
         mail = results(make_report(chart=chart, run={"chart_file": "chart.png"}))

@@ -6,7 +6,9 @@ import pytest
 
 from runner.core.delivery import DeliveryState, MailKind
 from runner.core.job import ConcurrencyPolicy, DeliveryOptions, NotifyFailures, OnEmpty, Retry
+from runner.core.preview import Preview
 from runner.core.run import FailureKind, RunFailure, RunState, Trigger
+from runner.delivery.attachment import ENCODED_LIMIT, SMALL_FILES
 from runner.errors import StoreError
 from runner.service import endings
 from runner.service.intake import Intake
@@ -90,6 +92,32 @@ def test_an_empty_result_may_be_kept_quiet(begin, executor, store, clock, make_j
     executor.end(run_id, rows_in=3, rows_out=0, result_file="result.csv", result_bytes=2)
     assert store.run(run_id).state is RunState.SUCCEEDED
     assert store.due_deliveries(clock.now, 10) == []
+
+
+# A letter that is narrow, and takes twelve bytes in a mail.
+COSTLY = "\U00010330"
+
+
+@pytest.mark.parametrize("letter", ["x", COSTLY])
+def test_a_mail_is_no_larger_than_servers_take_however_large_its_preview(
+    begin, executor, store, clock, make_job, letter
+):
+    run_id = begin(make_job(delivery=DeliveryOptions(preview_rows=200)))
+    # Alone it fits into a mail; beside the preview only once it is compressed.
+    write_result(executor, run_id, "a\n" + "b\n" * 3_640_000)
+    rows = ((letter * 200,) * 12,) * 200
+    preview = Preview(
+        columns=tuple("abcdefghijkl"), numeric=(False,) * 12, rows=rows, total_rows=3_640_000, total_columns=12
+    )
+    executor.end(
+        run_id, rows_in=1, rows_out=3_640_000, result_file="result.csv", result_bytes=7_280_002, preview=preview
+    )
+    ((_, mail),) = store.due_deliveries(clock.now, 10)
+    assert mail.kind is MailKind.RESULTS
+    assert len(mail.message) <= ENCODED_LIMIT
+    assert b"report_2026-03-02.csv.gz" in mail.message
+    assert mail.message.count(b"<tr>") > 200, "the preview is whole"
+    assert len(mail.message) + SMALL_FILES <= ENCODED_LIMIT, "there is room beside it for what is not looked at"
 
 
 @pytest.mark.parametrize("on_empty", [OnEmpty.SEND, OnEmpty.SKIP])
