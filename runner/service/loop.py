@@ -119,8 +119,8 @@ class Service:
         self._keeper = CatalogKeeper(settings, on_hint=lambda: self._events.put(self._hinted))
         self._opened.append(self._keeper.stop)
         self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
-        self._retention = Retention(self._store, settings, clock=utc_now)
-        self._intake = Intake(store=self._store, desk=self._works.desk, jobs=lambda: self._keeper.catalog.jobs)
+        self._retention = Retention(self._store, settings, clock=utc_now, jobs=self._jobs)
+        self._intake = Intake(store=self._store, desk=self._works.desk, jobs=self._jobs)
         transport = open_transport(settings)
         log.info("Mails: %s", transport.describe())
         if settings.smtp.host and settings.smtp.from_email == DEFAULT_SENDER:
@@ -129,7 +129,7 @@ class Service:
             settings,
             self._store,
             transport,
-            jobs=lambda: self._keeper.catalog.jobs,
+            jobs=self._jobs,
             on_result=self._delivered,
         )
         # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
@@ -370,8 +370,12 @@ class Service:
             ("started", local_time(utc_now().replace(microsecond=0), settings.timezone)),
         )
 
+    def _jobs(self) -> Mapping[str, Job]:
+        """Those in force, by name."""
+        return self._keeper.catalog.jobs
+
     def _job_count(self) -> int:
-        return len(self._keeper.catalog.jobs)
+        return len(self._jobs())
 
     def _log_next(self) -> None:
         due: datetime | None = self._scheduler.next_time()

@@ -3,9 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from runner.core.job import Job
 from runner.errors import StoreError
 from runner.service.run_folders import sweep
 from runner.settings import Settings
@@ -30,6 +31,7 @@ class Retention:
 
     Args:
         clock: the wall clock, aware.
+        jobs: the jobs in force, by name: what their next runs are judged by stays.
         monotonic: seconds of a clock that only goes forward.
         spawn: begins a round, in a thread of its own.
     """
@@ -40,12 +42,14 @@ class Retention:
         settings: Settings,
         *,
         clock: Callable[[], datetime],
+        jobs: Callable[[], Mapping[str, Job]],
         monotonic: Callable[[], float] = time.monotonic,
         spawn: Callable[[Callable[[], None]], object] = _in_thread,
     ) -> None:
         self._store = store
         self._settings = settings
         self._clock = clock
+        self._jobs = jobs
         self._monotonic = monotonic
         self._spawn = spawn
         self._next_round = monotonic()
@@ -73,7 +77,8 @@ class Retention:
 
     def _remove(self) -> None:
         days, count = self._settings.run_retention_days, self._settings.run_retention_count
-        removed = self._store.remove_old(self._clock() - timedelta(days=days), keep_per_job=count)
+        before = self._clock() - timedelta(days=days)
+        removed = self._store.remove_old(before, keep_per_job=count, jobs=self._jobs())
         if removed:
             log.info(
                 "Removed %d runs: older than %d days, or beyond the newest %d of their job",

@@ -1,6 +1,6 @@
 """Queries over the run history, and the runs that they find."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -98,28 +98,37 @@ def job_names() -> Any:
     return names.union_all(select(following).where(names.c.job_name.is_not(None)))
 
 
-def failure_streak(connection: Connection, job_name: str, before: str | None) -> int:
-    """How many runs of a job by schedule have failed in a row: what people ask for is another matter."""
+def failures_in_a_row(connection: Connection, job_name: str, before: str | None = None) -> Iterator[str]:
+    """The last runs of a job by schedule as long as they failed, newest first: what people ask for is another
+    matter."""
     judged = text(
         "runs.state IN ('succeeded', 'failed', 'timed_out', 'lost') AND runs.mailing = 1 "
         "AND runs.trigger NOT IN ('manual', 'backfill')"
     )
     query = (
-        select(_RUNS.c.state)
+        select(_RUNS.c.run_id, _RUNS.c.state)
         .where(_RUNS.c.job_name == job_name, judged)
         .order_by(_RUNS.c.run_id.desc())
         .limit(_LONGEST_STREAK)
     )
     if before is not None:
         query = query.where(_RUNS.c.run_id < before)
-    count = 0
     # Closed early, the query reads no further than the last success.
-    with connection.execute(query) as states:
-        for (state,) in states:
+    with connection.execute(query) as runs:
+        for run_id, state in runs:
             if state == RunState.SUCCEEDED.value:
                 break
-            count += 1
-    return count
+            yield run_id
+
+
+def last_nominal(job_name: str) -> Select[Any]:
+    """The run of a job, of those that stand for a fire, with the last nominal time."""
+    return (
+        select(_RUNS.c.run_id)
+        .where(_RUNS.c.job_name == job_name, _RUNS.c.trigger != Trigger.MANUAL.value)
+        .order_by(_RUNS.c.scheduled_time.desc())
+        .limit(1)
+    )
 
 
 def unfinished() -> Select[Any]:

@@ -137,7 +137,7 @@ class StoreReader:
             StoreError: the database cannot be read.
         """
         with self._reading.transaction() as connection:
-            return listing.failure_streak(connection, job_name, before)
+            return sum(1 for _ in listing.failures_in_a_row(connection, job_name, before))
 
     def deliveries(
         self, job_name: str | None = None, states: Collection[DeliveryState] = (), limit: int = 50

@@ -3,11 +3,13 @@
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, select, text
+from sqlalchemy import Connection, RowMapping, bindparam, delete, exists, func, or_, select, text
 
+from runner.core.job import Job
 from runner.store import tables
-from runner.store.listing import job_names
+from runner.store.listing import failures_in_a_row, job_names, last_nominal
 from runner.store.rows import micros
 from runner.store.statements import Statement
 
@@ -29,16 +31,31 @@ _REMOVE = Statement(
 )
 
 
-def ended_before(connection: Connection, before: datetime) -> Sequence[str]:
-    """Some finished runs that ended before a moment and wait for no delivery."""
-    limit = micros(before)
+def ended_before(connection: Connection, before: datetime, after: tuple[int, str]) -> Sequence[RowMapping]:
+    """The next finished runs, after a time and an id, that ended before a moment and wait for no delivery: when
+    each was queued, its id and its job's name."""
+    limit, queued_at = micros(before), _RUNS.c.queued_at
+    passed, last = after
     query = (
-        select(_RUNS.c.run_id)
-        .where(_RUNS.c.queued_at < limit, func.coalesce(_RUNS.c.finished_at, _RUNS.c.queued_at) < limit)
+        select(queued_at, _RUNS.c.run_id, _RUNS.c.job_name)
+        .where(queued_at < limit, func.coalesce(_RUNS.c.finished_at, queued_at) < limit)
         .where(tables.finished_run, ~_IS_AWAITED)
+        .where(queued_at >= passed, or_(queued_at > passed, _RUNS.c.run_id > last))
+        .order_by(queued_at, _RUNS.c.run_id)
         .limit(BATCH)
     )
-    return connection.scalars(query).all()
+    return connection.execute(query).mappings().all()
+
+
+def judged_by(connection: Connection, job: Job) -> frozenset[str]:
+    """The runs by which the next one of a job is judged, however old they are.
+
+    Without its last failures nobody would hear of a job that runs seldom, or that it works again; one that comes
+    after others would load everything anew.
+    """
+    failures = islice(failures_in_a_row(connection, job.job_name), job.delivery.notify_after)
+    last = connection.scalars(last_nominal(job.job_name)).all() if job.after else ()
+    return frozenset((*failures, *last))
 
 
 def jobs_with_more(connection: Connection, keep: int) -> Sequence[str]:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Select
@@ -23,6 +24,8 @@ from runner.store.database import Database
 from runner.store.locks import A_SERVICE, A_SINGLE_RUN, RunLock, StateLock, is_run_locked, is_service_there
 from runner.store.migrations import NEWEST, migrate
 from runner.store.reader import StoreReader, schema_of
+
+_T = TypeVar("_T")
 
 
 class Store(StoreReader):
@@ -305,29 +308,44 @@ class Store(StoreReader):
 
     # Retention
 
-    def remove_old(self, before: datetime, keep_per_job: int) -> tuple[str, ...]:
+    def remove_old(
+        self, before: datetime, keep_per_job: int, jobs: Mapping[str, Job] = MappingProxyType({})
+    ) -> tuple[str, ...]:
         """Remove the runs that finished before a moment, and those beyond the newest finished ones of each job.
 
-        Runs with a delivery that is open or held stay. Works in batches, so that a long clean-up does not hold up
-        a run. Answers the ids of the removed runs.
+        Runs with a delivery that is open or held stay, and of `jobs` (name → job) those by which their next run is
+        judged. Works in batches, so that a long clean-up does not hold up a run. Answers the ids of the removed
+        runs.
         """
-        old = partial(retention.ended_before, before=before)
+        stay: dict[str, frozenset[str]] = {}
+
+        def may_go(job_name: str, run_id: str) -> bool:
+            if job_name not in stay:
+                job = jobs.get(job_name)
+                stay[job_name] = self._read(partial(retention.judged_by, job=job)) if job else frozenset()
+            return run_id not in stay[job_name]
+
+        candidates = chain(self._ended_before(before), self._beyond_newest(keep_per_job))
+        unneeded = (run_id for job_name, run_id in candidates if may_go(job_name, run_id))
         removed: list[str] = []
-        while gone := self._remove(self._read(old)):
-            removed += gone
-        beyond = self._beyond_newest(keep_per_job)
-        while batch := list(islice(beyond, retention.BATCH)):
+        while batch := list(islice(unneeded, retention.BATCH)):
             removed += self._remove(batch)
         return tuple(removed)
 
-    def _beyond_newest(self, keep: int) -> Iterator[str]:
+    def _ended_before(self, before: datetime) -> Iterator[tuple[str, str]]:
+        after = (0, "")
+        while some := self._read(partial(retention.ended_before, before=before, after=after)):
+            yield from ((row["job_name"], row["run_id"]) for row in some)
+            after = (some[-1]["queued_at"], some[-1]["run_id"])
+
+    def _beyond_newest(self, keep: int) -> Iterator[tuple[str, str]]:
         for name in self._read(partial(retention.jobs_with_more, keep=keep)):
             after = ""
             while some := self._read(partial(retention.beyond_newest, job_name=name, keep=keep, after=after)):
-                yield from some
+                yield from ((name, run_id) for run_id in some)
                 after = some[-1]
 
-    def _read(self, find: Callable[[Connection], Sequence[str]]) -> Sequence[str]:
+    def _read(self, find: Callable[[Connection], _T]) -> _T:
         with self._reading.transaction() as connection:
             return find(connection)
 

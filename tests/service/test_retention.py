@@ -1,8 +1,11 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from runner.core.run import RunState, Trigger
+from runner.core.delivery import DeliveryAttempt, DeliveryState, SendResult
+from runner.core.job import DeliveryOptions
+from runner.core.run import FailureKind, RunFailure, RunState, Trigger
 from runner.service.retention import PERIOD_SECONDS, Retention
 
 
@@ -23,8 +26,16 @@ def up():
 
 
 @pytest.fixture
-def retention(store, settings, clock, up):
-    return Retention(store, settings, clock=clock, monotonic=lambda: up[0], spawn=lambda work: work())
+def jobs(make_job):
+    """Those in force."""
+    return {"report": make_job()}
+
+
+@pytest.fixture
+def retention(store, settings, clock, up, jobs):
+    return Retention(
+        store, settings, clock=clock, jobs=lambda: jobs, monotonic=lambda: up[0], spawn=lambda work: work()
+    )
 
 
 def test_what_is_old_goes_at_the_start_and_then_every_hour(retention, ended, store, clock, up):
@@ -62,3 +73,72 @@ def test_a_clock_that_stays_where_it_was_set_is_believed(retention, ended, store
         up[0] += PERIOD_SECONDS
         retention.tidy_if_due()
     assert store.run(run_id) is None
+
+
+@pytest.fixture
+def pass_quarters(make_desk, executor, store, settings, clock, up):
+    """Runs of a job every three months, each with its mails sent and what is old removed before the next; answers
+    what was mailed of each, and from when on each was about the data."""
+
+    def run(job, states, *, trigger=Trigger.SCHEDULE, **changes):
+        desk = make_desk()
+        tidying = Retention(
+            store,
+            replace(settings, **changes),
+            clock=clock,
+            jobs=lambda: {job.job_name: job},
+            monotonic=lambda: up[0],
+            spawn=lambda work: work(),
+        )
+        for state in states:
+            one = desk.new_run(job, trigger=trigger, scheduled_time=clock.now)
+            store.add_run(one)
+            desk.begin(one, job)
+            since = store.time_before(job.job_name, clock.now)
+            failed = {"failure": RunFailure(kind=FailureKind.SCRIPT, message="KeyError: 'x'")}
+            executor.end(one.run_id, state, **(failed if state.failed else {}))
+            sent = SendResult(state=DeliveryState.SENT)
+            mails = store.due_deliveries(clock.now, 10)
+            store.record_attempts(
+                [DeliveryAttempt(delivery_id=due.delivery_id, result=sent, at=clock.now) for due, _ in mails]
+            )
+            yield [str(mail.kind) for _, mail in mails], since
+            clock.pass_(days=92)
+            up[0] += 92 * 86400
+            tidying.tidy_if_due()
+
+    return run
+
+
+BAD, GOOD = RunState.FAILED, RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize("count", [10_000, 1])
+def test_the_failures_of_a_job_that_runs_seldom_are_told_and_that_it_works_again(
+    pass_quarters, make_job, store, count
+):
+    job = make_job(owner="owner@example.com", delivery=DeliveryOptions(notify_after=2))
+    mailed = [kinds for kinds, _ in pass_quarters(job, [BAD, BAD, BAD, GOOD, BAD], run_retention_count=count)]
+    assert mailed == [
+        [],
+        ["failure", "failure"],
+        ["failure", "failure"],
+        ["results", "recovery"],
+        [],
+    ]
+    assert len(store.runs()) <= 2, "no more stays than decides about the next run"
+
+
+def test_a_job_that_runs_seldom_after_others_does_not_load_everything_anew(pass_quarters, make_job, clock):
+    job = make_job(schedule_time=None, after=("orders",))
+    began = clock.now
+    since = [since for _, since in pass_quarters(job, [GOOD, GOOD, GOOD], trigger=Trigger.AFTER)]
+    assert since == [None, began, began + timedelta(days=92)]
+
+
+def test_nothing_stays_of_a_job_that_is_gone(pass_quarters, make_job, store, retention, jobs):
+    for _ in pass_quarters(make_job("gone", after=("orders",), schedule_time=None), [BAD, BAD]):
+        pass
+    assert len(store.runs()) == 1
+    retention.tidy_if_due()
+    assert store.runs() == ()
