@@ -160,8 +160,11 @@ class Outbox:
         while self._draining.locked() and not break_off():
             time.sleep(_LOOK_SECONDS)
 
-    def drain_once(self) -> int:
+    def drain_once(self, enough: Callable[[], bool] = _never) -> int:
         """Send everything that is due, and return when nothing is.
+
+        Args:
+            enough: asked before each mail; once it says so, no other begins.
 
         Returns:
             How many attempts were recorded.
@@ -172,13 +175,13 @@ class Outbox:
         recorded = 0
         with self._draining:
             try:
-                while not self._giving_up.is_set():
+                while not (self._giving_up.is_set() or enough()):
                     recorded += self._record()
                     due = () if self._waiting else self._due()
                     if not due:
                         break
                     for mail, deliveries in _by_mail(due):
-                        if self._giving_up.is_set() or self._waiting:
+                        if self._giving_up.is_set() or self._waiting or enough():
                             break
                         recorded += self._deliver(mail, deliveries)
             finally:

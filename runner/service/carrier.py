@@ -7,7 +7,7 @@ from dataclasses import replace
 from secrets import randbits
 from typing import Protocol
 
-from runner.core.delivery import DeliveryState
+from runner.core.delivery import Delivery, DeliveryState, SendResult
 from runner.core.job import Job
 from runner.core.report import Report
 from runner.core.run import Run, RunState, Trigger
@@ -21,7 +21,7 @@ from runner.store import service_running
 from runner.store.reader import StoreReader
 from runner.store.store import Store
 
-# Seconds that is waited for mails to be sent, and for a store that is away.
+# Seconds that is waited for the next mail to be sent, and for a store that is away.
 DELIVERY_PATIENCE = 60.0
 RECORD_PATIENCE = 60.0
 STOP_PATIENCE = 10.0
@@ -133,7 +133,7 @@ class ServiceCarrier:
         while True:
             runs = {run.run_id: run for run in self._store.runs_of(run_ids)}
             pending = any(one.state is DeliveryState.PENDING for run in runs.values() for one in run.deliveries)
-            if not pending or time.monotonic() > deadline:
+            if not pending or self._stop_asked() or time.monotonic() > deadline:
                 return tuple(runs[run_id] for run_id in run_ids if run_id in runs)
             time.sleep(_LOOK_SECONDS)
 
@@ -230,12 +230,30 @@ class OwnCarrier:
         deadline = time.monotonic() + DELIVERY_PATIENCE
         while any(one.state is DeliveryState.PENDING for run in self._recorded() for one in run.deliveries):
             if self._store.try_alone():
-                transport = open_transport(self._settings)
-                make_outbox(self._settings, self._store, transport, jobs=lambda: self._jobs).drain_once()
+                self._drain()
                 return
-            if time.monotonic() > deadline:
+            if self._stop_asked() or time.monotonic() > deadline:
                 return
             time.sleep(_LOOK_SECONDS)
+
+    def _drain(self) -> None:
+        """Send what is due, of earlier runs too, until the person asks to end, or none is taken for a while.
+
+        A server that is silent has a minute for each mail, and thousands may be due.
+        """
+        latest = time.monotonic()
+
+        def tell(_delivery: Delivery, result: SendResult) -> None:
+            nonlocal latest
+            if result.state is DeliveryState.SENT:
+                latest = time.monotonic()
+
+        def enough() -> bool:
+            return self._stop_asked() or time.monotonic() > latest + DELIVERY_PATIENCE
+
+        transport = open_transport(self._settings)
+        outbox = make_outbox(self._settings, self._store, transport, jobs=lambda: self._jobs, on_result=tell)
+        outbox.drain_once(enough)
 
     def drop_rest(self) -> None:
         """Close what was asked for and has not ended, as the person who asked has gone."""

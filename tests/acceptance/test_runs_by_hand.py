@@ -1,5 +1,6 @@
 """`runner run` and `runner backfill`: through the running service's queue, or in a process of their own."""
 
+import asyncio
 import json
 import re
 import signal
@@ -138,6 +139,38 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.2)
+
+
+class SlowMailbox:
+    """An SMTP server, for aiosmtpd, that takes its time with each mail."""
+
+    def __init__(self):
+        self.began = []
+
+    async def handle_DATA(self, server, session, envelope):
+        self.began.append(envelope.rcpt_tos)
+        await asyncio.sleep(1.5)
+        return "250 kept"
+
+
+def test_ctrl_c_while_mails_are_sent_waits_for_no_more_than_the_one_under_way(
+    project, runner, spawn, smtp_controller
+):
+    box = SlowMailbox()
+    server = smtp_controller(box, hostname="127.0.0.1", port=0)
+    server.start()
+    env = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(server.port), "SMTP_USE_TLS": "false"}
+    asked = spawn("backfill", "sales", *SPAN, cwd=project, env=env)
+    wait_for(lambda: box.began)
+    asked.send_signal(signal.SIGINT)
+    assert asked.wait(10) == 1
+    words = " ".join(asked.stdout.read().split())
+    server.stop()
+    assert "3 of 4 mails not sent: 3 pending." in words
+    assert "What waits is tried again by the service, or with the next runner run." in words
+    ledger = json.loads(runner("mail", "list", "--json", cwd=project).stdout)["deliveries"]
+    assert sorted(one["state"] for one in ledger) == ["pending"] * 7 + ["sent"]
+    assert len(box.began) == 1
 
 
 def test_a_service_that_starts_during_a_run_by_hand_waits_for_it(

@@ -173,6 +173,16 @@ def test_everything_due_is_sent_and_recorded(ledger, make_outbox, make_mail, tmp
     assert outbox.drain_once() == 0
 
 
+def test_no_other_mail_begins_once_it_is_enough(ledger, make_outbox, make_mail):
+    for number in range(3):
+        ledger.add(make_mail(run_id=f"run{number:02d}"))
+    transport = Scripted(sent)
+    outbox = make_outbox(transport)
+    assert outbox.drain_once(lambda: len(transport.sent) == 2) == 4
+    assert ledger.states() == ["sent"] * 4 + ["pending"] * 2
+    assert outbox.drain_once() == 2
+
+
 def test_the_recipients_of_a_mail_go_together(ledger, make_outbox, make_mail):
     transport = Scripted(sent)
     ledger.add(make_mail())
