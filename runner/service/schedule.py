@@ -68,7 +68,11 @@ class Scheduler:
         self._schedule(catalog.jobs.values(), stored)
 
     def apply(self, catalog: Catalog, change: CatalogChange) -> None:
-        """Follow a change of the catalog: a job that is new, or has a new schedule, starts from now."""
+        """Follow a change of the catalog: a job that is new, or has a new schedule, starts from now.
+
+        What has come due by the schedules of before, while the folder was read, is due all the same.
+        """
+        self.hand_over(self._clock())
         self._jobs = catalog.jobs
         self._desk.set_jobs(catalog.jobs)
         with self._lock:
@@ -76,8 +80,8 @@ class Scheduler:
                 self._timetable.discard(name)
                 self._cursors.pop(name, None)
                 self._unwritten[name] = None
-        moved = [catalog.jobs[name] for name in (*change.added, *change.changed)]
-        self._schedule(moved, dict(self._cursors))
+        touched = (catalog.jobs[name] for name in (*change.added, *change.changed))
+        self._schedule([job for job in touched if not self._goes_on(job)], dict(self._cursors))
 
     def next_time(self) -> datetime | None:
         """When the loop must call `tick` next; a moment that is past: at once."""
@@ -211,6 +215,13 @@ class Scheduler:
         if ahead:
             log.warning("The schedules of %d jobs stood in the future: they go on from now", ahead)
         self._write_cursors()
+
+    def _goes_on(self, job: Job) -> bool:
+        """Whether the schedule of a job is the one that it had."""
+        cursor = self._cursors.get(job.job_name)
+        if cursor is None or job.suspend or job.schedule_time is None:
+            return False
+        return cursor.schedule == schedule_key(parse_cron(job.schedule_time), job.timezone)
 
     def _cursor(self, job: Job, schedule: CronSchedule, known: Cursor | None, now: datetime) -> Cursor:
         """Where the job's schedule goes on: where it stood; from now where it is new, or stood in the future."""

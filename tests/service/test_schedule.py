@@ -111,6 +111,39 @@ def test_an_edit_that_leaves_the_schedule_alone_loses_no_fire(start, clock, make
     assert scheduler.tick(clock.now) == 1
 
 
+def test_what_comes_due_while_a_new_schedule_is_read_runs(start, store, clock, make_job):
+    scheduler = start(make_job())
+    clock.pass_(hours=1, seconds=0.4)
+    edited = make_job(schedule_time="0 9-17 * * *")
+    scheduler.apply(catalog_of(edited), CatalogChange(changed=("report",)))
+    assert scheduler.tick(clock.now) == 1
+    (run,) = store.runs()
+    assert (run.trigger, run.scheduled_time) == (Trigger.SCHEDULE, clock.now.replace(microsecond=0))
+    assert scheduler.next_fire("report") == clock.now.replace(hour=14, microsecond=0)
+    assert scheduler.tick(clock.pass_(seconds=1)) == 0
+    assert start(edited).tick(clock.now) == 0, "nor after a restart"
+
+
+def test_what_comes_due_while_it_is_suspended_does_not_run(start, store, clock, make_job):
+    scheduler = start(make_job())
+    clock.pass_(hours=1, seconds=0.4)
+    scheduler.apply(catalog_of(make_job(suspend=True)), CatalogChange(changed=("report",), suspended=("report",)))
+    assert (scheduler.tick(clock.now), store.runs()) == (0, ())
+
+
+def test_an_edit_in_the_minute_it_is_due_plans_a_fire_once(start, store, clock, make_job, caplog):
+    caplog.set_level("INFO")
+    follower = make_job("summary", schedule_time=None, after=("report",))
+    scheduler = start(make_job(), follower)
+    clock.pass_(hours=1, seconds=0.4)
+    scheduler.hand_over(clock.now)
+    scheduler.apply(catalog_of(make_job(description="new"), follower), CatalogChange(changed=("report",)))
+    assert scheduler.tick(clock.now) == 1
+    assert scheduler.tick(clock.pass_(seconds=1)) == 0
+    assert [run.job_name for run in store.runs()] == ["report"]
+    assert "on record already" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
