@@ -168,8 +168,11 @@ class Run:
 
     @property
     def duration_seconds(self) -> float | None:
-        """From start to finish; None while it is not finished or where it never started."""
-        if self.started_at is None or self.finished_at is None:
+        """From start to finish; None while it is not finished, or where it never started.
+
+        None too where the clock was set back meanwhile: nobody knows then.
+        """
+        if self.started_at is None or self.finished_at is None or self.finished_at < self.started_at:
             return None
         return (self.finished_at - self.started_at).total_seconds()
 

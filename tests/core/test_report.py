@@ -201,3 +201,4 @@ def test_duration_of_a_run_whose_clock_went_on(make_run):
     assert run.duration_seconds == 2.5
     assert make_run(finished_at=None).duration_seconds is None
     assert make_run(finished_at=run.started_at + timedelta(hours=1)).duration_seconds == 3600
+    assert make_run(finished_at=run.started_at - timedelta(hours=1)).duration_seconds is None
