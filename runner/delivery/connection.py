@@ -129,16 +129,18 @@ class Connection(smtplib.SMTP):
         return connected
 
     def _connect_any(self, host: str, port: int) -> socket.socket:
-        """The first address that answers; all of them together have what is left of the time."""
+        """The first address that answers; one that is silent, as behind a firewall, leaves time for the others."""
         last: OSError = TimeoutError("timed out")
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for place, (family, kind, protocol, _, address) in enumerate(found):
             remaining = self._end - time.monotonic()
             if remaining <= 0:
                 break
             candidate = socket.socket(family, kind, protocol)
             try:
-                candidate.settimeout(remaining)
+                candidate.settimeout(remaining / (len(found) - place))
                 candidate.connect(address)
+                candidate.settimeout(max(0.001, self._end - time.monotonic()))
                 # The end of a content is a packet of its own: it shall not wait for the answer to the one before.
                 candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return candidate

@@ -1,3 +1,4 @@
+import contextlib
 import logging
 import socket
 import ssl
@@ -286,6 +287,28 @@ def test_a_greeting_that_refuses_is_deferred(raw_server, make_transport, make_ma
     [result] = make_transport(port).send(make_mail(), [ANNA]).values()
     assert result.state is DeliveryState.DEFERRED
     assert result.error.endswith("does not want to talk: 554 not you")
+
+
+def test_an_address_that_is_silent_leaves_time_for_the_next(
+    inbox, make_server, make_transport, make_mail, monkeypatch
+):
+    port = make_server()
+    with contextlib.ExitStack() as opened:
+        # Nobody takes the connections, and there is no room for more to wait: as where a firewall drops them.
+        silent = opened.enter_context(socket.create_server(("127.0.0.2", port), backlog=0))
+        for _ in range(3):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(silent.getsockname())
+        look_up = socket.getaddrinfo
+        both = [
+            *look_up("127.0.0.2", port, type=socket.SOCK_STREAM),
+            *look_up("127.0.0.1", port, type=socket.SOCK_STREAM),
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: both)
+        results = make_transport(port, total_timeout=3.0).send(make_mail(), [ANNA])
+    assert states(results) == {ANNA: "sent"}
+    assert len(inbox.envelopes) == 1
 
 
 @pytest.mark.parametrize("drop", [b"2", b"250-x\r\n", b""], ids=["one-line", "many-lines", "silence"])
