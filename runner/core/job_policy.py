@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunBounds:
-    """What of a policy is held against a run while it runs; the fields are those of `JobPolicy`."""
+    """What of a policy is held against a run and its mails; the fields are those of `JobPolicy`."""
 
     allowed_hosts: tuple[str, ...] | None = None
     private_hosts: tuple[str, ...] = ()
+    recipient_domains: tuple[str, ...] | None = None
     allowed_imports: tuple[str, ...] = ()
     data_roots: tuple[str, ...] | None = None
 
@@ -19,6 +20,12 @@ class RunBounds:
     def allows_private(self, host: str) -> bool:
         """Whether a host may lie at a private, loopback or link-local address: it is named by the policy."""
         return _is_among(host, (*self.private_hosts, *(self.allowed_hosts or ())))
+
+    def allows_recipient(self, address: str) -> bool:
+        """Whether mail may go to an address."""
+        if self.recipient_domains is None:
+            return True
+        return _is_among(address.rpartition("@")[2], self.recipient_domains)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,10 +51,11 @@ class JobPolicy:
 
     @property
     def run_bounds(self) -> RunBounds:
-        """What of it is held against a run while it runs."""
+        """What of it is held against a run and its mails."""
         return RunBounds(
             allowed_hosts=self.allowed_hosts,
             private_hosts=self.private_hosts,
+            recipient_domains=self.recipient_domains,
             allowed_imports=self.allowed_imports,
             data_roots=self.data_roots,
         )
@@ -58,9 +66,7 @@ class JobPolicy:
 
     def allows_recipient(self, address: str) -> bool:
         """Whether mail may go to an address."""
-        if self.recipient_domains is None:
-            return True
-        return _is_among(address.rpartition("@")[2], self.recipient_domains)
+        return self.run_bounds.allows_recipient(address)
 
 
 def _is_among(name: str, patterns: tuple[str, ...]) -> bool:

@@ -141,6 +141,12 @@ def decide_mailing(run: Run, job: Job, *, failures_before: int) -> Mailing:
     return Mailing.RESULTS
 
 
+def unmailed_words(job: Job) -> str:
+    """Which consumers of a job get nothing, as the policy allows them no mail any more; empty where all do."""
+    unmailed = [one for one in job.consumer_emails if not job.bounds.allows_recipient(one)]
+    return f"not mailed to {', '.join(unmailed)}: recipient_domains of the policy" if unmailed else ""
+
+
 def is_recovery(run: Run, job: Job, *, failures_before: int) -> bool:
     """Whether this run, by schedule, ends a row of failures that people were told of."""
     by_schedule = run.mailing and run.trigger.scheduled
@@ -164,13 +170,14 @@ def may_skip(run: Run) -> bool:
 def decide_bookmark(run: Run, job: Job, got_to: Bookmark | None) -> Bookmark | None:
     """How far the job has got once a run that has ended is delivered; None where it does not move.
 
-    A trial run is not delivered to anybody. A backfill is about the past, with the bookmark of now: what is new
-    still belongs to the next run by schedule.
+    A trial run is not delivered to anybody, nor is one whose consumers may get no mail. A backfill is about the
+    past, with the bookmark of now: what is new still belongs to the next run by schedule.
 
     Args:
         got_to: what the run itself got to.
     """
     counts = run.mailing and run.trigger is not Trigger.BACKFILL and run.state is RunState.SUCCEEDED
-    if got_to is None or not counts or not job.keeps_bookmark:
+    read = any(map(job.bounds.allows_recipient, job.consumer_emails))
+    if got_to is None or not (counts and read and job.keeps_bookmark):
         return None
     return replace(got_to, origin=job.origin)

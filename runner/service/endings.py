@@ -15,6 +15,7 @@ from runner.core.policy import (
     decide_retry,
     is_recovery,
     tells_of_checks,
+    unmailed_words,
 )
 from runner.core.preview import Preview
 from runner.core.report import Report, count_words, duration_words, local_time, rows_in_words
@@ -172,6 +173,8 @@ class Endings:
             report = replace(report, failures_before=before)
         attached = None
         if self._mailing(report) is Mailing.RESULTS:
+            note = "; ".join(filter(None, (report.run.note, unmailed_words(job))))
+            report = replace(report, run=replace(report.run, note=note))
             attached = attach(report, kept_at=report.kept_at, beside=self._beside_files(report))
             if attached.attachment is None:
                 report = _not_attached(report, attached)

@@ -6,6 +6,7 @@ import pytest
 from runner.core.bookmark import Bookmark
 from runner.core.check import CheckResult
 from runner.core.job import ConcurrencyPolicy, DeliveryOptions, Incremental, OnEmpty, OnMissed, Retry
+from runner.core.job_policy import RunBounds
 from runner.core.policy import (
     RUN_ALL_LIMIT,
     Mailing,
@@ -197,6 +198,13 @@ LOAD = Incremental(cursor="at", initial_value=0)
 def test_a_bookmark_moves_with_what_is_delivered_of_now(make_job, make_run, changes, moves):
     moved = decide_bookmark(make_run(**changes), make_job(incremental=LOAD), Bookmark(cursor=9))
     assert moved == (Bookmark(cursor=9, origin=LOAD.origin) if moves else None)
+
+
+def test_a_run_whose_consumers_may_get_no_mail_is_delivered_to_nobody(make_job, make_run):
+    for domain, moves in (("example.com", True), ("example.org", False)):
+        bounds = RunBounds(recipient_domains=(domain,))
+        job = make_job(incremental=LOAD, consumer_emails=("ann@example.com",), bounds=bounds)
+        assert (decide_bookmark(make_run(), job, Bookmark(cursor=9)) is not None) is moves
 
 
 def test_a_job_that_always_loads_everything_keeps_no_bookmark(make_job, make_run):

@@ -266,3 +266,13 @@ def test_a_job_that_a_tightened_policy_refuses_goes_on_under_the_new_bounds(fold
     policy.write_text("private_hosts: oops\n")
     catalog, _ = advance(catalog, folder.scan())
     assert not catalog.jobs["a"].bounds.allows_private("127.0.0.1"), "nothing is known of a broken policy"
+
+
+def test_a_job_whose_recipients_a_tightened_policy_refuses_goes_on_without_them(folder, write, job):
+    write("jobs.d/a.yaml", job("a"))
+    catalog, _ = advance(Catalog(), folder.scan())
+    (recipient,) = catalog.jobs["a"].consumer_emails
+    write("jobs.d/_policy.yaml", "recipient_domains: [other.example]\n")
+    catalog, _ = advance(catalog, folder.scan())
+    assert catalog.entries[0].sync is SyncState.INVALID
+    assert not catalog.jobs["a"].bounds.allows_recipient(recipient)

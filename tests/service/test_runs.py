@@ -6,6 +6,7 @@ import pytest
 
 from runner.core.delivery import DeliveryState, MailKind
 from runner.core.job import ConcurrencyPolicy, DeliveryOptions, NotifyFailures, OnEmpty, Retry
+from runner.core.job_policy import RunBounds
 from runner.core.preview import Preview
 from runner.core.run import FailureKind, RunFailure, RunState, Trigger
 from runner.delivery.attachment import ENCODED_LIMIT, SMALL_FILES
@@ -62,6 +63,27 @@ def test_a_success_is_mailed_to_the_consumers_with_its_result(begin, executor, s
         MailKind.RESULTS,
     )
     assert [path.name for path in run_dir.iterdir()] == ["result.csv"], "the rest of the folder is not kept"
+
+
+@pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.FAILED])
+@pytest.mark.parametrize("domain", ["example.com", "example.org"])
+def test_nobody_is_mailed_to_whom_the_policy_of_today_allows_no_mail(
+    begin, executor, store, clock, make_job, domain, state
+):
+    job = make_job(
+        consumer_emails=("ann@example.com", "bob@gone.example"), bounds=RunBounds(recipient_domains=(domain,))
+    )
+    run_id = begin(job)
+    executor.end(run_id, state)
+    run = store.run(run_id)
+    allowed = ["ann@example.com"] if domain == "example.com" else []
+    assert [one.recipient for one in run.deliveries] == allowed
+    if state is RunState.SUCCEEDED:
+        left_out = [one for one in job.consumer_emails if one not in allowed]
+        assert run.note == f"not mailed to {', '.join(left_out)}: recipient_domains of the policy"
+    for _, mail in store.due_deliveries(clock.now, 10):
+        assert b"bob@gone.example" not in mail.message.split(b"\r\n\r\n")[0]
+        assert mail.notify == ("ann@example.com",)
 
 
 def test_a_failure_is_mailed_to_those_the_job_names(begin, executor, store, clock, make_job):
