@@ -1,5 +1,6 @@
 """Mail addresses in the form that a server takes."""
 
+from collections.abc import Iterable
 from email.headerregistry import Address, Group
 from email.utils import parseaddr
 
@@ -23,6 +24,14 @@ def ascii_address(address: str) -> str | None:
         return local + at + idna.encode(domain, uts46=True).decode("ascii")
     except UnicodeError:
         return None
+
+
+def each_once(addresses: Iterable[str]) -> tuple[str, ...]:
+    """The addresses in their order, each once: in capitals it is the same, as it is to `validate`."""
+    first: dict[str, str] = {}
+    for address in addresses:
+        first.setdefault(address.casefold(), address)
+    return tuple(first.values())
 
 
 def sender_address(sender: str) -> str:

@@ -9,7 +9,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from runner.core.delivery import Mail, MailKind
-from runner.delivery.addresses import header_recipient, header_sender, sender_address
+from runner.delivery.addresses import each_once, header_recipient, header_sender, sender_address
 from runner.delivery.attachment import Attachment
 from runner.delivery.content import Content
 from runner.delivery.html import render_html
@@ -52,7 +52,7 @@ def build_mail(letter: Letter) -> Mail:
     References (RFC 5322, section 3.6.4) show them as one thread.
     """
     title = one_line(letter.subject)
-    recipients = tuple(dict.fromkeys(letter.recipients))
+    recipients = each_once(letter.recipients)
     message_id = _message_id(letter.identity, letter.domain)
     thread = _message_id(f"{letter.job_name}.job", letter.domain)
 

@@ -205,11 +205,11 @@ class Endings:
         if mailing is not Mailing.NONE:
             mails.append(self._composer.of_run(report, attached if mailing is Mailing.RESULTS else None))
         # Those who get the result read in it that the job works again.
-        reading = {recipient for mail in mails for recipient in mail.recipients}
+        reading = {recipient.casefold() for mail in mails for recipient in mail.recipients}
         if tells_of_checks(run, job):
             mails.append(self._composer.of_checks(report, job.check_recipients()))
         if is_recovery(run, job, failures_before=report.failures_before):
-            others = tuple(one for one in job.failure_recipients() if one not in reading)
+            others = tuple(one for one in job.failure_recipients() if one.casefold() not in reading)
             if others:
                 mails.append(self._composer.of_recovery(report, others))
         return tuple(mails)

@@ -244,6 +244,18 @@ class TestRowsOfFailures:
             [],
         ]
 
+    def test_an_owner_who_is_a_consumer_in_other_capitals_gets_each_mail_once(
+        self, begin, executor, clock, make_job, mails
+    ):
+        job = make_job(owner="Analyst@Example.com")
+        told = []
+        for state in (RunState.FAILED, RunState.SUCCEEDED):
+            run_id = begin(job)
+            executor.end(run_id, **({"state": state, "failure": BROKEN} if state.failed else {}))
+            told.append(mails())
+            clock.pass_(minutes=1)
+        assert told == [[(MailKind.FAILURE, "analyst@example.com")], [(MailKind.RESULTS, "analyst@example.com")]]
+
 
 class TestAttachmentsThatDoNotFit:
     def test_a_result_that_cannot_be_attached_is_a_failure_that_all_are_told(
