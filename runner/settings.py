@@ -17,8 +17,8 @@ LOG_FORMATS = ("text", "json")
 SANDBOX_MODES = ("strict", "best-effort", "off")
 
 DEFAULT_SENDER = "runner@localhost"
-# A dot-atom on each side (RFC 5322), where letters may be those of any language.
-_ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*@[\w-]+(\.[\w-]+)*")
+# A dot-atom on each side (RFC 5322). Letters of the domain may be of any language: only it has an ASCII form.
+_ADDRESS = re.compile(r"(?a:[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*)@[\w-]+(\.[\w-]+)*")
 
 
 class Secret:
@@ -190,7 +190,7 @@ class _Reader:
             return login if _ADDRESS.fullmatch(login) else DEFAULT_SENDER
         if not _is_sender(given):
             raise SettingsError(
-                f"{name}={given!r} is no mail address",
+                f"{name}={given!r} is no mail address that every server takes",
                 hint=f"Write {name}=reports@example.com or {name}=Reports <reports@example.com>.",
             )
         return given

@@ -111,6 +111,8 @@ def test_a_sender_is_an_address_with_or_without_a_name(tmp_path, sender):
         "a b@example.com",
         "a..b@example.com",
         "a@example..com",
+        "jürgen@example.com",
+        "Jürgen <jürgen@example.com>",
     ],
 )
 def test_what_is_no_sender_is_refused_by_name(tmp_path, sender):

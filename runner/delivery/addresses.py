@@ -35,8 +35,9 @@ def each_once(addresses: Iterable[str]) -> tuple[str, ...]:
 
 
 def sender_address(sender: str) -> str:
-    """The bare address of `runner@example.com` or `Reports <runner@example.com>`."""
-    return parseaddr(one_line(sender))[1] or one_line(sender)
+    """The bare address of `runner@example.com` or `Reports <runner@example.com>`, its domain in ASCII."""
+    bare = parseaddr(one_line(sender))[1] or one_line(sender)
+    return ascii_address(bare) or bare
 
 
 def header_sender(sender: str) -> Address:

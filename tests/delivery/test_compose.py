@@ -214,6 +214,14 @@ def test_addresses_outside_ascii(make_report):
     assert message["From"].addresses[0].display_name == "Jürgens Berichte"
 
 
+@pytest.mark.parametrize("sender", ["r@faß.example", "Berichte <r@faß.example>"])
+def test_the_domain_of_the_sender_is_in_ascii_wherever_it_stands(make_report, sender):
+    mail = composed(make_report(), sender=sender)
+    assert mail.sender == parsed(mail)["From"].addresses[0].addr_spec == "r@xn--fa-hia.example"
+    (line,) = re.findall(rb"(?m)^From: .*", mail.message)
+    assert b"r@xn--fa-hia.example" in line
+
+
 def test_a_large_result_is_compressed(make_report, monkeypatch):
     monkeypatch.setattr(attachment, "ENCODED_LIMIT", 10_000)
     result = b"a,b\n" + b"1,2\n" * 10_000
