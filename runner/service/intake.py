@@ -75,8 +75,8 @@ class Intake:
                 self._desk.drop(run, "the job was not in force when the run was to begin")
                 log.warning("Run %s is cancelled: its job is not in force", run.run_id)
             elif job.suspend and run.trigger.scheduled:
-                self._desk.drop(run, "the job was suspended before the run began")
-                log.warning("Run %s is cancelled: its job is suspended", run.run_id)
+                self._desk.drop(run, "the job was suspended before the run began", job)
+                log.warning("Run %s does not begin: its job is suspended", run.run_id)
             else:
                 log.info("Run %s queued: %s", run.run_id, why)
                 self._desk.begin(run, job)

@@ -11,6 +11,7 @@ from runner.core.job import AttachmentFormat, DeliveryOptions, Retry
 from runner.core.run import FailureKind, RunFailure, RunState, Trigger
 from runner.delivery import attachment
 from runner.errors import StoreError
+from runner.service.intake import Intake
 
 BROKEN = RunFailure(kind=FailureKind.SCRIPT, message="KeyError: 'x'")
 
@@ -192,6 +193,22 @@ class TestRetry:
         desk.cancel_queued("report")
         run = store.run(run_id)
         assert (run.state, run.attempt, run.failure) == (RunState.TIMED_OUT, 1, BROKEN)
+        assert mails() == [(MailKind.FAILURE, "analyst@example.com")]
+
+    def test_a_wait_of_a_job_that_is_suspended_over_a_restart_is_told(
+        self, begin, make_desk, executor, store, make_job, mails
+    ):
+        run_id = begin(make_job(retry=self.job_retry))
+        executor.end(run_id, RunState.FAILED, failure=BROKEN)
+        assert (store.run(run_id).state, mails()) == (RunState.QUEUED, [])
+        suspended = make_job(retry=self.job_retry, suspend=True)
+        Intake(store=store, desk=make_desk(), jobs=lambda: {"report": suspended}).recover()
+        run = store.run(run_id)
+        assert (run.state, run.failure, run.note) == (
+            RunState.FAILED,
+            BROKEN,
+            "the job was suspended before the run began",
+        )
         assert mails() == [(MailKind.FAILURE, "analyst@example.com")]
 
     def test_a_run_that_fails_while_it_is_cancelled_is_not_tried_again(
