@@ -186,7 +186,6 @@ class OwnCarrier:
         """Take what carries out runs, once it is ready."""
         self._works = works
         self.new_run = works.desk.new_run
-        works.desk.keep_reports = True
 
     def changed(self, run: Run) -> None:
         """A run has begun, ended, or is to be tried again; called from any thread."""
@@ -198,6 +197,7 @@ class OwnCarrier:
         desk = self._works.desk
         desk.set_jobs(jobs)
         if all(run.trigger is Trigger.MANUAL for run in runs):
+            desk.keep_reports = True
             # Another process may hold the folder: no service that starts may take this run for a lost one.
             for run in runs:
                 self._store.hold_run(run.run_id)

@@ -359,7 +359,8 @@ class RunDesk:
         if ending.attempt is None:
             self._finished += 1
             if self.keep_reports:
-                self.reports[run.run_id] = replace(ending.report, run=run)
+                # Without what is attached: it lies in the run's folder, and there may be many of them.
+                self.reports[run.run_id] = replace(ending.report, run=run, result=None, chart=None)
         else:
             with self._lock:
                 # Of the job as it is now: it may have been mended meanwhile.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import time
@@ -52,6 +53,26 @@ def test_without_a_service_they_run_here_and_jobs_that_come_after_follow(project
     again = runner("backfill", "sales", *SPAN, cwd=project)
     assert again.returncode == 0
     assert "0 fires to run; 4 succeeded before" in again.stderr
+
+
+LARGE = """\
+job_name: large
+schedule_time: "0 * * * *"
+data_source: {source_type: file, location: input.csv, file_type: csv}
+processing_query: SELECT repeat('x', 100) AS a FROM range(300000)
+consumer_emails: [analyst@example.com]
+"""
+
+
+def test_a_long_backfill_holds_one_result_at_a_time(repository, project, spawn):
+    repository.write("large.yaml", LARGE)
+    hours = ("--from", "2025-11-01T00:00", "--to", "2025-11-01T23:00")
+    asked = spawn("backfill", "large", *hours, "--no-mail", cwd=project)
+    # As the kernel counts: the most that was resident at a time.
+    _, status, usage = os.wait4(asked.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert "24 succeeded" in asked.stdout.read()
+    assert usage.ru_maxrss < 400 << 10, "24 results of 30 MB are 720 MB"
 
 
 def test_beside_a_service_they_go_through_its_queue(project, runner, start_service):

@@ -154,6 +154,16 @@ def test_a_result_without_columns_is_delivered_as_any_empty_one(begin, executor,
     assert all(mail.kind is MailKind.RESULTS and b"The data has no records" in mail.message for _, mail in mails)
 
 
+def test_reports_that_are_kept_hold_no_result(begin, desk, executor, make_job):
+    desk.keep_reports = True
+    run_id = begin(make_job())
+    executor.end(run_id)
+    report = desk.reports[run_id]
+    assert (report.run.state, report.run.deliveries != ()) == (RunState.SUCCEEDED, True)
+    assert (report.result, report.chart) == (None, None), "there may be thousands of them"
+    assert report.kept_at is not None
+
+
 def test_nobody_is_mailed_when_mailing_is_off(desk, executor, store, clock, make_job):
     run = desk.new_run(make_job(), trigger=Trigger.MANUAL, scheduled_time=clock.now, mailing=False)
     store.add_run(run)
