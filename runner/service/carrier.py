@@ -27,6 +27,8 @@ RECORD_PATIENCE = 60.0
 STOP_PATIENCE = 10.0
 WITHDRAWN = "the command that had asked for it was ended"
 _LOOK_SECONDS = 0.1
+# So many times what a look takes is waited for the next one.
+_LOOK_SHARE = 9
 
 OnChange = Callable[[Run], None]
 
@@ -108,8 +110,10 @@ class ServiceCarrier:
         """See `Carrier.carry_out`."""
         waiting = {run.run_id: run for run in self._store.add_requests(runs)}
         ended: dict[str, Run] = {}
+        pause = _LOOK_SECONDS
         while waiting:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(pause)
+            began = time.monotonic()
             # Read first: a service that has just ended may have ended the runs before.
             alive = service_running(self._settings.storage_path)
             for run in self._store.runs_of(tuple(waiting)):
@@ -118,6 +122,8 @@ class ServiceCarrier:
                 waiting[run.run_id] = run
                 if run.state.finished:
                     ended[run.run_id] = waiting.pop(run.run_id)
+            # To look at thousands takes a while, and the service needs the processor too.
+            pause = max(_LOOK_SECONDS, _LOOK_SHARE * (time.monotonic() - began))
             if waiting and self._stop_asked():
                 self._withdraw(tuple(waiting))
             if waiting and not alive:

@@ -12,7 +12,8 @@ from runner.store import tables
 from runner.store.ledger import DELIVERIES
 from runner.store.rows import micros, read_attempt, read_delivery, read_run
 
-_MANY = 10_000
+# So many runs are looked up by their ids at a time: the driver keeps every statement of another length.
+_MANY = 1_000
 _LONGEST_STREAK = 10_000
 # A listing of thousands of runs must not load what each of them printed, and what was wrong with its data.
 _LEFT_OUT = {"output", "failure_traceback", "checks", "bookmark"}
@@ -154,7 +155,7 @@ def read_runs(connection: Connection, query: Select[Any]) -> tuple[Run, ...]:
 
 def _deliveries_by_run(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, Iterable[Delivery]]:
     found: dict[str, list[Delivery]] = {}
-    for some in _in_batches(run_ids):
+    for some in in_batches(run_ids):
         query = DELIVERIES.where(tables.mails.c.run_id.in_(some)).order_by(tables.deliveries.c.delivery_id)
         for row in connection.execute(query).mappings():
             found.setdefault(row["run_id"], []).append(read_delivery(row))
@@ -169,12 +170,13 @@ def _attempts_by_run(connection: Connection, rows: Sequence[RowMapping]) -> Mapp
     whole = "failure_traceback" in rows[0]
     columns = [column for column in tables.attempts.c if whole or column.name not in _LEFT_OUT]
     found: dict[str, list[Attempt]] = {}
-    for some in _in_batches(tried_again):
+    for some in in_batches(tried_again):
         query = select(*columns).where(tables.attempts.c.run_id.in_(some)).order_by(tables.attempts.c.number)
         for row in connection.execute(query).mappings():
             found.setdefault(row["run_id"], []).append(read_attempt(row))
     return found
 
 
-def _in_batches(run_ids: Sequence[str]) -> Iterable[Sequence[str]]:
+def in_batches(run_ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    """The ids, as many at a time as one statement looks up."""
     return (run_ids[start : start + _MANY] for start in range(0, len(run_ids), _MANY))

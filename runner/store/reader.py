@@ -85,8 +85,10 @@ class StoreReader:
         Raises:
             StoreError: the database cannot be read.
         """
+        # Identifiers rise.
+        batches = listing.in_batches(sorted(run_ids))
         with self._reading.transaction() as connection:
-            return listing.read_runs(connection, listing.some(run_ids))
+            return tuple(run for some in batches for run in listing.read_runs(connection, listing.some(some)))
 
     def known(self, run_ids: Collection[str]) -> frozenset[str]:
         """Those of some identifiers that a run on record has.

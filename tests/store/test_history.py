@@ -1,5 +1,6 @@
 """Attempts, requests, rows of failures, and the runs that follow others."""
 
+import random
 import sqlite3
 import threading
 from dataclasses import replace
@@ -238,6 +239,18 @@ def test_runs_between_are_those_of_the_span_oldest_first(store, make_run, noon):
     found = store.runs_between("daily_report", noon + timedelta(minutes=2), noon + timedelta(minutes=4))
     assert [run.scheduled_time.minute for run in found] == [2, 3, 4]
     assert {run.output for run in found} == {""}
+
+
+def test_thousands_of_runs_are_found_by_their_ids_in_few_sizes_of_statement(store, make_run):
+    store.record_fires([make_run(number) for number in range(2500)], [])
+    looked_up: list[str] = []
+    store._reading._raw.set_trace_callback(looked_up.append)
+    for asked in (2500, 2499, 2498):
+        ids = [f"run{number:05d}" for number in range(asked)]
+        assert [run.run_id for run in store.runs_of(random.Random(1).sample(ids, asked))] == ids
+    sizes = {len(words) for words in looked_up if "WHERE runs.run_id IN" in words}
+    # One for every whole thousand, one for each rest: the driver keeps the statement of each size.
+    assert len(sizes) == 4
 
 
 def test_unknown_runs_and_wrong_states_are_told_apart_from_a_broken_store(store, noon):
