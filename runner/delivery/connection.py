@@ -34,7 +34,8 @@ class Connection(smtplib.SMTP):
 
     `opened` says that the server is ready for mails. `content_ended` says that the last bytes of the current mail
     were on their way: what breaks off then may have arrived. Before that the server has no whole mail, and must
-    not deliver what it has (RFC 5321, section 4.1.1.4).
+    not deliver what it has (RFC 5321, section 4.1.1.4). `answer_seconds` are what the answer to a whole mail may
+    take, where that is more than what is left then.
     """
 
     def __init__(self, settings: SmtpSettings, context: ssl.SSLContext) -> None:
@@ -44,6 +45,8 @@ class Connection(smtplib.SMTP):
         self._lock = threading.Lock()
         self._end = 0.0
         self._expired = False
+        self._timer: threading.Timer | None = None
+        self.answer_seconds = 0.0
         self.opened = False
         self.content_ended = False
         super().__init__(local_hostname=_own_name())
@@ -53,18 +56,13 @@ class Connection(smtplib.SMTP):
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """Bound what happens inside to a total time; past it, reads and writes fail and `expired` is True."""
-        self._end = time.monotonic() + seconds
         self._expired = False
         self.timeout = seconds
-        if self.sock is not None:
-            self.sock.settimeout(seconds)
-        timer = threading.Timer(seconds, self._expire)
-        timer.daemon = True
-        timer.start()
+        self._allow(seconds)
         try:
             yield
         finally:
-            timer.cancel()
+            self._stop_timer()
 
     @property
     def expired(self) -> bool:
@@ -106,6 +104,8 @@ class Connection(smtplib.SMTP):
         self.send(content if content.endswith(b"\r\n") else content + b"\r\n")
         self.content_ended = True
         self.send(b".\r\n")
+        if self.answer_seconds > self._end - time.monotonic():
+            self._allow(self.answer_seconds)
         return self.getreply()
 
     def close(self) -> None:
@@ -190,6 +190,20 @@ class Connection(smtplib.SMTP):
         if self.sock is None:
             return False
         return ipaddress.ip_address(self.sock.getpeername()[0].partition("%")[0]).is_loopback
+
+    def _allow(self, seconds: float) -> None:
+        """From now on so much time is left."""
+        self._stop_timer()
+        self._end = time.monotonic() + seconds
+        if self.sock is not None:
+            self.sock.settimeout(seconds)
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _expire(self) -> None:
         self._expired = True

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _ANSWER_CHARACTERS = 300
 _QUIT_SECONDS = 2.0
+# What a server may take for its answer to a whole mail: RFC 5321, section 4.5.3.2.6.
+_LONGEST_ANSWER = 600.0
 _CHECK_SECONDS = 15.0
 _DONE, _GOING = 250, 421
 _ACCEPTED = frozenset({_DONE, 251})
@@ -38,7 +40,9 @@ class SmtpTransport:
     Errors never hold the password. Thread-safe: one mail at a time.
 
     Args:
-        total_timeout: seconds that one mail may take in all, connection included.
+        total_timeout: seconds that one mail may take in all, connection included. A server whose answer to a whole
+            mail did not come in that time, as while it looks for viruses, has twice as much for the next one, and
+            ten minutes at most: who gives up too early there sends the same mail again and again.
 
     Raises:
         SettingsError: `SMTP_CA_FILE` cannot be used.
@@ -49,6 +53,7 @@ class SmtpTransport:
         self._total_timeout = total_timeout
         self._context = _tls_context(settings)
         self._connection: Connection | None = None
+        self._answer_seconds = 0.0
         self._lock = threading.Lock()
 
     def describe(self) -> str:
@@ -102,6 +107,7 @@ class SmtpTransport:
         reused = self._connection is not None
         connection = self._connection or Connection(self._settings, self._context)
         self._connection = connection
+        connection.answer_seconds = self._answer_seconds
         results: dict[str, SendResult] = {}
         try:
             with connection.within(self._total_timeout):
@@ -197,8 +203,11 @@ class SmtpTransport:
             return SendResult(state=DeliveryState.DEFERRED, error=self._safe(words))
         if isinstance(error, smtplib.SMTPResponseException) and 400 <= error.smtp_code < 600:
             return self._refused(error.smtp_code, error.smtp_error)
-        words = sending_fault(error, server=self._server, seconds=self._total_timeout, expired=connection.expired)
         unsure = connection.content_ended
+        seconds = max(self._total_timeout, self._answer_seconds if unsure else 0.0)
+        words = sending_fault(error, server=self._server, seconds=seconds, expired=connection.expired)
+        if unsure and connection.expired:
+            self._answer_seconds = min(_LONGEST_ANSWER, 2 * seconds)
         return SendResult(
             state=DeliveryState.DEFERRED,
             error=self._safe(words) + ("; the server may have taken the mail" if unsure else ""),

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import ssl
 import threading
@@ -105,6 +106,7 @@ class Inbox:
         self.data_answer = "250 taken"
         self.mail_answer = None
         self.drop_after_data = False
+        self.answers_after = 0.0
 
     async def handle_MAIL(self, server, session, envelope, address, options):
         self.sessions.append(session)
@@ -124,6 +126,7 @@ class Inbox:
         if self.drop_after_data:
             server.transport.close()
             return "250 too late"
+        await asyncio.sleep(self.answers_after)
         if self.data_answer.startswith("250"):
             self.envelopes.append(envelope)
         return self.data_answer

@@ -418,6 +418,17 @@ def test_a_silence_after_the_content_ends_at_the_deadline_in_doubt(raw_server, m
     assert result.error.endswith("was not done within 0.3 s; the server may have taken the mail")
 
 
+def test_a_server_that_takes_its_time_to_answer_gets_a_mail_few_times(
+    inbox, make_server, make_transport, make_mail
+):
+    inbox.answers_after = 1.5
+    transport = make_transport(make_server(), total_timeout=0.5)
+    attempts = [transport.send(make_mail(), [ANNA])[ANNA] for _ in range(3)]
+    assert [one.state.value for one in attempts] == ["deferred", "deferred", "sent"]
+    assert [one.ambiguous for one in attempts] == [True, True, False]
+    assert attempts[1].error.endswith("was not done within 1 s; the server may have taken the mail")
+
+
 @pytest.mark.parametrize("answer", ["454 not now", "554 never"])
 def test_a_refused_starttls_gives_no_mail_up(raw_server, make_transport, make_mail, answer):
     port = raw_server(scripted({"ehlo": "250-hi\r\n250 STARTTLS", "starttls": answer}))
