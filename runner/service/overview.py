@@ -58,8 +58,7 @@ class Overview:
             if run is not None:
                 latest = self._last_runs.get(run.job_name)
                 if latest is None or run.run_id >= latest.run_id:
-                    # As the store lists it: what was wrong with its data is for the page of the run.
-                    self._last_runs[run.job_name] = replace(run, checks=(), bookmark=None)
+                    self._last_runs[run.job_name] = _as_listed(run)
             self._version += 1
 
     def finished(self, run: Run) -> None:
@@ -122,6 +121,14 @@ class Overview:
     def cursor(self, job: Job) -> CursorValue | None:
         """How far an incremental load has got with what was delivered."""
         return self._store.bookmark(job.job_name).for_origin(job.origin).cursor
+
+
+def _as_listed(run: Run) -> Run:
+    """A run as the store lists it: what it printed, and what was wrong with it, is for its own page. There is one
+    of each job, and all of them stay in memory."""
+    attempts = tuple(replace(one, failure=replace(one.failure, traceback="")) for one in run.attempts)
+    failure = replace(run.failure, traceback="") if run.failure else None
+    return replace(run, attempts=attempts, failure=failure, output="", checks=(), bookmark=None)
 
 
 def read_catalog(settings: Settings) -> Catalog:

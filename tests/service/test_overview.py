@@ -1,16 +1,30 @@
 from dataclasses import replace
 
+import pytest
+
 from runner.core.catalog import Catalog, CatalogEntry, SyncState
-from runner.core.run import RunState, Trigger
+from runner.core.check import CheckResult
+from runner.core.job import Retry
+from runner.core.run import FailureKind, RunFailure, RunState, Trigger
 from runner.service.overview import Overview
 
 
-def test_a_snapshot_is_made_anew_only_when_something_changes(store, desk, clock, make_job, tmp_path):
-    job = make_job()
+@pytest.fixture
+def trouble():
+    """What keeps the service from being ready, as a test sets it."""
+    return []
+
+
+@pytest.fixture
+def job(make_job):
+    return make_job(retry=Retry(limit=1, backoff_seconds=0, max_delay_seconds=0))
+
+
+@pytest.fixture
+def overview(store, clock, job, trouble, tmp_path):
     entry = CatalogEntry(path=job.path, job=job, sync=SyncState.IN_FORCE, digest="d", job_name=job.job_name)
     catalog = Catalog(generation=1, entries=(entry,), jobs={job.job_name: job})
-    trouble: list[str] = []
-    overview = Overview(
+    return Overview(
         store=store,
         catalog=lambda: catalog,
         next_fire=lambda _name: clock.now,
@@ -19,6 +33,9 @@ def test_a_snapshot_is_made_anew_only_when_something_changes(store, desk, clock,
         facts=(("sandbox", "none"),),
         runs_dir=tmp_path,
     )
+
+
+def test_a_snapshot_is_made_anew_only_when_something_changes(overview, trouble, desk, clock, job):
     first = overview.snapshot()
     assert overview.snapshot() is first
     assert (first.ready, first.jobs[0].next_fire) == (True, clock.now)
@@ -37,3 +54,20 @@ def test_a_snapshot_is_made_anew_only_when_something_changes(store, desk, clock,
     third = overview.snapshot()
     assert (third.ready, third.reasons) == (False, ("the disk is full",))
     assert third.version > second.version
+
+
+def test_the_last_runs_are_held_as_the_store_lists_them(overview, make_desk, executor, store, clock, job):
+    desk = make_desk(on_change=overview.changed)
+    desk.set_jobs({job.job_name: job})
+    run = desk.new_run(job, trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
+    store.add_run(run)
+    desk.begin(run, job)
+    failure = RunFailure(kind=FailureKind.SCRIPT, message="KeyError", traceback="line 9")
+    checks = (CheckResult(words="a has no gaps", blocking=True, passed=False),)
+    for _ in range(2):
+        executor.end(run.run_id, RunState.FAILED, failure=failure, output="x" * 60_000, checks=checks)
+        desk.pump()
+    (status,) = overview.snapshot().jobs
+    assert status.last_run == store.last_runs()["report"]
+    assert (status.last_run.attempt, status.last_run.output) == (2, "")
+    assert store.run(run.run_id).output
