@@ -36,6 +36,7 @@ class Report:
 
     `result` is what is attached: the CSV, or the file in the form that the job names (for `csv.gz` the CSV that is
     still to be compressed); None where there is none or it was too large to read. `result_bytes` is its size.
+    `packed` is a CSV that was too large to read, compressed; None where no mail can carry it even so.
     `kept_at` is the path of the CSV, as people can find it, where it is kept. `chart` is a PNG.
     `failures_before` counts the failed runs of the job right before this one.
     """
@@ -45,6 +46,7 @@ class Report:
     preview: Preview = field(default_factory=Preview)
     result: bytes | None = None
     result_bytes: int = 0
+    packed: bytes | None = None
     kept_at: str | None = None
     chart: bytes | None = None
     failures_before: int = 0

@@ -1,7 +1,9 @@
 """What of a result goes with the mail: the file, or a sentence that says where it is."""
 
 import gzip
+import io
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from runner.core.job import AttachmentFormat
 from runner.core.report import Report, result_file_name, size_words
@@ -10,6 +12,9 @@ from runner.core.report import Report, result_file_name, size_words
 ENCODED_LIMIT = 10_000_000
 # Beside files of this size the largest preview makes no mail too large.
 SMALL_FILES = 1_500_000
+# Compressing so much takes some ten seconds; what is still larger is no matter for a mail.
+LARGEST_PACKED = 1 << 30
+_PIECE_BYTES = 1 << 20
 _LINE_BYTES, _ENCODED_LINE_BYTES = 57, 78
 # The highest level takes five times as long, and saves two bytes of a hundred.
 _GZIP_LEVEL = 6
@@ -56,6 +61,8 @@ def attach(report: Report, *, kept_at: str | None, beside: int = 0) -> Attached:
         beside: how many bytes the mail takes without its files.
     """
     content, form = report.result, report.job.delivery.attachment
+    if content is None and report.packed is not None:
+        return _compressed(report, report.packed, report.result_bytes, kept_at, beside)
     if content is None:
         return _too_large(report, size_words(report.result_bytes), kept_at)
     if form is not AttachmentFormat.CSV_GZ and fits(content, beside=beside):
@@ -65,7 +72,24 @@ def attach(report: Report, *, kept_at: str | None, beside: int = 0) -> Attached:
     if form in {AttachmentFormat.XLSX, AttachmentFormat.PARQUET}:
         # Both are compressed already.
         return _too_large(report, size_words(len(content)), kept_at)
-    return _compressed(report, content, kept_at, beside)
+    # No time inside: the same result makes the same mail.
+    packed = gzip.compress(content, _GZIP_LEVEL, mtime=0)
+    return _compressed(report, packed, len(content), kept_at, beside)
+
+
+def pack(file: BinaryIO) -> bytes | None:
+    """A file compressed, read piece by piece; None as soon as it is plain that no mail can carry it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    packed = io.BytesIO()
+    with gzip.GzipFile("", "wb", _GZIP_LEVEL, packed, mtime=0) as target:
+        while piece := file.read(_PIECE_BYTES):
+            target.write(piece)
+            if encoded_size(packed.tell()) > ENCODED_LIMIT or file.tell() > LARGEST_PACKED:
+                return None
+    return packed.getvalue()
 
 
 def encoded_size(size: int) -> int:
@@ -73,14 +97,12 @@ def encoded_size(size: int) -> int:
     return -(-size // _LINE_BYTES) * _ENCODED_LINE_BYTES
 
 
-def _compressed(report: Report, content: bytes, kept_at: str | None, beside: int) -> Attached:
-    # No time inside: the same result makes the same mail.
-    packed = gzip.compress(content, _GZIP_LEVEL, mtime=0)
+def _compressed(report: Report, packed: bytes, size: int, kept_at: str | None, beside: int) -> Attached:
     if not fits(packed, beside=beside):
-        sizes = f"{size_words(len(content))}, or {size_words(len(packed))} compressed,"
+        sizes = f"{size_words(size)}, or {size_words(len(packed))} compressed,"
         return _too_large(report, sizes, kept_at)
     name = result_file_name(report).removesuffix(".gz") + ".gz"
-    sizes = f"{size_words(len(packed))}, compressed from {size_words(len(content))}"
+    sizes = f"{size_words(len(packed))}, compressed from {size_words(size)}"
     file = _file(name, AttachmentFormat.CSV_GZ, packed)
     return Attached(attachment=file, sentence=f"Attached: {name}, {sizes}.", beside=beside)
 

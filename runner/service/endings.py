@@ -21,10 +21,10 @@ from runner.core.preview import Preview
 from runner.core.report import Report, count_words, duration_words, local_time, rows_in_words
 from runner.core.run import Attempt, FailureKind, FollowingRun, Run, RunFailure, RunOutcome, RunState, Trigger
 from runner.delivery.attachment import SMALL_FILES, Attached, attach, encoded_size
-from runner.execution.results import RESULT_FILE
+from runner.execution.results import ATTACHMENT_FILES, RESULT_FILE
 from runner.service.composer import Composer
 from runner.service.followers import Followers
-from runner.service.run_folders import kept_chart, read_outcome
+from runner.service.run_folders import kept_chart, pack_result, read_outcome
 from runner.settings import Settings
 from runner.store.store import Store
 
@@ -173,11 +173,7 @@ class Endings:
             report = replace(report, failures_before=before)
         attached = None
         if self._mailing(report) is Mailing.RESULTS:
-            note = "; ".join(filter(None, (report.run.note, unmailed_words(job))))
-            report = replace(report, run=replace(report.run, note=note))
-            attached = attach(report, kept_at=report.kept_at, beside=self._beside_files(report))
-            if attached.attachment is None:
-                report = _not_attached(report, attached)
+            report, attached = self._attach(report)
         delay = decide_retry(job.retry, report.run, fraction=self._random())
         if delay is not None and not final and self.may_begin(report.run):
             return _again(report, delay)
@@ -187,9 +183,19 @@ class Endings:
             following=self._followers.of(report.run, failures_before=report.failures_before),
         )
 
+    def _attach(self, report: Report) -> tuple[Report, Attached]:
+        """What goes with the results; the report is of a failure where they cannot go with a mail."""
+        run, job = report.run, report.job
+        note = "; ".join(filter(None, (run.note, unmailed_words(job))))
+        report = replace(report, run=replace(run, note=note))
+        if report.result is None and job.delivery.attachment not in ATTACHMENT_FILES:
+            report = replace(report, packed=pack_result(self._run_dir(run)))
+        attached = attach(report, kept_at=report.kept_at, beside=self._beside_files(report))
+        return (report if attached.attachment else _not_attached(report, attached)), attached
+
     def _beside_files(self, report: Report) -> int:
         """How many bytes the mail takes without its files, where that may decide whether they go with it."""
-        files = len(report.result or b"") + len(report.chart or b"")
+        files = len(report.result or report.packed or b"") + len(report.chart or b"")
         return self._composer.words_size(report) if encoded_size(files) > SMALL_FILES else 0
 
     def _mailing(self, report: Report) -> Mailing:

@@ -14,13 +14,14 @@ from runner.core.csv_cells import allow_long_cells
 from runner.core.identity import is_run_id
 from runner.core.preview import Preview
 from runner.core.run import FailureKind, Run, RunFailure, RunOutcome, RunState
+from runner.delivery.attachment import pack
 from runner.errors import ExecutionError
-from runner.execution.results import open_result, read_result
+from runner.execution.results import RESULT_FILE, open_result, read_result
 from runner.execution.trees import clear_folder, remove_tree
 
 log = logging.getLogger(__name__)
 
-# A larger result is not read into the service: no compression makes a mail of it. It stays in the run's folder.
+# A larger result is not read into the service: it stays in the run's folder, and is mailed compressed or not.
 LARGEST_READ = 64 << 20
 _PREVIEW_BYTES = 1 << 20
 _BATCH = 500
@@ -39,6 +40,16 @@ def read_outcome(run_dir: Path, outcome: RunOutcome) -> tuple[RunOutcome, bytes 
     except ExecutionError as error:
         failure = RunFailure(kind=FailureKind.RESULT, message=error.message, hint=error.hint)
         return replace(outcome, state=RunState.FAILED, failure=failure, result_file=None), None
+
+
+def pack_result(run_dir: Path) -> bytes | None:
+    """The CSV of a run compressed; None where there is none, or no mail can carry it even so."""
+    try:
+        with open_result(run_dir) as file:
+            return pack(file)
+    except (ExecutionError, OSError) as error:
+        log.warning("%s cannot be compressed: %s", run_dir / RESULT_FILE, error)
+        return None
 
 
 def kept_chart(run_dir: Path, run: Run) -> bytes | None:

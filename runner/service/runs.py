@@ -360,7 +360,7 @@ class RunDesk:
             self._finished += 1
             if self.keep_reports:
                 # Without what is attached: it lies in the run's folder, and there may be many of them.
-                self.reports[run.run_id] = replace(ending.report, run=run, result=None, chart=None)
+                self.reports[run.run_id] = replace(ending.report, run=run, result=None, packed=None, chart=None)
         else:
             with self._lock:
                 # Of the job as it is now: it may have been mended meanwhile.

@@ -1,6 +1,7 @@
 import email
 import email.policy
 import gzip
+import io
 import os
 import random
 import re
@@ -233,6 +234,18 @@ def test_a_large_result_is_compressed(make_report, monkeypatch):
     # RFC 1952, section 2.3.1: 2 is the slowest level, which takes seconds for what other levels do in one.
     assert file.get_payload(decode=True)[8] != 2
     assert mail == composed(make_report(result=result))
+
+
+def test_packing_ends_as_soon_as_no_mail_can_carry_it(monkeypatch):
+    noise = io.BytesIO(random.Random(1).randbytes(40_000_000))
+    assert attachment.pack(noise) is None
+    assert noise.tell() < 10_000_000
+    result = b"a,b\n" + b"1,2\n" * 3_000_000
+    packed = attachment.pack(io.BytesIO(result))
+    assert gzip.decompress(packed) == result
+    assert attachment.pack(io.BytesIO(result)) == packed, "no time and no name are in it"
+    monkeypatch.setattr(attachment, "LARGEST_PACKED", len(result) - 1)
+    assert attachment.pack(io.BytesIO(result)) is None
 
 
 def test_a_result_too_large_for_any_mail_stays_and_the_mail_says_where(make_report):

@@ -1,17 +1,21 @@
+import gzip
+import os
 import threading
 from dataclasses import replace
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 
 from runner.core.delivery import DeliveryState, MailKind
-from runner.core.job import ConcurrencyPolicy, DeliveryOptions, NotifyFailures, OnEmpty, Retry
+from runner.core.job import AttachmentFormat, ConcurrencyPolicy, DeliveryOptions, NotifyFailures, OnEmpty, Retry
 from runner.core.job_policy import RunBounds
 from runner.core.preview import Preview
 from runner.core.run import FailureKind, RunFailure, RunState, Trigger
+from runner.delivery import attachment
 from runner.delivery.attachment import ENCODED_LIMIT, SMALL_FILES
 from runner.errors import StoreError
-from runner.service import endings
+from runner.service import endings, run_folders
 from runner.service.intake import Intake
 
 
@@ -114,6 +118,28 @@ def test_an_empty_result_may_be_kept_quiet(begin, executor, store, clock, make_j
     executor.end(run_id, rows_in=3, rows_out=0, result_file="result.csv", result_bytes=2)
     assert store.run(run_id).state is RunState.SUCCEEDED
     assert store.due_deliveries(clock.now, 10) == []
+
+
+@pytest.mark.parametrize("form", [AttachmentFormat.CSV, AttachmentFormat.CSV_GZ])
+@pytest.mark.parametrize(("content", "fits"), [(b"a\n" + b"1\n" * 500_000, True), (os.urandom(1_000_000), False)])
+def test_a_result_that_is_too_large_to_read_goes_with_its_mail_where_it_fits_compressed(
+    begin, executor, store, clock, make_job, monkeypatch, form, content, fits
+):
+    monkeypatch.setattr(run_folders, "LARGEST_READ", 900_000)
+    monkeypatch.setattr(attachment, "ENCODED_LIMIT", 500_000)
+    run_id = begin(make_job(delivery=DeliveryOptions(attachment=form)))
+    (Path(executor.orders[run_id].run_dir) / "result.csv").write_bytes(content)
+    executor.end(run_id, rows_in=1, rows_out=500_000, result_file="result.csv", result_bytes=len(content))
+    ((_, mail),) = store.due_deliveries(clock.now, 10)
+    files = [part for part in message_from_bytes(mail.message).walk() if part.get_filename()]
+    if fits:
+        assert mail.kind is MailKind.RESULTS
+        assert [part.get_filename() for part in files] == ["report_2026-03-02.csv.gz"]
+        assert gzip.decompress(files[0].get_payload(decode=True)) == content
+        assert b"compressed from 1.0 MB" in mail.message
+    else:
+        assert (mail.kind, files) == (MailKind.FAILURE, [])
+        assert store.run(run_id).failure.kind is FailureKind.ATTACHMENT
 
 
 # A letter that is narrow, and takes twelve bytes in a mail.
