@@ -58,11 +58,16 @@ def state_words(state: RunState) -> str:
 
 
 def local_time(moment: datetime, timezone: str) -> str:
-    """`2025-11-09 14:00 CET (+01:00)`: wall clock, abbreviation and offset; seconds only where there are any."""
+    """`2025-11-09 14:00 CET (+01:00)`: wall clock, abbreviation and offset; seconds only where there are any.
+
+    Many zones have no letters for an abbreviation: `2025-11-09 10:00 -03:00`.
+    """
     local = moment.astimezone(ZoneInfo(timezone))
     clock = f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
     offset = local.isoformat(timespec="minutes")[-6:]
     name = local.tzname() or ""
+    if not name.isalpha():
+        return f"{clock} {offset}"
     return f"{clock} {name}" if name == "UTC" else f"{clock} {name} ({offset})"
 
 

@@ -99,6 +99,8 @@ def test_size_words(size, words):
         ("Europe/Berlin", datetime(2025, 11, 9, 13, 0, tzinfo=UTC), "2025-11-09 14:00 CET (+01:00)"),
         ("Europe/Berlin", datetime(2025, 7, 9, 13, 0, 7, tzinfo=UTC), "2025-07-09 15:00:07 CEST (+02:00)"),
         ("America/New_York", datetime(2025, 11, 9, 3, tzinfo=UTC), "2025-11-08 22:00 EST (-05:00)"),
+        ("America/Sao_Paulo", datetime(2025, 11, 9, 13, 0, tzinfo=UTC), "2025-11-09 10:00 -03:00"),
+        ("Asia/Kathmandu", datetime(2025, 11, 9, 13, 0, 7, tzinfo=UTC), "2025-11-09 18:45:07 +05:45"),
     ],
 )
 def test_local_time(timezone, moment, words):
