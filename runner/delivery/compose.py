@@ -164,12 +164,14 @@ def _failure_recipients(report: Report) -> tuple[str, ...]:
 
 
 def _reachable(mail: Mail, job: Job | None, failed: Sequence[Delivery]) -> tuple[str, ...]:
-    """Whom to tell, without the addresses that failed. One that takes no large mail takes this one."""
+    """Whom to tell, without the addresses that failed, and those that the policy of today allows no mail. One that
+    takes no large mail takes this one."""
     lost = {one.recipient.casefold() for one in failed if refusal(one.error) is not Refusal.SIZE}
     owner = (job.owner,) if job and job.owner else ()
     # Mails of the first version name nobody.
     for people in (mail.notify, owner, job.consumer_emails if job else ()):
-        reachable = tuple(one for one in people if one.casefold() not in lost)
+        allowed = filter(job.bounds.allows_recipient, people) if job else people
+        reachable = tuple(one for one in allowed if one.casefold() not in lost)
         if reachable:
             return reachable
     return ()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from runner.core.delivery import Delivery, DeliveryState, MailKind
+from runner.core.job_policy import RunBounds
 from runner.delivery.compose import compose_undelivered
 
 NOON = datetime(2025, 11, 9, 13, 0, tzinfo=UTC)
@@ -166,6 +167,12 @@ def test_the_addresses_that_failed_are_not_told(undelivered, failed, job, before
         *((one, DEAD, "550 no") for one in failed), job=job, before=[(one, DEAD, "550 no") for one in before]
     )
     assert (mail and mail.recipients) == told
+
+
+def test_whom_the_policy_of_today_allows_no_mail_is_not_told(undelivered):
+    end = (ANNA, DEAD, "550 no such user")
+    job = {"owner": OLGA, "bounds": RunBounds(recipient_domains=("example.org",))}
+    assert undelivered(end, job=job, notify=(OLGA,)).recipients == (BERT,)
 
 
 def test_an_address_that_only_takes_no_large_mail_is_told(undelivered):
