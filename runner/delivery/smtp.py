@@ -13,6 +13,7 @@ from runner.core.references import mask
 from runner.delivery.addresses import ascii_address
 from runner.delivery.connection import IMPLICIT_TLS_PORT, Connection, InsecureServerError, LoginError, server_words
 from runner.delivery.faults import opening_fault, sending_fault
+from runner.delivery.refusal import Refusal, refusal
 from runner.delivery.words import one_line
 from runner.errors import SettingsError
 from runner.settings import SmtpSettings
@@ -35,9 +36,9 @@ class SmtpTransport:
     """A transport to an SMTP server.
 
     With `use_tls`, STARTTLS, or TLS from the first byte on port 465; certificates are always verified, and a
-    server that offers no STARTTLS gets nothing. 5xx answers are dead, everything else that fails is deferred, and
-    ambiguous where it broke off after the end of the content. A recipient that is refused keeps its own answer.
-    Errors never hold the password. Thread-safe: one mail at a time.
+    server that offers no STARTTLS gets nothing. 5xx answers are dead, but for those that a setting mends;
+    everything else that fails is deferred, and ambiguous where it broke off after the end of the content. A
+    recipient that is refused keeps its answer. Errors never hold the password. Thread-safe: one mail at a time.
 
     Args:
         total_timeout: seconds that one mail may take in all, connection included. A server whose answer to a whole
@@ -193,6 +194,14 @@ class SmtpTransport:
         state = DeliveryState.DEAD if dead else DeliveryState.DEFERRED
         return SendResult(state=state, error=self._safe(server_words(code, answer)))
 
+    def _sender_refused(self, error: smtplib.SMTPSenderRefused) -> SendResult:
+        """The sender is a setting to mend: given up at once, every mail would be lost, and the word of it too. At
+        this point the size of the mail is known as well."""
+        words = server_words(error.smtp_code, error.smtp_error)
+        if refusal(words) is Refusal.SIZE:
+            return self._refused(error.smtp_code, error.smtp_error)
+        return SendResult(state=DeliveryState.DEFERRED, error=self._safe(f"{words}; check SMTP_FROM_EMAIL"))
+
     def _failed(self, error: Exception, connection: Connection) -> SendResult:
         """The result of an attempt that ended as a whole."""
         if not connection.opened:
@@ -201,6 +210,8 @@ class SmtpTransport:
                 error, server=self._server, seconds=self._total_timeout, expired=connection.expired
             )
             return SendResult(state=DeliveryState.DEFERRED, error=self._safe(words))
+        if isinstance(error, smtplib.SMTPSenderRefused) and 500 <= error.smtp_code < 600:
+            return self._sender_refused(error)
         if isinstance(error, smtplib.SMTPResponseException) and 400 <= error.smtp_code < 600:
             return self._refused(error.smtp_code, error.smtp_error)
         unsure = connection.content_ended

@@ -259,6 +259,25 @@ def test_a_server_that_wants_a_login_is_no_reason_to_give_up(inbox, make_server,
     assert states(make_transport(make_server()).send(make_mail(), [ANNA])) == {ANNA: "deferred"}
 
 
+@pytest.mark.parametrize(
+    ("answer", "state", "words"),
+    [
+        ("550 5.7.60 not allowed to send as this sender", "deferred", "as this sender; check SMTP_FROM_EMAIL"),
+        ("553 sender rejected", "deferred", "553 sender rejected; check SMTP_FROM_EMAIL"),
+        ("552 too large", "dead", "552 too large"),
+        ("550 5.3.4 too large", "dead", "550 5.3.4 too large"),
+        ("530 5.7.0 Authentication required", "deferred", "530 5.7.0 Authentication required"),
+    ],
+)
+def test_a_sender_that_is_refused_gives_no_mail_up(
+    inbox, make_server, make_transport, make_mail, answer, state, words
+):
+    inbox.mail_answer = answer
+    [result] = make_transport(make_server()).send(make_mail(), [ANNA]).values()
+    assert (result.state.value, result.ambiguous) == (state, False)
+    assert words in result.error
+
+
 def test_a_mail_too_large_for_the_server_is_dead_with_the_reason(make_server, make_transport, make_mail):
     results = make_transport(make_server(data_size_limit=100)).send(make_mail(), [ANNA])
     assert results[ANNA].state is DeliveryState.DEAD
