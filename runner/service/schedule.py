@@ -119,11 +119,13 @@ class Scheduler:
         if not batch:
             return 0
         runs = [run for job_name, due in batch for run in self._plan(job_name, due, now)]
-        cursors = [replace(self._cursors[job_name], time=due.times[-1]) for job_name, due in batch]
+        known = ((self._cursors[job_name], due.times[-1]) for job_name, due in batch)
+        # A schedule that is new since has begun later.
+        cursors = [replace(cursor, time=max(cursor.time, latest)) for cursor, latest in known]
         try:
             recorded = self._store.record_fires(runs, cursors)
         except StoreError as error:
-            self._put_back({name for name, _ in batch}, now, error)
+            self._put_back(batch, now, error)
             return 0
         self._cursors.update({cursor.job_name: cursor for cursor in cursors})
         self._retry_at, self._fire_trouble = None, ""
@@ -188,13 +190,17 @@ class Scheduler:
             return
         self._unwritten, self._cursor_trouble = {}, ""
 
-    def _put_back(self, job_names: set[str], now: datetime, error: StoreError) -> None:
+    def _put_back(self, batch: list[tuple[str, DueFires]], now: datetime, error: StoreError) -> None:
         log.error("Due runs could not be recorded, and none was begun: %s %s", error.message, error.hint)
         self._fire_trouble = f"due runs cannot be recorded: {error.message}"
         self._retry_at = now + RECORD_RETRY
-        waiting = {name for due in self._due for name in due.job_names if name in self._cursors}
-        self._due.clear()
-        self._schedule((self._jobs[name] for name in job_names | waiting), dict(self._cursors))
+        queued = ((name, due) for due in self._due for name in due.job_names if name in self._cursors)
+        waiting = [*batch, *queued]
+        # By a schedule that is new since, the timetable does not give them again.
+        of_before = [(name, due) for name, due in waiting if due.times[-1] <= self._cursors[name].time]
+        self._due = deque(due._replace(job_names=(name,)) for name, due in of_before)
+        names = {name for name, _ in waiting}
+        self._schedule((self._jobs[name] for name in names), dict(self._cursors))
 
     def _schedule(self, jobs: Iterable[Job], known: Mapping[str, Cursor]) -> None:
         now, ahead = self._clock(), 0

@@ -207,6 +207,27 @@ def test_fires_that_cannot_be_recorded_are_not_lost(start, store, clock, make_jo
     assert run.scheduled_time == clock.now.replace(minute=0, second=0)
 
 
+def test_a_fire_that_cannot_be_recorded_outlives_a_new_schedule(start, store, clock, make_job, monkeypatch):
+    scheduler = start(make_job())
+    due = clock.pass_(hours=1)
+    edited = make_job(schedule_time="*/10 9-17 * * *")
+
+    def full(runs, cursors):
+        raise StoreError("the disk is full", hint="Free some space.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "record_fires", full)
+        assert scheduler.tick(clock.now) == 0
+        clock.pass_(seconds=9)
+        scheduler.apply(catalog_of(edited), CatalogChange(changed=("report",)))
+        for _ in range(3):
+            assert scheduler.tick(clock.pass_(seconds=9)) == 0
+    assert scheduler.tick(clock.pass_(seconds=9)) == 1
+    assert [run.scheduled_time for run in store.runs()] == [due]
+    assert scheduler.next_fire("report") == due.replace(minute=10)
+    assert store.cursors()["report"].time > due, "the new schedule has missed nothing"
+
+
 def test_one_instant_never_fires_twice_even_for_two_services_in_turn(start, executor, store, clock, make_job):
     scheduler = start(make_job())
     scheduler.tick(clock.pass_(hours=1))
