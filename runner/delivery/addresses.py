@@ -45,14 +45,16 @@ def header_sender(sender: str) -> Address:
     return _address(sender_address(sender), parseaddr(one_line(sender))[0])
 
 
-def header_recipient(recipient: str) -> Address | Group:
-    """A recipient for the To header.
+def header_recipients(recipients: Iterable[str]) -> tuple[Address | Group, ...]:
+    """The recipients for the To header, those without an ASCII form first.
 
-    What has no ASCII form is shown as an empty group by that name (RFC 6857, section 3.1.2): the message stays
-    good for every server.
+    They are the name of one empty group (RFC 6857, section 3.1.2): the message stays good for every server. With a
+    group for each, the library folds what stands between them into one encoded word, other addresses too.
     """
-    plain = ascii_address(one_line(recipient))
-    return _address(plain) if plain is not None else Group(display_name=one_line(recipient), addresses=())
+    forms = [(one_line(recipient), ascii_address(one_line(recipient))) for recipient in recipients]
+    unnamed = ", ".join(shown for shown, plain in forms if plain is None)
+    group = (Group(display_name=unnamed, addresses=()),) if unnamed else ()
+    return (*group, *(_address(plain) for _, plain in forms if plain is not None))
 
 
 def _address(address: str, name: str = "") -> Address:

@@ -9,7 +9,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from runner.core.delivery import Mail, MailKind
-from runner.delivery.addresses import each_once, header_recipient, header_sender, sender_address
+from runner.delivery.addresses import each_once, header_recipients, header_sender, sender_address
 from runner.delivery.attachment import Attachment
 from runner.delivery.content import Content
 from runner.delivery.html import render_html
@@ -58,7 +58,7 @@ def build_mail(letter: Letter) -> Mail:
 
     message = EmailMessage(policy=_POLICY)
     message["From"] = header_sender(letter.sender)
-    message["To"] = tuple(header_recipient(recipient) for recipient in recipients)
+    message["To"] = header_recipients(recipients)
     message["Subject"] = title
     message["Date"] = format_datetime(letter.moment.replace(microsecond=0))
     message["Message-ID"] = message_id
