@@ -46,6 +46,34 @@ def runner():
     return call
 
 
+# From a small process: the memory of one that starts another counts as that one's, too.
+PEAK = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+print(done.stdout, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""
+
+
+@pytest.fixture
+def peak():
+    """Runs the installed command to a good end: what it prints, and the most MiB that one of its processes had."""
+
+    def call(*arguments: str, cwd: Path) -> tuple[str, int]:
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, RUNNER, *arguments],
+            cwd=cwd,
+            env=clean_environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        output, _, mib = done.stdout.rstrip().rpartition(" ")
+        return output, int(mib)
+
+    return call
+
+
 @pytest.fixture
 def spawn():
     """Starts the installed command and goes on; ends what a test leaves running."""
