@@ -14,8 +14,8 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     """
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.core.health_documents import standing_document
+    from runner.service.clock import utc_now
     from runner.service.standing import take_stock
-    from runner.service.wiring import utc_now
 
     settings, _ = open_settings()
     standing = take_stock(settings, now=utc_now())

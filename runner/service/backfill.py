@@ -11,8 +11,8 @@ from runner.core.job import Job
 from runner.core.run import Fire, Run, Trigger, in_zone
 from runner.errors import UsageError
 from runner.service.carrier import Carrier, open_carrier
+from runner.service.clock import utc_now
 from runner.service.overview import find_job, read_catalog
-from runner.service.wiring import utc_now
 from runner.settings import Settings
 from runner.store.reader import StoreReader
 from runner.store.store import Store

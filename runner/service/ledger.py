@@ -9,8 +9,9 @@ from email.message import EmailMessage
 from runner.core.delivery import Delivery, DeliveryState
 from runner.core.ledger import LedgerChange, LedgerEntry, MailPart, SentBy
 from runner.errors import UsageError
+from runner.service.clock import utc_now
 from runner.service.overview import read_catalog
-from runner.service.wiring import make_outbox, open_transport, utc_now
+from runner.service.wiring import make_outbox, open_transport
 from runner.settings import Settings
 from runner.store import service_running
 from runner.store.reader import StoreReader

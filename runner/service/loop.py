@@ -14,6 +14,7 @@ from runner.core.report import local_time
 from runner.core.run import Run, Trigger
 from runner.delivery.outbox import Outbox
 from runner.errors import RunnerError, StoreError, UsageError
+from runner.service.clock import utc_now
 from runner.service.events import Events
 from runner.service.folder import CatalogKeeper
 from runner.service.intake import Intake
@@ -21,7 +22,7 @@ from runner.service.memory import settle
 from runner.service.overview import Overview
 from runner.service.retention import Retention
 from runner.service.schedule import Scheduler
-from runner.service.wiring import Works, build_works, make_outbox, open_store, open_transport, utc_now
+from runner.service.wiring import Works, build_works, make_outbox, open_store, open_transport
 from runner.settings import DEFAULT_SENDER, Settings
 from runner.status.app import build_app
 from runner.status.server import StatusServer

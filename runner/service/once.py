@@ -11,8 +11,8 @@ from runner.core.run import Run, Trigger, in_zone
 from runner.errors import RunnerError
 from runner.execution.results import open_result
 from runner.service.carrier import open_carrier
+from runner.service.clock import utc_now
 from runner.service.overview import find_job
-from runner.service.wiring import utc_now
 from runner.settings import Settings
 
 

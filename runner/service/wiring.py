@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from secrets import randbits
 
 from runner.core.delivery import Delivery, SendResult
@@ -21,6 +20,7 @@ from runner.execution.executors import LocalExecutor, cancelled_outcome
 from runner.execution.step_runner import StepRunner, make_step_runner
 from runner.logs import run_context
 from runner.pipeline import Pipeline
+from runner.service.clock import utc_now
 from runner.service.composer import Composer
 from runner.service.notices import Notices
 from runner.service.runs import RunDesk
@@ -31,11 +31,6 @@ log = logging.getLogger(__name__)
 
 # Seconds that a service waits for a single run that has its folder.
 SINGLE_RUN_PATIENCE = 60.0
-
-
-def utc_now() -> datetime:
-    """The wall clock, aware."""
-    return datetime.now(UTC)
 
 
 def open_transport(settings: Settings) -> Transport:

@@ -26,6 +26,7 @@ import runner.cli.run
 import runner.cli.start
 import runner.delivery.outbox
 import runner.execution.executors
+import runner.service.clock
 import runner.service.loop
 import runner.store.connection
 from runner.cli import main as command_line
@@ -190,7 +191,7 @@ def put_in(
 ):
     """Replace what the test wants replaced, in this process."""
     if clock is not None:
-        wiring.datetime = runner.execution.executors.datetime = Clock(**clock)
+        runner.service.clock.datetime = runner.execution.executors.datetime = Clock(**clock)
     if quick:
         wiring.make_step_runner, wiring.Pipeline = QuickZygote, QuickPipeline
     if jitter is not None:

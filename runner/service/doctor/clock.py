@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.core.health import Finding
+from runner.service.clock import utc_now
 from runner.service.doctor.findings import problem, warning
-from runner.service.wiring import utc_now
 
 CLOCK = "clock"
 _JUMP_SECONDS = 0.5

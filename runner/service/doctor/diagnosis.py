@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.core.health import Finding
+from runner.service.clock import utc_now
 from runner.service.doctor.clock import check_clock
 from runner.service.doctor.machine import check_resources, check_sandbox, check_spreadsheets, check_zones
 from runner.service.doctor.mail import check_mail
 from runner.service.doctor.project import check_git, check_jobs, read_jobs
 from runner.service.doctor.settings import read_settings
 from runner.service.doctor.state import check_database, check_service, check_state
-from runner.service.wiring import utc_now
 
 
 def diagnose(folder: Path) -> Iterator[Finding]:
