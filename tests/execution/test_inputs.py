@@ -253,6 +253,13 @@ def test_a_script_has_the_digits_that_a_csv_has(bench, tmp_path, texts, table, e
     assert [line.replace('""', "") for line in found] == expected.replace("L", str(LARGE)).split("|")
 
 
+@pytest.mark.parametrize("declared", ["number", "integer", "timestamp"])
+def test_a_type_of_a_column_that_is_not_taken_says_nothing(step, tmp_path, declared):
+    path = write(tmp_path / "a.csv", "a,b\n1,x\n")
+    table = TableOptions(columns=("a",), dtypes=(("b", declared),))
+    assert step(StepInput(paths=(path,), format=FileType.CSV, table=table)) == "a\n1\n"
+
+
 def test_two_columns_of_a_sheet_that_are_called_alike(step, tmp_path):
     path = tmp_path / "alike.xlsx"
     with xlsxwriter.Workbook(path) as book:

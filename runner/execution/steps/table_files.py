@@ -55,12 +55,13 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
     require_columns(table, [name for head in heads for name in head])
     frames, read = [], []
     for path, head in zip(source.paths, heads, strict=True):
-        kept = {name: kind for name, kind in types.items() if name in head}
+        taken = [name for name in head if not table.columns or name in table.columns]
+        kept = {name: kind for name, kind in types.items() if name in taken}
         # A float is read by the C parser: quick, and the decimal sign is known to it alone.
         dtypes = {name: "float64" if kind == NUMBER else "str" for name, kind in kept.items()}
         more: dict[str, Any] = {**options, "dtype": dtypes, **_gaps(head, kept)}
         if table.columns:
-            more["usecols"] = [name for name in head if name in table.columns]
+            more["usecols"] = taken
         numbers = [name for name, kind in kept.items() if kind == NUMBER]
         texts = {name: kind for name, kind in kept.items() if kind != NUMBER}
         with of_input(path=path):
@@ -181,7 +182,8 @@ def _read_numbers(path: str, options: dict[str, Any], numbers: Sequence[str]) ->
         _require_numbers(path, options, numbers)
         raise
     # Where a column has nothing but TRUE and FALSE, pandas makes 1 and 0 of them.
-    _require_numbers(path, options, [name for name in numbers if set(frame[name].dropna().unique()) <= {0.0, 1.0}])
+    doubtful = [name for name in numbers if frame[name].dropna().isin((0.0, 1.0)).all()]
+    _require_numbers(path, options, doubtful)
     return frame
 
 
