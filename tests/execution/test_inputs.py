@@ -4,6 +4,7 @@ import json
 import re
 import zipfile
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pyarrow as pa
@@ -241,6 +242,7 @@ def test_whole_numbers_survive_a_file_without_them(step, tmp_path, first, second
         (["a\n5\nNA\n", "a\nL\nNA\n"], TableOptions(), "5||L|"),
         (["a\n5\nNA\n", "a\n6\n"], TableOptions(), "5.0||6.0"),
         (["a\nL\n", "a\n0.5\nNA\n"], TableOptions(), f"{float(LARGE)}|0.5|"),
+        ([f"a\n{-(2**63)}\n5\n", "a\n3\nNA\n"], TableOptions(), f"{-(2**63)}|5|3|"),
     ],
 )
 def test_a_script_has_the_digits_that_a_csv_has(bench, tmp_path, texts, table, expected):
@@ -251,6 +253,21 @@ def test_a_script_has_the_digits_that_a_csv_has(bench, tmp_path, texts, table, e
     source = StepInput(paths=tuple(paths), format=FileType.CSV, table=table)
     found = bench.csv("result = data", inputs=(source,)).splitlines()[1:]
     assert [line.replace('""', "") for line in found] == expected.replace("L", str(LARGE)).split("|")
+
+
+@pytest.mark.parametrize("kind", [FileType.CSV, FileType.JSON, FileType.PARQUET])
+def test_whole_numbers_in_one_file_and_fractions_in_another_are_floats_as_ever(tmp_path, kind):
+    paths = []
+    for number, cells in enumerate([pd.array([LARGE, None], "Int64"), pd.array([1.5, np.nan], "float64")]):
+        frame, path = pd.DataFrame({"n": cells}), tmp_path / str(number)
+        if kind is FileType.CSV:
+            frame.to_csv(path, index=False)
+        elif kind is FileType.JSON:
+            path.write_text(json.dumps([{"n": None if pd.isna(cell) else cell} for cell in frame["n"].tolist()]))
+        else:
+            frame.to_parquet(path)
+        paths.append(str(path))
+    assert read_data(StepInput(paths=tuple(paths), format=kind))["n"].dtype == np.float64
 
 
 @pytest.mark.parametrize("declared", ["number", "integer", "timestamp"])

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _LARGEST_FLOAT = 1 << 53
+_NUMBERS = {np.dtype("int64"), np.dtype("float64"), pd.Int64Dtype()}
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
 
 
@@ -49,7 +50,7 @@ def keep_whole_numbers(frame: pd.DataFrame, cells: Callable[[str], list[Any]], *
 
 def floats_that_lost_digits(frames: Sequence[pd.DataFrame], *, declared: Collection[str]) -> list[list[str]]:
     """For each of the tables that are one, the columns of floats beside gaps whose numbers may have been whole and
-    more exact: they reach 2^53, there or in another table.
+    more exact: they reach 2^53, there or in another table, and none has a fraction.
 
     Args:
         declared: columns whose types the job says.
@@ -61,7 +62,7 @@ def floats_that_lost_digits(frames: Sequence[pd.DataFrame], *, declared: Collect
     large = {
         name
         for name in {name for names in gaps for name in names if name not in declared}
-        if any(name in frame.columns and _reaches_limit(frame[name]) for frame in frames)
+        if _may_have_lost_digits([frame[name] for frame in frames if name in frame.columns])
     }
     return [[name for name in names if name in large] for names in gaps]
 
@@ -76,9 +77,12 @@ def joined(frames: Sequence[pd.DataFrame], *, exact: bool, declared: Collection[
     if not all(frame.columns.is_unique for frame in frames):
         return pd.concat(frames, ignore_index=True)
     names = dict.fromkeys(name for frame in frames for name in frame.columns if name not in declared)
-    whole = [name for name in names if _is_whole([frame[name] for frame in frames if name in frame.columns])]
+    found = {name: [frame[name] for frame in frames if name in frame.columns] for name in names}
+    whole = [name for name, columns in found.items() if _is_whole(columns)]
+    types = dict.fromkeys((name for name, columns in found.items() if _is_mixed(columns)), "float64")
+    types |= dict.fromkeys(whole, "Int64")
     frame = pd.concat(
-        [frame.astype({name: "Int64" for name in whole if name in frame.columns}) for frame in frames],
+        [frame.astype({name: kind for name, kind in types.items() if name in frame.columns}) for frame in frames],
         ignore_index=True,
     )
     for name in whole:
@@ -100,10 +104,25 @@ def _is_whole(columns: Sequence[pd.Series]) -> bool:
     )
 
 
+def _is_mixed(columns: Sequence[pd.Series]) -> bool:
+    """Whether the cells of a column are whole numbers in one file and floats in another: pandas would make floats
+    of them that are nullable, and are so nowhere else."""
+    kinds = {column.dtype for column in columns}
+    return {np.dtype("float64"), pd.Int64Dtype()} <= kinds <= _NUMBERS
+
+
 def _is_large(column: pa.ChunkedArray) -> bool:
     bounds = pc.min_max(column).as_py()
     return bounds["min"] is not None and max(-bounds["min"], bounds["max"]) > _LARGEST_FLOAT
 
 
+def _may_have_lost_digits(columns: Sequence[pd.Series]) -> bool:
+    return any(map(_reaches_limit, columns)) and not any(map(_has_fraction, columns))
+
+
 def _reaches_limit(column: pd.Series) -> bool:
-    return column.dtype.kind in "iuf" and bool(max(-column.min(), column.max()) >= _LARGEST_FLOAT)
+    return column.dtype.kind in "iuf" and max(-float(column.min()), float(column.max())) >= _LARGEST_FLOAT
+
+
+def _has_fraction(column: pd.Series) -> bool:
+    return column.dtype.kind == "f" and bool((column.dropna() % 1 != 0).any())
