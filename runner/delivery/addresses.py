@@ -26,11 +26,17 @@ def ascii_address(address: str) -> str | None:
         return None
 
 
+def mailbox(address: str) -> str:
+    """What is the same for two ways to write one address, as to `validate`: in capitals, and with its domain as
+    `xn--`. Not by `casefold`, to which faß.de is fass.de."""
+    return (ascii_address(address) or address).lower()
+
+
 def each_once(addresses: Iterable[str]) -> tuple[str, ...]:
-    """The addresses in their order, each once: in capitals it is the same, as it is to `validate`."""
+    """The addresses in their order, each mailbox once."""
     first: dict[str, str] = {}
     for address in addresses:
-        first.setdefault(address.casefold(), address)
+        first.setdefault(mailbox(address), address)
     return tuple(first.values())
 
 

@@ -7,6 +7,7 @@ from runner.core.delivery import Delivery, Mail, MailKind
 from runner.core.job import Job, OnAmbiguous
 from runner.core.report import Report, mail_kind, mail_subject, subject
 from runner.core.run import FailureKind
+from runner.delivery.addresses import mailbox
 from runner.delivery.attachment import Attached, Attachment
 from runner.delivery.content import (
     Content,
@@ -166,12 +167,12 @@ def _failure_recipients(report: Report) -> tuple[str, ...]:
 def _reachable(mail: Mail, job: Job | None, failed: Sequence[Delivery]) -> tuple[str, ...]:
     """Whom to tell, without the addresses that failed, and those that the policy of today allows no mail. One that
     takes no large mail takes this one."""
-    lost = {one.recipient.casefold() for one in failed if refusal(one.error) is not Refusal.SIZE}
+    lost = {mailbox(one.recipient) for one in failed if refusal(one.error) is not Refusal.SIZE}
     owner = (job.owner,) if job and job.owner else ()
     # Mails of the first version name nobody.
     for people in (mail.notify, owner, job.consumer_emails if job else ()):
         allowed = filter(job.bounds.allows_recipient, people) if job else people
-        reachable = tuple(one for one in allowed if one.casefold() not in lost)
+        reachable = tuple(one for one in allowed if mailbox(one) not in lost)
         if reachable:
             return reachable
     return ()

@@ -20,6 +20,7 @@ from runner.core.policy import (
 from runner.core.preview import Preview
 from runner.core.report import Report, count_words, duration_words, local_time, rows_in_words
 from runner.core.run import Attempt, FailureKind, FollowingRun, Run, RunFailure, RunOutcome, RunState, Trigger
+from runner.delivery.addresses import mailbox
 from runner.delivery.attachment import SMALL_FILES, Attached, attach, encoded_size
 from runner.execution.results import ATTACHMENT_FILES, RESULT_FILE
 from runner.service.composer import Composer
@@ -211,11 +212,11 @@ class Endings:
         if mailing is not Mailing.NONE:
             mails.append(self._composer.of_run(report, attached if mailing is Mailing.RESULTS else None))
         # Those who get the result read in it that the job works again.
-        reading = {recipient.casefold() for mail in mails for recipient in mail.recipients}
+        reading = {mailbox(recipient) for mail in mails for recipient in mail.recipients}
         if tells_of_checks(run, job):
             mails.append(self._composer.of_checks(report, job.check_recipients()))
         if is_recovery(run, job, failures_before=report.failures_before):
-            others = tuple(one for one in job.failure_recipients() if one.casefold() not in reading)
+            others = tuple(one for one in job.failure_recipients() if mailbox(one) not in reading)
             if others:
                 mails.append(self._composer.of_recovery(report, others))
         return tuple(mails)

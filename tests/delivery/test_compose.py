@@ -225,6 +225,11 @@ def test_several_addresses_without_an_ascii_form_swallow_no_other(make_report):
     assert group.display_name.replace(" ", "").split(",") == unnamed
 
 
+def test_each_mailbox_gets_a_mail_once_and_a_domain_that_is_alike_is_another_one(make_report):
+    job = {"consumer_emails": ("a@fass.example", "A@faß.example", "a@XN--fa-hia.example", "A@FASS.example")}
+    assert composed(make_report(job=job)).recipients == ("a@fass.example", "A@faß.example")
+
+
 @pytest.mark.parametrize("sender", ["r@faß.example", "Berichte <r@faß.example>"])
 def test_the_domain_of_the_sender_is_in_ascii_wherever_it_stands(make_report, sender):
     mail = composed(make_report(), sender=sender)

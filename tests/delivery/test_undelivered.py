@@ -63,6 +63,11 @@ def assert_says(mail, *sentences):
             assert sentence in part
 
 
+def test_a_domain_that_is_alike_is_not_the_one_that_failed(undelivered):
+    job = {"consumer_emails": ("a@faß.example", "a@fass.example"), "owner": "a@fass.example"}
+    assert undelivered(("a@faß.example", DEAD, "550 no such user"), job=job).recipients == ("a@fass.example",)
+
+
 def test_one_dead_recipient_is_told_with_what_to_do(undelivered):
     mail = undelivered((BERT, DEAD, "550 no such user"), job={"owner": OLGA})
     assert (mail.kind, mail.run_id, mail.recipients) == (MailKind.UNDELIVERED, "r1", (OLGA,))

@@ -273,6 +273,17 @@ class TestRowsOfFailures:
             clock.pass_(minutes=1)
         assert told == [[(MailKind.FAILURE, "analyst@example.com")], [(MailKind.RESULTS, "analyst@example.com")]]
 
+    def test_an_owner_at_a_domain_that_is_alike_hears_of_the_recovery(
+        self, begin, executor, clock, make_job, mails
+    ):
+        job = make_job(consumer_emails=("a@fass.example",), owner="a@faß.example")
+        for state in (RunState.FAILED, RunState.SUCCEEDED):
+            run_id = begin(job)
+            executor.end(run_id, **({"state": state, "failure": BROKEN} if state.failed else {}))
+            told = sorted(mails())
+            clock.pass_(minutes=1)
+        assert told == [(MailKind.RECOVERY, "a@faß.example"), (MailKind.RESULTS, "a@fass.example")]
+
 
 class TestAttachmentsThatDoNotFit:
     def test_a_result_that_cannot_be_attached_is_a_failure_that_all_are_told(
