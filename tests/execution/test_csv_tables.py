@@ -251,6 +251,7 @@ def test_one_date_of_another_form_makes_them_texts(query):
         ("2025-01-02 10:00:00", "2025-01-02 10:00:00.1234567", "times without an offset"),
         ("2025-01-02T10:00:00Z", "2025-01-02T10:00:00", "times with an offset"),
         ("2025-01-02T10:00:00Z", "2025-01-02", "times with an offset"),
+        ("2025-01-02T10:00:00Z", "2025-01-02T10:00:00+25:00", "times with an offset"),
         ("10:00:00", "2025-01-02 10:00:00", "times of a day"),
     ],
 )

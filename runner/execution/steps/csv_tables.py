@@ -50,7 +50,7 @@ _WHOLE = (r"\s*-?(0|[1-9][0-9]*)\s*", "whole numbers")
 _TRUTH = (r"(?i)\s*(true|false)\s*", "truth values")
 _DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _CLOCK = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
-_OFFSET = "(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_OFFSET = "(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
 # Types into which DuckDB would press a text of another one, without its zeros, its fraction, its day, its offset
 # or what is finer than microseconds, or with an offset of its own: what a text of theirs looks like.
 _GUARDED = {
