@@ -5,18 +5,21 @@ from enum import Enum, auto
 
 # `550 5.1.1 no such user`: the reply code (RFC 5321, section 4.2), and an enhanced one (RFC 3463).
 _CODES = re.compile(r"(5\d\d)(?:[ -]+(5\.\d{1,3}\.\d{1,3})(?!\S))?")
-# 5.1.7 and 5.1.8 are about the sender.
 _ADDRESS_CODES = frozenset({"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10"})
 _SIZE_CODES = frozenset({"5.2.3", "5.3.4"})
+# The last two are Exchange's. Postfix has all kinds of codes, in answer to a recipient, and always the same words.
+_SENDER_CODES = frozenset({"5.1.7", "5.1.8", "5.2.252", "5.7.60"})
+_SENDER_WORDS = re.compile(r"(?i)\bsender address rejected\b")
 _ADDRESS_REPLIES = frozenset({"551", "553"})
 _SIZE_REPLIES = frozenset({"552"})
 
 
 class Refusal(Enum):
-    """What is refused: this address, a mail of this size, or something else."""
+    """What is refused: this address, a mail of this size, its sender, or something else."""
 
     ADDRESS = auto()
     SIZE = auto()
+    SENDER = auto()
     OTHER = auto()
 
 
@@ -30,6 +33,8 @@ def refusal(error: str) -> Refusal:
     if found is None:
         return Refusal.OTHER
     reply, enhanced = found.groups()
+    if enhanced in _SENDER_CODES or _SENDER_WORDS.search(error):
+        return Refusal.SENDER
     if enhanced in _SIZE_CODES or (enhanced is None and reply in _SIZE_REPLIES):
         return Refusal.SIZE
     if enhanced in _ADDRESS_CODES or (enhanced is None and reply in _ADDRESS_REPLIES):

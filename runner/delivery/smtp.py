@@ -189,18 +189,22 @@ class SmtpTransport:
         if code != _DONE:
             raise smtplib.SMTPSenderRefused(code, answer, sender)
 
-    def _refused(self, code: int, answer: bytes | str) -> SendResult:
-        dead = 500 <= code < 600 and code not in _CONFIGURATION_CODES
-        state = DeliveryState.DEAD if dead else DeliveryState.DEFERRED
-        return SendResult(state=state, error=self._safe(server_words(code, answer)))
+    def _refused(self, code: int, answer: bytes | str, *, at_sender: bool = False) -> SendResult:
+        """The result of an answer that is no yes.
 
-    def _sender_refused(self, error: smtplib.SMTPSenderRefused) -> SendResult:
-        """The sender is a setting to mend: given up at once, every mail would be lost, and the word of it too. At
-        this point the size of the mail is known as well."""
-        words = server_words(error.smtp_code, error.smtp_error)
-        if refusal(words) is Refusal.SIZE:
-            return self._refused(error.smtp_code, error.smtp_error)
-        return SendResult(state=DeliveryState.DEFERRED, error=self._safe(f"{words}; check SMTP_FROM_EMAIL"))
+        The sender is a setting to mend: given up at once, every mail would be lost, and the word of it too.
+
+        Args:
+            at_sender: it came when the sender was named, and the size of the mail with it.
+        """
+        words = server_words(code, answer)
+        if not 500 <= code < 600 or code in _CONFIGURATION_CODES:
+            return SendResult(state=DeliveryState.DEFERRED, error=self._safe(words))
+        about = refusal(words)
+        if about is Refusal.SENDER or (at_sender and about is not Refusal.SIZE):
+            error = f"{self._safe(words)}; check SMTP_FROM_EMAIL"
+            return SendResult(state=DeliveryState.DEFERRED, error=error)
+        return SendResult(state=DeliveryState.DEAD, error=self._safe(words))
 
     def _failed(self, error: Exception, connection: Connection) -> SendResult:
         """The result of an attempt that ended as a whole."""
@@ -210,10 +214,9 @@ class SmtpTransport:
                 error, server=self._server, seconds=self._total_timeout, expired=connection.expired
             )
             return SendResult(state=DeliveryState.DEFERRED, error=self._safe(words))
-        if isinstance(error, smtplib.SMTPSenderRefused) and 500 <= error.smtp_code < 600:
-            return self._sender_refused(error)
         if isinstance(error, smtplib.SMTPResponseException) and 400 <= error.smtp_code < 600:
-            return self._refused(error.smtp_code, error.smtp_error)
+            at_sender = isinstance(error, smtplib.SMTPSenderRefused)
+            return self._refused(error.smtp_code, error.smtp_error, at_sender=at_sender)
         unsure = connection.content_ended
         seconds = max(self._total_timeout, self._answer_seconds if unsure else 0.0)
         words = sending_fault(error, server=self._server, seconds=seconds, expired=connection.expired)

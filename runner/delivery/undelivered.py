@@ -92,8 +92,9 @@ def _advice(mail: Mail, dead: Sequence[Delivery], held: Sequence[Delivery], *, j
 
 def _trouble(mail: Mail, delivery: Delivery) -> Refusal:
     found = refusal(delivery.error)
-    # Only results have an attachment that could be smaller.
-    return Refusal.OTHER if found is Refusal.SIZE and mail.kind is not MailKind.RESULTS else found
+    # Only results have an attachment that could be smaller, and a sender is no matter of a job.
+    other = found is Refusal.SENDER or (found is Refusal.SIZE and mail.kind is not MailKind.RESULTS)
+    return Refusal.OTHER if other else found
 
 
 def _named(deliveries: Sequence[Delivery]) -> str:

@@ -262,11 +262,11 @@ def test_a_server_that_wants_a_login_is_no_reason_to_give_up(inbox, make_server,
 @pytest.mark.parametrize(
     ("answer", "state", "words"),
     [
-        ("550 5.7.60 not allowed to send as this sender", "deferred", "as this sender; check SMTP_FROM_EMAIL"),
-        ("553 sender rejected", "deferred", "553 sender rejected; check SMTP_FROM_EMAIL"),
-        ("552 too large", "dead", "552 too large"),
-        ("550 5.3.4 too large", "dead", "550 5.3.4 too large"),
-        ("530 5.7.0 Authentication required", "deferred", "530 5.7.0 Authentication required"),
+        ("550 5.7.60 not allowed to send as this sender", "deferred", "; check SMTP_FROM_EMAIL"),
+        ("553 sender rejected", "deferred", "; check SMTP_FROM_EMAIL"),
+        ("552 too large", "dead", ""),
+        ("550 5.3.4 too large", "dead", ""),
+        ("530 5.7.0 Authentication required", "deferred", ""),
     ],
 )
 def test_a_sender_that_is_refused_gives_no_mail_up(
@@ -275,7 +275,27 @@ def test_a_sender_that_is_refused_gives_no_mail_up(
     inbox.mail_answer = answer
     [result] = make_transport(make_server()).send(make_mail(), [ANNA]).values()
     assert (result.state.value, result.ambiguous) == (state, False)
-    assert words in result.error
+    assert result.error == answer + words
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "553 5.7.1 <runner@example.com>: Sender address rejected: not owned by user robot",
+        "504 5.5.2 <runner@localhost>: Sender address rejected: need fully-qualified address",
+        "550 5.1.8 the domain of the sender is not known",
+    ],
+)
+def test_a_sender_that_is_refused_in_answer_to_a_recipient_gives_no_mail_up(
+    inbox, make_server, make_transport, make_mail, answer
+):
+    inbox.answers = {ANNA: answer, BERT: "550 5.1.1 no such user"}
+    results = make_transport(make_server()).send(make_mail(), [ANNA, BERT])
+    assert states(results) == {ANNA: "deferred", BERT: "dead"}
+    assert results[ANNA].error == f"{answer}; check SMTP_FROM_EMAIL"
+    inbox.answers, inbox.data_answer = {}, "554 5.2.252 SendAsDenied; robot may not send as runner"
+    [result] = make_transport(make_server()).send(make_mail(), [ANNA]).values()
+    assert (result.state.value, result.error) == ("deferred", f"{inbox.data_answer}; check SMTP_FROM_EMAIL")
 
 
 def test_a_mail_too_large_for_the_server_is_dead_with_the_reason(make_server, make_transport, make_mail):
