@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -20,6 +20,7 @@ from runner.delivery.words import one_line
 # Seven-bit content passes every server, whether or not it offers 8BITMIME.
 _POLICY = SMTP.clone(cte_type="7bit")
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]+")
+_FROM = re.compile(rb"(?im)^From:.*\r\n(?:[ \t].*\r\n)*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +88,19 @@ def build_mail(letter: Letter) -> Mail:
         hold_ambiguous=letter.hold_ambiguous,
         notify=letter.notify,
     )
+
+
+def with_sender(mail: Mail, sender: str) -> Mail:
+    """The mail from this sender; the very same where it is from that address."""
+    address = sender_address(sender)
+    if mail.sender == address:
+        return mail
+    head, end, body = mail.message.partition(b"\r\n\r\n")
+    header = EmailMessage(policy=_POLICY)
+    header["From"] = header_sender(sender)
+    line = header.as_bytes().removesuffix(b"\r\n")
+    head = _FROM.sub(lambda _: line, head + b"\r\n", count=1)
+    return replace(mail, sender=address, message=head.removesuffix(b"\r\n") + end + body)
 
 
 def _message_id(left: str, domain: str) -> str:

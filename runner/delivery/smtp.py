@@ -13,6 +13,7 @@ from runner.core.references import mask
 from runner.delivery.addresses import ascii_address
 from runner.delivery.connection import IMPLICIT_TLS_PORT, Connection, InsecureServerError, LoginError, server_words
 from runner.delivery.faults import opening_fault, sending_fault
+from runner.delivery.message import with_sender
 from runner.delivery.refusal import Refusal, refusal
 from runner.delivery.words import one_line
 from runner.errors import SettingsError
@@ -65,9 +66,13 @@ class SmtpTransport:
         return f"sent by {self._server} ({how})"
 
     def send(self, mail: Mail, recipients: Sequence[str]) -> Mapping[str, SendResult]:
-        """Hand the mail to the server for these recipients, over the open connection where there is one."""
+        """Hand the mail to the server for these recipients, over the open connection where there is one.
+
+        From the sender of today: the one that it was made with may have been refused, and mended since.
+        """
         if not recipients:
             return {}
+        mail = with_sender(mail, self._settings.from_email)
         with self._lock:
             results = self._send(mail, tuple(dict.fromkeys(recipients)))
         self._log(mail, results)

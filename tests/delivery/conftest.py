@@ -226,7 +226,7 @@ def make_transport():
     opened = []
 
     def make(port, *, total_timeout=5.0, host="127.0.0.1", **settings):
-        values = {"host": host, "port": port, "use_tls": False, **settings}
+        values = {"host": host, "port": port, "use_tls": False, "from_email": "runner@example.com", **settings}
         if "password" in values:
             values["password"] = Secret(values["password"])
         transport = SmtpTransport(SmtpSettings(**values), total_timeout=total_timeout)

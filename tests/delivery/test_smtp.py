@@ -1,4 +1,6 @@
 import contextlib
+import email
+import email.policy
 import logging
 import socket
 import ssl
@@ -9,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from runner.core.delivery import DeliveryState
+from runner.delivery.addresses import sender_address
 from runner.delivery.attachment import attach
 from runner.delivery.compose import compose
 from runner.delivery.smtp import SmtpTransport
@@ -296,6 +299,29 @@ def test_a_sender_that_is_refused_in_answer_to_a_recipient_gives_no_mail_up(
     inbox.answers, inbox.data_answer = {}, "554 5.2.252 SendAsDenied; robot may not send as runner"
     [result] = make_transport(make_server()).send(make_mail(), [ANNA]).values()
     assert (result.state.value, result.error) == ("deferred", f"{inbox.data_answer}; check SMTP_FROM_EMAIL")
+
+
+@pytest.mark.parametrize(
+    "sender", ["Berichte <r@example.org>", "r@faß.example", f"{'A long name ' * 12} <r@example.org>"]
+)
+def test_a_mail_that_waits_goes_from_the_sender_that_is_set_now(
+    inbox, make_server, make_transport, make_mail, sender
+):
+    mail = make_mail()
+    transport = make_transport(make_server(), from_email=sender)
+    assert states(transport.send(mail, [ANNA])) == {ANNA: "sent"}
+    [envelope] = inbox.envelopes
+    address = sender_address(sender)
+    assert envelope.mail_from == address != mail.sender
+    before, after = (
+        email.message_from_bytes(one, policy=email.policy.SMTP)
+        for one in (mail.message, envelope.original_content)
+    )
+    assert [one.addr_spec for one in after["From"].addresses] == [address]
+    assert [item for item in after.items() if item[0] != "From"] == [
+        item for item in before.items() if item[0] != "From"
+    ]
+    assert envelope.original_content.partition(b"\r\n\r\n")[2] == mail.message.partition(b"\r\n\r\n")[2]
 
 
 def test_a_mail_too_large_for_the_server_is_dead_with_the_reason(make_server, make_transport, make_mail):
