@@ -93,12 +93,17 @@ def write_expected(project_dir: Path, location: str, content: bytes) -> None:
         raise InputError(f"{location} cannot be written: {error.strerror}") from None
 
 
+def real_place(path: Path) -> Path:
+    """Where a path leads, links resolved. Not `resolve`, which has an error of its own for links in a circle."""
+    return Path(os.path.realpath(path))
+
+
 def _place(project_dir: Path, location: str) -> Path:
     path = project_dir / location
     if not is_inside_project(location):
         raise InputError(f"{location!r} is not inside the project", hint="Name a file below the project folder.")
     # A job file and a link may come from anybody: tests run before anyone has agreed to them.
-    if not path.resolve().is_relative_to(project_dir.resolve()):
+    if not real_place(path).is_relative_to(real_place(project_dir)):
         raise InputError(
             f"{location} is a link that leads out of the project", hint="Put the file itself into the project."
         )

@@ -12,7 +12,7 @@ from runner.core.source import SourceType
 from runner.execution.orders import StepOutcome
 from runner.fetch.patterns import find_matches, has_pattern
 from runner.jobtests.bench import Bench, StepRun, open_bench
-from runner.jobtests.inputs import InputError, read_expected, write_expected
+from runner.jobtests.inputs import InputError, read_expected, real_place, write_expected
 from runner.jobtests.judge import fits_file, judge_failure, judge_result, not_judged
 from runner.jobtests.load import Selection
 from runner.jobtests.values import JobTest, JobTestOutcome, JobTestReport, JobTestResult
@@ -93,8 +93,8 @@ class ExpectedFiles:
         named_at = [self._project_dir / one for one in named]
         patterns = (one for one in named_at if has_pattern(str(one)))
         found = (match for pattern in patterns for match in find_matches(pattern, check=_without_end))
-        place = (self._project_dir / location).resolve()
-        return any(one.resolve() == place for one in chain(named_at, found))
+        place = real_place(self._project_dir / location)
+        return any(real_place(one) == place for one in chain(named_at, found))
 
     def _before(self, location: str) -> bytes | None:
         try:

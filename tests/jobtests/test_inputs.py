@@ -21,12 +21,14 @@ def test_a_file_of_the_project(tmp_path):
         ("/etc/passwd", "'/etc/passwd' is not inside the project"),
         ("a.csv/b.csv", "cannot be read"),
         ("x" * 300, "cannot be read"),
+        ("circle.csv", "cannot be read"),
     ],
 )
 def test_what_is_no_file_of_the_project(tmp_path, location, reason):
     (tmp_path / "a.csv").write_text("a\n")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle.csv").symlink_to("circle.csv")
     with pytest.raises(InputError, match=reason):
         read_expected(tmp_path, location)
 
