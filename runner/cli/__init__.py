@@ -64,9 +64,11 @@ class _LazyVerbs(click.Group):
         try:
             try:
                 return super().main(*args, **extra)
-            finally:
-                # Here, and not as the interpreter ends, where it could not be told that it failed.
+            except SystemExit:
+                # Here, and not as the interpreter ends, where it could not be told that it failed. Every end but a
+                # bug comes this way, and what is wrong with the output shall not hide one.
                 sys.stdout.flush()
+                raise
         except BrokenPipeError:
             # The reader of a pipe went away: quiet.
             _drop_output()
@@ -99,6 +101,8 @@ def _open_standard_streams() -> None:
             if opened != descriptor:
                 os.dup2(opened, descriptor)
                 os.close(opened)
+            # For the programs that are started too.
+            os.set_inheritable(descriptor, True)
             setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115 - lasts as long as the process
 
 

@@ -170,8 +170,10 @@ def call_with_output(output, *arguments, cwd, closed=""):
     )
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", PRINTING)
-def test_output_that_cannot_be_written_is_said(tmp_path, arguments):
+def test_output_that_cannot_be_written_is_said(tmp_path, arguments, unbuffered, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with Path("/dev/full").open("w") as full:
         done = call_with_output(full, *arguments, cwd=tmp_path)
     assert done.returncode == 3
@@ -180,8 +182,10 @@ def test_output_that_cannot_be_written_is_said(tmp_path, arguments):
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", PRINTING)
-def test_a_reader_that_goes_away_ends_the_output_quietly(tmp_path, arguments):
+def test_a_reader_that_goes_away_ends_the_output_quietly(tmp_path, arguments, unbuffered, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -197,17 +201,42 @@ def test_streams_that_are_closed_hinder_nothing(tmp_path, arguments):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_bug_shows_its_traceback_where_nobody_reads_the_output(tmp_path):
+    program = "import runner.cli.environment as e\ndef open_settings():\n    print('x')\n    raise OSError('unforeseen')\n"
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", f"{program}e.open_settings = open_settings\n{MAIN}", "list"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert done.returncode != 0
+    assert "OSError: unforeseen" in done.stderr
+
+
 def test_a_file_never_stands_in_the_place_of_a_closed_stream(tmp_path):
     program = (
         "import os, runner.cli.environment as e\n"
         "def open_settings():\n"
         "    open('places', 'w').write(' '.join(os.readlink(f'/proc/self/fd/{n}') for n in range(3)))\n"
+        "    import subprocess, sys\n"
+        '    look = \'import os; print(*(os.readlink(f"/proc/self/fd/{n}") for n in range(3)), file=open("childs", "w"))\'\n'
+        "    subprocess.run([sys.executable, '-c', look], check=True)\n"
         "    raise SystemExit(0)\n"
         f"e.open_settings = open_settings\n{MAIN}"
     )
     command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-P", "-c", program, "list"]
     subprocess.run(command, cwd=tmp_path, timeout=60, check=True)
-    assert (tmp_path / "places").read_text().split() == ["/dev/null"] * 3
+    for name in ("places", "childs"):
+        assert (tmp_path / name).read_text().split() == ["/dev/null"] * 3
 
 
 ENCODINGS = [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}]
