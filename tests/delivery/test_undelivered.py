@@ -142,6 +142,7 @@ def test_the_advice_fits_the_answer(undelivered):
     mail = undelivered((BERT, DEAD, too_large), kind=MailKind.FAILURE)
     assert_says(mail, "`runner mail retry 17`")
     assert "parquet" not in texts(mail)[0]
+    assert_says(undelivered((BERT, DEAD, "550 5.1.8 bad sender")), "`runner mail retry 17`")
 
 
 def test_a_job_that_is_gone_leaves_those_whom_the_mail_names(undelivered):
