@@ -1,8 +1,15 @@
 import http.server
+import os
+import shutil
+import socket
 import ssl
+import subprocess
+import tempfile
 import threading
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import trustme
 
@@ -10,6 +17,7 @@ from runner.core.job_policy import RunBounds
 from runner.core.references import run_facts
 from runner.core.source import DataSource, FileType, SourceType
 from runner.fetch.fetching import FetchContext, fetch
+from runner.fetch.worker_orders import DatabaseOrder
 
 CONTEXT = ("environ", "facts", "timeout_seconds", "cancelled", "bounds", "validator")
 
@@ -147,3 +155,83 @@ def ca_file(authority, tmp_path):
     path: Path = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def database_daemon():
+    """A real database server until the end of a `with`: its folder, and its port on 127.0.0.1.
+
+    `install` gets the folder and answers with the command that fills it, `serve` the port too.
+    """
+    # They refuse to run as root.
+    who = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+
+    @contextmanager
+    def run(*, install, serve):
+        # A short path: that of a socket in it may have a hundred characters.
+        folder = Path(tempfile.mkdtemp(prefix="db-", dir="/tmp"))
+        try:
+            with (folder / "log").open("wb") as log:
+                streams = {"stdout": log, "stderr": log, "cwd": "/"}
+                command = install(folder)
+                for path in (folder, *folder.iterdir()) if who else ():
+                    shutil.chown(path, who["user"])
+                subprocess.run(command, check=True, **streams, **who)
+                with closing(socket.socket()) as probe:
+                    probe.bind(("127.0.0.1", 0))
+                    port = probe.getsockname()[1]
+                process = subprocess.Popen(serve(folder, port), **streams, **who)
+            try:
+                yield folder, port
+            finally:
+                process.terminate()
+                try:
+                    process.wait(5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return run
+
+
+@pytest.fixture
+def read_rows(tmp_path):
+    """Carry out a query in this process, as the worker does: the table that it writes."""
+    from runner.fetch.database_reading import read_database
+
+    def read(dialect, url, query, parameters):
+        path = tmp_path / "rows.parquet"
+        read_database(
+            DatabaseOrder(
+                dialect=dialect,
+                url=url,
+                query=query,
+                parameters=parameters,
+                path=str(path),
+                max_bytes=1 << 30,
+                timeout_seconds=20.0,
+            )
+        )
+        return pq.read_table(path)
+
+    return read
+
+
+@pytest.fixture
+def fetch_query(make_context):
+    """Fetch a database source, as a run does; `changes` are of its context."""
+
+    def run(url, query, *, max_bytes=1 << 30, **changes):
+        source = DataSource(
+            name="orders",
+            source_type=SourceType.DATABASE,
+            location="${env:DB_URL}",
+            format=FileType.PARQUET,
+            query=query,
+            max_bytes=max_bytes,
+        )
+        return fetch(source, make_context(**{"timeout_seconds": 30.0, "environ": {"DB_URL": url}, **changes}))
+
+    return run

@@ -3,21 +3,14 @@
 import datetime as dt
 import os
 import shutil
-import socket
-import subprocess
-import tempfile
 import time
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
-from runner.core.source import DataSource, FileType, SourceType
 from runner.errors import FetchError
-from runner.fetch.fetching import fetch
-from runner.fetch.worker_orders import DatabaseOrder
 
 pymysql = pytest.importorskip("pymysql", reason="the extra `mysql` is not installed")
 
@@ -40,52 +33,28 @@ def _tool(name):
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
-def _free_port():
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
-def server():
+def server(database_daemon):
     """What an administrator connects with; `port` is on 127.0.0.1 and asks for a password. Its own time is Tokyo's."""
-    install, daemon = _tool("mariadb-install-db"), _tool("mariadbd")
-    if install is None or daemon is None:
+    installer, daemon = _tool("mariadb-install-db"), _tool("mariadbd")
+    if installer is None or daemon is None:
         pytest.skip("MariaDB is not installed: there is no mariadbd")
-    # It refuses to run as root.
-    who = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-    folder = Path(tempfile.mkdtemp(prefix="my-", dir="/tmp"))
-    options = ["--no-defaults", f"--datadir={folder / 'data'}", f"--tmpdir={folder}"]
-    try:
-        if who:
-            shutil.chown(folder, who["user"])
-        subprocess.run(
-            [install, *options, "--auth-root-authentication-method=normal", "--skip-test-db"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            **who,
-        )
-        port = _free_port()
-        settings = [
-            f"--port={port}",
-            "--bind-address=127.0.0.1",
-            f"--socket={folder / 's'}",
-            f"--pid-file={folder / 'pid'}",
-            "--innodb-buffer-pool-size=8M",
-            "--default-time-zone=+09:00",
+
+    def own(folder):
+        return ["--no-defaults", f"--datadir={folder / 'data'}", f"--tmpdir={folder}"]
+
+    def install(folder):
+        return [installer, *own(folder), "--auth-root-authentication-method=normal", "--skip-test-db"]
+
+    def serve(folder, port):
+        return [
+            *(daemon, *own(folder), f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder / 's'}"),
+            *(f"--pid-file={folder / 'pid'}", "--innodb-buffer-pool-size=8M", "--default-time-zone=+09:00"),
             "--secure-file-priv=",
         ]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen([daemon, *options, *settings], stdout=log, stderr=log, cwd="/", **who)
-        try:
-            yield _filled({"unix_socket": str(folder / "s"), "user": "root", "port": port})
-        finally:
-            process.terminate()
-            process.kill() if _outlives(process) else None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+    with database_daemon(install=install, serve=serve) as (folder, port):
+        yield _filled({"unix_socket": str(folder / "s"), "user": "root", "port": port})
 
 
 def _filled(settings):
@@ -105,14 +74,6 @@ def _until(condition):
     return False
 
 
-def _outlives(process):
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        return True
-    return False
-
-
 @pytest.fixture
 def ask(server):
     """What an administrator sees: the rows of a statement."""
@@ -126,39 +87,15 @@ def ask(server):
 
 
 @pytest.fixture
-def read(server, tmp_path):
-    """Carry out a query in this process, as the worker does."""
-    from runner.fetch.database_reading import read_database
-
-    def run(query, **parameters):
-        order = DatabaseOrder(
-            dialect="mysql",
-            url=f"mysql+pymysql://ann:{URL_PASSWORD}@127.0.0.1:{server['port']}/shop",
-            query=query,
-            parameters=parameters,
-            path=str(tmp_path / "rows.parquet"),
-            max_bytes=1 << 30,
-            timeout_seconds=20.0,
-        )
-        read_database(order)
-        return pq.read_table(tmp_path / "rows.parquet")
-
-    return run
+def read(server, read_rows):
+    url = f"mysql+pymysql://ann:{URL_PASSWORD}@127.0.0.1:{server['port']}/shop"
+    return lambda query, **parameters: read_rows("mysql", url, query, parameters)
 
 
 @pytest.fixture
-def fetch_rows(server, make_context):
-    def run(query, *, password=URL_PASSWORD, max_bytes=1 << 30, **changes):
-        url = f"mysql://ann:{password}@127.0.0.1:{server['port']}/shop"
-        source = DataSource(
-            name="orders",
-            source_type=SourceType.DATABASE,
-            location="${env:DB_URL}",
-            format=FileType.PARQUET,
-            query=query,
-            max_bytes=max_bytes,
-        )
-        return fetch(source, make_context(**{"timeout_seconds": 30.0, "environ": {"DB_URL": url}, **changes}))
+def fetch_rows(server, fetch_query):
+    def run(query, *, password=URL_PASSWORD, **more):
+        return fetch_query(f"mysql://ann:{password}@127.0.0.1:{server['port']}/shop", query, **more)
 
     return run
 

@@ -1,25 +1,16 @@
 """A real PostgreSQL: one server for this file, so that one worker of the tests starts it."""
 
 import datetime as dt
-import os
 import shutil
-import socket
-import subprocess
-import tempfile
 import threading
 import time
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
-from runner.core.source import DataSource, FileType, SourceType
 from runner.errors import FetchError
-from runner.fetch.fetching import fetch
 from runner.fetch.worker_faults import WorkerError
-from runner.fetch.worker_orders import DatabaseOrder
 
 psycopg = pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
 
@@ -44,44 +35,25 @@ def _tool(name):
     return str(places[-1]) if places else None
 
 
-def _free_port():
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
-def server():
+def server(database_daemon):
     """The settings by which an administrator connects; `port` is on 127.0.0.1 and asks for a password."""
     initdb, postgres = _tool("initdb"), _tool("postgres")
     if initdb is None or postgres is None:
         pytest.skip("PostgreSQL is not installed: there is no initdb")
-    # It refuses to run as root.
-    who = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    try:
+
+    def install(folder):
         (folder / "password").write_text(PASSWORD)
-        if who:
-            for path in (folder, folder / "password"):
-                shutil.chown(path, who["user"])
         options = ["-U", "admin", "--no-sync", "--locale=C", "-E", "UTF8", "--auth-local=trust"]
         passwords = ["--auth-host=scram-sha-256", f"--pwfile={folder / 'password'}"]
-        data = folder / "data"
-        subprocess.run(
-            [initdb, "-D", data, *options, *passwords], check=True, stdout=subprocess.DEVNULL, cwd="/", **who
-        )
-        port = _free_port()
+        return [initdb, "-D", folder / "data", *options, *passwords]
+
+    def serve(folder, port):
         settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "timezone=Asia/Tokyo"]
-        command = [postgres, "-D", data, "-p", str(port), "-k", folder, *settings]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **who)
-        try:
-            yield _connected({"host": str(folder), "port": port, "user": "admin", "dbname": "postgres"})
-        finally:
-            process.terminate()
-            process.kill() if _outlives(process) else None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        return [postgres, "-D", folder / "data", "-p", str(port), "-k", folder, *settings]
+
+    with database_daemon(install=install, serve=serve) as (folder, port):
+        yield _connected({"host": str(folder), "port": port, "user": "admin", "dbname": "postgres"})
 
 
 def _connected(settings):
@@ -93,14 +65,6 @@ def _connected(settings):
         except psycopg.OperationalError:
             time.sleep(0.05)
     raise AssertionError("PostgreSQL does not come up")
-
-
-def _outlives(process):
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        return True
-    return False
 
 
 @pytest.fixture
@@ -115,38 +79,15 @@ def ask(server):
 
 
 @pytest.fixture
-def read(server, tmp_path):
-    """Carry out a query in this process, as the worker does."""
-    from runner.fetch.database_reading import read_database
-
-    def run(query, **parameters):
-        order = DatabaseOrder(
-            dialect="postgresql",
-            url=f"postgresql+psycopg://admin@/postgres?host={server['host']}&port={server['port']}",
-            query=query,
-            parameters=parameters,
-            path=str(tmp_path / "rows.parquet"),
-            max_bytes=1 << 30,
-            timeout_seconds=20.0,
-        )
-        read_database(order)
-        return pq.read_table(tmp_path / "rows.parquet")
-
-    return run
+def read(server, read_rows):
+    url = f"postgresql+psycopg://admin@/postgres?host={server['host']}&port={server['port']}"
+    return lambda query, **parameters: read_rows("postgresql", url, query, parameters)
 
 
 @pytest.fixture
-def fetch_rows(server, make_context):
-    def run(query, *, password=URL_PASSWORD, **changes):
-        url = f"postgres://admin:{password}@127.0.0.1:{server['port']}/postgres"
-        source = DataSource(
-            name="orders",
-            source_type=SourceType.DATABASE,
-            location="${env:DB_URL}",
-            format=FileType.PARQUET,
-            query=query,
-        )
-        return fetch(source, make_context(**{"timeout_seconds": 30.0, "environ": {"DB_URL": url}, **changes}))
+def fetch_rows(server, fetch_query):
+    def run(query, *, password=URL_PASSWORD, **more):
+        return fetch_query(f"postgres://admin:{password}@127.0.0.1:{server['port']}/postgres", query, **more)
 
     return run
 
