@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ _LEAST_THREADS, _PER_CORE = 512, 4
 _KIB_PER_MIB = 1024
 _ENDED = b"\nState:\tZ"
 _KILLED = 1 << (signal.SIGKILL - 1)
+# PF_EXITING of the kernel, and the place of the flags.
+_EXITING, _FLAGS = 0x4, 6
+_MOMENT_SECONDS = 0.005
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,13 +77,23 @@ def breach_of(order: StepOrder, standing: Standing) -> RunFailure | None:
 
 
 def _works_on(pid: int) -> bool:
-    """Whether a thread of a process is at work: one that is about to end was killed, and then has no memory."""
+    """Whether a thread of a process is at work, and still is a moment later: one that has just taken notice that
+    it was killed shows nothing of it until it begins to end."""
     with suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names are all that is needed
-            content = _content(f"/proc/{pid}/task/{thread}/status")
-            if b"\nVmSize:" in content and not _number(content, b"SigPnd:", base=16) & _KILLED:
-                return True
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - names are all that is needed
+        working = [thread for thread in threads if _is_at_work(f"/proc/{pid}/task/{thread}")]
+        if working:
+            time.sleep(_MOMENT_SECONDS)
+            return any(_is_at_work(f"/proc/{pid}/task/{thread}") for thread in working)
     return False
+
+
+def _is_at_work(thread: str) -> bool:
+    """Whether a thread has not been killed, and does not end. In this order: it ends after it has taken notice."""
+    pending = _number(_content(f"{thread}/status"), b"SigPnd:", base=16)
+    # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: the flags are the seventh behind the name.
+    behind_name = _content(f"{thread}/stat").rpartition(b")")[2].split()
+    return not pending & _KILLED and len(behind_name) > _FLAGS and not int(behind_name[_FLAGS]) & _EXITING
 
 
 def _content(path: str) -> bytes:

@@ -96,7 +96,7 @@ def test_a_process_whose_first_thread_has_ended():
 
 def test_a_process_that_ends_is_never_taken_for_one():
     """However far its end has got: its first thread may be gone while the others have not noticed yet."""
-    for _ in range(5):
+    for _ in range(15):
         with subprocess.Popen([sys.executable, "-c", MANY], stdout=PIPE) as process:
             process.stdout.readline()
             descriptor = os.pidfd_open(process.pid)
