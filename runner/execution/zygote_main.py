@@ -24,6 +24,7 @@ import pyarrow as pa
 
 import runner
 from runner.execution.child_main import Descriptors, run_child
+from runner.execution.immortal import make_immortal
 from runner.execution.namespaces import Namespaces
 from runner.execution.orders import OUTPUT_LIMIT, FrameError, FrameReader, Hello, decode, encode
 from runner.execution.protocol import CHILD_REQUEST, NO_CHILD, STATUS, TAKE_CHILD, ZygoteConfig
@@ -272,8 +273,10 @@ def main(config: ZygoteConfig, namespaces: Namespaces) -> None:
         control.send(encode(Hello(error=f"the zygote has {threads} threads, so it cannot fork safely")))
         os._exit(1)
     nursery = _Nursery(control, config, database, namespaces)
-    # What is here now is shared by all children: a collection would write into every page of it.
+    # What is here now is shared by all children: a collection would write into every page of it, and each use into
+    # the count of what is used.
     gc.collect()
+    make_immortal()
     gc.freeze()
     try:
         nursery.run()

@@ -1,9 +1,9 @@
 """A sample job, done ahead of the real one: the first run of anything loads modules and touches pages.
 
 What a child costs is, above all, the pages that it writes to: each is a copy of one of the zygote's. Python writes
-where it only reads, into the reference counts of what it uses and into code that it adapts to its use. So the
-zygote rehearses until code changes no more, and lays the code of the functions that were used side by side: half a
-thousand pages less for each child.
+where it only reads: into code that it adapts to its use and, where `execution.immortal` does not end that, into
+the reference counts of what it uses. So the zygote rehearses until code changes no more, and lays the code of the
+functions that were used side by side: half a thousand pages less for each child.
 """
 
 import gc
