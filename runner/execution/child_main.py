@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any, NoReturn
 
 import duckdb
-import numpy as np
 
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import RunnerError
@@ -37,7 +36,6 @@ _CHUNK = 1 << 16
 _DATA = 3
 # A child that is asked for at once gains nothing from a rehearsal; one that is not has time for it.
 _IDLE_SECONDS = 0.1
-_SEED_BYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,9 +81,6 @@ def serve(sandbox: Enclosure, database: duckdb.DuckDBPyConnection) -> int:
         _send(Hello(error=error.message, hint=error.hint))
         return 1
     _send(Hello(level=sandbox.level, missing=sandbox.missing))
-    # Python's own generator is seeded anew after a fork; numpy's would draw the same numbers in every run. From
-    # bytes of our own: without them, numpy takes ten times as long.
-    np.random.seed(np.frombuffer(os.urandom(_SEED_BYTES), dtype=np.uint32))
     if not _is_readable(_DATA, seconds=_IDLE_SECONDS):
         rehearse_common()
     order = _receive_order()
