@@ -180,10 +180,13 @@ def advance(catalog: Catalog, files: Iterable[CheckedFile]) -> tuple[Catalog, Ca
     """
     before = {entry.path: entry for entry in catalog.entries}
     last_good = {path: entry.job for path, entry in before.items() if entry.job is not None}
-    # Only a file that is still there can hold a name against another one: that is how a rename works.
+    # Only a file that is still there can hold a name against another one: that is how a rename works. One that
+    # goes on with the job of a file that is gone holds nothing by that: it may be any of those that clash.
     present = {file.path: file for file in files}
     holders = {
-        job.job_name: path for path, job in last_good.items() if path in present and present[path].job is not None
+        job.job_name: path
+        for path, job in last_good.items()
+        if job.path == path and path in present and present[path].job is not None
     }
     unique = find_duplicates(present.values(), holders)
     # Renamed and broken at once: the new path goes on with the job of the old one.

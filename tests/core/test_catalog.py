@@ -162,6 +162,17 @@ class TestAdvance:
         assert catalog.jobs == {}
         assert change.broken == ("x.yaml", "y.yaml")
 
+    @pytest.mark.parametrize("intruder", ["b.yaml", "y.yaml"])
+    def test_moved_and_claimed_by_another_file_at_once_goes_on_as_it_was(self, intruder):
+        clash = [good("a", "x.yaml"), good("a", intruder, digest="other")]
+        catalog, _ = after([good("a")], clash)
+        assert {state for state, _ in syncs(catalog).values()} == {"invalid"}
+        again, change = advance(catalog, [*clash, good("c")])
+        assert change == CatalogChange(added=("c",))
+        assert again.jobs["a"] == catalog.jobs["a"] == job_of("a", "a.yaml")
+        restarted, _ = advance(restore({entry.path: entry.job for entry in again.entries if entry.job}), clash)
+        assert restarted.jobs["a"] == again.jobs["a"]
+
     def test_edited_into_a_clash_keeps_the_last_good_version(self):
         catalog, _ = after([good("a"), good("b")], [good("a"), good("a", "b.yaml", digest="new")])
         assert syncs(catalog) == {"a.yaml": ("in_force", "a"), "b.yaml": ("invalid", "b")}
@@ -404,3 +415,4 @@ def test_whatever_happens_the_catalog_holds_together(steps):
         # The same folder once more settles: nothing is left pending, and nothing but removals is told.
         settled, _ = advance(catalog, files)
         assert {entry.path for entry in settled.entries} == set(step)
+        assert advance(settled, files) == (settled, CatalogChange())
