@@ -227,14 +227,23 @@ def _without_broken_links(
 
     A file that turns bad by this goes on with its last good job, which may come after others: so it is looked at
     again until nothing changes.
+
+    Jobs that may be gone count for the jobs in force that come after them. A new version waits until it is known:
+    it would be the last good one once they are gone, and never run.
     """
     if not any(file.after for file in files):
         return files
     while True:
         taken = {file.job.job_name for file in files if file.job is not None}
         found = (_kept_job(file, last_good, moved, taken) for file in files)
-        kept = {**pending, **{job.job_name: job for job in found if job is not None}}
-        checked = find_broken_links(files, others=map(link_of, kept.values()))
+        kept = {job.job_name: job for job in found if job is not None}
+        checked = find_broken_links(files, others=map(link_of, {**pending, **kept}.values()))
+        if pending:
+            sure = find_broken_links(files, others=map(link_of, kept.values()))
+            checked = tuple(
+                other if one.job is not None and _is_new(one.job, last_good) else one
+                for one, other in zip(checked, sure, strict=True)
+            )
         before = sum(file.job is not None for file in files)
         if sum(file.job is not None for file in checked) == before:
             return checked
@@ -243,6 +252,11 @@ def _without_broken_links(
             one if one.job is None and file.job is not None else file
             for file, one in zip(files, checked, strict=True)
         )
+
+
+def _is_new(job: Job, last_good: Mapping[str, Job]) -> bool:
+    before = last_good.get(job.path)
+    return before is None or _differs(before, job)
 
 
 def _kept_job(

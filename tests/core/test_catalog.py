@@ -239,12 +239,32 @@ class TestLinks:
         assert change == CatalogChange(broken=("a.yaml", "b.yaml"))
         assert catalog.jobs["b"].schedule_time == "@daily"
 
-    def test_a_job_that_may_be_gone_is_one_to_come_after_and_part_of_a_cycle(self):
+    def test_a_job_that_may_be_gone_is_part_of_a_cycle(self):
         files = [after_jobs("y", "x"), after_jobs("z", "x")]
-        catalog, change = after([after_jobs("x", "y"), good("y")], files)
-        assert change == CatalogChange(added=("z",), broken=("y.yaml",))
+        catalog, change = after([after_jobs("x", "y"), good("y"), after_jobs("z", "x")], files)
+        assert change == CatalogChange(broken=("y.yaml",))
         _, change = advance(catalog, files)
         assert change == CatalogChange(changed=(), removed=("x",), broken=("z.yaml",))
+
+    @pytest.mark.parametrize("path", ["b.yaml", "team/b.yaml"])
+    def test_a_version_after_a_job_that_is_removed_at_once_never_takes_the_place_of_the_good_one(self, path):
+        first = [good("a"), good("b")]
+        files = [after_jobs("b", "a", path=path, digest="new"), after_jobs("c", "a")]
+        catalog, _ = after(first, files, files)
+        assert syncs(catalog) == {path: ("invalid", "b"), "c.yaml": ("invalid", None)}
+        assert catalog.jobs == {"b": first[1].job}
+
+    def test_nor_does_it_where_the_job_is_called_otherwise_at_once(self):
+        first = [good("a"), good("b")]
+        files = [good("a2"), after_jobs("b", "a", digest="new")]
+        catalog, _ = after(first, files, files, files)
+        assert catalog.jobs == {"a2": files[0].job, "b": first[1].job}
+
+    def test_such_a_version_is_in_force_once_the_job_is_seen_again(self):
+        version = after_jobs("b", "a", digest="new")
+        catalog, change = after([good("a"), good("b")], [version], [good("a"), version])
+        assert change == CatalogChange(changed=("b",), mended=("b.yaml",))
+        assert catalog.jobs["b"] == version.job
 
     def test_going_back_to_a_last_good_version_closes_no_cycle(self):
         first = [good("x"), after_jobs("y", "x"), good("v")]
