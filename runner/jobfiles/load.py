@@ -87,7 +87,9 @@ class JobFolder:
     def scan(self) -> tuple[CheckedFile, ...]:
         """Every job file as it is now, sorted by path: the very same tuple as before where nothing has changed.
 
-        A file that is being written is left as it was.
+        A file that is being written is left as it was. Where defaults or the policy may be gone, all files are:
+        a version that is good under those alone is not to be the last good one. Then `unsettled` asks for another
+        scan soon.
 
         Raises:
             FolderGoneError: the folder is gone; nothing that is remembered is lost.
@@ -101,6 +103,8 @@ class JobFolder:
             query_fault=self._query_fault,
         )
         reader = self._read_layers(root, listing, context)
+        if reader is None:
+            return self._scanned
         known: dict[str, _Known] = {}
         unchecked: list[tuple[JobFile, CheckContext]] = []
         for relative in listing.files:
@@ -138,17 +142,17 @@ class JobFolder:
         layers = reader.layers(relative.rpartition("/")[0])
         return effective_values(document, path=path, layers=layers, defaults=self._defaults)
 
-    def _read_layers(self, root: str, listing: Listing, context: CheckContext) -> LayerReader:
+    def _read_layers(self, root: str, listing: Listing, context: CheckContext) -> LayerReader | None:
         """The layers as they are now. One that is gone must be seen gone twice: a checkout may be under way, and
-        no job is to lose its time zone for a moment. `unsettled` asks for another scan soon."""
+        no job is to lose its time zone for a moment. None at the first sight of that."""
         fresh = LayerReader(self._files, root, self._prefix, checker_of_defaults(context))
         for folder in {relative.rpartition("/")[0] for relative in listing.files}:
             fresh.layers(folder)
         before = self._layers
         gone = before is not None and not self.unsettled and before.texts().keys() - fresh.texts().keys()
-        if before is not None and gone:
+        if gone:
             self.unsettled = True
-            return before
+            return None
         self.unsettled = False
         self._layers = fresh
         return fresh

@@ -113,14 +113,19 @@ class CatalogKeeper:
         if self._gone:
             log.info("The folder %s is back", self._jobs_dir)
             self._gone = None
-        if files is self._files and not self._pending and not self._folder.unsettled:
+        if self._folder.unsettled:
+            # Nothing was looked at: what was missed once is not missed twice by this.
+            self._rescan.done(started)
+            self._rescan.hint(self._monotonic())
+            return CatalogChange()
+        if files is self._files and not self._pending:
             self._rescan.done(started, cost=self._monotonic() - started)
             return CatalogChange()
         self._files = files
         self.catalog, change = advance(self.catalog, files)
         self._rescan.done(started)
         self._pending = any(entry.sync is SyncState.REMOVED_PENDING for entry in self.catalog.entries)
-        if self._pending or self._folder.unsettled:
+        if self._pending:
             # A deletion must be seen twice: look again soon.
             self._rescan.hint(self._monotonic())
         if change:

@@ -58,3 +58,29 @@ def test_renamed_and_broken_at_once_keeps_running(keeper, settings):
     (entry,) = keeper.catalog.entries
     assert (entry.path, entry.sync) == ("jobs.d/renamed.yaml", SyncState.INVALID)
     assert keeper.catalog.jobs["report"].schedule_time == "0 9 * * *"
+
+
+def test_an_edit_that_is_good_under_defaults_that_go_with_it_is_none(keeper, settings):
+    (settings.jobs_dir / "_defaults.yaml").write_text("owner: team@example.com\n")
+    (settings.jobs_dir / "_policy.yaml").write_text("require_owner: true\n")
+    keeper.rescan()
+    (settings.jobs_dir / "report.yaml").write_text(JOB.replace("0 9", "0 10"))
+    (settings.jobs_dir / "_defaults.yaml").unlink()
+    assert not keeper.rescan()
+    assert keeper.seconds_to_rescan() < 1, "the second look comes soon"
+    assert keeper.rescan().broken == ("jobs.d/report.yaml",)
+    assert keeper.catalog.jobs["report"].schedule_time == "0 9 * * *"
+
+
+def test_a_deletion_is_not_seen_again_where_nothing_was_looked_at(keeper, settings):
+    report = settings.jobs_dir / "report.yaml"
+    (settings.jobs_dir / "other.yaml").write_text(JOB.replace("report", "other"))
+    (settings.jobs_dir / "_defaults.yaml").write_text("owner: team@example.com\n")
+    keeper.rescan()
+    report.unlink()
+    keeper.rescan()
+    (settings.jobs_dir / "_defaults.yaml").unlink()
+    report.write_text(JOB)
+    for _ in range(2):
+        assert not keeper.rescan().removed
+    assert [entry.sync for entry in keeper.catalog.entries] == [SyncState.IN_FORCE] * 2
