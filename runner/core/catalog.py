@@ -196,7 +196,8 @@ def advance(catalog: Catalog, files: Iterable[CheckedFile]) -> tuple[Catalog, Ca
         for path, entry in before.items()
         if path not in present and entry.job is not None and entry.sync is not SyncState.REMOVED_PENDING
     }
-    checked = {file.path: file for file in _without_broken_links(unique, last_good, moved, pending)}
+    linked = without_broken_links(unique, last_good=last_good, moved=moved, pending=pending)
+    checked = {file.path: file for file in linked}
     taken = {file.job.job_name for file in checked.values() if file.job is not None}
 
     entries = [_entry(file, last_good, moved, taken) for file in checked.values()]
@@ -217,11 +218,14 @@ def advance(catalog: Catalog, files: Iterable[CheckedFile]) -> tuple[Catalog, Ca
     return Catalog(generation=generation, entries=after, jobs=MappingProxyType(jobs)), change
 
 
-def _without_broken_links(
+def without_broken_links(
     files: tuple[CheckedFile, ...],
+    *,
     last_good: Mapping[str, Job],
     moved: Mapping[str, Job],
-    pending: Mapping[str, Job],
+    pending: Mapping[str, Job] = MappingProxyType({}),
+    others: Iterable[LinkedJob] = (),
+    now: datetime | None = None,
 ) -> tuple[CheckedFile, ...]:
     """The files whose jobs come after jobs that are there, and never after themselves, as they will be in force.
 
@@ -230,16 +234,22 @@ def _without_broken_links(
 
     Jobs that may be gone count for the jobs in force that come after them. A new version waits until it is known:
     it would be the last good one once they are gone, and never run.
+
+    Args:
+        last_good: the jobs in force by the paths of their files.
+        moved: those whose files are gone, by name. pending: those of them that may come back.
+        others, now: as for `find_broken_links`.
     """
     if not any(file.after for file in files):
         return files
+    others = tuple(others)
     while True:
         taken = {file.job.job_name for file in files if file.job is not None}
         found = (_kept_job(file, last_good, moved, taken) for file in files)
         kept = {job.job_name: job for job in found if job is not None}
-        checked = find_broken_links(files, others=map(link_of, {**pending, **kept}.values()))
+        checked = find_broken_links(files, others=(*others, *map(link_of, {**pending, **kept}.values())), now=now)
         if pending:
-            sure = find_broken_links(files, others=map(link_of, kept.values()))
+            sure = find_broken_links(files, others=(*others, *map(link_of, kept.values())), now=now)
             checked = tuple(
                 other if one.job is not None and _is_new(one.job, last_good) else one
                 for one, other in zip(checked, sure, strict=True)

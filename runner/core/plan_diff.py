@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from runner.core.catalog import CheckedFile, find_broken_links, find_duplicates
+from runner.core.catalog import CheckedFile, find_duplicates, without_broken_links
 from runner.core.cron import next_fire, parse_cron
 from runner.core.diagnostic import Diagnostic, Severity, sort_diagnostics
 from runner.core.job import Job, Step
@@ -46,7 +46,7 @@ def make_plan(
     require_aware(now, "now")
     others = tuple(alike)
     old = _in_force(base, {}, others, now)
-    new = _in_force(head, {name: one.file.path for name, one in _jobs(old).items()}, others, now)
+    new = _in_force(head, _jobs(old), others, now)
     pairs, gone, come = _pair(_jobs(old), _jobs(new))
     kept = _keep(new, old, gone)
     moments = _Moments(now)
@@ -65,14 +65,21 @@ def make_plan(
 
 
 def _in_force(
-    files: Iterable[PlanFile], holders: Mapping[str, str], others: tuple[LinkedJob, ...], now: datetime
+    files: Iterable[PlanFile], before: Mapping[str, PlanFile], others: tuple[LinkedJob, ...], now: datetime
 ) -> _Files:
     """The files by path, sorted; those that claim a name that belongs to another, or come after a job that is not
-    there or after themselves, make no job."""
+    there or after themselves, make no job. `before` are the jobs that were in force, by name: with the last good
+    version of one whose file is invalid a service goes on, and other jobs may come after it."""
     by_path = {one.file.path: one for one in sorted(files, key=lambda one: one.file.path)}
-    present = {name: path for name, path in holders.items() if path in by_path}
-    unique = find_duplicates((one.file for one in by_path.values()), present)
-    checked = find_broken_links(unique, others=others, now=now)
+    last_good = {job.path: job for one in before.values() if (job := one.file.job) is not None}
+    present = {job.job_name: path for path, job in last_good.items() if path in by_path}
+    checked = without_broken_links(
+        find_duplicates((one.file for one in by_path.values()), present),
+        last_good=last_good,
+        moved={job.job_name: job for path, job in last_good.items() if path not in by_path},
+        others=others,
+        now=now,
+    )
     return {
         file.path: one if one.file is file else replace(one, file=file)
         for one, file in zip(by_path.values(), checked, strict=True)

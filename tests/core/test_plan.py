@@ -143,6 +143,16 @@ def test_jobs_that_both_sides_have_alike_count_too():
     assert [one.rule for one in invalid.diagnostics] == ["after-cycle"]
 
 
+def test_a_job_may_come_after_the_last_good_version_that_a_service_goes_on_with():
+    before = [file("a.yaml", "a"), file("b.yaml", "b")]
+    broken = bad("a.yaml", "renamed_and_broken")
+    found = plan(before, [broken, after("b.yaml", "b", "a")])
+    assert [(one.path, one.kept.job_name) for one in found.invalid] == [("a.yaml", "a")]
+    assert actions(found) == {"b": ("changed",)}
+    found = plan([bad("a.yaml", "a"), file("b.yaml", "b")], [broken, after("b.yaml", "b", "a")])
+    assert [one.path for one in found.invalid] == ["a.yaml", "b.yaml"]
+
+
 def test_suspended_and_resumed():
     running, resting = file("a.yaml", "a"), file("a.yaml", "a", suspend=True)
     (change,) = plan([running], [resting]).jobs
