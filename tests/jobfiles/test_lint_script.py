@@ -114,6 +114,7 @@ def test_a_script_that_always_assigns_result_passes(script):
         ("for x in data:\n  if x:\n    result = x\n    break", 1, "loop does not run"),
         ("while len(data) > 5:\n  result = data", 1, "loop does not run"),
         ("while True:\n  if data.empty:\n    break\n  result = 1", 1, "way out of this loop"),
+        ("for x in data:\n  if x:\n    break\nelse:\n  result = data", 1, "way out of this loop"),
         ("try:\n  result = data.x()\nexcept KeyError:\n  print('x')", 1, "exception is caught"),
         ("try:\n  x = data.x()\nexcept KeyError:\n  pass\nelse:\n  result = x", 1, "exception is caught"),
         ("match len(data):\n  case 0:\n    result = 1\n  case 1:\n    result = 2", 1, "case"),

@@ -52,8 +52,10 @@ def describe_missing(text: str, statement: ast.stmt) -> StepFault:
             words = "on one way through this if"
         case ast.While(test=test) if _truth(test) is True:
             words = "on one way out of this loop"
-        case ast.For() | ast.AsyncFor() | ast.While():
+        case ast.For(orelse=[]) | ast.AsyncFor(orelse=[]) | ast.While(orelse=[]):
             words = "when this loop does not run"
+        case ast.For() | ast.AsyncFor() | ast.While():
+            words = "on one way out of this loop"
         case ast.Try() | ast.TryStar():
             words = "when an exception is caught here"
         case ast.Match():
