@@ -98,17 +98,9 @@ def _no_merge_base(base: Commit, head: Commit, *, shallow: bool) -> str:
 
 def _dirty_notes(store: ObjectStore, head: Commit, jobs_dir: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
     """A note where the files on disk are those of the head but for changes that are not committed."""
-    root = Path(store.root)
-    revisions = read_revisions(root, root, clean_environment(environ))
-    prefix = "" if jobs_dir == root else f"{jobs_dir.relative_to(root).as_posix()}/"
-    dirty = [path for path in revisions.dirty if path.startswith(prefix) or _holds(path, prefix)]
-    if revisions.commit != head.object_id or not dirty:
+    revisions = read_revisions(Path(store.root), jobs_dir, clean_environment(environ))
+    if revisions.commit != head.object_id or not revisions.dirty:
         return ()
     return (
         f"{jobs_dir.name} has changes that are not committed; they are not in here. --working-tree takes them in.",
     )
-
-
-def _holds(path: str, folder: str) -> bool:
-    """Whether a path of `git status` is that of an untracked folder that holds `folder`."""
-    return not path or (path.endswith("/") and folder.startswith(path))

@@ -50,6 +50,26 @@ def test_changed_and_new_files_are_dirty(committed, git, tmp_path):
     assert revisions.of("jobs.d/a b.yaml", "extra/x.py") == f"{commit}+dirty"
 
 
+def test_what_is_changed_in_a_submodule_is_dirty(committed, git, tmp_path):
+    inner = tmp_path / "sub" / "project" / "shared"
+    inner.mkdir()
+    (inner / "c.yaml").write_text("1")
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    for arguments in (("init", "-q"), ("add", "."), (*author, "commit", "-qm", "one")):
+        subprocess.run(("git", "-C", inner, *arguments), check=True)
+    git("-c", "advice.addEmbeddedRepo=false", "add", ".")
+    git("commit", "-qm", "two")
+    repository = Repository(committed)
+    assert repository.revisions(files_changed=True).dirty == frozenset()
+    (inner / "c.yaml").write_text("2")
+    revisions = repository.revisions(files_changed=True)
+    assert revisions.dirty == {"shared/"}
+    assert revisions.of("shared/c.yaml") == f"{git('rev-parse', 'HEAD')}+dirty"
+    assert "dirty" not in revisions.of("jobs.d/ü.yaml")
+    subprocess.run(("git", "-C", inner, *author, "commit", "-qam", "two"), check=True)
+    assert repository.revisions(files_changed=True).dirty == {"shared/"}, "the commit is not the one recorded"
+
+
 def test_staged_renames_and_conflicts_are_dirty(committed, git):
     git("mv", "sub/project/jobs.d/a b.yaml", "sub/project/jobs.d/c d.yaml")
     revisions = Repository(committed).revisions(files_changed=True)

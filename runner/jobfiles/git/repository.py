@@ -25,7 +25,9 @@ _STATUS = (
     "-z",
     "--untracked-files=normal",
     "--no-renames",
-    "--ignore-submodules",
+    # A folder of jobs may be one: what is changed in it is in no commit of the repository around it.
+    "--ignore-submodules=none",
+    "--",
 )
 # Their state moves with every commit, checkout and `git add`.
 _STATE_FILES = ("HEAD", "index", "logs/HEAD")
@@ -89,13 +91,14 @@ def find_root(folder: Path) -> Path | None:
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """An environment in which git asks nobody, takes no lock, looks at no other repository, fetches nothing, and
-    reads objects as they are."""
+    takes objects and paths as they are."""
     kept = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
     return {
         **kept,
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_LITERAL_PATHSPECS": "1",
         # A partial clone fetches what it lacks, by programs that its configuration names: no transport is allowed.
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_ALLOW_PROTOCOL": "none",
@@ -158,8 +161,9 @@ def _cannot_run(error: Exception) -> GitError:
 
 
 def read_revisions(root: Path, project: Path, environ: Mapping[str, str]) -> Revisions:
-    """Commit and changed files by one `git status`; none, and a warning, where git fails or hangs."""
-    command = ("git", *_NOTHING_FOREIGN, "-C", os.fspath(root), *_STATUS)
+    """Commit and changed files of a folder by one `git status`; none, and a warning, where git fails or hangs."""
+    prefix = _prefix(root, project)
+    command = ("git", *_NOTHING_FOREIGN, "-C", os.fspath(root), *_STATUS, prefix.rstrip("/") or ".")
     try:
         done = subprocess.run(
             command,
@@ -176,7 +180,7 @@ def read_revisions(root: Path, project: Path, environ: Mapping[str, str]) -> Rev
         said = (getattr(error, "stderr", None) or b"").decode("utf-8", "replace").strip()
         _log.warning("git does not tell the revision of %s: %s", project, said or error)
         return Revisions()
-    return _parse_status(done.stdout.decode("utf-8", "surrogateescape"), _prefix(root, project))
+    return _parse_status(done.stdout.decode("utf-8", "surrogateescape"), prefix)
 
 
 def _prefix(root: Path, project: Path) -> str:
@@ -194,7 +198,9 @@ def _parse_status(output: str, prefix: str) -> Revisions:
             commit = record.removeprefix("# branch.oid ")
         elif kind in {"1", "u", "?"}:
             # Fields before the path: 8 of a changed entry, 10 of an unmerged one, none of an untracked one.
-            path = rest.split(" ", {"1": 7, "u": 9, "?": 0}[kind])[-1]
+            *fields, path = rest.split(" ", {"1": 7, "u": 9, "?": 0}[kind])
+            if fields and fields[1].startswith("S"):
+                path += "/"  # a submodule: whatever is below it may differ
             if path.startswith(prefix):
                 dirty.add(path.removeprefix(prefix))
             elif path.endswith("/") and prefix.startswith(path):
