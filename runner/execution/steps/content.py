@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Protocol
 
 import duckdb
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from runner.execution.steps.cells import Guard, leave, texts_of
+from runner.execution.steps.cells import Guard
 from runner.execution.steps.frame_columns import frame_column
+from runner.execution.steps.parquet_columns import parquet_column
 from runner.execution.steps.query_columns import QueryColumn
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.sheet import CellStyle, SheetColumn, write_sheet
@@ -21,8 +20,6 @@ from runner.execution.steps.writing import column_names, names_as_text
 _ROWS_AT_ONCE = 5_000
 _SEEN = "the table"
 _NOTHING = "(SELECT 1 WHERE false)"
-# Arrow keeps these as bare numbers, which nobody else understands.
-_AS_TEXT = (pd.PeriodDtype, pd.IntervalDtype)
 # What DuckDB makes of a sum of whole numbers, and the numbers that BIGINT and DECIMAL(38, 0) end before.
 _SUMS = frozenset({"HUGEINT", "UHUGEINT"})
 _BIGINT, _DECIMAL = 1 << 63, 10**38
@@ -84,7 +81,7 @@ class FrameContent:
         from pyarrow.parquet import write_table
 
         places = range(self.frame.shape[1])
-        arrays = [_array(self.frame.iloc[:, place]) for place in places]
+        arrays = [parquet_column(self.frame.iloc[:, place]) for place in places]
         write_table(pa.Table.from_arrays(arrays, names=column_names(self.frame)), path)
 
     def write_sheet(self, path: str, *, guard: Guard, folder: str) -> None:
@@ -169,33 +166,3 @@ def _kind_between(least: int, most: int) -> str:
     if least >= -_BIGINT and most < _BIGINT:
         return "BIGINT"
     return "DECIMAL(38, 0)" if least > -_DECIMAL and most < _DECIMAL else "VARCHAR"
-
-
-def _array(series: pd.Series) -> pa.Array:
-    dtype = series.dtype
-    if isinstance(dtype, pd.SparseDtype):
-        series = pd.Series(np.asarray(series))
-    cells = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
-    if not isinstance(cells, _AS_TEXT) and cells.kind not in "mc":
-        try:
-            array = pa.array(series, from_pandas=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-            # Cells of several types, or larger than any.
-            array = None
-        if array is not None and _has_form(array.type):
-            return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    texts = texts_of(series, guard=leave)
-    return pa.array([None if gap else text for text, gap in zip(texts, series.isna(), strict=True)], pa.string())
-
-
-@cache
-def _has_form(kind: pa.DataType) -> bool:
-    """Whether Parquet has a form for a type of Arrow: it has none for an empty `dict`, and none for a category of
-    tuples. Arrow alone knows, so it is asked to write a gap."""
-    from pyarrow.parquet import write_table
-
-    try:
-        write_table(pa.Table.from_arrays([pa.nulls(1, kind)], names=["gap"]), pa.BufferOutputStream())
-    except (pa.ArrowException, OSError):
-        return False
-    return True
