@@ -195,8 +195,17 @@ result = pd.DataFrame({
     ]
     days = "TIMESTAMP '2026-01-01' - TIMESTAMP '2026-01-03' AS late"
     query = f"SELECT {days}, [INTERVAL 1 HOUR] AS l, '09:00:00+05'::TIMETZ AS t"
-    _, path = attach(query, AttachmentFormat.PARQUET, kind=StepKind.QUERY)
-    assert pq.read_table(path).to_pylist() == [{"late": "-2 days", "l": "['01:00:00']", "t": "09:00:00+05"}]
+    inner = "map {'a': INTERVAL (-1) DAY} AS m, {'t': '09:00:00+05'::TIMETZ} AS s"
+    _, path = attach(f"{query}, {inner}", AttachmentFormat.PARQUET, kind=StepKind.QUERY)
+    assert pq.read_table(path).to_pylist() == [
+        {
+            "late": "-2 days",
+            "l": "['01:00:00']",
+            "t": "09:00:00+05",
+            "m": "{a=-1 day}",
+            "s": "{'t': '09:00:00+05'}",
+        }
+    ]
 
 
 @pytest.mark.parametrize(
@@ -216,6 +225,21 @@ def test_sums_of_whole_numbers_are_exact_in_parquet(attach, amounts, kind, total
     _, path = attach(query, AttachmentFormat.PARQUET, kind=StepKind.QUERY)
     table = pq.read_table(path)
     assert (table.schema.field("total").type, table.to_pylist()) == (kind, [{"total": total, "other": 1}])
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(2**53 + 1, pa.int64()), (2**64, pa.decimal128(38)), (10**38, pa.string())]
+)
+def test_sums_within_lists_and_structs_are_exact_in_parquet(attach, number, kind):
+    some = f"[{number}::HUGEINT, NULL] AS l, map {{'a': [{number}::UHUGEINT]}} AS m"
+    named = f"{{'HUGEINT''': {number}::HUGEINT}} AS s"
+    _, path = attach(f"SELECT {some}, {named}", AttachmentFormat.PARQUET, kind=StepKind.QUERY)
+    (row,) = pq.read_table(path).to_pylist()
+    if kind == pa.string():
+        assert (row["l"], row["m"]) == (f"[{number}, NULL]", f"{{a=[{number}]}}")
+    else:
+        assert pq.read_schema(path).field("l").type.value_type == kind
+        assert row == {"l": [number, None], "m": [("a", [number])], "s": {"HUGEINT'": number}}
 
 
 def test_an_array_in_a_cell_of_a_sheet_is_whole(attach):

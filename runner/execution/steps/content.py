@@ -1,7 +1,9 @@
 """What a step has made: its table, in the forms that are attached beside the CSV."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import duckdb
@@ -25,6 +27,8 @@ _SUMS = frozenset({"HUGEINT", "UHUGEINT"})
 _BIGINT, _DECIMAL = 1 << 63, 10**38
 # Parquet has spans of time that are not negative, which few can read, and times of a day without their offset.
 _WITHOUT_FORM = frozenset({"INTERVAL", "TIME WITH TIME ZONE"})
+# The types within lists, structs and maps; what stands in quotes is a name or a value of theirs.
+_INNER = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b(?:U?HUGEINT|INTERVAL|TIME WITH TIME ZONE)\b""")
 _WITH_ZONE = "TIMESTAMP WITH TIME ZONE"
 
 
@@ -111,7 +115,7 @@ class QueryContent:
 
     def write_parquet(self, path: str) -> None:
         """Write it by DuckDB, which gives the second of two columns of one name another."""
-        kinds = self._kinds_of_sums() | self._kinds_without_form()
+        kinds = self._kinds_of_sums() | self._kinds_of_inner_sums() | self._kinds_without_form()
         cells = {place: f"CAST(c{place} AS {kind})" for place, kind in kinds.items()}
         named = ", ".join(
             f"{cells.get(column.place, column.key)} AS {quote_name(column.name)}" for column in self.columns
@@ -133,8 +137,22 @@ class QueryContent:
 
     def _kinds_without_form(self) -> dict[int, str]:
         """As texts the columns, by their places, for which Parquet has no good form: as a script's spans are."""
-        kinds = {column.place: column.kind.partition("[")[0] for column in self.columns}
-        return {place: "VARCHAR" for place, kind in kinds.items() if kind in _WITHOUT_FORM}
+        return {column.place: "VARCHAR" for column in self.columns if _inner(column.kind) & _WITHOUT_FORM}
+
+    def _kinds_of_inner_sums(self) -> dict[int, str]:
+        """As what the columns are written, by their places, within whose lists, structs or maps are such sums."""
+        asked = [column for column in self.columns if column.kind not in _SUMS and _inner(column.kind) & _SUMS]
+        return {
+            column.place: next(filter(partial(self._fits, column), _without_sums(column.kind))) for column in asked
+        }
+
+    def _fits(self, column: QueryColumn, kind: str) -> bool:
+        try:
+            self.connection.execute(f"SELECT count(CAST({column.key} AS {kind})) FROM {self.source}")  # noqa: S608
+        except (duckdb.ConversionException, duckdb.ParserException):
+            # A number is too large; or a field is called like a type.
+            return False
+        return True
 
     def write_sheet(self, path: str, *, guard: Guard, folder: str) -> None:
         """As of the protocol."""
@@ -166,3 +184,15 @@ def _kind_between(least: int, most: int) -> str:
     if least >= -_BIGINT and most < _BIGINT:
         return "BIGINT"
     return "DECIMAL(38, 0)" if least > -_DECIMAL and most < _DECIMAL else "VARCHAR"
+
+
+def _inner(kind: str) -> frozenset[str]:
+    """Which of the types that Parquet lacks a type is, or holds."""
+    return frozenset(found.group() for found in _INNER.finditer(kind) if not found[1])
+
+
+def _without_sums(kind: str) -> Iterator[str]:
+    """A type with others in the place of those of sums, the best one first."""
+    for whole in ("BIGINT", "DECIMAL(38, 0)"):
+        yield _INNER.sub(lambda found, whole=whole: found[1] or whole, kind)  # type: ignore[misc]
+    yield "VARCHAR"
