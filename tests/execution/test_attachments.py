@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from runner.core.check import Check, CheckKind
 from runner.core.job import AttachmentFormat, StepKind
 from runner.core.run import FailureKind
 from runner.core.source import FileType
@@ -389,3 +390,12 @@ def test_an_empty_table_has_its_header(attach):
     _, path = attach("result = data.head(0)")
     assert sheet_of(path)[1] == [["category", "amount"]]
     assert pd.read_parquet(attach("result = data.head(0)", AttachmentFormat.PARQUET)[1]).empty
+
+
+def test_numbers_with_their_bytes_the_other_way_round(attach):
+    script = "result = pd.DataFrame({k: np.array([1, 2, -3], dtype=k) for k in ('>i4', '>f4', '>f8')})"
+    check = Check(kind=CheckKind.MIN, columns=(">i4",), at_least=-3)
+    outcome, path = attach(script, AttachmentFormat.PARQUET, checks=(check,))
+    assert [one.passed for one in outcome.checks] == [True]
+    assert pq.read_table(path).schema.types == [pa.int32(), pa.float32(), pa.float64()]
+    assert pq.read_table(path).to_pylist()[2] == {">i4": -3, ">f4": -3.0, ">f8": -3.0}

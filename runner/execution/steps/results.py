@@ -57,7 +57,7 @@ def table_of(result: object, *, columns: Container[object] = ()) -> pd.DataFrame
     # A class of the script's own decides how many rows it says it has.
     frame = found if type(found) is pd.DataFrame else pd.DataFrame(found)
     counted = isinstance(result, pd.Series) and result.name in _COUNTS and result.name not in columns
-    return _keep_meaningful_index(frame, counted=counted)
+    return _with_own_bytes(_keep_meaningful_index(frame, counted=counted))
 
 
 def _converted(result: Any) -> object:
@@ -166,6 +166,18 @@ def _two_of_one_name(name: object) -> StepError:
         hint='Rename the values, by .rename("count") for a Series or .rename(columns={…}) for a DataFrame; or the '
         'keys, by .rename_axis("key").',
     )
+
+
+def _with_own_bytes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Numbers in the order of bytes of this machine: DuckDB and Arrow take no others, which `np.frombuffer` and
+    many a format of files have."""
+    columns = frame.set_axis(range(frame.shape[1]), axis=1)
+    kinds = {
+        place: kind.newbyteorder("=")
+        for place, kind in columns.dtypes.items()
+        if isinstance(kind, np.dtype) and not kind.isnative
+    }
+    return columns.astype(kinds).set_axis(frame.columns, axis=1) if kinds else frame
 
 
 def _array_table(values: Any) -> object:
