@@ -8,6 +8,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
@@ -208,6 +209,25 @@ def test_whole_numbers_of_parquet_stay_in_their_rows(step, tmp_path, key):
     (frame.set_index(key) if key else frame)[frame["n"].gt(1).to_numpy()].to_parquet(path)
     found = list(csv.DictReader(step(StepInput(paths=(str(path),), format=FileType.PARQUET)).splitlines()))
     assert [(row["self"], row["n"], row["key"]) for row in found] == [("", "2", "y"), (str(LARGE), "3", "z")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells", "text"),
+    [
+        (pa.struct({"id": pa.int64()}), [{"id": LARGE}, {"id": None}], "{'id': L}"),
+        (pa.struct({"id": pa.int64()}), [{"id": LARGE}, None], "{'id': L}"),
+        (pa.list_(pa.int64()), [[LARGE, None], [1]], "[L, None]"),
+        (pa.list_(pa.int64(), 2), [[LARGE, None], None], "[L, None]"),
+        (pa.large_list(pa.struct({"id": pa.int64()})), [[{"id": LARGE}], [{"id": None}]], "[{'id': L}]"),
+        (pa.map_(pa.string(), pa.uint64()), [[("a", LARGE)], [("b", None)]], "[('a', L)]"),
+        (pa.list_(pa.int64()), [[5, None], [1]], "[5.0, nan]"),
+    ],
+)
+def test_whole_numbers_within_cells_of_parquet_stay_what_they_are_to_a_script(bench, tmp_path, kind, cells, text):
+    path = tmp_path / "nested.parquet"
+    pq.write_table(pa.table({"n": [1, 2], "v": pa.array(cells, kind)}), path)
+    found = bench.csv("result = data", source=path, kind_of_file=FileType.PARQUET)
+    assert next(csv.DictReader(found.splitlines())) == {"n": "1", "v": text.replace("L", str(LARGE))}
 
 
 @pytest.mark.parametrize(

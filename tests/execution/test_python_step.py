@@ -219,6 +219,12 @@ def test_obvious_tables_are_converted(bench, result, text):
     assert bench.csv(f"result = {result}") == text
 
 
+@pytest.mark.parametrize("form", ["table(x)", "record_batch(x)", "array(x['id'])", "chunked_array([x['id']])"])
+def test_whole_numbers_of_arrow_stay_what_they_are(bench, form):
+    script = f"import pyarrow as pa\nx = {{'id': [{2**53 + 1}, None]}}\nresult = pa.{form}"
+    assert bench.csv(script).splitlines()[1:] == [str(2**53 + 1), '""']
+
+
 @pytest.mark.parametrize(
     ("query", "text"),
     [

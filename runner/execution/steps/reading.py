@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
-from pyarrow.types import is_integer
+from pyarrow.types import is_integer, is_nested
 
 from runner.core.source import FileType
 from runner.execution.orders import StepInput
@@ -59,11 +59,17 @@ def _read_parquet(path: str, *, exact: bool) -> pd.DataFrame:
     try:
         frame = pd.read_parquet(path)
         gaps = {name for name in frame.columns if frame[name].dtype == np.float64 and frame[name].hasnans}
-        if gaps:
+        inner = {name for name in frame.columns if frame[name].dtype == np.dtype(object)}
+        if gaps or inner:
             # Here, as few steps need it.
             import pyarrow.parquet as pq
 
-            names = [field.name for field in pq.read_schema(path) if field.name in gaps and is_integer(field.type)]
+            names = [
+                field.name
+                for field in pq.read_schema(path)
+                if (field.name in gaps and is_integer(field.type))
+                or (field.name in inner and is_nested(field.type))
+            ]
             columns = dict(zip(names, pq.read_table(path, columns=names).columns, strict=True))
             for name, series in whole_numbers_of(columns, exact=exact).items():
                 # By place: a frame may have an index that pandas has kept in the file.

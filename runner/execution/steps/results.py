@@ -8,10 +8,12 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from runner.core.run import FailureKind
 from runner.execution.steps.faults import NO_RESULT_HINT, StepError, error_words
 from runner.execution.steps.quoting import quote_name
+from runner.execution.steps.whole_numbers import table_frame
 
 _HINT = "Make it one with pd.DataFrame(…)."
 _GROUPED_HINT = 'Say what to make of each group, as in: result = data.groupby("category").sum()'
@@ -76,8 +78,16 @@ def _converted(result: Any) -> object:
         return _list_table(result)
     if isinstance(result, duckdb.DuckDBPyRelation):
         return _relation_table(result)
+    if isinstance(result, pa.Table | pa.RecordBatch | pa.Array | pa.ChunkedArray):
+        return table_frame(_arrow_table(result))
     found = result.to_pandas() if callable(getattr(result, "to_pandas", None)) else result
     return _converted(found) if isinstance(found, pd.Series) else found
+
+
+def _arrow_table(values: pa.Table | pa.RecordBatch | pa.Array | pa.ChunkedArray) -> pa.Table:
+    if isinstance(values, pa.RecordBatch):
+        return pa.Table.from_batches([values])
+    return values if isinstance(values, pa.Table) else pa.table({"result": values})
 
 
 def _relation_table(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:

@@ -18,16 +18,34 @@ _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
 
 
 def whole_numbers_of(columns: Mapping[str, pa.ChunkedArray], *, exact: bool) -> dict[str, pd.Series]:
-    """Those of some columns that must not become floats, by name.
+    """Those of some columns that must not become floats, by name. Lists, structs and maps that would lose digits
+    are lists and `dict` of Python.
 
     Args:
-        exact: whether small ones must not either.
+        exact: whether small ones must not either; those within others become floats.
     """
-    return {
+    found = {
         name: pd.Series(column.to_pandas(types_mapper=_NULLABLE.get))
         for name, column in columns.items()
         if column.type in _NULLABLE and column.null_count and (exact or _is_large(column))
     }
+    inner = {name: column for name, column in columns.items() if pa.types.is_nested(column.type)}
+    return found | {
+        name: pd.Series(column.to_pylist(), dtype="object")
+        for name, column in inner.items()
+        if _loses_digits(column)
+    }
+
+
+def table_frame(table: pa.Table) -> pd.DataFrame:
+    """A table of Arrow as pandas has it, whose large whole numbers beside gaps stay what they are."""
+    frame: pd.DataFrame = table.to_pandas()
+    if frame.columns.is_unique and len(set(table.column_names)) == table.num_columns:
+        columns = {name: table.column(name) for name in table.column_names if name in frame.columns}
+        for name, series in whole_numbers_of(columns, exact=False).items():
+            # By place: a frame may have an index that pandas has kept in the table.
+            frame[name] = series.array
+    return frame
 
 
 def keep_whole_numbers(frame: pd.DataFrame, cells: Callable[[str], list[Any]], *, exact: bool) -> None:
@@ -114,6 +132,27 @@ def _is_mixed(columns: Sequence[pd.Series]) -> bool:
 def _is_large(column: pa.ChunkedArray) -> bool:
     bounds = pc.min_max(column).as_py()
     return bounds["min"] is not None and max(-bounds["min"], bounds["max"]) > _LARGEST_FLOAT
+
+
+def _loses_digits(column: pa.ChunkedArray | pa.Array) -> bool:
+    """Whether pandas makes floats of large whole numbers: where there are gaps beside them."""
+    if column.type in _NULLABLE:
+        return bool(column.null_count) and _is_large(column)
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    found: dict[int, list[pa.Array]] = {}
+    for chunk in chunks if pa.types.is_nested(column.type) else []:
+        for place, part in enumerate(_parts(chunk)):
+            found.setdefault(place, []).append(part)
+    return any(_loses_digits(pa.chunked_array(parts)) for parts in found.values())
+
+
+def _parts(column: pa.Array) -> list[pa.Array]:
+    """What lists, structs and maps hold, each as one column."""
+    if pa.types.is_map(column.type):
+        return [column.keys, column.items]
+    if pa.types.is_struct(column.type):
+        return list(column.flatten())
+    return [column.flatten()] if hasattr(column, "flatten") else []
 
 
 def _may_have_lost_digits(columns: Sequence[pd.Series]) -> bool:
