@@ -118,6 +118,12 @@ def fire_days(schedule: CronSchedule, timezone: str, after: datetime, until: dat
     return list(chunks_of(schedule, _zone(timezone), start, end))
 
 
+def in_zone(moment: datetime, timezone: str) -> datetime:
+    """A time as a person gave it, as a moment in UTC. Without an offset it is one of this zone, by the rule of
+    fires: the first where the clock reads it twice, the transition where it never does."""
+    return moment.astimezone(UTC) if moment.tzinfo else _instant(moment, ZoneInfo(timezone))
+
+
 def never_fires(schedule: CronSchedule) -> bool:
     """True for an expression that names no day of any year, such as `0 0 31 2 *`."""
     return _next_day(schedule.days, date(2000, 1, 1)) is None

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from runner.core.bookmark import Bookmark
 from runner.core.check import CheckResult
@@ -78,11 +77,6 @@ def require_aware(moment: datetime, what: str) -> None:
     """Refuse a datetime without a zone."""
     if moment.tzinfo is None:
         raise ValueError(f"{what} must be an aware datetime, not {moment!r}")
-
-
-def in_zone(moment: datetime, timezone: str) -> datetime:
-    """A time as a person gave it, aware: without a zone of its own it is one of this zone."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)

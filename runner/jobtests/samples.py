@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from runner.core.cron import in_zone
 from runner.core.diagnostic import Diagnostic, sort_diagnostics
 from runner.core.report import Report
 from runner.core.run import FailureKind, Run, RunFailure, RunState, Trigger
@@ -165,7 +166,7 @@ def run_sample(
     test = found.tests[0]
     started = clock()
     if request.scheduled_time is not None:
-        test = replace(test, scheduled_time=request.scheduled_time)
+        test = replace(test, scheduled_time=in_zone(request.scheduled_time, found.job.timezone))
     with open_bench(settings, workers=1) as bench:
         outcome = bench.run(found.job, test, first_rows=request.rows).outcome
     failure = outcome.failure

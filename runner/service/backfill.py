@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from runner.core.backfill import BackfillPlan, plan_backfill
-from runner.core.cron import fire_key, fires_between, parse_cron
+from runner.core.cron import fire_key, fires_between, in_zone, parse_cron
 from runner.core.job import Job
-from runner.core.run import Fire, Run, Trigger, in_zone
+from runner.core.run import Fire, Run, Trigger
 from runner.errors import UsageError
 from runner.service.carrier import Carrier, open_carrier
 from runner.service.clock import utc_now

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from runner.core.cron import in_zone
 from runner.core.report import Report
-from runner.core.run import Run, Trigger, in_zone
+from runner.core.run import Run, Trigger
 from runner.errors import RunnerError
 from runner.execution.results import open_result
 from runner.service.carrier import open_carrier

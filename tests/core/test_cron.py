@@ -11,6 +11,7 @@ from runner.core.cron import (
     CronSyntaxError,
     fire_key,
     fires_between,
+    in_zone,
     never_fires,
     next_fire,
     parse_cron,
@@ -595,3 +596,19 @@ class TestGrammarProperties:
             assert following > moment
             assert following.second == following.microsecond == 0
             moment = following
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-03-29T01:59:59", "2026-03-29T00:59:59+00:00"),
+        # The clock never reads it: a job at 02:30 fires at 03:00, and so is its time what a person calls 02:30.
+        ("2026-03-29T02:30:00", "2026-03-29T01:00:00+00:00"),
+        ("2026-03-29T03:00:00", "2026-03-29T01:00:00+00:00"),
+        ("2025-10-26T02:30:00", "2025-10-26T00:30:00+00:00"),
+        ("2025-10-26T02:30:00+01:00", "2025-10-26T01:30:00+00:00"),
+        ("2025-07-01T12:00:00.000001", "2025-07-01T10:00:00.000001+00:00"),
+    ],
+)
+def test_a_time_as_a_person_gives_it(text, moment):
+    assert in_zone(datetime.fromisoformat(text), "Europe/Berlin").isoformat() == moment

@@ -120,6 +120,12 @@ def test_a_sample_of_a_file(project, content, rows_in, state):
     assert (run.rows_in, str(run.state)) == (rows_in, state)
 
 
+def test_the_time_of_a_sample_is_in_the_zone_of_the_job(project):
+    project.write("timezone: Europe/Berlin\n" + GIVEN)
+    report = sample(project, 1, scheduled_time=datetime(2026, 7, 1, 9))
+    assert report.run.scheduled_time == datetime(2026, 7, 1, 7, tzinfo=UTC)
+
+
 def test_a_sample_that_fails(project):
     project.write(GIVEN)
     report = sample(project, 1, scheduled_time=MOMENT)
