@@ -33,6 +33,22 @@ def test_what_comes_late_counts(query, kind):
     assert found == f"x,late,n\n1.5,here,{MANY + 1}\n"
 
 
+@pytest.mark.parametrize("kind", [FileType.JSON, FileType.NDJSON])
+@pytest.mark.parametrize(
+    ("numbers", "found", "type_name"),
+    [
+        ([2**64 + 1, -1, None], [str(2**64 + 1), "-1", ""], "HUGEINT"),
+        ([1, *[None] * MANY, -(2**64) - 1], ["1", *[""] * MANY, str(-(2**64) - 1)], "HUGEINT"),
+        ([2**64 + 1, 0.5], ["1.8446744073709552e+19", "0.5"], "DOUBLE"),
+        ([2**128, 1], ["3.402823669209385e+38", "1.0"], "DOUBLE"),
+        ([1e3, 2], ["1000.0", "2.0"], "DOUBLE"),
+    ],
+)
+def test_whole_numbers_of_more_than_64_bits_are_exact(query, kind, numbers, found, type_name):
+    lines = query("SELECT x, typeof(x) AS kind FROM data", [{"x": number} for number in numbers], kind)
+    assert lines.splitlines()[1:] == [f"{cell},{type_name}" for cell in found]
+
+
 def test_a_text_among_times_makes_them_texts(query):
     records = [{"moment": "2025-01-01T10:00:00Z"}] * MANY + [{"moment": "soon"}]
     assert (

@@ -65,6 +65,8 @@ def json_reader(
     types |= {name: kind for name, kind in declared.items() if name in types}
     for name in [name for name, kind in types.items() if kind in _TIMES]:
         types[name] = _time_type(connection, name, texts)
+    for name in [name for name, kind in types.items() if kind == "DOUBLE" and name not in declared]:
+        types[name] = _number_type(connection, name, texts)
     return _reader(records, {name: _with_texts(kind) for name, kind in types.items()})
 
 
@@ -144,3 +146,12 @@ def _time_type(connection: duckdb.DuckDBPyConnection, name: str, texts: str) -> 
     if not text[:_ISO_YEAR].isdigit():
         return "VARCHAR"
     return "TIMESTAMP WITH TIME ZONE" if has_offset(text) else "TIMESTAMP"
+
+
+def _number_type(connection: duckdb.DuckDBPyConnection, name: str, texts: str) -> str:
+    """The type of a column that DuckDB takes for floats: it does so too where all are whole numbers, and one is
+    larger than a type that it tries. Where there are fractions, one of the first cells tells."""
+    column = quote_name(name)
+    other = f"NOT regexp_full_match({column}, '-?[0-9]+') OR TRY_CAST({column} AS HUGEINT) IS NULL"
+    query = f"SELECT 1 FROM {texts} WHERE {column} IS NOT NULL AND ({other}) LIMIT 1"  # noqa: S608 - quoted
+    return "DOUBLE" if connection.execute(query).fetchall() else "HUGEINT"
