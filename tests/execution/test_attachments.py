@@ -399,3 +399,22 @@ def test_numbers_with_their_bytes_the_other_way_round(attach):
     assert [one.passed for one in outcome.checks] == [True]
     assert pq.read_table(path).schema.types == [pa.int32(), pa.float32(), pa.float64()]
     assert pq.read_table(path).to_pylist()[2] == {">i4": -3, ">f4": -3.0, ">f8": -3.0}
+
+
+@pytest.mark.parametrize("method", ["", ".df()"])
+def test_gaps_in_the_lists_of_duckdb_are_gaps(attach, method):
+    lists = "[1, NULL] AS n, [[true], [NULL]] AS b, [DATE '2025-01-02', NULL] AS d"
+    others = "['x', NULL] AS s, [{'n': 1}, NULL] AS o"
+    text = f'import duckdb\nresult = duckdb.sql("SELECT {lists}, {others}"){method}'
+    _, path = attach(text, AttachmentFormat.PARQUET)
+    (row,) = pq.read_table(path).to_pylist()
+    assert row == {
+        "n": [1, None],
+        "b": [[True], [None]],
+        "d": [datetime(2025, 1, 2), None],
+        "s": ["x", None],
+        "o": [{"n": 1}, None],
+    }
+    written = (path.parent / "result.csv").read_text().splitlines()[1]
+    assert "masked" not in written
+    assert written.startswith('"[1, None]","[[True], [None]]",')

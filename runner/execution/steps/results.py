@@ -1,5 +1,6 @@
 """What a script leaves as `result` → a DataFrame whose index can be dropped."""
 
+import operator
 import re
 from collections.abc import Callable, Container, Mapping
 from decimal import Decimal
@@ -59,7 +60,7 @@ def table_of(result: object, *, columns: Container[object] = ()) -> pd.DataFrame
     # A class of the script's own decides how many rows it says it has.
     frame = found if type(found) is pd.DataFrame else pd.DataFrame(found)
     counted = isinstance(result, pd.Series) and result.name in _COUNTS and result.name not in columns
-    return _with_own_bytes(_keep_meaningful_index(frame, counted=counted))
+    return _with_gaps_in_lists(_with_own_bytes(_keep_meaningful_index(frame, counted=counted)))
 
 
 def _converted(result: Any) -> object:
@@ -188,6 +189,41 @@ def _with_own_bytes(frame: pd.DataFrame) -> pd.DataFrame:
         if isinstance(kind, np.dtype) and not kind.isnative
     }
     return columns.astype(kinds).set_axis(frame.columns, axis=1) if kinds else frame
+
+
+def _with_gaps_in_lists(frame: pd.DataFrame) -> pd.DataFrame:
+    """Lists in which a gap is None. Those of DuckDB are masked arrays in pandas: a gap is a `masked` to Python,
+    and the 0 behind the mask to Arrow."""
+    places = range(frame.shape[1])
+    found = {place: cells for place in places if (cells := _unmasked_column(frame.iloc[:, place])) is not None}
+    if not found:
+        return frame
+    columns = frame.set_axis(places, axis=1)
+    for place, cells in found.items():
+        columns[place] = cells
+    return columns.set_axis(frame.columns, axis=1)
+
+
+def _unmasked_column(series: pd.Series) -> pd.Series | None:
+    """A column without masks; None where it has none."""
+    if series.dtype != np.dtype(object):
+        return None
+    cells = list(series.array)
+    unmasked = [_unmasked(cell) if isinstance(cell, np.ndarray) else cell for cell in cells]
+    if all(map(operator.is_, cells, unmasked)):
+        return None
+    return pd.Series(unmasked, dtype="object", index=series.index)
+
+
+def _unmasked(array: np.ndarray) -> Any:
+    """A list in the place of an array that has a mask, or holds one that has; another array itself."""
+    masks = isinstance(array, np.ma.MaskedArray)
+    if not array.ndim or not (masks or array.dtype == np.dtype(object)):
+        return array
+    gaps = np.ma.getmaskarray(array)
+    items = [None if gap else cell for cell, gap in zip(np.asarray(array), gaps, strict=True)]
+    inner = [_unmasked(item) if isinstance(item, np.ndarray) else item for item in items]
+    return inner if masks or not all(map(operator.is_, items, inner)) else array
 
 
 def _array_table(values: Any) -> object:
