@@ -418,3 +418,14 @@ def test_gaps_in_the_lists_of_duckdb_are_gaps(attach, method):
     written = (path.parent / "result.csv").read_text().splitlines()[1]
     assert "masked" not in written
     assert written.startswith('"[1, None]","[[True], [None]]",')
+
+
+def test_the_end_of_a_day_is_not_its_beginning(attach):
+    opened = {"kind": StepKind.QUERY, "source": "opens,closes,late\n08:00,24:00,\n00:00,17:30,18:00\n"}
+    _, path = attach("SELECT * FROM data", **opened)
+    assert sheet_of(path)[1][1:] == [[time(8), "24:00:00", None], [time(0), time(17, 30), time(18)]]
+    _, path = attach("SELECT * FROM data", AttachmentFormat.PARQUET, **opened)
+    assert pq.read_table(path).to_pylist() == [
+        {"opens": time(8), "closes": "24:00:00", "late": None},
+        {"opens": time(0), "closes": "17:30:00", "late": time(18)},
+    ]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from runner.execution.steps.cells import Guard
 from runner.execution.steps.frame_columns import frame_column
 from runner.execution.steps.parquet_columns import parquet_column
-from runner.execution.steps.query_columns import QueryColumn
+from runner.execution.steps.query_columns import END_OF_DAY, QueryColumn
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.sheet import CellStyle, SheetColumn, write_sheet
 from runner.execution.steps.sheet_cells import sheet_columns, sheet_rows
@@ -136,8 +136,16 @@ class QueryContent:
         }
 
     def _kinds_without_form(self) -> dict[int, str]:
-        """As texts the columns, by their places, for which Parquet has no good form: as a script's spans are."""
-        return {column.place: "VARCHAR" for column in self.columns if _inner(column.kind) & _WITHOUT_FORM}
+        """As texts the columns, by their places, for which Parquet has no good form: as a script's spans are. It
+        has none either for the end of a day, which most take for its beginning."""
+        clocks = [column for column in self.columns if column.kind == "TIME"]
+        found: tuple[bool | None, ...] | None = None
+        if clocks:
+            ends = ", ".join(f"max({column.key}) = {END_OF_DAY}" for column in clocks)
+            found = self.connection.execute(f"SELECT {ends} FROM {self.source}").fetchone()  # noqa: S608 - quoted
+        places = [column.place for column, ends_day in zip(clocks, found or (), strict=True) if ends_day]
+        places += [column.place for column in self.columns if _inner(column.kind) & _WITHOUT_FORM]
+        return dict.fromkeys(places, "VARCHAR")
 
     def _kinds_of_inner_sums(self) -> dict[int, str]:
         """As what the columns are written, by their places, within whose lists, structs or maps are such sums."""

@@ -24,6 +24,8 @@ _HARMLESS = re.compile(
 # Days from 1899-12-30 to 1970-01-01; microseconds in a day. Not milliseconds: `epoch_ms` of DuckDB 2.0.1 takes no
 # TIMESTAMP_S, TIMESTAMP_MS and TIMESTAMP_NS.
 _EPOCH_DAYS, _DAY_US = 25_569, 86_400_000_000.0
+# What ISO 8601 and DuckDB have, and most others take for the beginning of the day.
+END_OF_DAY = "TIME '24:00:00'"
 # By whether a column has whole seconds, milliseconds or finer times: a sheet has no number for these.
 _MOMENT_STYLES = (CellStyle.SECOND, CellStyle.FRACTION, None)
 _CLOCK_STYLES = (CellStyle.CLOCK, CellStyle.CLOCK_FRACTION, None)
@@ -94,12 +96,15 @@ class QueryColumn(NamedTuple):
             return self.key
         if style is None:
             return self._text(guard)
-        if self.kind == "TIME":
-            return f"epoch_us({self.key}) / {_DAY_US}"
-        either = "UNION(serial DOUBLE, shown VARCHAR)"
+        day = f"epoch_us({self.key}) / {_DAY_US}"
         known = f"isfinite({self.key}) AND {self.key} >= DATE '1900-03-01' AND year({self.key}) <= 9999"
-        serial = f"CAST(epoch_us({self.key}) / {_DAY_US} + {_EPOCH_DAYS} AS {either})"
-        shown = f"CAST({self._text(guard)} AS {either})"
+        if self.kind == "TIME":
+            # A whole day would be shown as 00:00:00.
+            known = f"{self.key} < {END_OF_DAY}"
+        else:
+            day += f" + {_EPOCH_DAYS}"
+        either = "UNION(serial DOUBLE, shown VARCHAR)"
+        serial, shown = f"CAST({day} AS {either})", f"CAST({self._text(guard)} AS {either})"
         return f"CASE WHEN {self.key} IS NULL THEN NULL WHEN {known} THEN {serial} ELSE {shown} END"
 
     @property
