@@ -182,32 +182,31 @@ def _two_of_one_name(name: object) -> StepError:
 def _with_own_bytes(frame: pd.DataFrame) -> pd.DataFrame:
     """Numbers in the order of bytes of this machine: DuckDB and Arrow take no others, which `np.frombuffer` and
     many a format of files have."""
-    columns = frame.set_axis(range(frame.shape[1]), axis=1)
     kinds = {
         place: kind.newbyteorder("=")
-        for place, kind in columns.dtypes.items()
+        for place, kind in enumerate(frame.dtypes)
         if isinstance(kind, np.dtype) and not kind.isnative
     }
-    return columns.astype(kinds).set_axis(frame.columns, axis=1) if kinds else frame
+    if not kinds:
+        return frame
+    return frame.set_axis(range(frame.shape[1]), axis=1).astype(kinds).set_axis(frame.columns, axis=1)
 
 
 def _with_gaps_in_lists(frame: pd.DataFrame) -> pd.DataFrame:
     """Lists in which a gap is None. Those of DuckDB are masked arrays in pandas: a gap is a `masked` to Python,
     and the 0 behind the mask to Arrow."""
-    places = range(frame.shape[1])
+    places = [place for place, kind in enumerate(frame.dtypes) if kind == np.dtype(object)]
     found = {place: cells for place in places if (cells := _unmasked_column(frame.iloc[:, place])) is not None}
     if not found:
         return frame
-    columns = frame.set_axis(places, axis=1)
+    columns = frame.set_axis(range(frame.shape[1]), axis=1)
     for place, cells in found.items():
         columns[place] = cells
     return columns.set_axis(frame.columns, axis=1)
 
 
 def _unmasked_column(series: pd.Series) -> pd.Series | None:
-    """A column without masks; None where it has none."""
-    if series.dtype != np.dtype(object):
-        return None
+    """A column of objects without masks; None where it has none."""
     cells = list(series.array)
     unmasked = [_unmasked(cell) if isinstance(cell, np.ndarray) else cell for cell in cells]
     if all(map(operator.is_, cells, unmasked)):
