@@ -1,6 +1,7 @@
 import csv
 import gzip
 import json
+import random
 import re
 import zipfile
 
@@ -112,6 +113,35 @@ def test_a_packed_file_that_is_none_is_told(step, tmp_path, name):
     whole = gzip.compress(b"a,b\n" + bytes(range(97, 123)) * 999)
     (tmp_path / name).write_bytes(whole[:-20])
     assert step.failure(StepInput(paths=(str(tmp_path / name),), format=FileType.CSV)).kind is FailureKind.FETCH
+
+
+def cut_off(text):
+    """Its first blocks alone, each of them whole lines of eight bytes."""
+    packed = pa.Codec("zstd").compress(text, asbytes=True)
+    return packed[: len(packed) * 2 // 3]
+
+
+def altered(text):
+    """A digit is another one, and the checksum behind it is that of the text as it was."""
+    packed = bytearray(gzip.compress(text, 0))
+    packed[re.compile(rb"[0-9](?=[}\n])").search(packed, len(packed) // 2).start()] ^= 1
+    return bytes(packed)
+
+
+@pytest.mark.parametrize(("end", "damage", "words"), [("zst", cut_off, "Truncated"), ("gz", altered, "CRC")])
+@pytest.mark.parametrize(
+    ("kind", "first", "line"),
+    [(FileType.CSV, "one,two\n", "{:03d},{:03d}\n"), (FileType.NDJSON, "", '{{"a":{0!s:.1}}}\n')],
+    ids=["csv", "ndjson"],
+)
+def test_a_packed_file_that_is_damaged_is_no_data(step, tmp_path, end, damage, words, kind, first, line):
+    draw = random.Random(7)
+    lines = [line.format(*(draw.randrange(1000) for _ in range(2))) for _ in range(80_000)]
+    path = tmp_path / f"a.{kind}.{end}"
+    path.write_bytes(damage((first + "".join(lines)).encode()))
+    failure = step.failure(StepInput(paths=(str(path),), format=kind))
+    assert failure.kind is FailureKind.FETCH
+    assert words in failure.message
 
 
 @pytest.fixture(scope="session")

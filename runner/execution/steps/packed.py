@@ -14,6 +14,7 @@ UNREADABLE = (OSError, EOFError, zlib.error, ValueError, LookupError)
 _GZIP, _ZSTD = ".gz", ".zst"
 _PACKINGS = {_GZIP: "gzip", _ZSTD: "zstd"}
 _SPACE = 4096
+_PIECE = 1 << 20
 
 
 def is_packed(path: str) -> bool:
@@ -61,6 +62,18 @@ def starts_with(path: str, first: bytes) -> bool:
     return head_of(path, _SPACE).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == first
 
 
+def read_through(path: str) -> None:
+    """Unpack a file to its end, and keep nothing of it: so a reader that does not look whether a file is whole can
+    be trusted with it.
+
+    Raises:
+        UNREADABLE: it is cut off, or what its checksums say it is not.
+    """
+    with open_bytes(path) as file:
+        while file.read(_PIECE):
+            pass
+
+
 def write_utf8(begin: str, source: IO[str], target: str) -> None:
     """Write a text, and behind it what is left of `source`, to the file `target` in UTF-8.
 
@@ -69,7 +82,7 @@ def write_utf8(begin: str, source: IO[str], target: str) -> None:
     """
     with open(target, "w", encoding="utf-8", newline="") as copy:  # noqa: PTH123 - `target` is text
         copy.write(begin)
-        while piece := source.read(1 << 20):
+        while piece := source.read(_PIECE):
             copy.write(piece)
 
 

@@ -18,7 +18,7 @@ from runner.execution.steps.csv_tables import csv_rows, describe_fault, is_aware
 from runner.execution.steps.documents import load_json, select_records
 from runner.execution.steps.faults import StepError, memory_error, unreadable
 from runner.execution.steps.json_tables import count_objects, json_reader
-from runner.execution.steps.packed import starts_with
+from runner.execution.steps.packed import UNREADABLE, is_packed, read_through, starts_with
 from runner.execution.steps.places import each_file, of_input
 from runner.execution.steps.query_columns import describe
 from runner.execution.steps.quoting import quote_name, quote_text
@@ -121,6 +121,22 @@ def _stage(order: StepOrder, connection: duckdb.DuckDBPyConnection, source: Step
 
 def _staged_file(connection: duckdb.DuckDBPyConnection, source: StepInput, path: str, target: str) -> str:
     """The file that DuckDB reads: the input, or a new one beside `target`."""
+    staged = _readable_file(connection, source, path, target)
+    if staged == path and source.format is not FileType.PARQUET and is_packed(path):
+        _require_whole(source.format, path)
+    return staged
+
+
+def _require_whole(kind: FileType, path: str) -> None:
+    """Refuse a compressed file that is damaged: DuckDB takes a zstd stream that is cut off for one that has ended,
+    and does not look at the checksums of gzip."""
+    try:
+        read_through(path)
+    except UNREADABLE as error:
+        raise unreadable(kind.upper(), str(error)) from error
+
+
+def _readable_file(connection: duckdb.DuckDBPyConnection, source: StepInput, path: str, target: str) -> str:
     if source.format is FileType.CSV:
         return stage_csv(source, path, f"{target}.csv")
     if source.format is not FileType.JSON or (source.records_path is None and starts_with(path, b"[")):
