@@ -12,7 +12,10 @@ from urllib3.util import Retry
 
 from runner.fetch.faults import causes_of
 
-PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
+_TOO_MANY = 429
+# By these a server says that it cannot do such a thing at all. Every other 5xx may pass, also those that are in no
+# standard: what stands in front of a server says 520 to 529 where that cannot be reached.
+_LASTING = frozenset({501, 505})
 # With these the server says that it has done nothing: also what changes something may be sent again.
 _NOTHING_DONE = frozenset({429, 503})
 _NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
@@ -50,7 +53,7 @@ class Retries:
         `Retry-After` (seconds, a fraction of them too, or a date) is obeyed, and never shortened.
         """
         status = response.status_code
-        if status not in PASSING_STATUSES or (method != "GET" and status not in _NOTHING_DONE):
+        if not _passes(status) or (method != "GET" and status not in _NOTHING_DONE):
             return None
         backoff = self._next()
         if backoff is None:
@@ -86,6 +89,11 @@ class Retries:
             return None
         # urllib3 sends the second request at once; all jobs of a minute would do so together.
         return self._retry.get_backoff_time() or random.uniform(0, _JITTER_SECONDS)
+
+
+def _passes(status: int) -> bool:
+    """Whether a status says that the same request may be answered later on."""
+    return status == _TOO_MANY or (500 <= status < 600 and status not in _LASTING)
 
 
 def _broke_off(error: Exception) -> bool:

@@ -37,14 +37,14 @@ def status(code, *headers, length=0):
     return "\r\n".join((f"HTTP/1.0 {code} X", *headers, f"Content-Length: {length}", "", "")).encode()
 
 
-@pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("code", [429, 500, 502, 503, 504, 507, 520, 529, 599])
 def test_answers_that_pass_are_asked_for_again(server, fetch_api, code):
     answers(server, "/", status(code), status(code), status(200, length=len(ROWS)))
     assert fetch_api(server.url(), retries=3).paths[0].read_bytes() == ROWS
     assert len(server.seen) == 3
 
 
-@pytest.mark.parametrize("code", [400, 404, 501])
+@pytest.mark.parametrize("code", [400, 404, 501, 505])
 def test_answers_that_last_are_not(server, fetch_api, code):
     answers(server, "/", status(code), body=b"")
     with pytest.raises(FetchError, match=f"^HTTP {code} "):
