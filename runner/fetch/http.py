@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 
 import requests
 import urllib3
@@ -135,9 +136,25 @@ class _Work:
             value if _VALIDATOR.match(value := response.headers.get(name, "")) else ""
             for name in ("etag", "last-modified")
         )
+        modified = modified if _tells_changes(modified, response.headers.get("date", "")) else ""
         if not digest or response.status_code != 200 or not (etag or modified):
             return None
         return Validator(source=self.source.name, request=digest, etag=etag, last_modified=modified)
+
+
+def _tells_changes(modified: str, date: str) -> bool:
+    """Whether the time of the last change would be another one after the next (RFC 9110, section 8.8.2.2): it is
+    in whole seconds, so not where the answer is of the same one, in which its data may have changed once more.
+
+    Args:
+        date: when the answer was made, by the clock of the server.
+    """
+    try:
+        changed, answered = parsedate_to_datetime(modified), parsedate_to_datetime(date)
+        return changed < answered
+    except (TypeError, ValueError, OverflowError):
+        # No times; or one of them without a zone, which cannot be compared.
+        return False
 
 
 def _conditional(request: HttpRequest, known: Validator | None) -> HttpRequest:

@@ -1,3 +1,6 @@
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import pytest
 
 from runner.core.bookmark import Validator
@@ -79,6 +82,38 @@ def test_no_validator_is_kept_where_it_is_of_no_use(changing, fetch_api, setting
 def test_no_validator_without_a_good_one(server, fetch_api, headers):
     server.answer("/", ROWS, **headers)
     assert fetch_api(server.url(), file_type=FileType.NDJSON, **SKIP).validator is None
+
+
+@pytest.mark.parametrize(
+    ("modified", "kept"),
+    [
+        (timedelta(seconds=-1), True),
+        (timedelta(0), False),
+        (timedelta(hours=1), False),
+        ("yesterday", False),
+        ("Sun, 09 Nov 2025 12:00:00 +99999999999999", False),
+    ],
+)
+@pytest.mark.parametrize("etag", ["", '"v1"'])
+def test_a_time_in_which_there_may_be_another_change_is_no_validator(server, fetch_api, modified, kept, etag):
+    answered = datetime(2025, 11, 9, 13, 0, tzinfo=UTC)
+    text = modified if isinstance(modified, str) else format_datetime(answered + modified, usegmt=True)
+
+    def route(handler):
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\n")
+        for name, value in {
+            "Date": format_datetime(answered, usegmt=True),
+            "Last-Modified": text,
+            "ETag": etag,
+        }.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(ROWS)
+
+    server.routes["/"] = route
+    known = fetch_api(server.url(), **SKIP).validator
+    found = (known.etag, known.last_modified) if known else ("", "")
+    assert found == (etag, text if kept else "")
 
 
 def test_a_redirect_to_another_host_is_asked_too(changing, make_server, fetch_api):
