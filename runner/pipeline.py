@@ -19,11 +19,13 @@ from runner.execution.orders import StepInput, StepOrder, StepOutcome
 from runner.execution.step_runner import StepRunner
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.fetching import fetch
+from runner.fetch.words import one_line
 from runner.logs import run_context
 
 log = logging.getLogger(__name__)
 
 UNCHANGED_NOTE = "nothing has changed since the run that was delivered last (on_unchanged: skip)"
+_FILES_SHOWN = 3
 _STATES = {FailureKind.TIMEOUT: RunState.TIMED_OUT, FailureKind.CANCELLED: RunState.CANCELLED}
 
 
@@ -59,7 +61,8 @@ class Pipeline:
                 sources = self._fetch_all(order, cancelled)
                 if sources is None:
                     return self._unchanged(order, started)
-                step = _masked(self._process(order, sources, cancelled), _secrets(sources))
+                step = self._process(order, sources, cancelled)
+                step = _masked(_with_writing_told(order, sources, step), _secrets(sources))
                 bookmark = _bookmark(order, sources, step)
             except FetchError as error:
                 kind = FailureKind.CANCELLED if cancelled.is_set() else FailureKind.FETCH
@@ -222,6 +225,21 @@ def _bookmark(order: RunOrder, sources: Mapping[str, Fetched], step: StepOutcome
     if order.job.incremental is None and not validators:
         return None
     return Bookmark(cursor=step.cursor, validators=validators)
+
+
+def _with_writing_told(order: RunOrder, sources: Mapping[str, Fetched], step: StepOutcome) -> StepOutcome:
+    """The outcome of a step, whose files may have been written to meanwhile: it has seen a part of them then. The
+    cursor stays where it is, as there may be rows below the largest one that was seen."""
+    files = [file for fetched in sources.values() for file in fetched.in_place]
+    written = [one_line(file.path.name) for file in files if file.was_written_to()]
+    if not written:
+        return step
+    names = ", ".join(written[:_FILES_SHOWN]) + (", …" if len(written) > _FILES_SHOWN else "")
+    told = f"somebody wrote to {names} while the run read it: rows may be missing"
+    if order.job.incremental is not None:
+        told += ", and the next run loads them all again"
+    log.warning("%s", mask(told, _secrets(sources)))
+    return replace(step, cursor=None, note="; ".join(filter(None, (step.note, told))))
 
 
 def _secrets(sources: Mapping[str, Fetched]) -> frozenset[str]:

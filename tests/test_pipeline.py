@@ -279,6 +279,35 @@ def test_the_cursor_of_an_incremental_load(execute):
     assert failed.bookmark is None
 
 
+@pytest.fixture
+def written_to(tmp_path):
+    """A file that is written to, again and again, until the test ends."""
+    ended = threading.Event()
+
+    def write():
+        while not ended.wait(0.001):
+            with (tmp_path / "a.csv").open("a") as file:
+                file.write("1\n")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+@pytest.mark.usefixtures("written_to")
+@pytest.mark.parametrize("kind", [StepKind.SCRIPT, StepKind.QUERY])
+def test_a_file_that_is_written_to_while_it_is_read_is_told_and_moves_no_cursor(execute, kind):
+    step = Step(kind=kind, text="result = data" if kind is StepKind.SCRIPT else "FROM data", path="q.sql")
+    told = "somebody wrote to a.csv while the run read it: rows may be missing"
+    outcome, _ = execute("", step=step)
+    assert (outcome.state, outcome.note, outcome.bookmark) == (RunState.SUCCEEDED, told, None)
+    outcome, _ = execute("", step=step, incremental=Incremental(cursor="n", initial_value=0))
+    assert (outcome.state, outcome.bookmark) == (RunState.SUCCEEDED, NOWHERE)
+    assert outcome.note == f"{told}, and the next run loads them all again"
+
+
 @pytest.mark.parametrize("step", [StepKind.SCRIPT, StepKind.QUERY, StepKind.PASS_THROUGH])
 def test_an_incremental_load_of_nothing_is_an_empty_result(execute, tmp_path, step):
     texts = {

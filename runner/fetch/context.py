@@ -8,6 +8,7 @@ from pathlib import Path
 from runner.core.bookmark import CursorValue, Validator
 from runner.core.job_policy import RunBounds
 from runner.core.source import FileType
+from runner.fetch.checked_file import CheckedFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,7 @@ class Fetched:
     page, or that says it has no content, is kept as NDJSON. `secrets` are the texts to mask wherever something
     of this run is shown. `description` is one masked line for the log. `unchanged` says that there are no files,
     as nothing has changed since `validator` was given; otherwise `validator` is the one for the next time.
+    `in_place` are those of the files that are not the run's own: others may write to them while it reads.
     """
 
     paths: tuple[Path, ...]
@@ -50,3 +52,4 @@ class Fetched:
     description: str
     validator: Validator | None = None
     unchanged: bool = False
+    in_place: tuple[CheckedFile, ...] = ()

@@ -7,9 +7,10 @@ from pathlib import Path
 from runner.core.report import size_words
 from runner.core.source import DataSource
 from runner.errors import FetchError
+from runner.fetch.checked_file import CheckedFile
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.patterns import find_matches, has_pattern
-from runner.fetch.places import CheckedFile, FileRules, resolve_location
+from runner.fetch.places import FileRules, resolve_location
 from runner.fetch.references import References
 
 LARGEST_MATCH = 10_000
@@ -34,6 +35,7 @@ def fetch_file(source: DataSource, context: FetchContext, references: References
         raise too_large(str(path), size, source.max_bytes)
     return Fetched(
         paths=tuple(file.path for file in found),
+        in_place=tuple(found),
         format=source.format,
         records_path=source.records_path,
         bytes=size,

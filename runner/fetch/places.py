@@ -3,11 +3,11 @@
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from runner.core.source import ENV_FILE, KERNEL_FOLDERS, THE_SOURCE, DataSource
 from runner.errors import FetchError
+from runner.fetch.checked_file import CheckedFile
 from runner.fetch.context import FetchContext
 from runner.fetch.references import References
 
@@ -15,14 +15,6 @@ _RUNS, _MAIL, _SINGLE_RUNS, _LOCK = "runs", "mail", "single-runs", "runner.lock"
 _DATABASE_ENDINGS = ("", "-wal", "-shm", "-journal")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _UNSAFE_IN_CURSOR = frozenset("/*?[\0")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CheckedFile:
-    """A regular file that may be read. `path` is absolute."""
-
-    path: Path
-    bytes: int
 
 
 def source_key(source: DataSource, key: str) -> str:
@@ -87,7 +79,7 @@ class FileRules:
             raise FetchError(f"{path} is {what}{self._rule}", hint="Name a file in `location`.")
         # The end of the name tells a compression: a link may have it where its target has not.
         resolve = self._named_roots is not None and real.suffix == path.suffix
-        return CheckedFile(path=real if resolve else path, bytes=found.st_size)
+        return CheckedFile.of(real if resolve else path, found)
 
     def _open_and_look(self, path: Path) -> tuple[Path, os.stat_result]:
         """Where an opened file really lies, and what it is."""

@@ -182,3 +182,26 @@ def test_a_cursor_leads_nowhere_else(make_context, cursor):
 def test_other_schemes_are_no_files(make_context):
     with pytest.raises(FetchError, match="begins with https://, which is no place of files"):
         fetch(file_source("https://example.com/a.csv"), make_context())
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda path: path.read_text(), False),
+        (lambda path: path.chmod(0o600), False),
+        (lambda path: path.write_text("a\n1\n2\n"), True),
+        (lambda path: path.write_text("a\n3\n"), True),
+        (lambda path: path.with_name("new").rename(path), False),
+        (lambda path: path.unlink(), False),
+    ],
+    ids=["read", "mode", "longer", "as long", "another", "gone"],
+)
+def test_a_file_that_is_read_in_place_tells_whether_it_was_written_to(make_context, tmp_path, change, expected):
+    path = tmp_path / "a.csv"
+    for name in ("a.csv", "new"):
+        (tmp_path / name).write_text("a\n1\n")
+    os.utime(path, (0, 0))
+    (file,) = fetch(file_source(path), make_context()).in_place
+    assert not file.was_written_to()
+    change(path)
+    assert file.was_written_to() is expected
