@@ -1,5 +1,6 @@
 """Sends one HTTP request and hands its answer back unread: connections, TLS, proxies, hosts that may be asked."""
 
+import http.client
 import logging
 import socket
 from collections.abc import Mapping
@@ -21,6 +22,10 @@ from runner.fetch.request import HttpRequest, same_host
 
 # Its lines hold whole addresses, and with them keys, also at the level WARNING. What matters is told by us.
 logging.getLogger("urllib3").propagate = False
+
+
+# Those after which the answer comes: 101 is one itself.
+_INTERIM = range(102, 200)
 
 
 class Transport:
@@ -132,6 +137,20 @@ class _WatchedAdapter(HTTPAdapter):
         return pool
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """An answer without those before it that say that it is coming, such as 103 Early Hints (RFC 9110, 15.2).
+
+    http.client passes over 100 Continue alone, and takes the others for the answer itself.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status not in _INTERIM:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+
 def _watched_class(base: Any, deadline: Deadline, bounds: RunBounds | None) -> Any:
     """A subclass of urllib3's connection class whose new sockets the deadline can shut.
 
@@ -149,7 +168,8 @@ def _watched_class(base: Any, deadline: Deadline, bounds: RunBounds | None) -> A
             raise
         return connected
 
-    return type("WatchedConnection", (base,), {"_new_conn": new_connection, "watched": True})
+    added = {"_new_conn": new_connection, "watched": True, "response_class": _FinalResponse}
+    return type("WatchedConnection", (base,), added)
 
 
 def _connect(connection: Any, bounds: RunBounds, deadline: Deadline) -> socket.socket:

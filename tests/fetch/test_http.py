@@ -31,6 +31,21 @@ def test_the_body_is_spooled_into_the_run_folder(server, fetch_api, make_context
     assert server.seen[0][2]["user-agent"] == f"runner/{__version__}"
 
 
+@pytest.mark.parametrize("tls", [False, True])
+def test_hints_before_an_answer_are_none(make_server, tls_context, ca_file, fetch_api, tls):
+    server = make_server(tls=tls_context if tls else None)
+
+    def route(handler):
+        handler.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+        handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n")
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(ROWS), ROWS))
+
+    server.routes["/"] = route
+    environ = {"REQUESTS_CA_BUNDLE": str(ca_file)}
+    fetched = fetch_api(server.url(scheme="https" if tls else "http"), environ=environ)
+    assert fetched.paths[0].read_bytes() == ROWS
+
+
 PARQUET = pa.table(
     {
         "id": pa.array([1, 2**53 + 1, None], pa.int64()),
