@@ -36,7 +36,9 @@ def fetch_store(source: DataSource, context: FetchContext, references: Reference
     Raises:
         FetchError: there is none, it may not be read, or it is too much. Not masked yet.
     """
-    location = resolve_location(source, context, references).strip()
+    scheme, mark, rest = resolve_location(source, context, references).strip().partition("://")
+    # A scheme may be in capitals (RFC 3986, section 3.1), which fsspec does not know.
+    location = f"{scheme.lower()}{mark}{rest}"
     extra = _require_store(location, source, context)
     environ = _environment(context.environ, extra, references)
     order = StoreOrder(

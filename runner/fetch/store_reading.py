@@ -47,7 +47,12 @@ def download(order: StoreOrder) -> WorkerOutcome:
         ending = _ENDING.search(name)
         stem = order.stem if len(found) == 1 else f"{order.stem}-{number:05d}"
         path = Path(order.folder) / f"{stem}{ending[0] if ending else ''}"
-        taken += _copy(system, name, path, order.max_bytes - taken)
+        try:
+            taken += _copy(system, name, path, order.max_bytes - taken)
+        except WorkerError as error:
+            if error.kind is FaultKind.MISSING:
+                raise WorkerError(FaultKind.STORE, f"{name} is listed there, and cannot be found") from None
+            raise
         if taken > order.max_bytes:
             return _too_large(taken)
         paths.append(str(path))
@@ -72,7 +77,8 @@ def _find(system: Any, order: StoreOrder) -> dict[str, int]:
     return {
         path: int(info["size"])
         for path, info in matches.items()
-        if info["type"] == "file" and (_has_dots(name) or not _has_dots(path))
+        # An object whose name ends in `/` is how consoles make an empty folder.
+        if info["type"] == "file" and not path.endswith("/") and (_has_dots(name) or not _has_dots(path))
     }
 
 

@@ -35,6 +35,8 @@ def store():
                 "in/.trash/d.csv.gz": b"gone",
                 "in/x.txt": b"no",
                 "odd[1].csv": b"a\n1\n",
+                "in/deep/": b"",
+                "lost/a%3FversionId=1.csv": b"a\n1\n",
             }.items():
                 session.put(f"{address}/orders/{name}", data=body).raise_for_status()
         yield address
@@ -77,6 +79,20 @@ def test_the_objects_of_a_pattern_become_files_of_the_run(fetch_objects, environ
 def test_a_pattern_stands_for_no_leading_dot(fetch_objects, environ):
     names = {"in/**/*.gz": 3, "in/.*.gz": 1, "in/.trash/*": 1}
     assert {name: len(fetch_objects(f"s3://orders/{name}", environ=environ).paths) for name in names} == names
+
+
+def test_an_empty_folder_of_a_console_is_no_file(fetch_objects, environ):
+    assert len(fetch_objects("s3://orders/in/**", environ=environ).paths) == 4
+
+
+def test_a_scheme_may_be_in_capitals(fetch_objects, environ):
+    assert fetch_objects("S3://orders/in/a.csv.gz", environ=environ).bytes == 5
+
+
+def test_an_object_that_is_gone_once_it_is_read_is_told(fetch_objects, environ):
+    # To read this name is to ask for an object without its end.
+    with pytest.raises(FetchError, match=r"orders/lost/a\?versionId=1\.csv is listed there, and cannot be found"):
+        fetch_objects("s3://orders/lost/*.csv", environ=environ)
 
 
 def test_a_name_that_is_there_is_no_pattern(fetch_objects, environ, tmp_path):
