@@ -19,6 +19,11 @@ from runner.fetch.request import shown_url
 from runner.fetch.unpacking import unpacked
 
 _CHUNK_BYTES = 64 * 1024
+_HEAD_BYTES = 4 * 1024
+_TELLING_BYTES = 64
+_BOM = b"\xef\xbb\xbf"
+_PAGES = (b"<!doctype html", b"<html")
+_MARKUP = (*_PAGES, b"<?xml", b"<!--", b"<!doctype")
 _PARTIAL = 206
 NO_CONTENT = 204
 
@@ -78,17 +83,22 @@ class Bodies:
         announced = response.headers.get("content-length", "")
         if "content-encoding" not in response.headers and announced.isdecimal() and int(announced[:20]) > limit:
             raise self._too_large(response, f"is {size_words(int(announced[:20]))} long")
-        size = 0
+        size, head = 0, b""
         packed = response.raw.stream(_CHUNK_BYTES, decode_content=False)
         encoding = response.headers.get("content-encoding", "")
         for chunk in unpacked(packed, encoding, self._deadline.check):
             self._deadline.check()
-            if not size:
-                self._refuse_page(response, chunk)
             size += len(chunk)
             if size > limit:
                 raise self._too_large(response, "goes on")
+            if len(head) < _HEAD_BYTES:
+                # A page may begin with any number of blank lines, and come a few bytes at a time.
+                head = (head + chunk).removeprefix(_BOM).lstrip()
+                if len(head) >= _HEAD_BYTES:
+                    self._refuse_page(response, head)
             yield chunk
+        if len(head) < _HEAD_BYTES:
+            self._refuse_page(response, head)
 
     def _require_success(self, response: requests.Response) -> None:
         if not 200 <= response.status_code < 300:
@@ -108,20 +118,24 @@ class Bodies:
             hint=f"Ask for less with `params`, or raise `{source_key(self._source, 'max_bytes')}`.",
         )
 
-    def _refuse_page(self, response: requests.Response, first: bytes) -> None:
+    def _refuse_page(self, response: requests.Response, head: bytes) -> None:
         """Refuse a web page where a table was asked for: a login page with status 200 is the usual case.
 
         Told by the body, as many servers send good JSON under the content type of a page.
+
+        Args:
+            head: the beginning of the body, from its first character on that is no space.
         """
-        start = first[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+        start = head[:_TELLING_BYTES].lower()
         content_type = response.headers.get("content-type", "")
-        page = start.startswith((b"<!doctype html", b"<html"))
-        if not page and (self._source.format is FileType.CSV or not start.startswith(b"<")):
+        page = start.startswith(_PAGES)
+        # A column may be called `<unknown>`.
+        if not start.startswith(_MARKUP if self._source.format is FileType.CSV else b"<"):
             return
         what = "a web page" if page or "html" in content_type else "XML"
         raise FetchError(
             f"{_shown(response)} answers {what} where {self._source.format} was expected: "
-            f"{self.excerpt(response, first)}",
+            f"{self.excerpt(response, head)}",
             hint="Often this is a login or error page: check `location`, `auth` and `headers`.",
         )
 

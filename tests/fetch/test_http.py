@@ -308,6 +308,33 @@ def test_a_login_page_is_no_data(server, fetch_api, file_type):
     assert "login" in caught.value.hint
 
 
+@pytest.mark.parametrize("file_type", [FileType.JSON, FileType.CSV])
+@pytest.mark.parametrize("piece", [1, 5, 1000])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"\xef\xbb\xbf" + b"\r\n" * 3000 + b"<!DOCTYPE html>\n<p>Log in</p>\n", "a web page .*: Log in"),
+        (b"<!-- 7 -->\n<html>\n<p>Log in</p>\n</html>", "a web page .*: Log in"),
+        (b'<?xml version="1.0"?>\n<Error>Denied</Error>', "a web page .*: Denied"),
+        (b"<!DOCTYPE html>\n" + b"<p>Log in</p>\n" * 999, "a web page .*: Log in"),
+    ],
+)
+def test_a_page_is_no_data_however_it_begins_and_comes(server, fetch_api, file_type, piece, body, words):
+    def route(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n")
+        pieces = [body[at : at + piece] for at in range(0, len(body), piece)]
+        handler.wfile.write(b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (*pieces, b"")))
+
+    server.routes["/"] = route
+    with pytest.raises(FetchError, match=f"answers {words}"):
+        fetch_api(server.url(), file_type=file_type)
+
+
+def test_a_column_may_be_called_by_a_name_that_looks_like_markup(server, fetch_api):
+    server.answer("/", b"<unknown>,n\na,1\n", content_type="text/csv")
+    assert fetch_api(server.url(), file_type=FileType.CSV).bytes == 16
+
+
 def test_good_json_under_the_wrong_content_type_is_taken(server, fetch_api):
     server.answer("/", ROWS, content_type="text/html")
     assert fetch_api(server.url()).bytes == len(ROWS)
