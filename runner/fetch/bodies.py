@@ -119,25 +119,33 @@ class Bodies:
         )
 
     def _refuse_page(self, response: requests.Response, head: bytes) -> None:
-        """Refuse a web page where a table was asked for: a login page with status 200 is the usual case.
-
-        Told by the body, as many servers send good JSON under the content type of a page.
+        """Refuse a web page where a table was asked for: a login page with status 200 is the usual case. And JSON
+        where CSV was, as `{"error": "token expired"}` is a table too, without rows.
 
         Args:
             head: the beginning of the body, from its first character on that is no space.
         """
-        start = head[:_TELLING_BYTES].lower()
-        content_type = response.headers.get("content-type", "")
-        page = start.startswith(_PAGES)
-        # A column may be called `<unknown>`.
-        if not start.startswith(_MARKUP if self._source.format is FileType.CSV else b"<"):
-            return
-        what = "a web page" if page or "html" in content_type else "XML"
-        raise FetchError(
-            f"{_shown(response)} answers {what} where {self._source.format} was expected: "
-            f"{self.excerpt(response, head)}",
-            hint="Often this is a login or error page: check `location`, `auth` and `headers`.",
-        )
+        content_type = response.headers.get("content-type", "").lower()
+        what = _foreign(self._source.format, head[:_TELLING_BYTES].lower(), content_type)
+        if what:
+            raise FetchError(
+                f"{_shown(response)} answers {what} where {self._source.format} was expected: "
+                f"{self.excerpt(response, head)}",
+                hint="Often this is a login or error page: check `location`, `auth` and `headers`.",
+            )
+
+
+def _foreign(wanted: FileType, start: bytes, content_type: str) -> str:
+    """What a body is that is no table; empty where it may be one.
+
+    Told by its beginning, as many servers send good JSON under the content type of a page.
+    """
+    if wanted is FileType.CSV and "json" in content_type and start.startswith((b"{", b"[")):
+        return "JSON"
+    # In CSV a column may be called `<unknown>`.
+    if not start.startswith(_MARKUP if wanted is FileType.CSV else b"<"):
+        return ""
+    return "a web page" if start.startswith(_PAGES) or "html" in content_type else "XML"
 
 
 def empty_fault(response: requests.Response, kind: FileType) -> FetchError:

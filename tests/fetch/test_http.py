@@ -330,6 +330,16 @@ def test_a_page_is_no_data_however_it_begins_and_comes(server, fetch_api, file_t
         fetch_api(server.url(), file_type=file_type)
 
 
+@pytest.mark.parametrize("body", [b'{"error": "token expired"}', b'\n[{"a": 1}]'])
+def test_json_is_no_csv(server, fetch_api, body):
+    server.answer("/", body, content_type="application/problem+json; charset=utf-8")
+    with pytest.raises(FetchError, match="answers JSON where csv was expected: ") as caught:
+        fetch_api(server.url(), file_type=FileType.CSV)
+    assert body.decode().strip() in caught.value.message
+    server.answer("/", b'{"a"},b\n1,2\n', content_type="text/csv")
+    assert fetch_api(server.url(), file_type=FileType.CSV).bytes
+
+
 def test_a_column_may_be_called_by_a_name_that_looks_like_markup(server, fetch_api):
     server.answer("/", b"<unknown>,n\na,1\n", content_type="text/csv")
     assert fetch_api(server.url(), file_type=FileType.CSV).bytes == 16
