@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-import jmespath
 import msgspec
 import requests
-from jmespath.exceptions import JMESPathError
 
 from runner.core.null_records import leads_to_null
 from runner.core.report import size_words
@@ -18,6 +16,7 @@ from runner.core.source import DataSource, FileType, Pagination, PaginationKind
 from runner.errors import FetchError
 from runner.fetch.bodies import NO_CONTENT, Bodies, empty_fault
 from runner.fetch.client import Client, header_text
+from runner.fetch.json_path import JsonPath
 from runner.fetch.request import HttpRequest, linked, shown_url, with_param
 
 # Refusals that are about who asks and how often, not about the page that is asked for.
@@ -38,12 +37,13 @@ _LINK = re.compile(rf"<([^<>]*+)>((?:{_LINK_PARAM})*+)")
 class Page:
     """One answer: what it holds, and the records in that.
 
-    `digest` is that of the body. `request` is the one it answers, after redirects; `sent_url` where it came
-    from, parameters included. `link` is the address of the next page in its header, as it stands there; empty:
-    none.
+    `size` is that of the body in bytes, `digest` tells it from others. `request` is the one it answers, after
+    redirects; `sent_url` where it came from, parameters included. `link` is the address of the next page in its
+    header, as it stands there; empty: none.
     """
 
     document: Any
+    size: int
     records: list[Any]
     digest: bytes
     request: HttpRequest
@@ -123,7 +123,7 @@ class _Reader:
         self._source = source
         self._client = client
         self._bodies = bodies
-        self._path = _compiled("records_path", source.records_path) if source.records_path else None
+        self._path = JsonPath("records_path", source.records_path) if source.records_path else None
         self._count = 0
 
     def read(self, response: requests.Response) -> Page:
@@ -134,6 +134,7 @@ class _Reader:
         document = None if is_blank else self._parsed(body)
         page = Page(
             document=document,
+            size=len(body),
             records=[] if is_blank else self._records(document, response, body),
             digest=hashlib.sha256(body).digest(),
             request=self._client.asked,
@@ -148,7 +149,9 @@ class _Reader:
         if response.status_code != _NO_PAGE or "json" not in response.headers.get("content-type", "").lower():
             return self.read(response)
         sent_url = response.request.url or self._client.url
-        return Page(document=None, records=[], digest=b"", request=self._client.asked, sent_url=sent_url, link="")
+        return Page(
+            document=None, size=0, records=[], digest=b"", request=self._client.asked, sent_url=sent_url, link=""
+        )
 
     @property
     def _named(self) -> str:
@@ -169,7 +172,7 @@ class _Reader:
 
     def _records(self, document: Any, response: requests.Response, body: bytes) -> list[Any]:
         """The records of a page; none where their place is there and holds a null."""
-        found = document if self._path is None else _search(self._path, "records_path", document)
+        found = document if self._path is None else self._path.search(document, len(body))
         if isinstance(found, list):
             return found
         if found is None and (self._path is None or leads_to_null(self._path.parsed, document)):
@@ -260,11 +263,11 @@ def _refuses_page(response: requests.Response) -> bool:
 
 def _by_cursor(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest, Following]:
     """By what the answer before says. The first request is the job's own, with a cursor of its own or none."""
-    path = _compiled("pagination.cursor_path", pagination.cursor_path)
+    path = JsonPath("pagination.cursor_path", pagination.cursor_path)
     seen: set[str] = set()
 
     def following(page: Page) -> HttpRequest | None:
-        found = _search(path, "pagination.cursor_path", page.document)
+        found = path.search(page.document, page.size)
         if found is None or found is False or found == "":
             return None
         if isinstance(found, bool) or not isinstance(found, (str, int, _Number)):
@@ -320,26 +323,6 @@ def _next_link(header: str) -> str:
         if "next" in relations.lower().split():
             return link[1].strip()
     return ""
-
-
-def _compiled(key: str, expression: str) -> Any:
-    try:
-        return jmespath.compile(expression)
-    except (JMESPathError, RecursionError):
-        raise FetchError(
-            f"`{key}: {expression}` is no JMESPath expression", hint="`runner validate` shows the place."
-        ) from None
-
-
-def _search(path: Any, key: str, document: Any) -> Any:
-    try:
-        return path.search(document)
-    # JMESPath's functions meet values that they do not take with errors of every kind.
-    except (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
-        raise FetchError(
-            f"`{key}: {path.expression}` cannot be followed in what the API answers",
-            hint="It is a JMESPath such as `data.items`; a function in it meets a value that it does not take.",
-        ) from None
 
 
 def _reason(body: bytes, error: Exception) -> str:

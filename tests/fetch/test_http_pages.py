@@ -361,6 +361,45 @@ def test_numbers_keep_every_digit_and_functions_their_meaning(paged, fetch_api):
     assert fetched.paths[0].read_bytes() == records[0] + b"\n" + records[1].replace(b"\\n", b"\\n") + b"\n"
 
 
+DOUBLED = "items" + "|[@,@][]" * 40
+NESTED = "items" + "|[@,@]" * 60
+QUOTED = "items" + "|to_string([@])" * 30
+
+
+@pytest.mark.parametrize(
+    "path", [DOUBLED, NESTED, QUOTED, f"items[?length({DOUBLED}) > `1`]", f"map(&@{'|[@,@][]' * 40}, items)"]
+)
+def test_an_expression_does_not_fill_the_memory_of_the_service(paged, fetch_api, path):
+    url = paged(lambda query: ({"items": [{"n": 1}], "next": None}, {}))
+    pagination = Pagination(kind=CURSOR, param="after", cursor_path="next")
+    with pytest.raises(
+        FetchError, match=r"`records_path: .*` may make more than 536.9 MB of an answer of \d+ bytes"
+    ):
+        fetch_api(url, records_path=path, pagination=pagination)
+    pagination = replace(pagination, cursor_path=path)
+    with pytest.raises(FetchError, match=r"`pagination.cursor_path: .*` may make more than"):
+        fetch_api(url, records_path="items", pagination=pagination)
+
+
+@pytest.mark.parametrize(
+    ("path", "records"),
+    [
+        ("items[?state == 'a text of some length'] | [].{n: n, m: n}", [{"n": 1, "m": 1}]),
+        ("items[?contains(state, 'text')] | sort_by(@, &n)[*].[n, state] | [*].{n: [0]}", [{"n": 1}]),
+        (
+            "map(&merge(@, {m: to_string(n)}), items || `[]`)",
+            [{"n": 1, "state": "a text of some length", "m": "1"}],
+        ),
+    ],
+)
+def test_an_expression_may_do_much_with_a_large_page(paged, fetch_api, path, records):
+    answer = {"items": [{"n": 1, "state": "a text of some length"}], "more": "x" * (15 << 20), "next": None}
+    url = paged(lambda query: (answer, {}))
+    pagination = Pagination(kind=CURSOR, param="after", cursor_path="next")
+    fetched = fetch_api(url, records_path=path, pagination=pagination)
+    assert [json.loads(line) for line in fetched.paths[0].read_text().splitlines()] == records
+
+
 def test_max_bytes_counts_all_pages(server, paged, fetch_api):
     url = paged(lambda query: (rows(int(query["p"]), 50) + rows(0, int(query["p"])), {}))
     size = len(json.dumps(rows(0, 50)))
