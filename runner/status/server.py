@@ -9,12 +9,15 @@ import threading
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from runner.errors import StatusError
 from runner.settings import StatusSettings
+from runner.status.connections import Connections, bounded
 from runner.status.middleware import is_loopback
 
-_MOST_CONNECTIONS = 512
+# So many are taken at a time, before any of them is looked at.
+_BACKLOG = 128
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +45,20 @@ class _CalmServer(uvicorn.Server):
 
 
 class StatusServer:
-    """Serves an application in a thread of its own; takes no signals."""
+    """Serves an application in a thread of its own; takes no signals.
 
-    def __init__(self, app: ASGIApp, settings: StatusSettings) -> None:
+    Args:
+        connections: how many may be open, and for how long.
+    """
+
+    def __init__(self, app: ASGIApp, settings: StatusSettings, *, connections: Connections | None = None) -> None:
         self._settings = settings
         self._port = settings.port
         self._server = _CalmServer(
             uvicorn.Config(
                 app,
+                http=bounded(AutoHTTPProtocol, connections or Connections()),
+                backlog=_BACKLOG,
                 lifespan="off",
                 ws="none",
                 log_config=None,
@@ -58,7 +67,6 @@ class StatusServer:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=_MOST_CONNECTIONS,
             )
         )
         self._thread: threading.Thread | None = None
@@ -125,7 +133,7 @@ class StatusServer:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(128)
+            listener.listen(_BACKLOG)
         except OSError as error:
             listener.close()
             raise _cannot_listen(host, port, error) from error
