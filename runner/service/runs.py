@@ -144,10 +144,12 @@ class RunDesk:
         """
         tidy(self._run_dir(run))
         if job is None:
-            self._store.finish_run(lost(run, self._clock()), ())
+            recorded, _ = self._store.finish_run(lost(run, self._clock()), ())
+            self._on_change(recorded)
             return None
         ending = self._endings.of_lost(run, job, self._clock())
         recorded = self._store_ending(ending)
+        self._on_change(recorded)
         return recorded if ending.attempt is not None else None
 
     def cancel(self, run_id: str, *, why: str = "") -> bool:

@@ -4,7 +4,7 @@ import pytest
 
 from runner.core.catalog import Catalog, CatalogEntry, SyncState
 from runner.core.check import CheckResult
-from runner.core.job import Retry
+from runner.core.job import DeliveryOptions, Retry
 from runner.core.run import FailureKind, RunFailure, RunState, Trigger
 from runner.service.overview import Overview
 
@@ -54,6 +54,27 @@ def test_a_snapshot_is_made_anew_only_when_something_changes(overview, trouble, 
     third = overview.snapshot()
     assert (third.ready, third.reasons) == (False, ("the disk is full",))
     assert third.version > second.version
+
+
+@pytest.mark.parametrize(
+    ("limit", "state", "finished"), [(0, "lost", (("lost", 1),)), (1, "queued", ())], ids=["lost", "tried again"]
+)
+def test_a_run_that_a_crash_cut_off_does_not_stay_running(
+    overview, make_desk, store, clock, make_job, limit, state, finished
+):
+    """Nobody is mailed about it, so that no delivery tells of it either."""
+    desk = make_desk(on_change=lambda run: overview.finished(run) if run.state.finished else overview.changed(run))
+    job = make_job(retry=Retry(limit=limit), delivery=DeliveryOptions(notify_after=3))
+    desk.set_jobs({job.job_name: job})
+    run = desk.new_run(job, trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
+    store.add_run(run)
+    store.mark_running(run.run_id, clock.now)
+    overview.changed(store.run(run.run_id))
+    assert overview.snapshot().jobs[0].last_run.state == "running"
+
+    desk.recover(run, job)
+    snapshot = overview.snapshot()
+    assert (snapshot.jobs[0].last_run.state, snapshot.finished) == (state, finished)
 
 
 def test_the_last_runs_are_held_as_the_store_lists_them(overview, make_desk, executor, store, clock, job):
