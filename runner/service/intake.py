@@ -44,6 +44,7 @@ class Intake:
             if again is not None:
                 self._waiting.append((again, "it is tried again"))
         self._waiting.extend((run, "it was queued when the service ended") for run in queued)
+        self._desk.take_over(run for run, _ in self._waiting)
         self._take_all()
 
     def take_requests(self) -> None:

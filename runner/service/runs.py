@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -73,6 +73,8 @@ class RunDesk:
             forget=self._close,
             monotonic=monotonic,
         )
+        # Runs that an earlier service began or queued.
+        self._left: set[str] = set()
         # Asked to stop while they run, with the reason where there is one: such a run is not tried again.
         self._cancelled: dict[str, str] = {}
         # Ends that the store has not taken yet.
@@ -102,6 +104,10 @@ class RunDesk:
         with self._lock:
             self._queue.add(run, job, not_before=not_before)
         self.pump()
+
+    def take_over(self, runs: Iterable[Run]) -> None:
+        """These runs, which have still to `begin`, are left by an earlier service."""
+        self._left.update(run.run_id for run in runs)
 
     def make_way(self, job: Job, newer: Run) -> None:
         """Cancel the unfinished runs of a job that is due again, where it says that a newer one replaces them."""
@@ -231,9 +237,17 @@ class RunDesk:
 
     # What it tells
 
-    def overlap(self, job: Job) -> Overlap:
-        """What becomes of a run of the schedule that is due now. Runs that people asked for do not count."""
-        return decide_overlap(job.concurrency_policy, len(self._scheduled(job.job_name)))
+    def overlap(self, job: Job, *, caught_up: bool = False) -> Overlap:
+        """What becomes of a run of the schedule that is due now. Runs that people asked for do not count.
+
+        Args:
+            caught_up: the fire was missed: what an earlier service has left does not count either. Both were due
+                while none ran, and `on_missed` has chosen this one: it takes its turn after the other.
+        """
+        unfinished = self._scheduled(job.job_name)
+        if caught_up:
+            unfinished = tuple(run_id for run_id in unfinished if run_id not in self._left)
+        return decide_overlap(job.concurrency_policy, len(unfinished))
 
     def unfinished(self, job_name: str) -> tuple[str, ...]:
         """The runs of a job that are queued or running."""
@@ -420,6 +434,7 @@ class RunDesk:
         """Forget a run that has ended, and begin the one that waited for it."""
         self._cancelled.pop(run_id, None)
         self._judged.pop(run_id, None)
+        self._left.discard(run_id)
         with self._lock:
             self._queue.end(run_id)
         if pumping:

@@ -247,7 +247,8 @@ class Scheduler:
         if decision.latest_skipped is not None:
             skipped = self._planned(job, decision.latest_skipped, RunState.SKIPPED, decision.note, late=True)
             return [skipped, *self._desk.skipped_after(skipped)]
-        if self._desk.overlap(job) is Overlap.SKIP and len(decision.run) == 1:
+        overlap = self._desk.overlap(job, caught_up=decision.late or decision.skipped > 0)
+        if overlap is Overlap.SKIP and len(decision.run) == 1:
             note = f"{OVERLAP_NOTE}; {decision.note}" if decision.note else OVERLAP_NOTE
             skipped = self._planned(job, decision.run[0], RunState.SKIPPED, note, late=decision.late)
             return [skipped, *self._desk.skipped_after(skipped)]
