@@ -1,6 +1,7 @@
 """The folder of jobs as the service sees it: scanned, checked, and advanced into a Catalog."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -14,9 +15,14 @@ from runner.jobfiles.lint.step_fault import FindFault
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.walk import FolderGoneError
 from runner.jobfiles.watch import QUIET_SECONDS, FolderWatcher, RescanClock
+from runner.service.reading import Reading
 from runner.settings import Settings
 
 log = logging.getLogger(__name__)
+
+# A reading that takes longer is told of: ten thousand files that are all new take a third of it.
+STUCK_SECONDS = 30.0
+_LAST_WAIT_SECONDS = 2.0
 
 
 def open_folder(settings: Settings, query_fault: FindFault = find_query_faults) -> JobFolder:
@@ -30,22 +36,31 @@ def open_folder(settings: Settings, query_fault: FindFault = find_query_faults) 
 
 
 class CatalogKeeper:
-    """Keeps the Catalog in step with the folder.
+    """Keeps the Catalog in step with the folder. For one thread, but for `trouble` and `catalog`.
 
     Args:
         on_hint: called from the watcher's thread when something in the folder may have changed.
+        on_read: called from another thread when `follow` has something to take in.
         monotonic: seconds; only differences count.
     """
 
     def __init__(
-        self, settings: Settings, *, on_hint: Callable[[], None], monotonic: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        *,
+        on_hint: Callable[[], None],
+        on_read: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queries = QueryProcess()
         self._folder = open_folder(settings, self._queries.find_faults)
         self._jobs_dir = settings.jobs_dir
         self._watcher = FolderWatcher(settings.jobs_dir, on_hint)
+        self._on_read = on_read
         self._rescan = RescanClock()
         self._monotonic = monotonic
+        self._reading: Reading[tuple[CheckedFile, ...]] | None = None
+        self._asked = False
         self._gone: FolderGoneError | None = None
         self._files: tuple[CheckedFile, ...] | None = None
         self._pending = False
@@ -55,6 +70,14 @@ class CatalogKeeper:
     def folder_gone(self) -> bool:
         """True while the folder itself cannot be found: everything is kept as it was."""
         return self._gone is not None
+
+    @property
+    def trouble(self) -> str:
+        """Why edits do not come into force: the folder is gone, or does not answer; empty while they do."""
+        reading = self._reading
+        if reading is not None and not reading.ended and self._monotonic() - reading.began > STUCK_SECONDS:
+            return f"the folder {self._jobs_dir} does not answer: jobs run as they were, and no edit is in force"
+        return f"the folder {self._jobs_dir} is gone" if self._gone is not None else ""
 
     def start(self, remembered: Mapping[str, Job]) -> None:
         """Watch, and load for the first time, going on from the jobs (path → job) that an earlier service left.
@@ -78,38 +101,63 @@ class CatalogKeeper:
 
     def stop(self) -> None:
         """Stop watching."""
+        if self._reading is not None:
+            self._reading.wait(_LAST_WAIT_SECONDS)
         self._watcher.stop()
 
     def hint(self) -> None:
         """Something may have changed: rescan when it is quiet."""
         self._rescan.hint(self._monotonic())
 
-    def seconds_to_rescan(self) -> float:
-        """How long until the next rescan is due."""
-        now = self._monotonic()
-        return max(0.0, self._rescan.next_time(now) - now)
+    def ask(self) -> None:
+        """Rescan at once."""
+        # Where this one fails, the next is due soon.
+        self.hint()
+        self._asked = True
 
-    def rescan_if_due(self) -> CatalogChange:
-        """Rescan when a hint has settled, or the regular time has come."""
+    def seconds_to_rescan(self) -> float:
+        """How long until `follow` has something to do; while the folder is read, whoever reads it says so."""
+        if self._reading is not None:
+            return 0.0 if self._reading.ended else math.inf
         now = self._monotonic()
-        if not self._rescan.due(now):
+        return 0.0 if self._asked else max(0.0, self._rescan.next_time(now) - now)
+
+    def follow(self) -> CatalogChange:
+        """Begin to read the folder when a hint has settled, or it is time; once it has been read, move the
+        catalog on. Waits for no file system: what is due goes on meanwhile.
+        """
+        reading = self._reading
+        if reading is None:
+            now = self._monotonic()
+            if self._asked or self._rescan.due(now):
+                self._asked = False
+                self._reading = Reading(self._read, began=now, on_end=self._on_read)
             return CatalogChange()
-        self._watcher.ensure(now)
-        return self.rescan()
+        if not reading.ended:
+            return CatalogChange()
+        self._reading = None
+        return self._settle(reading.outcome, reading.began)
 
     def rescan(self) -> CatalogChange:
         """Read the folder now and move the catalog on. A folder that is gone keeps everything."""
-        started = self._monotonic()
+        return self._settle(self._read, self._monotonic())
+
+    def _read(self) -> tuple[CheckedFile, ...]:
+        self._watcher.ensure(self._monotonic())
         try:
-            files = self._folder.scan()
+            return self._folder.scan()
+        finally:
+            self._queries.close()
+
+    def _settle(self, read: Callable[[], tuple[CheckedFile, ...]], started: float) -> CatalogChange:
+        try:
+            files = read()
         except FolderGoneError as error:
             if not self._gone and (self.catalog.jobs or self.catalog.generation):
                 log.error("%s; every job keeps running as it was. %s", error.message, error.hint)
             self._gone = error
             self._rescan.done(started)
             return CatalogChange()
-        finally:
-            self._queries.close()
         if self._gone:
             log.info("The folder %s is back", self._jobs_dir)
             self._gone = None

@@ -117,7 +117,11 @@ class Service:
         self._opened.append(lambda: self._works.executor.shutdown(grace_seconds=0.0))
         # Closed before it: a run that is ended by a start that fails begins again with the next one.
         self._opened.append(self._works.desk.hand_back)
-        self._keeper = CatalogKeeper(settings, on_hint=lambda: self._events.put(self._hinted))
+        self._keeper = CatalogKeeper(
+            settings,
+            on_hint=lambda: self._events.put(self._hinted),
+            on_read=lambda: self._events.put(_nothing),
+        )
         self._opened.append(self._keeper.stop)
         self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
         self._retention = Retention(self._store, settings, clock=utc_now, jobs=self._jobs)
@@ -186,7 +190,7 @@ class Service:
             self._works.desk.retry_unrecorded,
             self._works.desk.pump,
             self._intake.take_requests,
-            lambda: self._apply(self._keeper.rescan_if_due()),
+            lambda: self._apply(self._keeper.follow()),
             self._cancel_what_is_gone,
             self._save_jobs,
             self._retention.tidy_if_due,
@@ -302,9 +306,7 @@ class Service:
 
     def _reload(self) -> None:
         log.info("Reload asked for")
-        # Where this one fails, the next is due soon.
-        self._keeper.hint()
-        self._apply(self._keeper.rescan())
+        self._keeper.ask()
 
     def _apply(self, change: CatalogChange) -> None:
         if not change:
@@ -353,12 +355,18 @@ class Service:
             self._overview.changed(run)
 
     def _reasons(self) -> tuple[str, ...]:
-        gone = f"the folder {self._settings.jobs_dir} is gone" if self._keeper.folder_gone else ""
         starting = "" if self._taken_up else "the service is starting"
         stopping = "the service is stopping" if self._stops_asked else ""
         waiting = self._works.desk.unrecorded_count()
         unrecorded = f"the end of {waiting} runs cannot be recorded yet" if waiting else ""
-        reasons = (starting, gone, self._scheduler.trouble, self._works.desk.trouble, unrecorded, stopping)
+        reasons = (
+            starting,
+            self._keeper.trouble,
+            self._scheduler.trouble,
+            self._works.desk.trouble,
+            unrecorded,
+            stopping,
+        )
         return tuple(reason for reason in reasons if reason)
 
     def _facts(self, mails: str) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import requests
 
 from runner.core.run import RunState
 from runner.errors import StatusError, StoreError, UsageError
@@ -63,6 +64,10 @@ def end(service, loop=None):
         if loop is not None:
             loop.join(10)
         service.stop()
+
+
+def readiness(service):
+    return requests.get(f"{service.address}readyz", timeout=10).json()
 
 
 def wait_for(condition, seconds=20):
@@ -232,6 +237,47 @@ def test_a_reload_that_fails_does_not_end_the_service_and_is_tried_again(any_por
     service.request_reload()
     assert wait_for(lambda: service.job_names() == ("other",), 5)
     assert caplog.text.count("The loop met something unforeseen") == 2
+
+
+def test_a_folder_that_does_not_answer_holds_up_no_run_and_is_told(any_port, start, monkeypatch):
+    """As on a network file system whose server is away."""
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
+    service = start(any_port)
+    scan, answers, asked = JobFolder.scan, threading.Event(), threading.Event()
+
+    def hang(self):
+        asked.set()
+        assert answers.wait(60)
+        return scan(self)
+
+    monkeypatch.setattr(JobFolder, "scan", hang)
+    monkeypatch.setattr("runner.service.folder.STUCK_SECONDS", 0.3)
+    (any_port.jobs_dir / "other.yaml").write_text(JOB.replace("SECONDS", "0").replace(": report", ": other"))
+    service.request_reload()
+    assert asked.wait(10)
+    run = service.trigger("report")
+    try:
+        assert wait_for(lambda: service.find_run(run).state is RunState.SUCCEEDED)
+        (reason,) = wait_for(lambda: readiness(service)["reasons"])
+        assert reason.startswith(f"the folder {any_port.jobs_dir} does not answer")
+    finally:
+        answers.set()
+    assert wait_for(lambda: "other" in service.job_names())
+    assert wait_for(lambda: readiness(service)["ready"])
+
+
+def test_a_stop_does_not_wait_for_a_folder_that_does_not_answer(any_port, start, monkeypatch):
+    service = start(any_port)
+    answers, asked = threading.Event(), threading.Event()
+    monkeypatch.setattr(JobFolder, "scan", lambda self: (asked.set(), answers.wait(60)))
+    service.request_reload()
+    assert asked.wait(10)
+    began = time.monotonic()
+    try:
+        end(service)
+    finally:
+        answers.set()
+    assert time.monotonic() - began < 10
 
 
 def test_a_job_that_is_removed_takes_its_queue_along(any_port, start):
