@@ -61,6 +61,7 @@ class CatalogKeeper:
         self._monotonic = monotonic
         self._reading: Reading[tuple[CheckedFile, ...]] | None = None
         self._asked = False
+        self._answering = False
         self._gone: FolderGoneError | None = None
         self._files: tuple[CheckedFile, ...] | None = None
         self._pending = False
@@ -115,6 +116,11 @@ class CatalogKeeper:
         self.hint()
         self._asked = True
 
+    @property
+    def refreshing(self) -> bool:
+        """Whether the rescan that was asked for is still to come; of a folder that does not answer, none is."""
+        return (self._asked or self._answering) and not self.trouble
+
     def seconds_to_rescan(self) -> float:
         """How long until `follow` has something to do; while the folder is read, whoever reads it says so."""
         if self._reading is not None:
@@ -130,12 +136,12 @@ class CatalogKeeper:
         if reading is None:
             now = self._monotonic()
             if self._asked or self._rescan.due(now):
-                self._asked = False
+                self._asked, self._answering = False, self._asked
                 self._reading = Reading(self._read, began=now, on_end=self._on_read)
             return CatalogChange()
         if not reading.ended:
             return CatalogChange()
-        self._reading = None
+        self._reading, self._answering = None, False
         return self._settle(reading.outcome, reading.began)
 
     def rescan(self) -> CatalogChange:

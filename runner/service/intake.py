@@ -18,12 +18,26 @@ class Intake:
 
     Args:
         jobs: the jobs in force, by name.
+        refresh: asks for the folder of jobs to be read anew.
+        refreshing: whether what was asked for is still to come.
     """
 
-    def __init__(self, *, store: Store, desk: RunDesk, jobs: Callable[[], Mapping[str, Job]]) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        desk: RunDesk,
+        jobs: Callable[[], Mapping[str, Job]],
+        refresh: Callable[[], None] = lambda: None,
+        refreshing: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._store = store
         self._desk = desk
         self._jobs = jobs
+        self._refresh = refresh
+        self._refreshing = refreshing
+        # Asked for with jobs that are not those in force, until the folder has been read anew.
+        self._early: list[Run] = []
         # Taken out of the store and not in hand yet, each with why.
         self._waiting: list[tuple[Run, str]] = []
 
@@ -50,11 +64,24 @@ class Intake:
     def take_requests(self) -> None:
         """Take up the runs that the command line has asked for.
 
+        Who has just edited a job and runs it wants to see what the edit does: where its digest is not that of the
+        job in force, the folder is read before the run begins.
+
         Raises:
             StoreError: the store cannot be read or written.
         """
-        self._waiting.extend((run, "it was asked for") for run in self._store.take_requests())
+        asked = self._store.take_requests()
+        self._early.extend(asked)
+        if not all(map(self._is_of_job_in_force, asked)):
+            self._refresh()
+        if self._early and not self._refreshing():
+            self._waiting.extend((run, "it was asked for") for run in self._early)
+            self._early = []
         self._take_all()
+
+    def _is_of_job_in_force(self, run: Run) -> bool:
+        job = self._jobs().get(run.job_name)
+        return job is not None and job.digest == run.digest
 
     def _take_all(self) -> None:
         """Each is let go of once it is in hand: what the store refuses in between loses none.

@@ -125,7 +125,13 @@ class Service:
         self._opened.append(self._keeper.stop)
         self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
         self._retention = Retention(self._store, settings, clock=utc_now, jobs=self._jobs)
-        self._intake = Intake(store=self._store, desk=self._works.desk, jobs=self._jobs)
+        self._intake = Intake(
+            store=self._store,
+            desk=self._works.desk,
+            jobs=self._jobs,
+            refresh=self._keeper.ask,
+            refreshing=lambda: self._keeper.refreshing,
+        )
         transport = open_transport(settings)
         log.info("Mails: %s", transport.describe())
         if settings.smtp.host and settings.smtp.from_email == DEFAULT_SENDER:
@@ -189,8 +195,8 @@ class Service:
             lambda: self._scheduler.tick(utc_now()),
             self._works.desk.retry_unrecorded,
             self._works.desk.pump,
-            self._intake.take_requests,
             lambda: self._apply(self._keeper.follow()),
+            self._intake.take_requests,
             self._cancel_what_is_gone,
             self._save_jobs,
             self._retention.tidy_if_due,

@@ -14,6 +14,8 @@ from runner.core.run import RunState
 from runner.errors import StatusError, StoreError, UsageError
 from runner.jobfiles.load import JobFolder
 from runner.service.loop import Service
+from runner.service.once import RunRequest, run_once
+from runner.service.overview import find_job
 from runner.store.store import Store
 
 JOB = """\
@@ -264,6 +266,23 @@ def test_a_folder_that_does_not_answer_holds_up_no_run_and_is_told(any_port, sta
         answers.set()
     assert wait_for(lambda: "other" in service.job_names())
     assert wait_for(lambda: readiness(service)["ready"])
+
+
+def test_a_run_that_is_asked_for_is_of_the_job_as_it_was_just_edited(any_port, start):
+    """A script outside of the folder of jobs: nothing but the regular rescan tells of its edits."""
+    script = any_port.project_dir / "step.py"
+    script.write_text("result = data.assign(version=1)\n")
+    text = (
+        JOB.partition("processing_script")[0]
+        + "processing_script_file: step.py\nconsumer_emails: [a@example.com]\n"
+    )
+    (any_port.jobs_dir / "report.yaml").write_text(text)
+    start(any_port)
+    for version in (2, 3):
+        script.write_text(f"result = data.assign(version={version})\n")
+        report = run_once(any_port, {}, RunRequest(job_name="report", mailing=False), lambda: False)
+        assert report.run.digest == find_job(any_port, "report").digest
+        assert report.preview.rows == (("1", str(version)),)
 
 
 def test_a_stop_does_not_wait_for_a_folder_that_does_not_answer(any_port, start, monkeypatch):
