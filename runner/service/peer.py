@@ -9,7 +9,7 @@ from typing import Any
 from runner.core.health import ServiceStanding
 from runner.settings import Settings, StatusSettings
 from runner.store import service_running
-from runner.store.locks import LOCK_NAME
+from runner.store.locks import LOCK_NAME, lock_folder
 
 _TIMEOUT_SECONDS = 2.0
 _LARGEST_ANSWER = 1 << 20
@@ -22,7 +22,7 @@ def ask_service(settings: Settings) -> ServiceStanding:
     if not service_running(settings.storage_path):
         return ServiceStanding(running=False)
     address = f"http://{_shown(settings.status.host)}:{settings.status.port}"
-    holder = lock_holder(settings.state_dir)
+    holder = lock_holder(lock_folder(settings.storage_path))
     answer = _readiness(settings.status) if settings.status.port else None
     if answer is None:
         return ServiceStanding(running=True, holder=holder, address=address)

@@ -15,6 +15,11 @@ _TRIES = 10
 _PAUSE_SECONDS = 0.005
 
 
+def lock_folder(path: Path) -> Path:
+    """Where the locks of the database at `path` lie: beside the file itself, whichever links lead there."""
+    return Path(os.path.realpath(path)).parent
+
+
 class StateLock:
     """A lock on the folder of the database: held by one process at a time, freed by the kernel if that one dies.
 

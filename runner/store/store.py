@@ -21,7 +21,15 @@ from runner.store import history, jobs_in_force, ledger, listing, outbox, retent
 from runner.store.connection import connect_reader, connect_writer, make_folder
 from runner.store.cursor import Cursor
 from runner.store.database import Database
-from runner.store.locks import A_SERVICE, A_SINGLE_RUN, RunLock, StateLock, is_run_locked, is_service_there
+from runner.store.locks import (
+    A_SERVICE,
+    A_SINGLE_RUN,
+    RunLock,
+    StateLock,
+    is_run_locked,
+    is_service_there,
+    lock_folder,
+)
 from runner.store.migrations import NEWEST, migrate
 from runner.store.reader import StoreReader, schema_of
 
@@ -61,7 +69,7 @@ class Store(StoreReader):
         """
         make_folder(path.parent)
         with ExitStack() as undo:
-            lock = _take_lock(path.parent, beside_service=beside_service)
+            lock = _take_lock(lock_folder(path), beside_service=beside_service)
             if lock is not None:
                 undo.callback(lock.release)
             connection = connect_writer(path)
@@ -92,12 +100,12 @@ class Store(StoreReader):
 
     def hold_run(self, run_id: str) -> None:
         """Until `close`, no service that starts takes this run for one that its predecessor left behind."""
-        self._run_locks.append(RunLock(self._writing.path.parent, run_id))
+        self._run_locks.append(RunLock(lock_folder(self._writing.path), run_id))
 
     def try_alone(self) -> bool:
         """Take the folder if no other process has it any more; answers whether this one has it now."""
         if self._state_lock is None:
-            self._state_lock = _take_lock(self._writing.path.parent, beside_service=True)
+            self._state_lock = _take_lock(lock_folder(self._writing.path), beside_service=True)
         return self.alone
 
     @property
@@ -229,7 +237,8 @@ class Store(StoreReader):
         """Without those that a process of its own has at work."""
         with self._reading.transaction() as connection:
             runs = listing.read_runs(connection, query)
-        return tuple(run for run in runs if not is_run_locked(self._writing.path.parent, run.run_id))
+        folder = lock_folder(self._writing.path)
+        return tuple(run for run in runs if not is_run_locked(folder, run.run_id))
 
     # Outbox
 
@@ -357,7 +366,7 @@ class Store(StoreReader):
 
 def service_running(path: Path) -> bool:
     """Whether a service works on the database at `path`."""
-    return is_service_there(path.parent)
+    return is_service_there(lock_folder(path))
 
 
 def _take_lock(folder: Path, *, beside_service: bool) -> StateLock | None:

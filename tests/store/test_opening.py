@@ -118,6 +118,19 @@ class TestSecondService:
                 holder.kill()
         Store.open(path).close()
 
+    def test_by_way_of_a_link_to_the_file_too(self, path, tmp_path):
+        link = tmp_path / "elsewhere" / "runner.db"
+        link.parent.mkdir()
+        link.symlink_to(path)
+        for first, second in ((path, link), (link, path)):
+            with Store.open(first):
+                assert service_running(second)
+                with pytest.raises(StoreBusyError, match="is in use by another runner"):
+                    Store.open(second)
+                with Store.open(second, beside_service=True) as beside:
+                    assert not beside.alone
+            assert not service_running(second)
+
     def test_in_the_same_process_too_and_free_after_close(self, path):
         with Store.open(path), pytest.raises(StoreBusyError, match=f"process {os.getpid()}"):
             Store.open(path)
