@@ -228,18 +228,23 @@ def _bookmark(order: RunOrder, sources: Mapping[str, Fetched], step: StepOutcome
 
 
 def _with_writing_told(order: RunOrder, sources: Mapping[str, Fetched], step: StepOutcome) -> StepOutcome:
-    """The outcome of a step, whose files may have been written to meanwhile: it has seen a part of them then. The
-    cursor stays where it is, as there may be rows below the largest one that was seen."""
-    files = [file for fetched in sources.values() for file in fetched.in_place]
-    written = [one_line(file.path.name) for file in files if file.was_written_to()]
+    """The outcome of a step, whose files may have been written to meanwhile: it has seen a part of them then.
+
+    Where more than new rows at the end was written, the cursor stays where it is: there may be rows below the
+    largest one that was seen.
+    """
+    written = [file for fetched in sources.values() for file in fetched.in_place if file.was_written_to()]
     if not written:
         return step
-    names = ", ".join(written[:_FILES_SHOWN]) + (", …" if len(written) > _FILES_SHOWN else "")
+    names = ", ".join(one_line(file.path.name) for file in written[:_FILES_SHOWN])
+    names += ", …" if len(written) > _FILES_SHOWN else ""
     told = f"somebody wrote to {names} while the run read it: rows may be missing"
-    if order.job.incremental is not None:
+    cursor = step.cursor
+    if order.job.incremental is not None and any(file.was_rewritten() for file in written):
+        cursor = None
         told += ", and the next run loads them all again"
     log.warning("%s", mask(told, _secrets(sources)))
-    return replace(step, cursor=None, note="; ".join(filter(None, (step.note, told))))
+    return replace(step, cursor=cursor, note="; ".join(filter(None, (step.note, told))))
 
 
 def _secrets(sources: Mapping[str, Fetched]) -> frozenset[str]:

@@ -2,7 +2,7 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
+from itertools import count, cycle
 
 import pytest
 
@@ -280,32 +280,49 @@ def test_the_cursor_of_an_incremental_load(execute):
 
 
 @pytest.fixture
-def written_to(tmp_path):
-    """A file that is written to, again and again, until the test ends."""
+def write_on(tmp_path):
+    """Writes to the file again and again, one text after the other, until the test ends."""
     ended = threading.Event()
+    threads = []
 
-    def write():
-        while not ended.wait(0.001):
-            with (tmp_path / "a.csv").open("a") as file:
-                file.write("1\n")
+    def begin(mode, *texts):
+        def write():
+            for text in cycle(texts):
+                with (tmp_path / "a.csv").open(mode) as file:
+                    file.write(text)
+                if ended.wait(0.001):
+                    return
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    yield
+        threads.append(threading.Thread(target=write))
+        threads[-1].start()
+
+    yield begin
     ended.set()
-    thread.join()
+    for thread in threads:
+        thread.join()
 
 
-@pytest.mark.usefixtures("written_to")
+TOLD = "somebody wrote to a.csv while the run read it: rows may be missing"
+
+
 @pytest.mark.parametrize("kind", [StepKind.SCRIPT, StepKind.QUERY])
-def test_a_file_that_is_written_to_while_it_is_read_is_told_and_moves_no_cursor(execute, kind):
+def test_a_file_that_grows_while_it_is_read_is_told_and_moves_the_cursor(execute, write_on, kind):
     step = Step(kind=kind, text="result = data" if kind is StepKind.SCRIPT else "FROM data", path="q.sql")
-    told = "somebody wrote to a.csv while the run read it: rows may be missing"
+    write_on("a", "3\n")
     outcome, _ = execute("", step=step)
-    assert (outcome.state, outcome.note, outcome.bookmark) == (RunState.SUCCEEDED, told, None)
+    assert (outcome.state, outcome.note, outcome.bookmark) == (RunState.SUCCEEDED, TOLD, None)
+    outcome, _ = execute("", step=step, incremental=Incremental(cursor="n", initial_value=0))
+    assert (outcome.state, outcome.note, outcome.bookmark) == (RunState.SUCCEEDED, TOLD, Bookmark(cursor=3))
+
+
+@pytest.mark.parametrize("kind", [StepKind.SCRIPT, StepKind.QUERY])
+def test_a_file_that_is_rewritten_while_it_is_read_is_told_and_moves_no_cursor(execute, write_on, kind):
+    step = Step(kind=kind, text="result = data" if kind is StepKind.SCRIPT else "FROM data", path="q.sql")
+    # In the place of the first bytes: it is never empty.
+    write_on("r+", *(f"n\n{number}\n{number}\n" for number in range(100, 999)))
     outcome, _ = execute("", step=step, incremental=Incremental(cursor="n", initial_value=0))
     assert (outcome.state, outcome.bookmark) == (RunState.SUCCEEDED, NOWHERE)
-    assert outcome.note == f"{told}, and the next run loads them all again"
+    assert outcome.note == f"{TOLD}, and the next run loads them all again"
 
 
 @pytest.mark.parametrize("step", [StepKind.SCRIPT, StepKind.QUERY, StepKind.PASS_THROUGH])

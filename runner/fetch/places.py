@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runner.core.source import ENV_FILE, KERNEL_FOLDERS, THE_SOURCE, DataSource
 from runner.errors import FetchError
-from runner.fetch.checked_file import CheckedFile
+from runner.fetch.checked_file import CheckedFile, ending_of
 from runner.fetch.context import FetchContext
 from runner.fetch.references import References
 
@@ -70,7 +70,7 @@ class FileRules:
             FetchError: it is not there, is no regular file, may not be read, lies outside the data roots, or is
                 the runner's own.
         """
-        real, found = self._open_and_look(path)
+        real, found, ending = self._open_and_look(path)
         self._refuse_own(path, real, found)
         if self._named_roots is not None:
             self._require_root(path, real)
@@ -79,16 +79,24 @@ class FileRules:
             raise FetchError(f"{path} is {what}{self._rule}", hint="Name a file in `location`.")
         # The end of the name tells a compression: a link may have it where its target has not.
         resolve = self._named_roots is not None and real.suffix == path.suffix
-        return CheckedFile.of(real if resolve else path, found)
+        return CheckedFile(
+            path=real if resolve else path,
+            bytes=found.st_size,
+            device=found.st_dev,
+            inode=found.st_ino,
+            written_ns=found.st_mtime_ns,
+            ending=ending,
+        )
 
-    def _open_and_look(self, path: Path) -> tuple[Path, os.stat_result]:
-        """Where an opened file really lies, and what it is."""
+    def _open_and_look(self, path: Path) -> tuple[Path, os.stat_result, bytes]:
+        """Where an opened file really lies, what it is, and how it ends if it is a regular one."""
         try:
             # Opened rather than looked at: only this proves that it may be read. Non-blocking for a FIFO.
             handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 found = os.fstat(handle)
-                return _path_of(path, handle), found
+                ending = ending_of(handle, found.st_size) if stat.S_ISREG(found.st_mode) else b""
+                return _path_of(path, handle), found, ending
             finally:
                 os.close(handle)
         except FileNotFoundError:

@@ -184,19 +184,28 @@ def test_other_schemes_are_no_files(make_context):
         fetch(file_source("https://example.com/a.csv"), make_context())
 
 
+def append(path):
+    with path.open("a") as file:
+        file.write("2\n")
+
+
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("change", "written", "rewritten"),
     [
-        (lambda path: path.read_text(), False),
-        (lambda path: path.chmod(0o600), False),
-        (lambda path: path.write_text("a\n1\n2\n"), True),
-        (lambda path: path.write_text("a\n3\n"), True),
-        (lambda path: path.with_name("new").rename(path), False),
-        (lambda path: path.unlink(), False),
+        (lambda path: path.read_text(), False, False),
+        (lambda path: path.chmod(0o600), False, False),
+        (append, True, False),
+        (lambda path: path.write_text("a\n3\n4\n"), True, True),
+        (lambda path: path.write_text("a\n3\n"), True, True),
+        (lambda path: path.write_text("a\n"), True, True),
+        (lambda path: path.with_name("new").rename(path), False, False),
+        (lambda path: path.unlink(), False, False),
     ],
-    ids=["read", "mode", "longer", "as long", "another", "gone"],
+    ids=["read", "mode", "appended to", "longer", "as long", "shorter", "another", "gone"],
 )
-def test_a_file_that_is_read_in_place_tells_whether_it_was_written_to(make_context, tmp_path, change, expected):
+def test_a_file_that_is_read_in_place_tells_what_was_written_to_it(
+    make_context, tmp_path, change, written, rewritten
+):
     path = tmp_path / "a.csv"
     for name in ("a.csv", "new"):
         (tmp_path / name).write_text("a\n1\n")
@@ -204,4 +213,4 @@ def test_a_file_that_is_read_in_place_tells_whether_it_was_written_to(make_conte
     (file,) = fetch(file_source(path), make_context()).in_place
     assert not file.was_written_to()
     change(path)
-    assert file.was_written_to() is expected
+    assert (file.was_written_to(), file.was_rewritten()) == (written, rewritten)
