@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -48,10 +48,6 @@ class _Entry:
     started: bool = False
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class LocalExecutor:
     """Runs `execute` in threads of this process, first come, first served.
 
@@ -66,7 +62,7 @@ class LocalExecutor:
         execute: Callable[[RunOrder, threading.Event], RunOutcome],
         *,
         max_workers: int,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime],
     ) -> None:
         self._execute = execute
         self._clock = clock

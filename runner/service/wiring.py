@@ -107,7 +107,7 @@ def build_works(
         begun = desk.prepare(order, cancelled)
         return pipeline.execute(begun, cancelled) if begun else cancelled_outcome(order, utc_now())
 
-    executor = LocalExecutor(execute, max_workers=settings.max_concurrent_runs)
+    executor = LocalExecutor(execute, max_workers=settings.max_concurrent_runs, clock=utc_now)
     desk = RunDesk(
         settings=settings,
         store=store,

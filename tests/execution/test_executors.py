@@ -47,7 +47,7 @@ def work():
 
 @pytest.fixture
 def executor(work):
-    executor = LocalExecutor(work, max_workers=1)
+    executor = LocalExecutor(work, max_workers=1, clock=lambda: NOW)
     yield executor
     work.go.set()
     executor.shutdown(grace_seconds=5)
