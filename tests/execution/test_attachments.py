@@ -1,3 +1,4 @@
+import textwrap
 import zipfile
 from datetime import UTC, date, datetime, time
 
@@ -418,6 +419,22 @@ def test_gaps_in_the_lists_of_duckdb_are_gaps(attach, method):
     written = (path.parent / "result.csv").read_text().splitlines()[1]
     assert "masked" not in written
     assert written.startswith('"[1, None]","[[True], [None]]",')
+
+
+def test_arrays_of_several_dimensions_are_lists_of_lists(attach):
+    script = """\
+        cells = np.empty(4, dtype=object)
+        cells[0] = np.array([["a", "b"], ["c", None]], dtype=object)
+        cells[1] = np.ma.array([[1, 2], [3, 4]], mask=[[False, True], [False, False]])
+        cells[2] = np.empty(1, dtype=object)
+        cells[2][0] = cells[2]
+        result = pd.DataFrame({"texts": cells[[0]], "gaps": cells[[1]], "itself": cells[[2]]})
+    """
+    outcome, path = attach(textwrap.dedent(script), AttachmentFormat.PARQUET)
+    assert outcome.failure is None
+    (row,) = outcome.preview.rows
+    assert row[:2] == ("[['a', 'b'], ['c', None]]", "[[1, None], [3, 4]]")
+    assert pq.read_table(path).to_pylist()[0]["gaps"] == [[1, None], [3, 4]]
 
 
 def test_the_end_of_a_day_is_not_its_beginning(attach):

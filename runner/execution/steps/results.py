@@ -208,7 +208,11 @@ def _with_gaps_in_lists(frame: pd.DataFrame) -> pd.DataFrame:
 def _unmasked_column(series: pd.Series) -> pd.Series | None:
     """A column of objects without masks; None where it has none."""
     cells = list(series.array)
-    unmasked = [_unmasked(cell) if isinstance(cell, np.ndarray) else cell for cell in cells]
+    try:
+        unmasked = [_unmasked(cell) if isinstance(cell, np.ndarray) else cell for cell in cells]
+    except RecursionError:
+        # Deeper than any list of DuckDB: an array that holds itself, say.
+        return None
     if all(map(operator.is_, cells, unmasked)):
         return None
     return pd.Series(unmasked, dtype="object", index=series.index)
@@ -219,8 +223,12 @@ def _unmasked(array: np.ndarray) -> Any:
     masks = isinstance(array, np.ma.MaskedArray)
     if not array.ndim or not (masks or array.dtype == np.dtype(object)):
         return array
-    gaps = np.ma.getmaskarray(array)
-    items = [None if gap else cell for cell, gap in zip(np.asarray(array), gaps, strict=True)]
+    if array.ndim > 1:
+        # Its rows, with their own masks.
+        items = list(array)
+    else:
+        gaps = np.ma.getmaskarray(array)
+        items = [None if gap else cell for cell, gap in zip(np.asarray(array), gaps, strict=True)]
     inner = [_unmasked(item) if isinstance(item, np.ndarray) else item for item in items]
     return inner if masks or not all(map(operator.is_, items, inner)) else array
 
