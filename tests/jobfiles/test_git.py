@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -68,6 +69,26 @@ def test_what_is_changed_in_a_submodule_is_dirty(committed, git, tmp_path):
     assert "dirty" not in revisions.of("jobs.d/ü.yaml")
     subprocess.run(("git", "-C", inner, *author, "commit", "-qam", "two"), check=True)
     assert repository.revisions(files_changed=True).dirty == {"shared/"}, "the commit is not the one recorded"
+
+
+def test_a_submodule_that_git_cannot_read_has_no_clean_revision_and_takes_none_from_others(committed, git, caplog):
+    inner = committed / "shared"
+    inner.mkdir()
+    (inner / "c.yaml").write_text("1")
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    for arguments in (("init", "-q"), ("add", "."), (*author, "commit", "-qm", "one")):
+        subprocess.run(("git", "-C", inner, *arguments), check=True)
+    git("-c", "advice.addEmbeddedRepo=false", "add", ".")
+    git("commit", "-qm", "two")
+    shutil.rmtree(inner / ".git")
+    (inner / ".git").write_text("gitdir: ../gone\n")
+    (committed / "jobs.d" / "ü.yaml").write_text("2")
+    revisions = Repository(committed).revisions(files_changed=True)
+    commit = git("rev-parse", "HEAD")
+    assert revisions == Revisions(commit=commit, dirty=frozenset({"shared/", "jobs.d/ü.yaml"}))
+    assert revisions.of("jobs.d/a b.yaml") == commit
+    (warning,) = caplog.messages
+    assert "not a git repository" in warning
 
 
 def test_staged_renames_and_conflicts_are_dirty(committed, git):

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -25,10 +26,11 @@ _STATUS = (
     "-z",
     "--untracked-files=normal",
     "--no-renames",
-    # A folder of jobs may be one: what is changed in it is in no commit of the repository around it.
-    "--ignore-submodules=none",
-    "--",
 )
+# A folder of jobs may be a submodule: what is changed in it is in no commit of the repository around it.
+_WITH_SUBMODULES = "--ignore-submodules=none"
+_WITHOUT_SUBMODULES = "--ignore-submodules=all"
+_SUBMODULE_MODE = "160000"
 # Their state moves with every commit, checkout and `git add`.
 _STATE_FILES = ("HEAD", "index", "logs/HEAD")
 
@@ -163,24 +165,51 @@ def _cannot_run(error: Exception) -> GitError:
 def read_revisions(root: Path, project: Path, environ: Mapping[str, str]) -> Revisions:
     """Commit and changed files of a folder by one `git status`; none, and a warning, where git fails or hangs."""
     prefix = _prefix(root, project)
-    command = ("git", *_NOTHING_FOREIGN, "-C", os.fspath(root), *_STATUS, prefix.rstrip("/") or ".")
+    ask = partial(_ask, root, prefix.rstrip("/") or ".", environ)
     try:
-        done = subprocess.run(
-            command,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT_SECONDS,
-            check=True,
-        )
+        try:
+            return _parse_status(ask(*_STATUS, _WITH_SUBMODULES), prefix)
+        except subprocess.CalledProcessError as error:
+            # One submodule that cannot be read, as its repository is gone or another user's, fails all of it.
+            submodules = _submodules(ask("ls-files", "--stage", "-z"))
+            if not submodules:
+                raise
+            _log.warning("git does not tell what is changed in submodules of %s: %s", project, _said(error))
+            return _parse_status(ask(*_STATUS, _WITHOUT_SUBMODULES), prefix, submodules)
     except FileNotFoundError:
         _log.debug("git is not installed: jobs have no revision")
-        return Revisions()
     except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or b"").decode("utf-8", "replace").strip()
-        _log.warning("git does not tell the revision of %s: %s", project, said or error)
-        return Revisions()
-    return _parse_status(done.stdout.decode("utf-8", "surrogateescape"), prefix)
+        _log.warning("git does not tell the revision of %s: %s", project, _said(error))
+    return Revisions()
+
+
+def _ask(root: Path, place: str, environ: Mapping[str, str], *arguments: str) -> str:
+    """What git answers about a place in a repository.
+
+    Raises:
+        OSError: git cannot be run.
+        subprocess.SubprocessError: it fails, or does not end in time.
+    """
+    done = subprocess.run(
+        ("git", *_NOTHING_FOREIGN, "-C", os.fspath(root), *arguments, "--", place),
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=TIMEOUT_SECONDS,
+        check=True,
+    )
+    return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def _said(error: Exception) -> str:
+    """What git said of an error."""
+    return (getattr(error, "stderr", None) or b"").decode("utf-8", "replace").strip() or str(error)
+
+
+def _submodules(output: str) -> frozenset[str]:
+    """The folders of submodules, with `/` at the end, among the entries of git-ls-files(1) with --stage and -z."""
+    entries = (record.partition("\t") for record in output.split("\0"))
+    return frozenset(f"{path}/" for entry, _, path in entries if entry.startswith(_SUBMODULE_MODE))
 
 
 def _prefix(root: Path, project: Path) -> str:
@@ -188,10 +217,11 @@ def _prefix(root: Path, project: Path) -> str:
     return "" if inside == "." else inside + "/"
 
 
-def _parse_status(output: str, prefix: str) -> Revisions:
-    """Porcelain v2 with -z (git-status(1)): paths are relative to the root, and renames are shown as two files."""
+def _parse_status(output: str, prefix: str, unknown: frozenset[str] = frozenset()) -> Revisions:
+    """Porcelain v2 with -z (git-status(1)): paths are relative to the root, and renames are shown as two files.
+    What is `unknown` may be changed."""
     commit = ""
-    dirty: set[str] = set()
+    changed = set(unknown)
     for record in output.split("\0"):
         kind, _, rest = record.partition(" ")
         if record.startswith("# branch.oid "):
@@ -199,14 +229,13 @@ def _parse_status(output: str, prefix: str) -> Revisions:
         elif kind in {"1", "u", "?"}:
             # Fields before the path: 8 of a changed entry, 10 of an unmerged one, none of an untracked one.
             *fields, path = rest.split(" ", {"1": 7, "u": 9, "?": 0}[kind])
-            if fields and fields[1].startswith("S"):
-                path += "/"  # a submodule: whatever is below it may differ
-            if path.startswith(prefix):
-                dirty.add(path.removeprefix(prefix))
-            elif path.endswith("/") and prefix.startswith(path):
-                dirty.add("")  # the whole project is untracked
+            # Whatever is below a submodule may differ.
+            changed.add(f"{path}/" if fields and fields[1].startswith("S") else path)
     if commit in {"", "(initial)"}:
         return Revisions()
+    dirty = {path.removeprefix(prefix) for path in changed if path.startswith(prefix)}
+    if any(path.endswith("/") and prefix.startswith(path) for path in changed):
+        dirty.add("")  # the whole project is untracked
     return Revisions(commit=commit, dirty=frozenset(dirty))
 
 
