@@ -244,6 +244,12 @@ def test_sums_within_lists_and_structs_are_exact_in_parquet(attach, number, kind
         assert row == {"l": [number, None], "m": [("a", [number])], "s": {"HUGEINT'": number}}
 
 
+def test_a_field_that_is_called_like_a_type_keeps_its_name_and_value_in_parquet(attach):
+    query = "SELECT {'HUGEINT': 7::HUGEINT, 'INTERVAL': 8} AS s"
+    _, path = attach(query, AttachmentFormat.PARQUET, kind=StepKind.QUERY)
+    assert pq.read_table(path).to_pylist() == [{"s": {"HUGEINT": 7, "INTERVAL": 8}}]
+
+
 def test_an_array_in_a_cell_of_a_sheet_is_whole(attach):
     _, path = attach("result = pd.DataFrame({'a': [np.arange(1500)]})")
     assert sheet_of(path)[1][1] == [str(list(range(1500)))]

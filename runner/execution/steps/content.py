@@ -27,8 +27,10 @@ _SUMS = frozenset({"HUGEINT", "UHUGEINT"})
 _BIGINT, _DECIMAL = 1 << 63, 10**38
 # Parquet has spans of time that are not negative, which few can read, and times of a day without their offset.
 _WITHOUT_FORM = frozenset({"INTERVAL", "TIME WITH TIME ZONE"})
-# The types within lists, structs and maps; what stands in quotes is a name or a value of theirs.
-_INNER = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|\b(?:U?HUGEINT|INTERVAL|TIME WITH TIME ZONE)\b""")
+# The types within lists, structs and maps; what stands in quotes is a name or a value of theirs. So is what has a
+# type behind it: a field may be called HUGEINT.
+_QUOTED = r"""("(?:[^"]|"")*"|'(?:[^']|'')*')"""
+_INNER = re.compile(rf"{_QUOTED}|\b(?:U?HUGEINT|INTERVAL|TIME WITH TIME ZONE)(?=[\[,)]|\Z)")
 _WITH_ZONE = "TIMESTAMP WITH TIME ZONE"
 
 
@@ -158,7 +160,7 @@ class QueryContent:
         try:
             self.connection.execute(f"SELECT count(CAST({column.key} AS {kind})) FROM {self.source}")  # noqa: S608
         except (duckdb.ConversionException, duckdb.ParserException):
-            # A number is too large; or a field is called like a type.
+            # A number is too large; or the type cannot be written in SQL.
             return False
         return True
 
