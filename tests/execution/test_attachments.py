@@ -250,6 +250,15 @@ def test_a_field_that_is_called_like_a_type_keeps_its_name_and_value_in_parquet(
     assert pq.read_table(path).to_pylist() == [{"s": {"HUGEINT": 7, "INTERVAL": 8}}]
 
 
+def test_arrays_of_one_length_beside_gaps_are_lists_in_parquet(attach):
+    cells = "[1, 2]::INTEGER[2] AS a, [[[3, NULL], NULL]]::HUGEINT[2][2][] AS h, {'[2]': ['x']::VARCHAR[1]} AS s"
+    query = f"SELECT * FROM (SELECT 0 AS n, {cells}) FULL JOIN (VALUES (1), (0)) AS t(n) USING (n) ORDER BY n"
+    _, path = attach(query, AttachmentFormat.PARQUET, kind=StepKind.QUERY)
+    first, second = pq.read_table(path).to_pylist()
+    assert first == {"n": 0, "a": [1, 2], "h": [[[3, None], None]], "s": {"[2]": ["x"]}}
+    assert second == {"n": 1, "a": None, "h": None, "s": None}
+
+
 def test_an_array_in_a_cell_of_a_sheet_is_whole(attach):
     _, path = attach("result = pd.DataFrame({'a': [np.arange(1500)]})")
     assert sheet_of(path)[1][1] == [str(list(range(1500)))]

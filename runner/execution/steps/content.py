@@ -31,6 +31,8 @@ _WITHOUT_FORM = frozenset({"INTERVAL", "TIME WITH TIME ZONE"})
 # type behind it: a field may be called HUGEINT.
 _QUOTED = r"""("(?:[^"]|"")*"|'(?:[^']|'')*')"""
 _INNER = re.compile(rf"{_QUOTED}|\b(?:U?HUGEINT|INTERVAL|TIME WITH TIME ZONE)(?=[\[,)]|\Z)")
+# Arrays of one length, which DuckDB writes such that other readers fail where one of them is a gap.
+_ARRAY = re.compile(rf"{_QUOTED}|\[[0-9]+\]")
 _WITH_ZONE = "TIMESTAMP WITH TIME ZONE"
 
 
@@ -117,7 +119,8 @@ class QueryContent:
 
     def write_parquet(self, path: str) -> None:
         """Write it by DuckDB, which gives the second of two columns of one name another."""
-        kinds = self._kinds_of_sums() | self._kinds_of_inner_sums() | self._kinds_without_form()
+        arrays = {one.place: kind for one in self.columns if (kind := _with_lists(one.kind)) != one.kind}
+        kinds = arrays | self._kinds_of_sums() | self._kinds_of_inner_sums() | self._kinds_without_form()
         cells = {place: f"CAST(c{place} AS {kind})" for place, kind in kinds.items()}
         named = ", ".join(
             f"{cells.get(column.place, column.key)} AS {quote_name(column.name)}" for column in self.columns
@@ -153,7 +156,8 @@ class QueryContent:
         """As what the columns are written, by their places, within whose lists, structs or maps are such sums."""
         asked = [column for column in self.columns if column.kind not in _SUMS and _inner(column.kind) & _SUMS]
         return {
-            column.place: next(filter(partial(self._fits, column), _without_sums(column.kind))) for column in asked
+            column.place: next(filter(partial(self._fits, column), _without_sums(_with_lists(column.kind))))
+            for column in asked
         }
 
     def _fits(self, column: QueryColumn, kind: str) -> bool:
@@ -199,6 +203,11 @@ def _kind_between(least: int, most: int) -> str:
 def _inner(kind: str) -> frozenset[str]:
     """Which of the types that Parquet lacks a type is, or holds."""
     return frozenset(found.group() for found in _INNER.finditer(kind) if not found[1])
+
+
+def _with_lists(kind: str) -> str:
+    """A type with lists in the place of arrays of one length."""
+    return _ARRAY.sub(lambda found: found[1] or "[]", kind)
 
 
 def _without_sums(kind: str) -> Iterator[str]:
