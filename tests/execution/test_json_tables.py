@@ -49,6 +49,32 @@ def test_whole_numbers_of_more_than_64_bits_are_exact(query, kind, numbers, foun
     assert lines.splitlines()[1:] == [f"{cell},{type_name}" for cell in found]
 
 
+def test_columns_with_fractions_that_come_late_are_looked_at_together(tmp_path):
+    class Counting:
+        """A connection that knows how often it is asked."""
+
+        def __init__(self):
+            self.count, self._connection = 0, duckdb.connect()
+
+        def execute(self, query):
+            self.count += 1
+            return self._connection.execute(query)
+
+    def asked(columns):
+        names = [f"c{number}" for number in range(columns)]
+        records = [*[dict.fromkeys(names, 1)] * MANY, {**dict.fromkeys(names, 0.5), "c0": 2**64 + 1}]
+        path = tmp_path / f"{columns}.ndjson"
+        path.write_text("\n".join(map(json.dumps, records)))
+        source = StepInput(paths=(str(path),), format=FileType.NDJSON)
+        connection = Counting()
+        reader = json_reader(connection, Relation(source=source, view="data", files=(str(path),)))
+        found = connection.execute(f"DESCRIBE FROM {reader}").fetchall()
+        assert [kind for _, kind, *_ in found] == ["HUGEINT", *["DOUBLE"] * (columns - 1)]
+        return connection.count
+
+    assert asked(2) == asked(20)
+
+
 def test_a_text_among_times_makes_them_texts(query):
     records = [{"moment": "2025-01-01T10:00:00Z"}] * MANY + [{"moment": "soon"}]
     assert (

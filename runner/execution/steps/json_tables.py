@@ -27,6 +27,7 @@ from runner.execution.steps.typed import has_offset
 _ALL = "sample_size = -1, dateformat = '%Y-%m-%d'"
 _TIMES = frozenset({"TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"})
 _ISO_YEAR = 4
+_FIRST_RECORDS = 2_000
 # What DuckDB calls the one column of records that are no objects, or of none, or whose members it takes for keys
 # of a map, where they are many, or most records lack them. Inside a record a map stays one: there it may be right.
 _UNNAMED = ["json"]
@@ -65,8 +66,8 @@ def json_reader(
     types |= {name: kind for name, kind in declared.items() if name in types}
     for name in [name for name, kind in types.items() if kind in _TIMES]:
         types[name] = _time_type(connection, name, texts)
-    for name in [name for name, kind in types.items() if kind == "DOUBLE" and name not in declared]:
-        types[name] = _number_type(connection, name, texts)
+    floats = [name for name, kind in types.items() if kind == "DOUBLE" and name not in declared]
+    types |= dict.fromkeys(_whole_columns(connection, floats, texts), "HUGEINT")
     return _reader(records, {name: _with_texts(kind) for name, kind in types.items()})
 
 
@@ -148,10 +149,21 @@ def _time_type(connection: duckdb.DuckDBPyConnection, name: str, texts: str) -> 
     return "TIMESTAMP WITH TIME ZONE" if has_offset(text) else "TIMESTAMP"
 
 
-def _number_type(connection: duckdb.DuckDBPyConnection, name: str, texts: str) -> str:
-    """The type of a column that DuckDB takes for floats: it does so too where all are whole numbers, and one is
-    larger than a type that it tries. Where there are fractions, one of the first cells tells."""
+def _whole_columns(connection: duckdb.DuckDBPyConnection, names: list[str], texts: str) -> list[str]:
+    """Those of the columns that DuckDB takes for floats whose numbers are all whole ones, of at most 128 bits: it
+    does so too where one is larger than a type that it tries. Where there are fractions, the first records mostly
+    tell; for the columns that are left all records are looked at, once."""
+    for records in (f"(FROM {texts} LIMIT {_FIRST_RECORDS})", texts):
+        if not names:
+            break
+        query = f"SELECT {', '.join(map(_are_whole, names))} FROM {records}"  # noqa: S608 - quoted
+        (found,) = connection.execute(query).fetchall()
+        names = [name for name, whole in zip(names, found, strict=True) if whole is not False]
+    return names
+
+
+def _are_whole(name: str) -> str:
+    """SQL over all texts of a column, of which gaps tell nothing."""
     column = quote_name(name)
-    other = f"NOT regexp_full_match({column}, '-?[0-9]+') OR TRY_CAST({column} AS HUGEINT) IS NULL"
-    query = f"SELECT 1 FROM {texts} WHERE {column} IS NOT NULL AND ({other}) LIMIT 1"  # noqa: S608 - quoted
-    return "DOUBLE" if connection.execute(query).fetchall() else "HUGEINT"
+    fits = f"({column} IS NULL OR TRY_CAST({column} AS HUGEINT) IS NOT NULL)"
+    return f"bool_and(regexp_full_match({column}, '-?[0-9]+') AND {fits})"
