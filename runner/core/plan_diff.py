@@ -47,11 +47,14 @@ def make_plan(
     others = tuple(alike)
     old = _in_force(base, {}, others, now)
     new = _in_force(head, _jobs(old), others, now)
-    pairs, gone, come = _pair(_jobs(old), _jobs(new))
-    kept = _keep(new, old, gone)
+    before, after = _jobs(old), _jobs(new)
+    kept = _keep(new, old, {name: one for name, one in before.items() if name not in after})
+    # First: a job that goes on as it was is not renamed, however like a new one it is.
+    going_on = {job.job_name for job in kept.values()}
+    pairs, gone, come = _pair({name: one for name, one in before.items() if name not in going_on}, after)
     moments = _Moments(now)
     lone = [*((one, None) for one in gone.values()), *((None, one) for one in come.values())]
-    found = (_job_change(before, after, old, moments) for before, after in (*pairs, *lone))
+    found = (_job_change(one, other, old, moments) for one, other in (*pairs, *lone))
     changes = sorted(
         (one for one in found if one is not None), key=lambda change: (change.job.job_name, change.job.path)
     )
@@ -121,7 +124,8 @@ def _body(one: PlanFile) -> object:
 
 
 def _keep(new: _Files, old: _Files, gone: dict[str, PlanFile]) -> Mapping[str, Job]:
-    """The last good jobs of files that are invalid now, by path; taken out of those that are gone.
+    """The last good jobs of files that are invalid now, by path; taken out of `gone`: the jobs whose names no file
+    has any more.
 
     A file goes on with its own job, or with the one of its name whose file is there no more: renamed and broken.
     """

@@ -222,6 +222,13 @@ def test_a_file_that_becomes_invalid_keeps_its_job():
     assert found.recipients_lost == ()
 
 
+def test_a_job_that_goes_on_is_not_renamed_to_a_copy_of_it():
+    for broken, path in ((bad("a.yaml"), "a.yaml"), (bad("c.yaml", "a"), "c.yaml")):
+        found = plan([file("a.yaml", "a")], [broken, file("b.yaml", "b")])
+        assert actions(found) == {"b": ("added",)}
+        assert [(one.path, one.kept.job_name) for one in found.invalid] == [(path, "a")]
+
+
 def test_renamed_and_broken_at_once_keeps_its_job():
     (invalid,) = plan([file("a.yaml", "a")], [bad("b.yaml", "a")]).invalid
     assert invalid.kept.job_name == "a"
