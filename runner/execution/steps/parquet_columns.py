@@ -7,6 +7,7 @@ at first.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
@@ -73,7 +74,8 @@ def _may_have_type(series: pd.Series) -> bool:
 def _are_alike(values: Sequence[Any], depth: int = 0) -> bool:
     """Whether values, and what stands at one place within each, are of one kind."""
     values = [value for value in values if not _is_gap(value)]
-    kinds = {_kind_of(one) for one in set(map(type, values))}
+    classes = set(map(type, values))
+    kinds = {_kind_of(one) for one in classes}
     if len(kinds) != 1:
         return not kinds
     (kind,) = kinds
@@ -86,12 +88,22 @@ def _are_alike(values: Sequence[Any], depth: int = 0) -> bool:
         for key, inner in chain.from_iterable(value.items() for value in values):
             places.setdefault(key, []).append(inner)
         return all(_are_alike(inner, depth + 1) for inner in places.values())
+    if kind is float:
+        return not _are_confused(classes)
     return kind is not None and (kind not in {datetime, time} or _have_one_clock(values))
 
 
 def _kind_of(cell: type) -> object:
     """What cells must have in common to be of one type of Arrow, by their class."""
     return next((kind for kind, classes in _KINDS.items() if issubclass(cell, classes)), cell)
+
+
+def _are_confused(numbers: AbstractSet[type]) -> bool:
+    """Whether Arrow mistakes some of these numbers, by their classes: among floats a large `uint64` is negative to
+    it, and beside whole numbers a short float is a whole one."""
+    whole = any(issubclass(one, int | np.integer) for one in numbers)
+    floats = any(issubclass(one, float | np.floating) for one in numbers)
+    return whole and floats and not numbers.isdisjoint({np.uint64, np.float16})
 
 
 def _items(value: Any) -> Iterable[Any]:
