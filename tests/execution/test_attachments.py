@@ -461,3 +461,15 @@ def test_the_end_of_a_day_is_not_its_beginning(attach):
         {"opens": time(8), "closes": "24:00:00", "late": None},
         {"opens": time(0), "closes": "17:30:00", "late": time(18)},
     ]
+
+
+def test_the_end_of_a_day_within_lists_and_structs_is_not_its_beginning(attach):
+    cells = "[TIME '08:00', TIME '24:00'] AS l, {'TIME': TIME '24:00', 'n': 1::HUGEINT} AS s, [TIME '17:30'] AS k"
+    _, path = attach(f"SELECT {cells}", AttachmentFormat.PARQUET, kind=StepKind.QUERY)
+    (row,) = pq.read_table(path).to_pylist()
+    assert (row["l"], row["k"]) == ("['08:00:00', '24:00:00']", [time(17, 30)])
+    assert "24:00:00" in row["s"]
+    _, path = attach(
+        "SELECT {'at': TIME '08:00', 'n': 1::HUGEINT} AS s", AttachmentFormat.PARQUET, kind=StepKind.QUERY
+    )
+    assert pq.read_table(path).to_pylist() == [{"s": {"at": time(8), "n": 1}}]

@@ -30,7 +30,7 @@ _WITHOUT_FORM = frozenset({"INTERVAL", "TIME WITH TIME ZONE"})
 # The types within lists, structs and maps; what stands in quotes is a name or a value of theirs. So is what has a
 # type behind it: a field may be called HUGEINT.
 _QUOTED = r"""("(?:[^"]|"")*"|'(?:[^']|'')*')"""
-_INNER = re.compile(rf"{_QUOTED}|\b(?:U?HUGEINT|INTERVAL|TIME WITH TIME ZONE)(?=[\[,)]|\Z)")
+_INNER = re.compile(rf"{_QUOTED}|\b(?:U?HUGEINT|INTERVAL|TIME(?: WITH TIME ZONE)?)(?=[\[,)]|\Z)")
 # Arrays of one length, which DuckDB writes such that other readers fail where one of them is a gap.
 _ARRAY = re.compile(rf"{_QUOTED}|\[[0-9]+\]")
 _WITH_ZONE = "TIMESTAMP WITH TIME ZONE"
@@ -143,10 +143,10 @@ class QueryContent:
     def _kinds_without_form(self) -> dict[int, str]:
         """As texts the columns, by their places, for which Parquet has no good form: as a script's spans are. It
         has none either for the end of a day, which most take for its beginning."""
-        clocks = [column for column in self.columns if column.kind == "TIME"]
+        clocks = [column for column in self.columns if "TIME" in _inner(column.kind)]
         found: tuple[bool | None, ...] | None = None
         if clocks:
-            ends = ", ".join(f"max({column.key}) = {END_OF_DAY}" for column in clocks)
+            ends = ", ".join(f"bool_or({_ends_day(column)})" for column in clocks)
             found = self.connection.execute(f"SELECT {ends} FROM {self.source}").fetchone()  # noqa: S608 - quoted
         places = [column.place for column, ends_day in zip(clocks, found or (), strict=True) if ends_day]
         places += [column.place for column in self.columns if _inner(column.kind) & _WITHOUT_FORM]
@@ -200,8 +200,15 @@ def _kind_between(least: int, most: int) -> str:
     return "DECIMAL(38, 0)" if least > -_DECIMAL and most < _DECIMAL else "VARCHAR"
 
 
+def _ends_day(column: QueryColumn) -> str:
+    """SQL for whether a cell is the end of a day, or has one within it: its text tells."""
+    if column.kind == "TIME":
+        return f"{column.key} = {END_OF_DAY}"
+    return f"contains(CAST({column.key} AS VARCHAR), '24:00:00')"
+
+
 def _inner(kind: str) -> frozenset[str]:
-    """Which of the types that Parquet lacks a type is, or holds."""
+    """Which of the types that Parquet lacks a type is, or holds. TIME is one of them: it lacks its last time."""
     return frozenset(found.group() for found in _INNER.finditer(kind) if not found[1])
 
 
@@ -213,5 +220,5 @@ def _with_lists(kind: str) -> str:
 def _without_sums(kind: str) -> Iterator[str]:
     """A type with others in the place of those of sums, the best one first."""
     for whole in ("BIGINT", "DECIMAL(38, 0)"):
-        yield _INNER.sub(lambda found, whole=whole: found[1] or whole, kind)  # type: ignore[misc]
+        yield _INNER.sub(lambda found, whole=whole: whole if found[0] in _SUMS else found[0], kind)  # type: ignore[misc]
     yield "VARCHAR"
