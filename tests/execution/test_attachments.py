@@ -436,6 +436,17 @@ def test_gaps_in_the_lists_of_duckdb_are_gaps(attach, method):
     assert written.startswith('"[1, None]","[[True], [None]]",')
 
 
+def test_categories_in_the_lists_of_duckdb_are_their_texts(attach):
+    script = """\
+        import duckdb
+        data["kind"] = pd.Categorical(["it's", None, "b"])
+        result = duckdb.sql("SELECT list(kind) AS l, [[min(kind)]] AS m, list({'k': kind}) AS s, 1.5 AS d FROM data")
+    """
+    _, path = attach(textwrap.dedent(script), AttachmentFormat.PARQUET)
+    (row,) = pq.read_table(path).to_pylist()
+    assert (row["l"], row["m"], row["s"][0]) == (["it's", None, "b"], [["b"]], {"k": "it's"})
+
+
 def test_arrays_of_several_dimensions_are_lists_of_lists(attach):
     script = """\
         cells = np.empty(4, dtype=object)

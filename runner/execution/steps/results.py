@@ -22,6 +22,8 @@ _GROUPED_HINT = 'Say what to make of each group, as in: result = data.groupby("c
 _COUNTS = frozenset({"count", "proportion"})
 # Types of DuckDB that pandas has no exact one for.
 _EXACT = re.compile(r"U?HUGEINT|DECIMAL\([0-9]+,[0-9]+\)")
+# Lists of categories, whatever these are called.
+_CATEGORIES = re.compile(r"ENUM\(.*\)((?:\[[0-9]*\])+)", re.DOTALL)
 
 
 def table_of(result: object, *, columns: Container[object] = ()) -> pd.DataFrame:
@@ -92,15 +94,18 @@ def _arrow_table(values: pa.Table | pa.RecordBatch | pa.Array | pa.ChunkedArray)
 
 
 def _relation_table(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
-    """A relation of DuckDB, which makes floats of decimals and of sums of whole numbers by itself."""
+    """A relation of DuckDB, which by itself makes floats of decimals and of sums of whole numbers, and numbers of
+    the categories in lists."""
     kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
-    makers = {name: _maker(kind) for name, kind in kinds.items() if _EXACT.fullmatch(kind)}
     if len({name.casefold() for name in kinds}) < len(relation.columns):
         # Columns of one name can be told apart by nobody.
-        makers = {}
+        kinds = {}
+    makers = {name: _maker(kind) for name, kind in kinds.items() if _EXACT.fullmatch(kind)}
+    casts = dict.fromkeys(makers, "VARCHAR")
+    casts |= {name: f"VARCHAR{lists[1]}" for name, kind in kinds.items() if (lists := _CATEGORIES.fullmatch(kind))}
     keys = {name: quote_name(name) for name in kinds}
-    cells = (f"CAST({key} AS VARCHAR) AS {key}" if name in makers else key for name, key in keys.items())
-    frame: pd.DataFrame = (relation.project(", ".join(cells)) if makers else relation).df()
+    cells = (f"CAST({key} AS {casts[name]}) AS {key}" if name in casts else key for name, key in keys.items())
+    frame: pd.DataFrame = (relation.project(", ".join(cells)) if casts else relation).df()
     for name, make in makers.items():
         texts = frame[name]
         values = [None if gap else make(text) for text, gap in zip(texts, texts.isna(), strict=True)]
