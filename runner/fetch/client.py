@@ -49,6 +49,10 @@ class Client:
         """The address asked last."""
         return self.asked.url
 
+    def check(self) -> None:
+        """Called by work on an answer that may take long; as `Deadline.check`."""
+        self._deadline.check()
+
     def ask(self, request: HttpRequest, take: Callable[[requests.Response], T]) -> T:
         """What `take` makes of the answer. It reads the body, and is called again from the start where that breaks
         off; it must not keep what a broken call has read.

@@ -97,7 +97,7 @@ def fetch_pages(
         request = with_param(request, pagination.size_param, str(pagination.size))
     reader = _Reader(source, client, bodies)
     following: HttpRequest | None
-    following, find_following = _FOLLOWING[pagination.kind](pagination, request)
+    following, find_following = _FOLLOWING[pagination.kind](pagination, request, client)
     number = 0
     while following is not None:
         page = client.ask(
@@ -172,7 +172,7 @@ class _Reader:
 
     def _records(self, document: Any, response: requests.Response, body: bytes) -> list[Any]:
         """The records of a page; none where their place is there and holds a null."""
-        found = document if self._path is None else self._path.search(document, len(body))
+        found = document if self._path is None else self._path.search(document, len(body), self._client.check)
         if isinstance(found, list):
             return found
         if found is None and (self._path is None or leads_to_null(self._path.parsed, document)):
@@ -198,7 +198,7 @@ class _Reader:
         )
 
 
-def _numbered(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest, Following]:
+def _numbered(pagination: Pagination, request: HttpRequest, _client: Client) -> tuple[HttpRequest, Following]:
     """By the number of the page, or by the records before it."""
     position = pagination.start
     number, before = 0, b""
@@ -261,13 +261,13 @@ def _refuses_page(response: requests.Response) -> bool:
     return 400 <= response.status_code < 500 and response.status_code not in _NOT_OF_THE_PAGE
 
 
-def _by_cursor(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest, Following]:
+def _by_cursor(pagination: Pagination, request: HttpRequest, client: Client) -> tuple[HttpRequest, Following]:
     """By what the answer before says. The first request is the job's own, with a cursor of its own or none."""
     path = JsonPath("pagination.cursor_path", pagination.cursor_path)
     seen: set[str] = set()
 
     def following(page: Page) -> HttpRequest | None:
-        found = path.search(page.document, page.size)
+        found = path.search(page.document, page.size, client.check)
         if found is None or found is False or found == "":
             return None
         if isinstance(found, bool) or not isinstance(found, (str, int, _Number)):
@@ -282,7 +282,7 @@ def _by_cursor(pagination: Pagination, request: HttpRequest) -> tuple[HttpReques
     return request, following
 
 
-def _by_link(pagination: Pagination, request: HttpRequest) -> tuple[HttpRequest, Following]:  # noqa: ARG001
+def _by_link(_pagination: Pagination, request: HttpRequest, _client: Client) -> tuple[HttpRequest, Following]:
     """By the address in the header `Link` of the answer before (RFC 8288)."""
     seen: set[str] = set()
 

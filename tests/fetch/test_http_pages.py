@@ -1,4 +1,5 @@
 import json
+import threading
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -379,6 +380,33 @@ def test_an_expression_does_not_fill_the_memory_of_the_service(paged, fetch_api,
     pagination = replace(pagination, cursor_path=path)
     with pytest.raises(FetchError, match=r"`pagination.cursor_path: .*` may make more than"):
         fetch_api(url, records_path="items", pagination=pagination)
+
+
+# Each names a part of the answer once; what it makes of that is large all the same.
+@pytest.mark.parametrize(
+    ("path", "items"),
+    [
+        ("[join(items[0], items[1])]", ["x" * (4 << 20), [""] * 100]),
+        (f"items[].{{{'k' * 400}: @}}", [1] * (2 << 20)),
+    ],
+)
+def test_what_an_expression_makes_of_small_records_does_not_fill_the_memory(paged, fetch_api, path, items):
+    url = paged(lambda query: ({"items": items, "next": None}, {}))
+    pagination = Pagination(kind=CURSOR, param="after", cursor_path="next")
+    with pytest.raises(FetchError, match=r"`records_path: .*` makes more than 536.9 MB of an answer of \d"):
+        fetch_api(url, records_path=path, pagination=pagination, timeout_seconds=60.0)
+
+
+def test_an_expression_that_takes_long_ends_with_the_time_of_the_fetch(paged, fetch_api):
+    url = paged(lambda query: ({"items": [1] * (1 << 20), "next": None}, {}))
+    pagination = Pagination(kind=CURSOR, param="after", cursor_path="next")
+    path = f"items[?{' && '.join(['@'] * 90)} && `false`]"
+    with pytest.raises(FetchError, match="within 2 s"):
+        fetch_api(url, records_path=path, pagination=pagination, timeout_seconds=2.0)
+    left = [thread for thread in threading.enumerate() if thread.name == "fetch"]
+    for thread in left:
+        thread.join(5.0)
+    assert not any(thread.is_alive() for thread in left)
 
 
 @pytest.mark.parametrize(
