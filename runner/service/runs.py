@@ -241,8 +241,8 @@ class RunDesk:
         """What becomes of a run of the schedule that is due now. Runs that people asked for do not count.
 
         Args:
-            caught_up: the fire was missed: what an earlier service has left does not count either. Both were due
-                while none ran, and `on_missed` has chosen this one: it takes its turn after the other.
+            caught_up: the fire was missed, or came due while no service ran: what an earlier service has left does
+                not count either. This one takes its turn after the other.
         """
         unfinished = self._scheduled(job.job_name)
         if caught_up:

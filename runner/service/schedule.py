@@ -50,6 +50,7 @@ class Scheduler:
         # What has come due and is not on record yet.
         self._due: deque[DueFires] = deque()
         self._latest = clock()
+        self._began = self._latest
         self._retry_at: datetime | None = None
         self._fire_trouble = ""
         self._cursor_trouble = ""
@@ -61,6 +62,7 @@ class Scheduler:
 
     def start(self, catalog: Catalog) -> None:
         """Take up the schedules where the store says the last service left them."""
+        self._began = self._clock()
         self._jobs = catalog.jobs
         self._desk.set_jobs(catalog.jobs)
         stored = self._store.cursors()
@@ -247,7 +249,9 @@ class Scheduler:
         if decision.latest_skipped is not None:
             skipped = self._planned(job, decision.latest_skipped, RunState.SKIPPED, decision.note, late=True)
             return [skipped, *self._desk.skipped_after(skipped)]
-        overlap = self._desk.overlap(job, caught_up=decision.late or decision.skipped > 0)
+        # One that is on time has come due while no service ran all the same, if only just.
+        down = decision.run[-1].scheduled_time <= self._began
+        overlap = self._desk.overlap(job, caught_up=down or decision.late or decision.skipped > 0)
         if overlap is Overlap.SKIP and len(decision.run) == 1:
             note = f"{OVERLAP_NOTE}; {decision.note}" if decision.note else OVERLAP_NOTE
             skipped = self._planned(job, decision.run[0], RunState.SKIPPED, note, late=decision.late)
