@@ -60,8 +60,8 @@ class CatalogKeeper:
         self._rescan = RescanClock()
         self._monotonic = monotonic
         self._reading: Reading[tuple[CheckedFile, ...]] | None = None
-        self._asked = False
-        self._answering = False
+        # Readings are counted: the one that was asked for, those that have begun, and those that have ended.
+        self._asked = self._begun = self._ended = 0
         self._gone: FolderGoneError | None = None
         self._files: tuple[CheckedFile, ...] | None = None
         self._pending = False
@@ -110,23 +110,25 @@ class CatalogKeeper:
         """Something may have changed: rescan when it is quiet."""
         self._rescan.hint(self._monotonic())
 
-    def ask(self) -> None:
-        """Rescan at once."""
+    def ask(self) -> int:
+        """Rescan at once; one that is under way may have passed what is meant. The number of the rescan, for
+        `answered`."""
         # Where this one fails, the next is due soon.
         self.hint()
-        self._asked = True
+        self._asked = self._begun + 1
+        return self._asked
 
-    @property
-    def refreshing(self) -> bool:
-        """Whether the rescan that was asked for is still to come; of a folder that does not answer, none is."""
-        return (self._asked or self._answering) and not self.trouble
+    def answered(self, number: int) -> bool:
+        """Whether the rescan of this number, which was asked for, need not be waited for: it has ended, or the
+        folder does not answer."""
+        return self._ended >= number or bool(self.trouble)
 
     def seconds_to_rescan(self) -> float:
         """How long until `follow` has something to do; while the folder is read, whoever reads it says so."""
         if self._reading is not None:
             return 0.0 if self._reading.ended else math.inf
         now = self._monotonic()
-        return 0.0 if self._asked else max(0.0, self._rescan.next_time(now) - now)
+        return 0.0 if self._asked > self._begun else max(0.0, self._rescan.next_time(now) - now)
 
     def follow(self) -> CatalogChange:
         """Begin to read the folder when a hint has settled, or it is time; once it has been read, move the
@@ -135,13 +137,13 @@ class CatalogKeeper:
         reading = self._reading
         if reading is None:
             now = self._monotonic()
-            if self._asked or self._rescan.due(now):
-                self._asked, self._answering = False, self._asked
+            if self._asked > self._begun or self._rescan.due(now):
                 self._reading = Reading(self._read, began=now, on_end=self._on_read)
+                self._begun += 1
             return CatalogChange()
         if not reading.ended:
             return CatalogChange()
-        self._reading, self._answering = None, False
+        self._reading, self._ended = None, self._begun
         return self._settle(reading.outcome, reading.began)
 
     def rescan(self) -> CatalogChange:

@@ -1,6 +1,7 @@
 """Runs that come to the service from elsewhere: left by an earlier service, or asked for on the command line."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from runner.core.job import Job
@@ -18,8 +19,8 @@ class Intake:
 
     Args:
         jobs: the jobs in force, by name.
-        refresh: asks for the folder of jobs to be read anew.
-        refreshing: whether what was asked for is still to come.
+        refresh: asks for the folder of jobs to be read anew, and answers with a number.
+        refreshed: whether that has been done, by the number.
     """
 
     def __init__(
@@ -28,16 +29,16 @@ class Intake:
         store: Store,
         desk: RunDesk,
         jobs: Callable[[], Mapping[str, Job]],
-        refresh: Callable[[], None] = lambda: None,
-        refreshing: Callable[[], bool] = lambda: False,
+        refresh: Callable[[], int] = lambda: 0,
+        refreshed: Callable[[int], bool] = lambda _number: True,
     ) -> None:
         self._store = store
         self._desk = desk
         self._jobs = jobs
         self._refresh = refresh
-        self._refreshing = refreshing
-        # Asked for with jobs that are not those in force, until the folder has been read anew.
-        self._early: list[Run] = []
+        self._refreshed = refreshed
+        # Asked for, each with the reading of the folder that it waits for.
+        self._early: deque[tuple[int, Run]] = deque()
         # Taken out of the store and not in hand yet, each with why.
         self._waiting: list[tuple[Run, str]] = []
 
@@ -64,24 +65,20 @@ class Intake:
     def take_requests(self) -> None:
         """Take up the runs that the command line has asked for.
 
-        Who has just edited a job and runs it wants to see what the edit does: where its digest is not that of the
-        job in force, the folder is read before the run begins.
+        Who has just edited a job, or the defaults of its folder, and runs it wants to see what the edit does: the
+        folder is read before the run begins.
 
         Raises:
             StoreError: the store cannot be read or written.
         """
         asked = self._store.take_requests()
-        self._early.extend(asked)
-        if not all(map(self._is_of_job_in_force, asked)):
-            self._refresh()
-        if self._early and not self._refreshing():
-            self._waiting.extend((run, "it was asked for") for run in self._early)
-            self._early = []
+        if asked:
+            number = self._refresh()
+            self._early.extend((number, run) for run in asked)
+        while self._early and self._refreshed(self._early[0][0]):
+            _, run = self._early.popleft()
+            self._waiting.append((run, "it was asked for"))
         self._take_all()
-
-    def _is_of_job_in_force(self, run: Run) -> bool:
-        job = self._jobs().get(run.job_name)
-        return job is not None and job.digest == run.digest
 
     def _take_all(self) -> None:
         """Each is let go of once it is in hand: what the store refuses in between loses none.

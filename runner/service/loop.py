@@ -130,7 +130,7 @@ class Service:
             desk=self._works.desk,
             jobs=self._jobs,
             refresh=self._keeper.ask,
-            refreshing=lambda: self._keeper.refreshing,
+            refreshed=self._keeper.answered,
         )
         transport = open_transport(settings)
         log.info("Mails: %s", transport.describe())

@@ -285,6 +285,44 @@ def test_a_run_that_is_asked_for_is_of_the_job_as_it_was_just_edited(any_port, s
         assert report.preview.rows == (("1", str(version)),)
 
 
+def test_a_run_that_is_asked_for_is_of_the_defaults_as_they_were_just_edited(any_port, start):
+    """They are no part of the file of the job, whose digest stays."""
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "3"))
+    defaults = any_port.jobs_dir / "_defaults.yaml"
+    defaults.write_text("timeout_seconds: 100\n")
+    service = start(any_port)
+    # Nothing but the run tells of the change.
+    service._keeper._watcher.stop()
+    defaults.write_text("timeout_seconds: 1\n")
+    report = run_once(any_port, {}, RunRequest(job_name="report", mailing=False), lambda: False)
+    assert report.run.state is RunState.TIMED_OUT
+
+
+def test_runs_that_are_asked_for_again_and_again_do_not_wait_for_one_another(any_port, start, monkeypatch):
+    """The folder is read for each of them, slowly: one that comes meanwhile waits for the next reading, alone."""
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
+    service = start(any_port)
+    scan, ended = JobFolder.scan, threading.Event()
+
+    def read_slowly(self):
+        time.sleep(0.5)
+        return scan(self)
+
+    def ask_on():
+        while not ended.wait(0.1):
+            service.trigger("report")
+
+    monkeypatch.setattr(JobFolder, "scan", read_slowly)
+    run_id = service.trigger("report")
+    others = threading.Thread(target=ask_on)
+    others.start()
+    try:
+        assert wait_for(lambda: service.find_run(run_id).state is RunState.SUCCEEDED, 10)
+    finally:
+        ended.set()
+        others.join()
+
+
 def test_a_stop_does_not_wait_for_a_folder_that_does_not_answer(any_port, start, monkeypatch):
     service = start(any_port)
     answers, asked = threading.Event(), threading.Event()
