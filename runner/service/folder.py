@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, CheckedFile, SyncState, advance, restore
 from runner.core.diagnostic import Severity
@@ -35,6 +36,13 @@ def open_folder(settings: Settings, query_fault: FindFault = find_query_faults) 
     )
 
 
+class _Found(NamedTuple):
+    """What a folder holds, and how long it took to read: not how long that waited to be taken in."""
+
+    files: tuple[CheckedFile, ...]
+    seconds: float
+
+
 class CatalogKeeper:
     """Keeps the Catalog in step with the folder. For one thread, but for `trouble` and `catalog`.
 
@@ -59,7 +67,7 @@ class CatalogKeeper:
         self._on_read = on_read
         self._rescan = RescanClock()
         self._monotonic = monotonic
-        self._reading: Reading[tuple[CheckedFile, ...]] | None = None
+        self._reading: Reading[_Found] | None = None
         # Readings are counted: the one that was asked for, those that have begun, and those that have ended.
         self._asked = self._begun = self._ended = 0
         self._gone: FolderGoneError | None = None
@@ -150,16 +158,18 @@ class CatalogKeeper:
         """Read the folder now and move the catalog on. A folder that is gone keeps everything."""
         return self._settle(self._read, self._monotonic())
 
-    def _read(self) -> tuple[CheckedFile, ...]:
-        self._watcher.ensure(self._monotonic())
+    def _read(self) -> _Found:
+        began = self._monotonic()
+        self._watcher.ensure(began)
         try:
-            return self._folder.scan()
+            files = self._folder.scan()
         finally:
             self._queries.close()
+        return _Found(files, self._monotonic() - began)
 
-    def _settle(self, read: Callable[[], tuple[CheckedFile, ...]], started: float) -> CatalogChange:
+    def _settle(self, read: Callable[[], _Found], started: float) -> CatalogChange:
         try:
-            files = read()
+            files, seconds = read()
         except FolderGoneError as error:
             if not self._gone and (self.catalog.jobs or self.catalog.generation):
                 log.error("%s; every job keeps running as it was. %s", error.message, error.hint)
@@ -175,7 +185,7 @@ class CatalogKeeper:
             self._rescan.hint(self._monotonic())
             return CatalogChange()
         if files is self._files and not self._pending:
-            self._rescan.done(started, cost=self._monotonic() - started)
+            self._rescan.done(started, cost=seconds)
             return CatalogChange()
         self._files = files
         self.catalog, change = advance(self.catalog, files)
@@ -185,7 +195,7 @@ class CatalogKeeper:
             # A deletion must be seen twice: look again soon.
             self._rescan.hint(self._monotonic())
         if change:
-            log_change(self.catalog, change, seconds=self._monotonic() - started)
+            log_change(self.catalog, change, seconds=seconds)
         return change
 
 

@@ -1,8 +1,10 @@
 import shutil
+import threading
 
 import pytest
 
 from runner.core.catalog import SyncState
+from runner.jobfiles.watch import INTERVAL_SECONDS
 from runner.service.folder import CatalogKeeper
 
 JOB = """\
@@ -84,3 +86,23 @@ def test_a_deletion_is_not_seen_again_where_nothing_was_looked_at(keeper, settin
     for _ in range(2):
         assert not keeper.rescan().removed
     assert [entry.sync for entry in keeper.catalog.entries] == [SyncState.IN_FORCE] * 2
+
+
+def test_a_loop_that_comes_late_to_what_was_read_does_not_put_off_the_next_rescan(settings):
+    """It may have waited for a store that was locked: the folder is none the slower for that."""
+    settings.jobs_dir.mkdir()
+    (settings.jobs_dir / "report.yaml").write_text(JOB)
+    now, read = [100.0], threading.Event()
+    keeper = CatalogKeeper(settings, on_hint=lambda: None, on_read=read.set, monotonic=lambda: now[0])
+    keeper.start({})
+    try:
+        for _ in range(2):
+            now[0] += INTERVAL_SECONDS
+            read.clear()
+            keeper.follow()
+            assert read.wait(10)
+            now[0] += 5
+            keeper.follow()
+            assert keeper.seconds_to_rescan() == INTERVAL_SECONDS - 5
+    finally:
+        keeper.stop()
