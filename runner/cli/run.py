@@ -106,6 +106,13 @@ def command(
         write_result(settings, report, output)
     elif output is not None:
         click.echo(f"no result to write to {output}", err=True)
+    if report.run.digest != report.job.digest:
+        # It could not read the folder in time, or reads another one.
+        click.echo(
+            f"The service ran the version of {job} that it has in force, which is not the one in "
+            f"{settings.jobs_dir}. runner status shows its state.",
+            err=True,
+        )
     unsent = unsent_words([report.run])
     if unsent:
         click.echo(unsent, err=True)

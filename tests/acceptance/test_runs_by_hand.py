@@ -71,6 +71,22 @@ def test_a_long_backfill_holds_one_result_at_a_time(repository, project, peak):
     assert mib < 400, "24 results of 30 MB are 720 MB"
 
 
+def test_a_service_that_runs_another_version_of_a_job_is_told_of(project, runner, start_service, tmp_path):
+    """As where its folder does not answer; here it has another one."""
+    start_service(project)
+    jobs = tmp_path / "checkout" / "jobs.d"
+    jobs.mkdir(parents=True)
+    (jobs / "sales.yaml").write_text(JOB)
+    env = {"JOBS_DIR": str(jobs), "JOB_STORAGE_PATH": str(project / "data" / "runner.db")}
+    same = runner("run", "sales", "--no-mail", cwd=project, env=env)
+    assert (same.returncode, same.stderr.count("in force")) == (0, 0)
+
+    (jobs / "sales.yaml").write_text(JOB.replace("analyst", "other"))
+    other = runner("run", "sales", "--no-mail", cwd=project, env=env)
+    assert other.returncode == 0
+    assert f"the version of sales that it has in force, which is not the one in {jobs}" in other.stderr
+
+
 def test_beside_a_service_they_go_through_its_queue(project, runner, start_service):
     service = start_service(project)
     done = runner("run", "sales", "--json", "--output", "result.csv", cwd=project)
