@@ -152,7 +152,11 @@ class CatalogKeeper:
         if not reading.ended:
             return CatalogChange()
         self._reading, self._ended = None, self._begun
-        return self._settle(reading.outcome, reading.began)
+        change = self._settle(reading.outcome, reading.began)
+        if self._folder.unsettled:
+            # Nothing was looked at: whoever waits, waits for the next one, which is due soon.
+            self._ended -= 1
+        return change
 
     def rescan(self) -> CatalogChange:
         """Read the folder now and move the catalog on. A folder that is gone keeps everything."""

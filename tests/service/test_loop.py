@@ -285,17 +285,21 @@ def test_a_run_that_is_asked_for_is_of_the_job_as_it_was_just_edited(any_port, s
         assert report.preview.rows == (("1", str(version)),)
 
 
-def test_a_run_that_is_asked_for_is_of_the_defaults_as_they_were_just_edited(any_port, start):
-    """They are no part of the file of the job, whose digest stays."""
-    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "3"))
+@pytest.mark.parametrize(("before", "state"), [(100, RunState.TIMED_OUT), (1, RunState.SUCCEEDED)])
+def test_a_run_that_is_asked_for_is_of_the_defaults_as_they_were_just_edited(any_port, start, before, state):
+    """They are no part of the file of the job, whose digest stays. That they are gone has to be seen twice."""
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "2"))
     defaults = any_port.jobs_dir / "_defaults.yaml"
-    defaults.write_text("timeout_seconds: 100\n")
+    defaults.write_text(f"timeout_seconds: {before}\n")
     service = start(any_port)
     # Nothing but the run tells of the change.
     service._keeper._watcher.stop()
-    defaults.write_text("timeout_seconds: 1\n")
+    if state is RunState.TIMED_OUT:
+        defaults.write_text("timeout_seconds: 1\n")
+    else:
+        defaults.unlink()
     report = run_once(any_port, {}, RunRequest(job_name="report", mailing=False), lambda: False)
-    assert report.run.state is RunState.TIMED_OUT
+    assert report.run.state is state
 
 
 def test_runs_that_are_asked_for_again_and_again_do_not_wait_for_one_another(any_port, start, monkeypatch):
