@@ -51,37 +51,39 @@ def test_changed_and_new_files_are_dirty(committed, git, tmp_path):
     assert revisions.of("jobs.d/a b.yaml", "extra/x.py") == f"{commit}+dirty"
 
 
-def test_what_is_changed_in_a_submodule_is_dirty(committed, git, tmp_path):
-    inner = tmp_path / "sub" / "project" / "shared"
+AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+
+
+@pytest.fixture
+def submodule(committed, git):
+    """The folder `shared` of the project, a repository of its own in the one around it."""
+    inner = committed / "shared"
     inner.mkdir()
     (inner / "c.yaml").write_text("1")
-    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-    for arguments in (("init", "-q"), ("add", "."), (*author, "commit", "-qm", "one")):
+    for arguments in (("init", "-q"), ("add", "."), (*AUTHOR, "commit", "-qm", "one")):
         subprocess.run(("git", "-C", inner, *arguments), check=True)
     git("-c", "advice.addEmbeddedRepo=false", "add", ".")
     git("commit", "-qm", "two")
+    return inner
+
+
+def test_what_is_changed_in_a_submodule_is_dirty(committed, git, submodule):
     repository = Repository(committed)
     assert repository.revisions(files_changed=True).dirty == frozenset()
-    (inner / "c.yaml").write_text("2")
+    (submodule / "c.yaml").write_text("2")
     revisions = repository.revisions(files_changed=True)
     assert revisions.dirty == {"shared/"}
     assert revisions.of("shared/c.yaml") == f"{git('rev-parse', 'HEAD')}+dirty"
     assert "dirty" not in revisions.of("jobs.d/ü.yaml")
-    subprocess.run(("git", "-C", inner, *author, "commit", "-qam", "two"), check=True)
+    subprocess.run(("git", "-C", submodule, *AUTHOR, "commit", "-qam", "two"), check=True)
     assert repository.revisions(files_changed=True).dirty == {"shared/"}, "the commit is not the one recorded"
 
 
-def test_a_submodule_that_git_cannot_read_has_no_clean_revision_and_takes_none_from_others(committed, git, caplog):
-    inner = committed / "shared"
-    inner.mkdir()
-    (inner / "c.yaml").write_text("1")
-    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-    for arguments in (("init", "-q"), ("add", "."), (*author, "commit", "-qm", "one")):
-        subprocess.run(("git", "-C", inner, *arguments), check=True)
-    git("-c", "advice.addEmbeddedRepo=false", "add", ".")
-    git("commit", "-qm", "two")
-    shutil.rmtree(inner / ".git")
-    (inner / ".git").write_text("gitdir: ../gone\n")
+def test_a_submodule_that_git_cannot_read_has_no_clean_revision_and_takes_none_from_others(
+    committed, git, submodule, caplog
+):
+    shutil.rmtree(submodule / ".git")
+    (submodule / ".git").write_text("gitdir: ../gone\n")
     (committed / "jobs.d" / "ü.yaml").write_text("2")
     revisions = Repository(committed).revisions(files_changed=True)
     commit = git("rev-parse", "HEAD")
