@@ -34,6 +34,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in {"test_service.py", "test_pre_commit.py"})
 
 
+@pytest.fixture
+def no_collection():
+    """For what goes as deep as Python lets it: an object that is cleaned up at the deepest point, such as the
+    connections of an earlier test, has no room there to do so, which is told as an error."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.fixture(scope="session")
 def zygote():
     """What runs the steps of all tests that need none of their own: to start one takes a second."""

@@ -105,6 +105,7 @@ def test_other_records_are_as_pandas_has_them_or_left(records, piece, separators
     ],
 )
 @pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+@pytest.mark.usefixtures("no_collection")
 def test_what_is_not_plain_is_left(text, piece):
     assert read_array(io.BytesIO(text.encode()), piece=piece) is None
 

@@ -309,6 +309,7 @@ def test_a_link_to_a_host_that_the_policy_does_not_allow(server, paged, fetch_ap
         (PAGE, lambda query: (b"<html>Log in</html>", {}), "answers a web page"),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("no_collection")
 def test_pages_that_are_none(server, paged, fetch_api, kind, answer, words):
     pagination = Pagination(kind=kind, param="p", cursor_path="next", max_pages=2)
     with pytest.raises(FetchError, match=words):

@@ -82,6 +82,7 @@ def test_a_file_with_fewer_rows_is_whole(head):
         (FileType.XLSX, b"PK", None),
     ],
 )
+@pytest.mark.usefixtures("no_collection")
 def test_what_is_no_such_file_is_left_to_the_step(head, kind, content, records_path):
     assert head(kind, content, records_path) is None
 
