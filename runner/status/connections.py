@@ -1,8 +1,11 @@
 """Which connections stand open: clients that only hold one must not take the descriptors that runs need."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
+
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 MOST_CONNECTIONS = 256
 SILENCE_SECONDS = 60.0
@@ -23,13 +26,15 @@ class Connections:
     """The open connections of one event loop, the one that was heard of longest ago first.
 
     One too many costs the first of them its place, so that whoever comes last is answered, however many are only
-    held open. One on which nothing has moved for a while, in either direction, is broken off.
+    held open. One on which nothing has moved for a while, in either direction, is broken off, unless it is the
+    application (`told_of`) that keeps it waiting.
     """
 
     def __init__(self, *, most: int = MOST_CONNECTIONS, silence_seconds: float = SILENCE_SECONDS) -> None:
         self.silence_seconds = silence_seconds
         self._most = most
         self._open: dict[asyncio.Transport, None] = {}
+        self._at_work: Counter[tuple[str, int]] = Counter()
 
     def add(self, transport: asyncio.Transport) -> None:
         """One more; where there are too many, the one that was silent longest is broken off."""
@@ -49,6 +54,27 @@ class Connections:
     def remove(self, transport: asyncio.Transport) -> None:
         """It is closed."""
         self._open.pop(transport, None)
+
+    def told_of(self, app: ASGIApp) -> ASGIApp:
+        """`app`, which lets these connections know for which of them it is at work."""
+
+        async def work(scope: Scope, receive: Receive, send: Send) -> None:
+            client = scope["client"]
+            self._at_work[client] += 1
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._at_work[client] -= 1
+                if not self._at_work[client]:
+                    del self._at_work[client]
+
+        return work
+
+    def is_at_work_for(self, transport: asyncio.Transport) -> bool:
+        """Whether the application has a request of this one, and has not ended with it."""
+        # A client that was gone before it was taken has no address.
+        peer = transport.get_extra_info("peername")
+        return peer is not None and tuple(peer[:2]) in self._at_work
 
 
 class Watched(asyncio.Protocol):
@@ -94,9 +120,10 @@ class Watched(asyncio.Protocol):
         self._timer = loop.call_later(self._connections.silence_seconds, self._look)
 
     def _look(self) -> None:
-        """Whether anything has moved since the last look, in either direction."""
+        """Break it off where nothing has moved since the last look, in either direction, and it was its turn."""
         unsent = self._transport.get_write_buffer_size()
-        if not self._heard and unsent == self._unsent:
+        waits = not unsent and self._connections.is_at_work_for(self._transport)
+        if not self._heard and unsent == self._unsent and not waits:
             self._transport.abort()
             return
         self._heard, self._unsent = False, unsent

@@ -54,10 +54,11 @@ class StatusServer:
     def __init__(self, app: ASGIApp, settings: StatusSettings, *, connections: Connections | None = None) -> None:
         self._settings = settings
         self._port = settings.port
+        connections = connections or Connections()
         self._server = _CalmServer(
             uvicorn.Config(
-                app,
-                http=bounded(AutoHTTPProtocol, connections or Connections()),
+                connections.told_of(app),
+                http=bounded(AutoHTTPProtocol, connections),
                 backlog=_BACKLOG,
                 lifespan="off",
                 ws="none",

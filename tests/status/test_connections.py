@@ -1,5 +1,6 @@
 """Clients that only hold connections open."""
 
+import asyncio
 import contextlib
 import socket
 import time
@@ -95,6 +96,8 @@ def test_a_client_that_reads_nothing_of_its_answer_is_broken_off(serve, connect,
     deaf.sendall(
         f"GET /runs/{run.run_id}/chart.png HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t0ken\r\n\r\n".encode()
     )
+    # The answer has begun.
+    assert deaf.recv(1, socket.MSG_PEEK)
     time.sleep(1)
     received = 0
     with contextlib.suppress(ConnectionError):
@@ -114,3 +117,26 @@ def test_a_slow_reader_gets_all_of_its_answer(serve, connect, source):
         received += len(more)
         time.sleep(0.06)
     assert received > 32 << 20
+
+
+def test_a_client_waits_for_an_answer_that_takes_long(connect):
+    async def slow(scope, receive, send):
+        await asyncio.sleep(1)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"late"})
+
+    connections = Connections(silence_seconds=0.1)
+    server = StatusServer(slow, StatusSettings(host="127.0.0.1", port=0), connections=connections)
+    server.start()
+    try:
+        client = connect(server)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = client.recv(4096)
+        while not answer.endswith(b"late"):
+            more = client.recv(4096)
+            assert more
+            answer += more
+        # It is its turn again.
+        assert client.recv(1) == b""
+    finally:
+        server.stop(2.0)
