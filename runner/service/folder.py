@@ -76,11 +76,6 @@ class CatalogKeeper:
         self.catalog = Catalog()
 
     @property
-    def folder_gone(self) -> bool:
-        """True while the folder itself cannot be found: everything is kept as it was."""
-        return self._gone is not None
-
-    @property
     def trouble(self) -> str:
         """Why edits do not come into force: the folder is gone, or does not answer; empty while they do."""
         reading = self._reading

@@ -29,8 +29,8 @@ class Intake:
         store: Store,
         desk: RunDesk,
         jobs: Callable[[], Mapping[str, Job]],
-        refresh: Callable[[], int] = lambda: 0,
-        refreshed: Callable[[int], bool] = lambda _number: True,
+        refresh: Callable[[], int],
+        refreshed: Callable[[int], bool],
     ) -> None:
         self._store = store
         self._desk = desk

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from runner import __version__
-from runner.core.catalog import CatalogChange
 from runner.core.delivery import Delivery, SendResult
 from runner.core.job import Job
 from runner.core.report import local_time
 from runner.core.run import Run, Trigger
 from runner.delivery.outbox import Outbox
 from runner.errors import RunnerError, StoreError, UsageError
+from runner.service.changes import CatalogChanges
 from runner.service.clock import utc_now
 from runner.service.events import Events
 from runner.service.folder import CatalogKeeper
@@ -55,13 +55,11 @@ class Service:
         self._events = Events()
         # Plain numbers, not events of the threading module: a signal handler must take no lock.
         self._stops_asked = 0
-        self._jobs_saved = True
-        # Jobs that were removed or suspended and may have runs that wait.
-        self._gone: set[str] = set()
         self._store: Store
         self._works: Works
         self._keeper: CatalogKeeper
         self._scheduler: Scheduler
+        self._changes: CatalogChanges
         self._intake: Intake
         self._retention: Retention
         self._outbox: Outbox
@@ -99,7 +97,7 @@ class Service:
         log.info(
             "Ready in %.1f s: %d jobs in force; page at %s",
             time.monotonic() - began,
-            self._job_count(),
+            len(self._jobs()),
             self.address,
         )
 
@@ -124,6 +122,13 @@ class Service:
         )
         self._opened.append(self._keeper.stop)
         self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
+        self._changes = CatalogChanges(
+            keeper=self._keeper,
+            scheduler=self._scheduler,
+            desk=self._works.desk,
+            store=self._store,
+            on_change=self._catalog_changed,
+        )
         self._retention = Retention(self._store, settings, clock=utc_now, jobs=self._jobs)
         self._intake = Intake(
             store=self._store,
@@ -173,8 +178,7 @@ class Service:
 
     def _take_up(self) -> None:
         """Go on where the last service ended."""
-        self._jobs_saved = False
-        self._save_jobs()
+        self._changes.save_jobs()
         self._intake.recover()
         self._scheduler.start(self._keeper.catalog)
         self._taken_up = True
@@ -195,10 +199,10 @@ class Service:
             lambda: self._scheduler.tick(utc_now()),
             self._works.desk.retry_unrecorded,
             self._works.desk.pump,
-            lambda: self._apply(self._keeper.follow()),
+            self._changes.follow,
             self._intake.take_requests,
-            self._cancel_what_is_gone,
-            self._save_jobs,
+            self._changes.cancel_what_is_gone,
+            self._changes.save_jobs,
             self._retention.tidy_if_due,
         )
 
@@ -314,32 +318,9 @@ class Service:
         log.info("Reload asked for")
         self._keeper.ask()
 
-    def _apply(self, change: CatalogChange) -> None:
-        if not change:
-            return
-        self._jobs_saved = False
-        self._scheduler.apply(self._keeper.catalog, change)
+    def _catalog_changed(self) -> None:
         self._overview.changed()
-        self._gone.update(change.removed, change.suspended)
         self._log_next()
-
-    def _cancel_what_is_gone(self) -> None:
-        """Drop the runs of jobs that were removed or suspended; where the store is away, at a later turn."""
-        for name in tuple(self._gone):
-            job = self._keeper.catalog.jobs.get(name)
-            if job is None or job.suspend:
-                self._works.desk.cancel_queued(name, scheduled_only=job is not None)
-            self._gone.discard(name)
-
-    def _save_jobs(self) -> None:
-        """Remember the jobs in force for the next start; where the store is away, at the next turn."""
-        if self._jobs_saved:
-            return
-        self._store.save_jobs(self._jobs_by_path())
-        self._jobs_saved = True
-
-    def _jobs_by_path(self) -> dict[str, Job]:
-        return {entry.path: entry.job for entry in self._keeper.catalog.entries if entry.job is not None}
 
     def _run_changed(self, run: Run) -> None:
         if run.state.finished:
@@ -388,9 +369,6 @@ class Service:
     def _jobs(self) -> Mapping[str, Job]:
         """Those in force, by name."""
         return self._keeper.catalog.jobs
-
-    def _job_count(self) -> int:
-        return len(self._jobs())
 
     def _log_next(self) -> None:
         due: datetime | None = self._scheduler.next_time()

@@ -12,6 +12,7 @@ import pytest
 from runner.core.job import Job
 from runner.core.run import RunOrder, RunOutcome, RunState
 from runner.core.source import DataSource, FileType, SourceType
+from runner.service.intake import Intake
 from runner.service.runs import RunDesk
 from runner.settings import load_settings
 from runner.store.store import Store
@@ -143,3 +144,13 @@ def wait_until():
             time.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture
+def take_in(store):
+    """An Intake over a desk and jobs (name → Job); their folder is as it was read."""
+
+    def make(desk: RunDesk, jobs: dict[str, Job]) -> Intake:
+        return Intake(store=store, desk=desk, jobs=lambda: jobs, refresh=lambda: 0, refreshed=lambda _number: True)
+
+    return make

@@ -28,11 +28,11 @@ def keeper(settings):
 def test_a_folder_that_vanishes_keeps_every_job(keeper, settings, caplog):
     shutil.move(settings.jobs_dir, settings.project_dir / "away")
     assert not keeper.rescan()
-    assert keeper.folder_gone
+    assert "is gone" in keeper.trouble
     assert "report" in keeper.catalog.jobs
     shutil.move(settings.project_dir / "away", settings.jobs_dir)
     assert not keeper.rescan()
-    assert not keeper.folder_gone
+    assert not keeper.trouble
 
 
 def test_a_deletion_is_seen_twice(keeper, settings):

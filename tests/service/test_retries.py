@@ -11,7 +11,6 @@ from runner.core.job import AttachmentFormat, DeliveryOptions, Retry
 from runner.core.run import FailureKind, RunFailure, RunState, Trigger
 from runner.delivery import attachment
 from runner.errors import StoreError
-from runner.service.intake import Intake
 
 BROKEN = RunFailure(kind=FailureKind.SCRIPT, message="KeyError: 'x'")
 
@@ -196,13 +195,13 @@ class TestRetry:
         assert mails() == [(MailKind.FAILURE, "analyst@example.com")]
 
     def test_a_wait_of_a_job_that_is_suspended_over_a_restart_is_told(
-        self, begin, make_desk, executor, store, make_job, mails
+        self, begin, make_desk, executor, store, make_job, mails, take_in
     ):
         run_id = begin(make_job(retry=self.job_retry))
         executor.end(run_id, RunState.FAILED, failure=BROKEN)
         assert (store.run(run_id).state, mails()) == (RunState.QUEUED, [])
         suspended = make_job(retry=self.job_retry, suspend=True)
-        Intake(store=store, desk=make_desk(), jobs=lambda: {"report": suspended}).recover()
+        take_in(make_desk(), {"report": suspended}).recover()
         run = store.run(run_id)
         assert (run.state, run.failure, run.note) == (
             RunState.FAILED,

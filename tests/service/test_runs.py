@@ -16,7 +16,6 @@ from runner.delivery import attachment
 from runner.delivery.attachment import ENCODED_LIMIT, SMALL_FILES
 from runner.errors import StoreError
 from runner.service import endings, run_folders
-from runner.service.intake import Intake
 
 
 @pytest.fixture
@@ -311,9 +310,9 @@ def withdraw(store, run_id, at):
 
 
 def test_a_request_that_is_withdrawn_while_it_is_taken_in_holds_up_no_other(
-    desk, executor, store, clock, make_job
+    desk, executor, store, clock, make_job, take_in
 ):
-    intake = Intake(store=store, desk=desk, jobs=lambda: {"report": make_job()})
+    intake = take_in(desk, {"report": make_job()})
     gone, good = (
         desk.new_run(make_job(name), trigger=Trigger.MANUAL, scheduled_time=clock.now)
         for name in ("gone", "report")
@@ -333,8 +332,8 @@ def test_a_request_that_is_withdrawn_while_it_is_taken_in_holds_up_no_other(
     intake.take_requests()
 
 
-def test_a_request_that_cannot_be_dropped_now_is_not_lost(desk, store, clock, make_job, monkeypatch):
-    intake = Intake(store=store, desk=desk, jobs=dict)
+def test_a_request_that_cannot_be_dropped_now_is_not_lost(desk, store, clock, make_job, take_in, monkeypatch):
+    intake = take_in(desk, {})
     run = desk.new_run(make_job(), trigger=Trigger.MANUAL, scheduled_time=clock.now)
     store.add_requests((run,))
 
