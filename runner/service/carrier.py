@@ -277,7 +277,7 @@ class OwnCarrier:
         """
         desk = self._works.desk
         gives_up_at: float | None = None
-        while desk.unfinished_count():
+        while desk.open_runs.count():
             time.sleep(0.01)
             if self._stop_asked():
                 self._stop()

@@ -164,7 +164,7 @@ class Service:
             store=self._store,
             catalog=lambda: self._keeper.catalog,
             next_fire=self._scheduler.next_fire,
-            running=self._works.desk.running_jobs,
+            running=self._works.desk.open_runs.job_names,
             reasons=self._reasons,
             facts=self._facts(mails),
             runs_dir=settings.runs_dir,
@@ -256,10 +256,10 @@ class Service:
         """
         desk = self._works.desk
         desk.hand_back()
-        open_runs = desk.unfinished_count()
+        open_runs = desk.open_runs.count()
         log.info(
             "Stopping. Runs under way: %d; waiting at most %.0f s for them",
-            desk.begun_count(),
+            desk.open_runs.begun_count(),
             self._grace_seconds,
         )
         try:
@@ -304,7 +304,7 @@ class Service:
         next_time = self._scheduler.next_time()
         if next_time is not None:
             timeout = min(timeout, (next_time - now).total_seconds())
-        next_attempt = self._works.desk.seconds_to_next()
+        next_attempt = self._works.desk.open_runs.seconds_to_next()
         if next_attempt is not None:
             timeout = min(timeout, next_attempt)
         event = self._events.take(timeout)

@@ -11,13 +11,13 @@ from runner.core.job import ConcurrencyPolicy, Job
 from runner.core.policy import Overlap, decide_overlap, replaced_words
 from runner.core.report import Report
 from runner.core.run import Run, RunOrder, RunOutcome, RunState, Trigger
-from runner.core.run_queue import RunQueue
 from runner.errors import RunStateError, StoreError
 from runner.execution.executors import Executor
 from runner.logs import run_context
 from runner.service.composer import Composer
 from runner.service.endings import Ending, Endings, log_end, log_retry, lost
 from runner.service.followers import Followers
+from runner.service.open_runs import OpenRuns
 from runner.service.run_ends import RunEnds
 from runner.service.run_folders import tidy
 from runner.service.run_starts import RunFactory, RunStarts
@@ -55,10 +55,8 @@ class RunDesk:
         self._store = store
         self._executor = executor
         self._clock = clock
-        self._monotonic = monotonic
         self._on_change = on_change
-        self._lock = threading.Lock()
-        self._queue = RunQueue(settings.max_concurrent_runs)
+        self.open_runs = OpenRuns(settings.max_concurrent_runs, monotonic)
         self.new_run = RunFactory(clock=clock, entropy=entropy)
         self._starts = RunStarts(store, clock)
         self._composer = Composer(settings.smtp.from_email)
@@ -89,20 +87,16 @@ class RunDesk:
     def set_jobs(self, jobs: Mapping[str, Job]) -> None:
         """Follow the catalog: runs that have not begun are those of the jobs as they are now."""
         self._followers.set_jobs(jobs)
-        with self._lock:
-            for name in tuple(self._queue.job_names()):
-                if name in jobs:
-                    self._queue.change_job(jobs[name])
+        self.open_runs.change_jobs(jobs)
 
     def begin(self, run: Run, job: Job) -> None:
         """Take in a recorded run: it begins when it is its turn, or, to be tried again, when it is time."""
-        not_before = None
+        delay = None
         if run.next_attempt_at is not None:
             # The wall clock may have been set since: never longer than the job says.
             wait = (run.next_attempt_at - self._clock()).total_seconds()
-            not_before = self._monotonic() + min(wait, job.retry.max_delay_seconds)
-        with self._lock:
-            self._queue.add(run, job, not_before=not_before)
+            delay = min(wait, job.retry.max_delay_seconds)
+        self.open_runs.add(run, job, delay=delay)
         self.pump()
 
     def take_over(self, runs: Iterable[Run]) -> None:
@@ -123,16 +117,8 @@ class RunDesk:
 
     def pump(self) -> None:
         """Begin every run whose turn it is."""
-        with self._lock:
-            taken = [] if self._handing_back else self._queue.take(self._monotonic())
-        for run, job in taken:
+        for run, job in () if self._handing_back else self.open_runs.take():
             self._submit(run, job)
-
-    def seconds_to_next(self) -> float | None:
-        """How long until a run that waits for another attempt is due; None where none waits."""
-        with self._lock:
-            due = self._queue.next_time()
-        return None if due is None else max(0.0, due - self._monotonic())
 
     def skipped_after(self, run: Run) -> tuple[Run, ...]:
         """The runs to be recorded as skipped together with this one: those of the jobs that come after its job."""
@@ -164,13 +150,8 @@ class RunDesk:
         Raises:
             StoreError: a waiting run could not be dropped; it still waits.
         """
-        with self._lock:
-            found = self._queue.find(run_id)
-            if found is not None and not self._queue.has_begun(run_id):
-                # Out of the queue before its end is recorded: it must not begin meanwhile.
-                self._queue.end(run_id)
-            else:
-                found = None
+        # Out of the queue before its end is recorded: it must not begin meanwhile.
+        found = self.open_runs.withdraw(run_id)
         if found is None:
             self._cancelled.setdefault(run_id, why)
             if not self._executor.cancel(run_id):
@@ -194,20 +175,13 @@ class RunDesk:
         Raises:
             StoreError: one could not be dropped; it still waits, as may others.
         """
-        with self._lock:
-            queued = [
-                run.run_id
-                for run in self._queue.of_job(job_name)
-                if not self._queue.has_begun(run.run_id) and (run.trigger.scheduled or not scheduled_only)
-            ]
-        for run_id in queued:
-            self.cancel(run_id)
+        for run in self.open_runs.waiting_of_job(job_name):
+            if run.trigger.scheduled or not scheduled_only:
+                self.cancel(run.run_id)
 
     def cancel_all(self) -> None:
         """End every run that is under way."""
-        with self._lock:
-            run_ids = self._queue.run_ids()
-        for run_id in run_ids:
+        for run_id in self.open_runs.run_ids():
             self._executor.cancel(run_id)
 
     def drop(self, run: Run, note: str, job: Job | None = None) -> None:
@@ -249,26 +223,6 @@ class RunDesk:
             unfinished = tuple(run_id for run_id in unfinished if run_id not in self._left)
         return decide_overlap(job.concurrency_policy, len(unfinished))
 
-    def unfinished(self, job_name: str) -> tuple[str, ...]:
-        """The runs of a job that are queued or running."""
-        with self._lock:
-            return tuple(run.run_id for run in self._queue.of_job(job_name))
-
-    def unfinished_count(self) -> int:
-        """How many runs are queued or running."""
-        with self._lock:
-            return len(self._queue)
-
-    def begun_count(self) -> int:
-        """How many runs have begun and not ended."""
-        with self._lock:
-            return self._queue.begun_count()
-
-    def running_jobs(self) -> frozenset[str]:
-        """The names of the jobs that have a run under way or queued."""
-        with self._lock:
-            return frozenset(self._queue.job_names())
-
     def finished_count(self) -> int:
         """How many runs have ended and are on record since `hand_back`."""
         return self._finished
@@ -291,7 +245,7 @@ class RunDesk:
             The order with what is on record of the job's past; None where the run must not begin: it is cancelled,
             or withdrawn by the command that had asked for it.
         """
-        run, _ = self._open_run(order)
+        run = self._open_run(order)
         try:
             begun = self._starts.record(run, order, cancelled)
         except RunStateError as error:
@@ -307,8 +261,7 @@ class RunDesk:
             revision=order.job.revision,
             digest=order.job.digest,
         )
-        with self._lock:
-            self._queue.update(run)
+        self.open_runs.update(run)
         self._on_change(run)
         return begun.order
 
@@ -330,14 +283,12 @@ class RunDesk:
         except Exception:
             # One run that cannot begin must not keep the others from beginning.
             log.exception("Run %s cannot begin yet; it is tried again", run.run_id)
-            with self._lock:
-                self._queue.end(run.run_id)
-                self._queue.add(run, job, not_before=self._monotonic() + _BEGIN_RETRY_SECONDS)
+            self.open_runs.put_off(run, job, _BEGIN_RETRY_SECONDS)
             return
         future.add_done_callback(lambda done: self._ends.end(order, done.result()))
 
     def _record(self, order: RunOrder, outcome: RunOutcome) -> None:
-        run, job = self._open_run(order)
+        run = self._open_run(order)
         if self._handing_back and outcome.state is RunState.CANCELLED:
             tidy(self._run_dir(run))
             if run.state is RunState.RUNNING:
@@ -349,22 +300,20 @@ class RunDesk:
         ending = self._judged.get(run.run_id)
         if ending is None:
             why = self._cancelled.get(run.run_id)
-            ending = self._judged[run.run_id] = self._endings.of_outcome(run, job, outcome, cancelled=why)
+            ending = self._judged[run.run_id] = self._endings.of_outcome(run, order.job, outcome, cancelled=why)
         self._end(ending)
 
     def _record_error(self, order: RunOrder, outcome: RunOutcome, error: Exception) -> None:
         """An error of ours at the end of a run: the run has failed, and its people are told."""
-        run, job = self._open_run(order)
-        self._end(self._endings.of_error(run, job, outcome, error))
+        self._end(self._endings.of_error(self._open_run(order), order.job, outcome, error))
 
     def _run_dir(self, run: Run) -> Path:
         return self._settings.runs_dir / run.run_id
 
-    def _open_run(self, order: RunOrder) -> tuple[Run, Job]:
-        with self._lock:
-            found = self._queue.find(order.run_id)
+    def _open_run(self, order: RunOrder) -> Run:
+        found = self.open_runs.find(order.run_id)
         assert found is not None
-        return found[0], order.job
+        return found
 
     def _end(self, ending: Ending) -> None:
         """Record an ending, free the slot, and begin what follows."""
@@ -378,10 +327,7 @@ class RunDesk:
                 # Without what is attached: it lies in the run's folder, and there may be many of them.
                 self.reports[run.run_id] = replace(ending.report, run=run, result=None, packed=None, chart=None)
         else:
-            with self._lock:
-                # Of the job as it is now: it may have been mended meanwhile.
-                job = self._followers.job(run.job_name) or ending.report.job
-                self._queue.add(run, job, not_before=self._monotonic() + ending.delay.total_seconds())
+            self.open_runs.add(run, ending.report.job, delay=ending.delay.total_seconds())
         self._on_change(run)
         if ending.attempt is not None and not self._endings.may_begin(run):
             self._drop_gone(run)
@@ -435,12 +381,10 @@ class RunDesk:
         self._cancelled.pop(run_id, None)
         self._judged.pop(run_id, None)
         self._left.discard(run_id)
-        with self._lock:
-            self._queue.end(run_id)
+        self.open_runs.forget(run_id)
         if pumping:
             self.pump()
 
     def _scheduled(self, job_name: str) -> tuple[str, ...]:
         """The unfinished runs of a job that nobody asked for."""
-        with self._lock:
-            return tuple(run.run_id for run in self._queue.of_job(job_name) if run.trigger.scheduled)
+        return tuple(run.run_id for run in self.open_runs.of_job(job_name) if run.trigger.scheduled)

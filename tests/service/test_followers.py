@@ -168,4 +168,4 @@ def test_a_job_that_is_removed_while_it_is_about_to_follow_leaves_no_run_behind(
     monkeypatch.setattr(store, "finish_run", finish_and_remove)
     executor.end(stock)
     assert by_job(store)["margin"] == (Trigger.AFTER, RunState.CANCELLED)
-    assert desk.unfinished_count() == 0
+    assert desk.open_runs.count() == 0

@@ -55,7 +55,7 @@ class TestRetry:
             executor.end(
                 run_id, RunState.FAILED, failure=RunFailure(kind=FailureKind.FETCH, message=f"no {attempt}")
             )
-            waits.append(desk.seconds_to_next())
+            waits.append(desk.open_runs.seconds_to_next())
             if waits[-1] is not None:
                 assert store.run(run_id).next_attempt_at is not None
                 clock.pass_(seconds=waits[-1])
@@ -97,7 +97,7 @@ class TestRetry:
         restarted.set_jobs({"report": job})
         (queued,) = store.queued_runs()
         restarted.begin(queued, job)
-        assert restarted.seconds_to_next() == 15
+        assert restarted.open_runs.seconds_to_next() == 15
         clock.pass_(seconds=15)
         restarted.pump()
         assert executor.orders[run_id].attempt == 2
@@ -145,7 +145,7 @@ class TestRetry:
         monkeypatch.setattr(store, "retry_run", go_meanwhile)
         executor.end(run_id, RunState.FAILED, failure=BROKEN)
         assert (store.run(run_id).state, store.run(run_id).attempt) == (RunState.FAILED, 1)
-        assert (executor.orders, desk.seconds_to_next(), desk.unfinished_count()) == ({}, None, 0)
+        assert (executor.orders, desk.open_runs.seconds_to_next(), desk.open_runs.count()) == ({}, None, 0)
         assert mails() == [(MailKind.FAILURE, "analyst@example.com")]
 
     def test_what_a_person_asked_for_is_tried_again_though_its_job_is_suspended_meanwhile(
@@ -160,7 +160,7 @@ class TestRetry:
 
         monkeypatch.setattr(store, "retry_run", suspend_meanwhile)
         executor.end(run_id, RunState.FAILED, failure=BROKEN)
-        assert (store.run(run_id).state, desk.seconds_to_next()) == (RunState.QUEUED, 10)
+        assert (store.run(run_id).state, desk.open_runs.seconds_to_next()) == (RunState.QUEUED, 10)
 
     def test_a_job_that_goes_while_an_attempt_is_recorded_may_meet_a_full_disk(
         self, begin, desk, executor, store, make_job, monkeypatch, caplog

@@ -44,6 +44,10 @@ def leave_files():
     return leave
 
 
+def unfinished(desk):
+    return tuple(run.run_id for run in desk.open_runs.of_job("report"))
+
+
 def write_result(executor, run_id, text="a\n1\n"):
     run_dir = Path(executor.orders[run_id].run_dir)
     (run_dir / "result.csv").write_text(text)
@@ -213,7 +217,7 @@ def test_a_stop_hands_back_what_had_not_ended(begin, desk, executor, store, make
     executor.shutdown(grace_seconds=0)
     assert [run.run_id for run in store.queued_runs()] == [running, waiting]
     assert all(run.started_at is None for run in store.queued_runs())
-    assert desk.unfinished("report") == (waiting,), "it never began, so there is nothing to end"
+    assert unfinished(desk) == (waiting,), "it never began, so there is nothing to end"
 
 
 def test_an_end_that_cannot_be_recorded_is_kept_until_it_can(
@@ -231,11 +235,11 @@ def test_an_end_that_cannot_be_recorded_is_kept_until_it_can(
         desk.retry_unrecorded()
         assert desk.unrecorded_count() == 1
         clock.pass_(seconds=2)
-        assert desk.unfinished("report") == (run_id,)
+        assert unfinished(desk) == (run_id,)
         assert store.run(run_id).state is RunState.RUNNING
     desk.retry_unrecorded()
     assert desk.unrecorded_count() == 0
-    assert desk.unfinished("report") == ()
+    assert unfinished(desk) == ()
     assert store.run(run_id).state is RunState.SUCCEEDED
     assert len(store.due_deliveries(clock.now, 10)) == 1
 
@@ -261,7 +265,7 @@ def test_a_run_closed_by_another_process_is_let_go(begin, desk, executor, store,
     run_id = begin(make_job())
     store.finish_run(replace(store.run(run_id), state=RunState.LOST, finished_at=clock.now), ())
     executor.end(run_id)
-    assert (desk.unrecorded_count(), desk.unfinished("report")) == (0, ())
+    assert (desk.unrecorded_count(), unfinished(desk)) == (0, ())
 
 
 def test_what_the_store_refuses_is_judged_once_and_tried_every_two_seconds(
@@ -301,7 +305,7 @@ def test_a_run_that_was_withdrawn_meanwhile_does_not_begin(begin, desk, executor
     executor.end(first)
     assert not desk.prepare(executor.orders[second], threading.Event())
     executor.end(second, RunState.CANCELLED)
-    assert (desk.unfinished("report"), store.run(second).state) == ((), RunState.CANCELLED)
+    assert (unfinished(desk), store.run(second).state) == ((), RunState.CANCELLED)
 
 
 def withdraw(store, run_id, at):
@@ -352,7 +356,7 @@ def test_a_withdrawn_run_does_not_keep_the_queue_of_its_job(begin, desk, store, 
     running, withdrawn, waiting = begin(make_job()), begin(make_job()), begin(make_job())
     withdraw(store, withdrawn, clock.now)
     desk.cancel_queued("report")
-    assert desk.unfinished("report") == (running,)
+    assert unfinished(desk) == (running,)
     assert store.run(waiting).state is RunState.CANCELLED
 
 
@@ -452,3 +456,11 @@ def test_a_lost_run_is_tried_again_where_its_job_says_so(desk, executor, store, 
     recorded = store.run(run.run_id)
     assert (recorded.state, recorded.attempt) == (RunState.SUCCEEDED, 2)
     assert [attempt.state for attempt in recorded.attempts] == [RunState.LOST]
+
+
+def test_a_run_that_is_taken_in_after_its_job_was_changed_is_of_the_job_as_it_is_now(
+    desk, executor, make_job, begin
+):
+    before, now = make_job(owner="before@example.com"), make_job(owner="now@example.com")
+    desk.set_jobs({"report": now})
+    assert executor.orders[begin(before)].job is now
