@@ -20,7 +20,7 @@ def command(*, job: str | None, limit: int, as_json: bool) -> None:
         print_json(runs_document(runs))
         return
     if not runs:
-        from runner.service.overview import stranger_words
+        from runner.service.listing import stranger_words
 
         of_job = f" of {job}" if job else ""
         none_words = f"No runs{of_job} in {settings.storage_path}. runner run {job or 'JOB'} makes one now."

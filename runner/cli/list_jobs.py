@@ -15,7 +15,7 @@ def command(*, as_json: bool) -> None:
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.core.documents import job_document
     from runner.service.clock import utc_now
-    from runner.service.overview import list_jobs
+    from runner.service.listing import list_jobs
     from runner.store.store import Store
 
     settings, _ = open_settings()

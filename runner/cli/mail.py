@@ -47,7 +47,7 @@ def list_command(*, job: str | None, states: tuple[str, ...], limit: int, as_jso
     from runner.core.delivery import DeliveryState
     from runner.core.documents import ledger_document
     from runner.service.ledger import list_deliveries
-    from runner.service.overview import stranger_words
+    from runner.service.listing import stranger_words
 
     settings, _ = open_settings()
     wanted = tuple(map(DeliveryState, states))
@@ -117,7 +117,7 @@ def retry_command(
     from runner.core.delivery import DeliveryState
     from runner.logs import configure_logging
     from runner.service.ledger import retry_deliveries
-    from runner.service.overview import stranger_words
+    from runner.service.listing import stranger_words
 
     choice = _choice(delivery_ids, all_dead=all_dead, all_held=all_held, job=job)
     settings, _ = open_settings()

@@ -16,7 +16,7 @@ def command(*, jobs: tuple[str, ...], after: str | None, count: int, as_json: bo
     """Show when jobs fire next, in their own time zone; all jobs without a name."""
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.core.documents import fires_document
-    from runner.service.overview import coming_fires
+    from runner.service.coming import coming_fires
 
     settings, _ = open_settings()
     rows = coming_fires(settings, jobs, after=parse_time(after), count=count)

@@ -33,7 +33,7 @@ from runner.delivery.words import visible
 from runner.status.snapshot import JobStatus
 
 if TYPE_CHECKING:
-    from runner.service.overview import ComingFires
+    from runner.service.coming import ComingFires
 
 # Rows that break one check on the terminal; the mail and the page show more.
 _FAILING_ROWS = 10

@@ -13,7 +13,7 @@ from runner.core.effective import EffectiveValue, Origin
 from runner.core.job import Incremental
 from runner.core.plan_values import masked_nested
 from runner.core.report import short_revision
-from runner.service.overview import EffectiveJob
+from runner.service.listing import EffectiveJob
 
 
 def effective_table(shown: EffectiveJob) -> RenderableType:

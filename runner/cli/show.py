@@ -13,7 +13,7 @@ def command(*, job: str, as_json: bool) -> None:
     """
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.core.documents import effective_document
-    from runner.service.overview import effective_job
+    from runner.service.listing import effective_job
 
     settings, _ = open_settings()
     shown = effective_job(settings, job)

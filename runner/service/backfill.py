@@ -12,7 +12,7 @@ from runner.core.run import Fire, Run, Trigger
 from runner.errors import UsageError
 from runner.service.carrier import Carrier, open_carrier
 from runner.service.clock import utc_now
-from runner.service.overview import find_job, read_catalog
+from runner.service.lookup import find_job, read_catalog
 from runner.settings import Settings
 from runner.store.reader import StoreReader
 from runner.store.store import Store

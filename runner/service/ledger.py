@@ -10,7 +10,7 @@ from runner.core.delivery import Delivery, DeliveryState
 from runner.core.ledger import LedgerChange, LedgerEntry, MailPart, SentBy
 from runner.errors import UsageError
 from runner.service.clock import utc_now
-from runner.service.overview import read_catalog
+from runner.service.lookup import read_catalog
 from runner.service.wiring import make_outbox, open_transport
 from runner.settings import Settings
 from runner.store import service_running

@@ -13,7 +13,7 @@ from runner.errors import RunnerError
 from runner.execution.results import open_result
 from runner.service.carrier import open_carrier
 from runner.service.clock import utc_now
-from runner.service.overview import find_job
+from runner.service.lookup import find_job
 from runner.settings import Settings
 
 

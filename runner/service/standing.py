@@ -10,7 +10,8 @@ from runner.core.delivery import DeliveryState
 from runner.core.health import DiskSpace, FailingJob, NextFire, Standing
 from runner.core.run import Run, RunState
 from runner.errors import RunnerError
-from runner.service.overview import job_next_fire, read_catalog
+from runner.service.coming import job_next_fire
+from runner.service.lookup import read_catalog
 from runner.service.peer import ask_service
 from runner.settings import Settings
 from runner.store.reader import StoreReader

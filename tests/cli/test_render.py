@@ -20,7 +20,7 @@ from runner.core.preview import Preview
 from runner.core.report import Report
 from runner.core.run import FailureKind, Run, RunFailure, RunState, Trigger
 from runner.core.source import DataSource, FileType, SourceType
-from runner.service.overview import ComingFires
+from runner.service.coming import ComingFires
 
 NINE = datetime(2026, 1, 5, 9, tzinfo=UTC)
 CURSED = "[/oops] \x1b[2J\x9b31m :smile: \u202e"

@@ -13,9 +13,9 @@ import requests
 from runner.core.run import RunState
 from runner.errors import StatusError, StoreError, UsageError
 from runner.jobfiles.load import JobFolder
+from runner.service.lookup import find_job
 from runner.service.loop import Service
 from runner.service.once import RunRequest, run_once
-from runner.service.overview import find_job
 from runner.store.store import Store
 
 JOB = """\

@@ -7,7 +7,7 @@ from runner.core.health import Finding
 from runner.errors import RunnerError
 from runner.jobfiles.git.repository import GitError, clean_environment, find_root, run_git
 from runner.service.doctor.findings import problem, warning
-from runner.service.overview import read_catalog
+from runner.service.lookup import read_catalog
 from runner.settings import Settings
 
 JOBS, GIT = "jobs", "git"
