@@ -5,8 +5,9 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime
+from typing import Any
 
 from runner.core.delivery import Mail, MailKind
 from runner.delivery.addresses import each_once, header_recipients, header_sender, sender_address
@@ -17,10 +18,29 @@ from runner.delivery.picture import Picture
 from runner.delivery.text import render_text
 from runner.delivery.words import one_line
 
-# Seven-bit content passes every server, whether or not it offers 8BITMIME.
-_POLICY = SMTP.clone(cte_type="7bit")
+_LONG_WORD = 70
+# RFC 5322, section 2.1.1: what a line may have at most. 78 is what it should have.
+_LONGEST_LINE = 998
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]+")
 _FROM = re.compile(rb"(?im)^From:.*\r\n(?:[ \t].*\r\n)*")
+
+
+class _WholeWords(EmailPolicy):
+    """Folds headers as its base does, but leaves a word whole that is too long for a line.
+
+    The base writes such a word as an encoded one, and with it the comma behind a long address: then it is an
+    address, a Message-ID or a Content-ID no more (RFC 2047, section 5).
+    """
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        words = str(value).split()
+        if any(len(word) > _LONG_WORD and word.isascii() for word in words):
+            return EmailPolicy.fold_binary(self.clone(max_line_length=_LONGEST_LINE), name, value)
+        return super().fold_binary(name, value)
+
+
+# Seven-bit content passes every server, whether or not it offers 8BITMIME.
+_POLICY = _WholeWords(linesep=SMTP.linesep, cte_type="7bit")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

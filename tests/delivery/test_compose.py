@@ -1,5 +1,6 @@
 import email
 import email.policy
+import email.utils
 import gzip
 import io
 import os
@@ -12,7 +13,7 @@ from html.parser import HTMLParser
 import pytest
 
 from runner.core.delivery import MailKind
-from runner.core.job import AttachmentFormat, DeliveryOptions, NotifyFailures, OnAmbiguous, Retry
+from runner.core.job import AttachmentFormat, Chart, ChartKind, DeliveryOptions, NotifyFailures, OnAmbiguous, Retry
 from runner.core.preview import Preview
 from runner.core.run import Attempt, FailureKind, RunFailure, RunState
 from runner.delivery import attachment
@@ -200,6 +201,33 @@ def test_headers_cannot_be_injected(make_report):
 def test_terminal_codes_and_broken_characters_are_shown_as_escapes(make_report):
     text = text_of(composed(make_report(failed=True, run={"output": "red \x1b[31m \udc80\x00 end"})))
     assert "red \\x1b[31m \\udc80\\x00 end" in text
+
+
+@pytest.mark.parametrize("length", [20, 24, 40, 64, 66, 70, 72, 76, 78, 90, 180])
+def test_what_is_too_long_for_a_line_stays_what_it_is(make_report, length):
+    domain = ".".join(["d" * 8] * (length // 9)) + "d" * (length % 9) + ".example.com"
+    people = (f"{'a' * 64}@{domain}", "bert@example.org", f"c@{domain}", f"jörg@{domain}")
+    report = make_report(
+        job={"job_name": "j" * 63, "consumer_emails": people, "chart": Chart(kind=ChartKind.BAR, x="a", y=("b",))},
+        run={"job_name": "j" * 63, "chart_file": "chart.png"},
+        chart=b"\x89PNG\r\n\x1a\n",
+    )
+    mail = composed(report, message_domain=domain)
+    thread = f"<{'j' * 63}.job@{domain}>"
+    # What a mail program sees that decodes nothing: no encoded word may stand there (RFC 2047, section 5).
+    seen = email.message_from_bytes(mail.message, policy=email.policy.compat32)
+    assert [seen["Message-ID"].strip(), seen["In-Reply-To"].strip(), seen["References"].strip()] == [
+        mail.message_id,
+        thread,
+        thread,
+    ]
+    shown = re.search(r'src="cid:([^"]+)"', html_of(mail))[1]
+    assert [part["Content-ID"].strip() for part in seen.walk() if "Content-ID" in part] == [f"<{shown}>"]
+    assert [address for _, address in email.utils.getaddresses([seen["To"]]) if address] == list(people[:3])
+    assert [part.get_filename() for part in seen.walk() if part.get_content_type() == "text/csv"] == [
+        f"{'j' * 63}_2025-11-09.csv"
+    ]
+    assert max(map(len, mail.message.split(b"\r\n"))) <= 998
 
 
 def test_addresses_outside_ascii(make_report):
