@@ -16,6 +16,10 @@ from runner.settings import SmtpSettings
 
 IMPLICIT_TLS_PORT = 465
 _LEADING_DOT = re.compile(rb"(?m)^\.")
+_CODE = re.compile(rb"[0-9]{3}")
+# Of what a server says so much is kept: RFC 5321, section 4.5.3.1.5, lets a line have 512 bytes.
+_LINE_BYTES = 8192
+_ANSWER_BYTES = 65_536
 
 
 class InsecureServerError(Exception):
@@ -24,6 +28,10 @@ class InsecureServerError(Exception):
 
 class LoginError(Exception):
     """The server did not accept user and password. The text is the server's answer."""
+
+
+class NoAnswerError(smtplib.SMTPException):
+    """What the server said is no answer in SMTP. The text is what it said."""
 
 
 class Connection(smtplib.SMTP):
@@ -94,6 +102,26 @@ class Connection(smtplib.SMTP):
             raise smtplib.SMTPHeloError(code, answer)
         return code, answer
 
+    def getreply(self) -> tuple[int, bytes]:
+        """As the base's, to which a very long line is a 500, as if the server had refused the mail.
+
+        Raises:
+            NoAnswerError: it does not begin with a code.
+            smtplib.SMTPServerDisconnected: the connection ended before.
+        """
+        said: list[bytes] = []
+        room = _ANSWER_BYTES
+        while True:
+            line = self._line()
+            if not _CODE.match(line):
+                self.close()
+                raise NoAnswerError(line.decode("utf-8", "replace").strip() or "an empty line")
+            if room > 0:
+                said.append(line[4:].strip(b" \t\r\n"))
+                room -= len(line)
+            if line[3:4] != b"-":
+                return int(line[:3]), b"\n".join(said)
+
     def data(self, msg: Any) -> tuple[int, bytes]:
         """As the base's, for bytes, with the end of the content apart from the rest."""
         self.putcmd("data")
@@ -149,6 +177,25 @@ class Connection(smtplib.SMTP):
                 last = error
         raise last
 
+    def _line(self) -> bytes:
+        """The next line of the server, of a very long one the beginning."""
+        if self.sock is None:
+            raise smtplib.SMTPServerDisconnected("not connected")
+        if self.file is None:
+            self.file = self.sock.makefile("rb")
+        try:
+            line: bytes = self.file.readline(_LINE_BYTES)
+            rest = line
+            while len(rest) == _LINE_BYTES and not rest.endswith(b"\n"):
+                rest = self.file.readline(_LINE_BYTES)
+        except OSError as error:
+            self.close()
+            raise smtplib.SMTPServerDisconnected(f"Connection unexpectedly closed: {error}") from error
+        if not line:
+            self.close()
+            raise smtplib.SMTPServerDisconnected("Connection unexpectedly closed")
+        return line
+
     def _start_tls(self) -> None:
         if not self.has_extn("starttls"):
             raise InsecureServerError(
@@ -174,7 +221,7 @@ class Connection(smtplib.SMTP):
             raise LoginError(f"{answer}; check SMTP_USER and SMTP_PASSWORD") from None
         except smtplib.SMTPNotSupportedError:
             raise LoginError("it offers no way to log in; set no SMTP_USER if it needs none") from None
-        except smtplib.SMTPServerDisconnected:
+        except (smtplib.SMTPServerDisconnected, NoAnswerError):
             raise
         except smtplib.SMTPException as error:
             raise LoginError(str(error)) from None

@@ -4,7 +4,7 @@ import smtplib
 import socket
 import ssl
 
-from runner.delivery.connection import InsecureServerError, LoginError, server_words
+from runner.delivery.connection import InsecureServerError, LoginError, NoAnswerError, server_words
 
 # https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -23,11 +23,10 @@ def opening_fault(error: Exception, *, server: str, seconds: float, expired: boo
         return f"{server} refused the login of SMTP_USER: {error}"
     if isinstance(error, InsecureServerError):
         return f"{server}: {error}"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        remedy = _certificate_remedy(error.verify_code)
-        return f"the certificate of {server} is not accepted: {error.verify_message}; {remedy}"
+    if isinstance(error, NoAnswerError):
+        return f"{server} does not speak SMTP, it said: {error}; check SMTP_HOST and SMTP_PORT ({_PORTS})"
     if isinstance(error, ssl.SSLError):
-        return f"{server} does not speak TLS as it should: {error.reason or error}; check SMTP_PORT ({_PORTS})"
+        return _tls_fault(error, server=server)
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{server} does not want to talk: {server_words(error.smtp_code, error.smtp_error)}"
     if isinstance(error, smtplib.SMTPServerDisconnected):
@@ -47,9 +46,18 @@ def sending_fault(error: Exception, *, server: str, seconds: float, expired: boo
         return server_words(error.smtp_code, error.smtp_error)
     if isinstance(error, smtplib.SMTPServerDisconnected):
         return f"{server} hung up"
+    if isinstance(error, NoAnswerError):
+        return f"{server} gave no answer in SMTP, it said: {error}"
     if isinstance(error, OSError):
         return f"the connection to {server} broke: {error.strerror or error}"
     return f"{server}: {type(error).__name__}: {error}"
+
+
+def _tls_fault(error: ssl.SSLError, *, server: str) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        remedy = _certificate_remedy(error.verify_code)
+        return f"the certificate of {server} is not accepted: {error.verify_message}; {remedy}"
+    return f"{server} does not speak TLS as it should: {error.reason or error}; check SMTP_PORT ({_PORTS})"
 
 
 def _certificate_remedy(code: int) -> str:

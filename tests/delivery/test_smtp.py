@@ -471,6 +471,30 @@ def test_an_answer_to_the_content_that_is_none_leaves_doubt(raw_server, make_tra
         assert (result.state is DeliveryState.SENT, result.ambiguous) == (taken, not taken)
 
 
+@pytest.mark.parametrize("step", ["greeting", "mail", "rcpt", "data", "content"])
+@pytest.mark.parametrize("code", ["250", "450", "550"])
+def test_an_answer_of_any_length_counts_by_its_code(raw_server, make_transport, make_mail, step, code):
+    usual = {"greeting": "220", "data": "354"}.get(step, "250") if code == "250" else code
+    sent = []
+    for words in ("hm", "x" * 8187, "x" * 8188, "x" * 8189, "x" * 20_000, f"a\r\n{usual}-b" * 10_000):
+        answer = f"{usual}-{words}\r\n{usual} that is all"
+        transport = make_transport(raw_server(scripted({step: answer})))
+        [result] = transport.send(make_mail(), [ANNA]).values()
+        sent.append((result.state, result.ambiguous, len(result.error) < 400))
+    dead = code == "550" and step in {"rcpt", "data", "content"}
+    state = DeliveryState.SENT if code == "250" else DeliveryState.DEAD if dead else DeliveryState.DEFERRED
+    assert sent == [(state, False, True)] * 6
+
+
+def test_what_is_no_answer_in_smtp_is_told_as_it_was_said(raw_server, make_transport, make_mail):
+    for said, shown in (("SSH-2.0-OpenSSH_9.6", "SSH-2.0-OpenSSH_9.6"), ("", "an empty line"), ("25", "25")):
+        words = make_transport(raw_server(scripted({"greeting": said}))).check()
+        assert f"does not speak SMTP, it said: {shown}; check SMTP_HOST and SMTP_PORT" in words
+        [result] = make_transport(raw_server(scripted({"rcpt": said}))).send(make_mail(), [ANNA]).values()
+        assert (result.state, result.ambiguous) == (DeliveryState.DEFERRED, False)
+        assert result.error.endswith(f"gave no answer in SMTP, it said: {shown}")
+
+
 def test_a_silence_after_the_content_ends_at_the_deadline_in_doubt(raw_server, make_transport, make_mail):
     def talk(connection, ended):
         for answer in (b"220 hi", b"250 hi", b"250 OK", b"250 OK", b"354 go on"):
