@@ -1,5 +1,6 @@
 """Keeps mails as `.eml` files: what happens where no SMTP server is set."""
 
+import contextlib
 import email.parser
 import email.utils
 import logging
@@ -41,7 +42,7 @@ class MailFolder:
         """Whether the folder takes files: one is written there, and removed."""
         probe = self.path / f".check-{os.getpid()}.part"
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self._make()
             try:
                 probe.write_bytes(b"mails are kept here\n" * 1000)
             finally:
@@ -59,23 +60,37 @@ class MailFolder:
     def close(self) -> None:
         """Nothing is kept open."""
 
+    def _make(self) -> None:
+        # The database has these mails too, and nobody else may read it.
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def _keep(self, mail: Mail) -> None:
         target = self.path / file_name(mail)
         if target.exists():
             return
-        self.path.mkdir(parents=True, exist_ok=True)
+        self._make()
         aside = target.with_name(f".{target.name}.part")
-        with aside.open("wb") as file:
-            file.write(mail.message)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(target)
+        try:
+            with open(aside, "wb", opener=_private) as file:
+                file.write(mail.message)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(target)
+        except OSError:
+            # On a full disk it would keep smaller mails out.
+            with contextlib.suppress(OSError):
+                aside.unlink()
+            raise
         folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
         log.info("Mail %r kept as %s", mail.subject, target)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def file_name(mail: Mail) -> str:

@@ -1,4 +1,7 @@
 import os
+import resource
+import signal
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +36,37 @@ def test_a_folder_that_takes_nothing_defers(tmp_path, make_mail, caplog):
     assert result.state is DeliveryState.DEFERRED
     assert f"cannot be kept in {tmp_path}/mail" in result.error
     assert "cannot be kept" in caplog.text
+
+
+@pytest.fixture
+def short_files():
+    """No file of this process may have more than 64 KiB."""
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_mail_that_does_not_fit_takes_no_room_from_smaller_ones(tmp_path, small_mail, short_files):
+    folder = MailFolder(tmp_path / "mail")
+    large = replace(small_mail, run_id="r2", message=small_mail.message + b"x" * 100_000)
+    [result] = folder.send(large, ["anna@example.com"]).values()
+    assert result.state is DeliveryState.DEFERRED
+    assert list((tmp_path / "mail").iterdir()) == []
+    [result] = folder.send(small_mail, ["anna@example.com"]).values()
+    assert result.state is DeliveryState.SENT
+
+
+def test_nobody_else_may_read_what_is_kept(tmp_path, small_mail):
+    folder = MailFolder(tmp_path / "state" / "mail")
+    before = os.umask(0)
+    try:
+        folder.send(small_mail, ["anna@example.com"])
+    finally:
+        os.umask(before)
+    [kept] = folder.path.iterdir()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder.path, kept)] == [0o700, 0o600]
 
 
 def test_two_notices_of_a_run_are_two_files(small_mail):
