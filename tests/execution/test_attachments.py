@@ -402,6 +402,26 @@ def test_a_sheet_has_its_limits(tmp_path, size):
         )
 
 
+@pytest.mark.parametrize("kind", [StepKind.SCRIPT, StepKind.QUERY])
+def test_a_number_in_a_sheet_has_all_its_digits(attach, kind):
+    numbers = [0.1 + 0.2, -123456789.12345679, 5e-324, 1.7976931348623157e308, 0.0, 9007199254740991.0]
+    exact = "0.12345678901234568"
+    text = {
+        StepKind.SCRIPT: f"result = pd.DataFrame({{'f': {numbers}}}).assign(d=decimal.Decimal('{exact}'))",
+        StepKind.QUERY: f"SELECT unnest({numbers}::DOUBLE[]) AS f, {exact}::DECIMAL(18, 17) AS d",
+    }[kind]
+    _, path = attach("import decimal\n" * (kind is StepKind.SCRIPT) + text, kind=kind)
+    assert sheet_of(path)[1][1:] == [[number, float(exact)] for number in numbers]
+
+
+def test_a_text_too_long_for_a_cell_is_measured_as_a_sheet_does(attach, bench):
+    _, path = attach("result = pd.DataFrame({'a': ['😀' * 16_383 + 'x']})")
+    assert sheet_of(path)[1][1] == ["😀" * 16_383 + "x"]
+    script = "result = pd.DataFrame({'a': ['😀' * 16_384]})"
+    failure = bench.run(script, attachment=AttachmentFormat.XLSX).failure
+    assert "a text of 32,768 characters in row 1, column 1" in failure.message
+
+
 def test_an_empty_table_has_its_header(attach):
     _, path = attach("result = data.head(0)")
     assert sheet_of(path)[1] == [["category", "amount"]]

@@ -109,20 +109,30 @@ def _sheet_class() -> type[Any]:
     from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
     class PlainSheet(Worksheet):  # type: ignore[misc]
-        """A sheet on which `<r>…</r>` is a text like any other: the library takes it for its own mark-up."""
+        """A sheet on which `<r>…</r>` is a text like any other: the library takes it for its own mark-up.
+
+        Numbers have all of their digits; of the library they have sixteen, and a float may need one more.
+        """
 
         def _xml_rich_inline_string(self, string: str, attributes: Any = ()) -> None:
             self._xml_inline_string(string, True, attributes)
+
+        def _xml_number_element(self, number: Any, attributes: Any = ()) -> None:
+            written = "".join(f' {key}="{self._escape_attributes(value)}"' for key, value in attributes)
+            digits = repr(number if isinstance(number, int) else float(number))
+            self.fh.write(f"<c{written}><v>{digits}</v></c>")
 
     return PlainSheet
 
 
 def _write_text(sheet: Any, row: int, place: int, text: str, style: Any = None) -> None:
-    if sheet.write_string(row, place, text, style):
+    # A sheet counts an emoji twice.
+    length = len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+    if length > _TEXT_LIMIT or sheet.write_string(row, place, text, style):
         where = f"row {count_words(row)}" if row else "the header"
         raise StepError(
             FailureKind.ATTACHMENT,
-            f"the result has a text of {count_words(len(text))} characters in {where}, column {place + 1}, "
+            f"the result has a text of {count_words(length)} characters in {where}, column {place + 1}, "
             f"and a cell of an xlsx sheet holds {count_words(_TEXT_LIMIT)}",
             hint=f"{_OTHER_FORMS}, or let the step return shorter texts.",
         )
