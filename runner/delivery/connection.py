@@ -227,9 +227,15 @@ class Connection(smtplib.SMTP):
             raise LoginError(str(error)) from None
 
     def _log_in_utf8(self, user: str, password: str) -> None:
-        """AUTH PLAIN in UTF-8 (RFC 4616), which smtplib cannot send."""
-        token = base64.b64encode(f"\0{user}\0{password}".encode()).decode("ascii")
-        code, answer = self.docmd("AUTH", f"PLAIN {token}")
+        """AUTH PLAIN in UTF-8 (RFC 4616), which smtplib cannot send; AUTH LOGIN where that alone is offered."""
+        offered = str(self.esmtp_features.get("auth", "")).upper().split()
+        if "LOGIN" in offered and "PLAIN" not in offered:
+            code, answer = self.docmd("AUTH", f"LOGIN {_in_base64(user)}")
+            if code == 334:
+                code, answer = self.docmd(_in_base64(password))
+        else:
+            plain = f"\0{user}\0{password}"
+            code, answer = self.docmd("AUTH", f"PLAIN {_in_base64(plain)}")
         if code not in {235, 503}:
             raise smtplib.SMTPAuthenticationError(code, answer)
 
@@ -265,6 +271,10 @@ def _own_name() -> str:
     # Not getfqdn: a name server that is away would hold the mail for many seconds.
     name = socket.gethostname()
     return name if "." in name and name.isascii() else "[127.0.0.1]"
+
+
+def _in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode("ascii")
 
 
 def server_words(code: int, text: bytes | str) -> str:

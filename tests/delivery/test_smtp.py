@@ -47,6 +47,17 @@ def test_starttls_and_login(inbox, make_server, make_transport, make_mail, serve
     assert inbox.sessions[0].authenticated
 
 
+def test_a_login_outside_ascii_where_login_alone_is_offered(
+    inbox, make_server, make_transport, make_mail, server_tls, ca_file
+):
+    port = make_server(tls_context=server_tls, auth=True, auth_exclude_mechanism=["PLAIN"])
+    login = {"use_tls": True, "ca_file": ca_file, "user": "robot"}
+    assert states(make_transport(port, password=PASSWORD, **login).send(make_mail(), [ANNA])) == {ANNA: "sent"}
+    assert inbox.sessions[0].authenticated
+    [result] = make_transport(port, password="wröng-password", **login).send(make_mail(), [ANNA]).values()
+    assert "refused the login of SMTP_USER: 535" in result.error
+
+
 def test_an_ascii_password_goes_the_usual_way(inbox, make_server, make_transport, make_mail, server_tls, ca_file):
     port = make_server(tls_context=server_tls, auth=True)
     transport = make_transport(port, use_tls=True, ca_file=ca_file, user="robot", password="wrong-password")
