@@ -123,7 +123,7 @@ def failure_content(report: Report) -> Content:
             content,
             label="Result not attached",
             lead=f"The run of {_moment(report)} went well and made {amount}, but the result is not attached.",
-            details=(one_line(failure.message), *row),
+            details=_sentences(_capital(one_line(failure.message)), *row),
             table=_table(report),
         )
     if failure.kind is FailureKind.CHECK:
@@ -209,6 +209,10 @@ def _kept(report: Report) -> str:
 def _sentences(*texts: str) -> tuple[str, ...]:
     """Those that say something, with a full stop each."""
     return tuple(text if text.endswith(".") else f"{text}." for text in texts if text)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _failure_lead(report: Report, failure: RunFailure) -> str:

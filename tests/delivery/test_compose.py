@@ -108,6 +108,21 @@ def test_results_in_html(make_report):
     assert re.search(r'<td style="[^"]*text-align:left[^"]*">Süd</td>', html)
 
 
+def test_long_names_of_columns_break_as_long_cells_do(make_report):
+    long = "Revenue of the quarter in euros, without tax"
+    preview = Preview(
+        columns=("region", long), numeric=(False, True), rows=(("w" * 33, "7"),), total_rows=1, total_columns=2
+    )
+    html = html_of(composed(make_report(preview=preview)))
+    styles = {text: style for style, text in re.findall(r'<t[hd][^>]* style="([^"]*)">([^<]*)</t[hd]>', html)}
+    assert {text: "white-space:nowrap" in styles[text] for text in ("region", long, "w" * 33, "7")} == {
+        "region": True,
+        long: False,
+        "w" * 33: False,
+        "7": True,
+    }
+
+
 def test_a_wide_table_is_cut_to_what_fits_and_says_so(make_report):
     preview = Preview(
         columns=tuple(f"column_{number}" for number in range(12)),
@@ -372,6 +387,14 @@ def test_a_result_that_cannot_be_attached_fails_and_all_are_told(make_report, mo
         assert "Let the job make fewer rows or columns" in part
         assert "1 of 18,204 rows, and 3 more columns in the file" in part
         assert "Nord" not in part
+
+
+def test_why_a_form_cannot_hold_a_result_is_a_sentence(make_report):
+    failure = RunFailure(
+        kind=FailureKind.ATTACHMENT, message="the result has 16,385 columns. It is kept at /r.csv"
+    )
+    mail = composed(make_report(run={"state": RunState.FAILED, "failure": failure}))
+    assert "\nThe result has 16,385 columns. It is kept at /r.csv.\n" in text_of(mail)
 
 
 def test_no_preview_rows_show_no_table(make_report):
