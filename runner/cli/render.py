@@ -29,6 +29,7 @@ from runner.core.report import (
     state_words,
 )
 from runner.core.run import Run, RunState
+from runner.core.words import squeezed
 from runner.delivery.words import visible
 from runner.status.snapshot import JobStatus
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 # Rows that break one check on the terminal; the mail and the page show more.
 _FAILING_ROWS = 10
+# What a list says of a run; its page and --json say all.
+_NOTE_CHARACTERS = 300
 _PLACE = re.compile(r" \([^()]*, line [0-9]+\)\Z")
 STATE_STYLES = {
     RunState.SUCCEEDED: "green",
@@ -187,7 +190,7 @@ def run_table(runs: Iterable[Run], timezone: str) -> Table:
             duration_words(run.duration_seconds),
             count_words(run.rows_out),
             _mail_words(run),
-            foreign(note_words(run)),
+            foreign(squeezed(note_words(run), _NOTE_CHARACTERS)),
         )
     return table
 

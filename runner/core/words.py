@@ -15,3 +15,12 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """As `visible`, on one line: line ends and tabs become spaces."""
     return visible(text).replace("\n", " ").replace("\t", " ").strip()
+
+
+def squeezed(text: str, limit: int) -> str:
+    """The text in at most `limit` characters: of a longer one the beginning, and the last quarter, which tells the
+    place of an error."""
+    if len(text) <= limit:
+        return text
+    end = limit // 4
+    return f"{text[: limit - end - 3]} … {text[-end:]}"

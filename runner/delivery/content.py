@@ -21,11 +21,12 @@ from runner.delivery.attachment import Attached
 from runner.delivery.checks import CheckPart, failed_parts, passed_note
 from runner.delivery.picture import Picture, picture_of
 from runner.delivery.table import tidy
-from runner.delivery.words import one_line, shorten, visible
+from runner.delivery.words import one_line, shorten, squeezed, visible
 
 OUTPUT_LINES = 40
 TRACEBACK_LINES = 120
 _LINE_CHARACTERS = 500
+_LEAD_CHARACTERS = 1000
 _VERBS = {
     RunState.TIMED_OUT: "timed out",
     RunState.LOST: "was lost",
@@ -222,7 +223,8 @@ def _failure_lead(report: Report, failure: RunFailure) -> str:
     took = f" after {duration_words(run.duration_seconds)}" if run.duration_seconds is not None else ""
     verb = _VERBS.get(run.state, "failed")
     comma = "," if tried and took else ""
-    return f"The run of {_moment(report)} {verb}{tried}{comma}{took}: {_clause(failure.message)}."
+    reason = squeezed(_clause(failure.message), _LEAD_CHARACTERS)
+    return f"The run of {_moment(report)} {verb}{tried}{comma}{took}: {reason}."
 
 
 def _attempts(report: Report) -> tuple[AttemptLine, ...]:

@@ -2,9 +2,9 @@
 
 import unicodedata
 
-from runner.core.words import one_line, visible
+from runner.core.words import one_line, squeezed, visible
 
-__all__ = ["one_line", "pad", "shorten", "visible", "width"]
+__all__ = ["one_line", "pad", "shorten", "squeezed", "visible", "width"]
 
 
 def width(text: str) -> int:

@@ -152,6 +152,13 @@ def test_the_error_of_a_past_run_is_text():
     assert "\x1b" not in text
 
 
+def test_a_list_of_runs_shows_a_very_long_error_in_part():
+    failure = RunFailure(kind=FailureKind.SCRIPT, message=f"ValueError: {'x ' * 1000}(jobs.d/a.yaml, line 8)")
+    text = shown(run_table([replace(make_report().run, failure=failure)] * 2, "UTC"))
+    assert text.count("line 8)") == 2
+    assert len(text.splitlines()) < 30
+
+
 def test_why_a_job_does_not_fire():
     rows = [
         ComingFires(job_name="at_rest", timezone="UTC", suspended=True, comes_after=(), fires=()),

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.words import one_line, visible
+from runner.core.words import one_line, squeezed, visible
 
 
 def test_what_cannot_be_seen_is_told():
@@ -14,3 +14,10 @@ def test_a_line_is_one_line_that_can_be_encoded(text):
     line = one_line(text)
     line.encode("utf-8")
     assert len(line.splitlines()) <= 1
+
+
+def test_a_long_error_keeps_its_beginning_and_its_place():
+    place = "(jobs.d/a.yaml, line 8)"
+    assert squeezed(f"KeyError: 'a' {place}", 100) == f"KeyError: 'a' {place}"
+    short = squeezed(f"ValueError: {'x' * 5000} {place}", 100)
+    assert (len(short), short[:14], short[-24:]) == (100, "ValueError: xx", f" {place}")

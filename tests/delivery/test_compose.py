@@ -169,6 +169,14 @@ def test_a_failure_in_text_and_html(make_report):
     assert list(parsed(mail).iter_attachments()) == []
 
 
+def test_a_very_long_error_leaves_the_mail_readable(make_report):
+    failure = RunFailure(kind=FailureKind.SCRIPT, message=f"ValueError: {'x ' * 1000}(jobs.d/a.yaml, line 8)")
+    lead = " ".join(text_of(composed(make_report(failed=True, run={"failure": failure}))).split("\n\n")[0].split())
+    assert "failed after 32.4 s: ValueError: x x" in lead
+    assert lead.endswith("x x (jobs.d/a.yaml, line 8).")
+    assert len(lead) < 1200
+
+
 @pytest.mark.parametrize(
     ("state", "words"), [(RunState.TIMED_OUT, "timed out after"), (RunState.LOST, "was lost")]
 )
