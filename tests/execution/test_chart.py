@@ -40,10 +40,10 @@ def drawn(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
     monkeypatch.setattr(agg.FigureCanvasAgg, "print_png", lambda canvas, path: kept.append(canvas.figure.axes[0]))
 
-    def draw(kind, x, y, *, read=None):
+    def draw(kind, x, y, *, read=None, title=""):
         with duckdb.connect(config={"threads": 1}) as connection:
             table = FrameContent(frame=pd.DataFrame({"x": x, "y": y})).as_query(lambda: connection, timezone="UTC")
-            note = chart_note(table, Chart(kind=kind, x="x", y=("y",)), "", folder=str(tmp_path))
+            note = chart_note(table, Chart(kind=kind, x="x", y=("y",), title=title), "", folder=str(tmp_path))
         assert note == ""
         axes = kept.pop()
         if read is not None:
@@ -90,6 +90,19 @@ def test_a_bar_without_a_value_has_its_place_as_well(drawn, y):
     # A bar is 0.8 wide, around 0, 1 and 2.
     assert left < -0.4
     assert right > 2.4
+
+
+@pytest.mark.parametrize("title", ["Revenue " * 25, "E" * 200, "Net sales by region"])
+def test_a_title_stands_within_the_picture(drawn, title):
+    def read(axes):
+        axes.figure.canvas.draw()
+        return axes.get_title(loc="left"), axes._left_title.get_window_extent(), axes.get_window_extent()
+
+    shown, place, plot = drawn(ChartKind.BAR, ["a", "b"], [1e9, 2], read=read, title=title.strip())
+    assert "".join(shown.split()) == "".join(title.split())
+    assert 0 < place.x0 < place.x1 < 900
+    assert plot.y1 < place.y0 < place.y1 < 450
+    assert plot.height > 200
 
 
 @pytest.mark.parametrize("x", [["1003", "1001", "1002"], ["2025", "2024", "2023"], ["20250103", "20250101", "x"]])

@@ -5,6 +5,7 @@ What cannot be drawn is told, never cut: a chart of the first rows alone would s
 
 import os
 import tempfile
+import textwrap
 import warnings
 from importlib import import_module
 from typing import Any
@@ -29,7 +30,9 @@ _ROOM, _ROOM_DAYS = 0.05, 1000
 _DATE = r"[0-9]{4}-[0-9]{2}"
 # A time of a text, and its offset from UTC.
 _OFFSET = r"([T ][0-9]{2}.*?) ?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"
-_LABEL_WIDTH, _TITLE_WIDTH = 24, 90
+_LABEL_WIDTH = 24
+# So many letters of a title fit on a line above the chart.
+_TITLE_WIDTH, _TITLE_LINES = 60, 4
 _LABELS = 25
 # So many letters fit below the chart side by side.
 _LETTERS = 90
@@ -230,7 +233,8 @@ def _label(axes: Any, chart: Chart) -> None:
     axes.yaxis.set_major_formatter(_thousands)
     axes.set_xlabel(_short(chart.x))
     if chart.title:
-        axes.set_title(_short(chart.title, _TITLE_WIDTH), loc="left", fontweight="bold")
+        title = textwrap.fill(chart.title, _TITLE_WIDTH, max_lines=_TITLE_LINES, placeholder="…")
+        axes.set_title(title, loc="left", fontweight="bold")
     if len(chart.y) == 1:
         axes.set_ylabel(_short(chart.y[0]))
     else:
