@@ -20,6 +20,8 @@ _CODE = re.compile(rb"[0-9]{3}")
 # Of what a server says so much is kept: RFC 5321, section 4.5.3.1.5, lets a line have 512 bytes.
 _LINE_BYTES = 8192
 _ANSWER_BYTES = 65_536
+# Bytes per second of a line so slow that a mail of 10 MB takes five minutes.
+_SLOWEST_LINE = 32_000
 
 
 class InsecureServerError(Exception):
@@ -42,8 +44,9 @@ class Connection(smtplib.SMTP):
 
     `opened` says that the server is ready for mails. `content_ended` says that the last bytes of the current mail
     were on their way: what breaks off then may have arrived. Before that the server has no whole mail, and must
-    not deliver what it has (RFC 5321, section 4.1.1.4). `answer_seconds` are what the answer to a whole mail may
-    take, where that is more than what is left then.
+    not deliver what it has (RFC 5321, section 4.1.1.4). `content_seconds` are what it has beside the deadline
+    once its content is wanted: a part of it waits in the kernel even when the end is on its way. `answer_seconds`
+    are what the answer to a whole mail may take, where that is more than what is left then.
     """
 
     def __init__(self, settings: SmtpSettings, context: ssl.SSLContext) -> None:
@@ -55,6 +58,7 @@ class Connection(smtplib.SMTP):
         self._expired = False
         self._timer: threading.Timer | None = None
         self.answer_seconds = 0.0
+        self.content_seconds = 0
         self.opened = False
         self.content_ended = False
         super().__init__(local_hostname=_own_name())
@@ -129,6 +133,9 @@ class Connection(smtplib.SMTP):
         if code != 354:
             raise smtplib.SMTPDataError(code, answer)
         content: bytes = _LEADING_DOT.sub(b"..", msg)
+        self.content_seconds = len(content) // _SLOWEST_LINE
+        if self.content_seconds:
+            self._allow(max(0.0, self._end - time.monotonic()) + self.content_seconds)
         self.send(content if content.endswith(b"\r\n") else content + b"\r\n")
         self.content_ended = True
         self.send(b".\r\n")

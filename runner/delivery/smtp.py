@@ -42,9 +42,10 @@ class SmtpTransport:
     recipient that is refused keeps its answer. Errors never hold the password. Thread-safe: one mail at a time.
 
     Args:
-        total_timeout: seconds that one mail may take in all, connection included. A server whose answer to a whole
-            mail did not come in that time, as while it looks for viruses, has twice as much for the next one, and
-            ten minutes at most: who gives up too early there sends the same mail again and again.
+        total_timeout: seconds that one mail may take in all, connection included; a large one has more once its
+            content is wanted, for lines of 32 kB a second. A server whose answer to a whole mail did not come in
+            that time, as while it looks for viruses, has twice as much for the next one, and ten minutes at most:
+            who gives up too early there sends the same mail again and again.
 
     Raises:
         SettingsError: `SMTP_CA_FILE` cannot be used.
@@ -140,7 +141,7 @@ class SmtpTransport:
         Puts what becomes of each recipient into `results` as soon as that is known: the answers to those that are
         refused stand, whatever becomes of the mail after them.
         """
-        connection.content_ended = False
+        connection.content_ended, connection.content_seconds = False, 0
         addresses = self._addresses(connection, recipients, results)
         if not addresses:
             return
@@ -223,7 +224,7 @@ class SmtpTransport:
             at_sender = isinstance(error, smtplib.SMTPSenderRefused)
             return self._refused(error.smtp_code, error.smtp_error, at_sender=at_sender)
         unsure = connection.content_ended
-        seconds = max(self._total_timeout, self._answer_seconds if unsure else 0.0)
+        seconds = max(self._total_timeout + connection.content_seconds, self._answer_seconds if unsure else 0.0)
         words = sending_fault(error, server=self._server, seconds=seconds, expired=connection.expired)
         if unsure and connection.expired:
             self._answer_seconds = min(_LONGEST_ANSWER, 2 * seconds)

@@ -518,6 +518,28 @@ def test_a_silence_after_the_content_ends_at_the_deadline_in_doubt(raw_server, m
     assert result.error.endswith("was not done within 0.3 s; the server may have taken the mail")
 
 
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_large_mail_has_time_for_a_slow_line(raw_server, make_transport, small_mail, monkeypatch, reads):
+    def talk(connection, ended):
+        for answer in (b"220 hi", b"250 hi", b"250 OK", b"250 OK", b"354 go on"):
+            connection.sendall(answer + b"\r\n")
+            line = connection.recv(1000)
+        if not reads:
+            ended.wait(5)
+        time.sleep(0.5)
+        while not line.endswith(b"\r\n.\r\n"):
+            line = line[-10:] + connection.recv(1_000_000)
+        connection.sendall(b"250 taken\r\n")
+
+    large = replace(small_mail, message=small_mail.message + b"x" * 30_000_000)
+    monkeypatch.setattr("runner.delivery.connection._SLOWEST_LINE", 3_000_000 if reads else 30_000_000)
+    began = time.monotonic()
+    [result] = make_transport(raw_server(talk), total_timeout=0.3).send(large, [ANNA]).values()
+    assert (result.state is DeliveryState.SENT, result.ambiguous) == (reads, False)
+    assert reads or result.error.endswith("was not done within 1.3 s")
+    assert time.monotonic() - began < 5
+
+
 def test_a_server_that_takes_its_time_to_answer_gets_a_mail_few_times(
     inbox, make_server, make_transport, make_mail
 ):
