@@ -16,6 +16,8 @@ from runner.settings import SmtpSettings
 
 IMPLICIT_TLS_PORT = 465
 _LEADING_DOT = re.compile(rb"(?m)^\.")
+# Many servers refuse to talk to a name such as `my_app.internal`.
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.(?!-)[A-Za-z0-9-]{1,63})+")
 _CODE = re.compile(rb"[0-9]{3}")
 # Of what a server says so much is kept: RFC 5321, section 4.5.3.1.5, lets a line have 512 bytes.
 _LINE_BYTES = 8192
@@ -277,7 +279,7 @@ class Connection(smtplib.SMTP):
 def _own_name() -> str:
     # Not getfqdn: a name server that is away would hold the mail for many seconds.
     name = socket.gethostname()
-    return name if "." in name and name.isascii() else "[127.0.0.1]"
+    return name if _HOST_NAME.fullmatch(name) else "[127.0.0.1]"
 
 
 def _in_base64(text: str) -> str:

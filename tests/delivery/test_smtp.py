@@ -565,6 +565,26 @@ def test_lines_that_begin_with_a_dot_arrive_as_they_are(inbox, make_server, make
     assert inbox.envelopes[0].original_content == message + b"\r\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("reports.example.com", "reports.example.com"),
+        ("reports", "[127.0.0.1]"),
+        ("my_app.example.com", "[127.0.0.1]"),
+        ("büro.example.com", "[127.0.0.1]"),
+        ("-a.example.com", "[127.0.0.1]"),
+        ("example.com.", "[127.0.0.1]"),
+    ],
+)
+def test_the_server_is_greeted_by_a_name_that_it_can_take(
+    inbox, make_server, make_transport, make_mail, monkeypatch, name, told
+):
+    port = make_server()
+    monkeypatch.setattr("runner.delivery.connection.socket.gethostname", lambda: name)
+    make_transport(port).send(make_mail(), [ANNA])
+    assert inbox.sessions[0].host_name == told
+
+
 def test_a_burst_of_mails_uses_one_connection(inbox, make_server, make_transport, make_mail):
     transport = make_transport(make_server())
     inbox.answers = {BERT: "550 no such user"}
