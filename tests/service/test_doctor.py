@@ -234,6 +234,18 @@ def test_mail_is_tried(settings, closed_port):
     assert "SMTP_CA_FILE" in check_mail(broken).message
 
 
+@pytest.mark.parametrize("trouble", ["file", "link"])
+def test_a_folder_that_takes_no_mails_is_a_problem(settings, trouble):
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    if trouble == "file":
+        settings.mail_dir.write_text("a file where the folder should be")
+    else:
+        settings.mail_dir.symlink_to(settings.state_dir / "away")
+    finding = check_mail(settings)
+    assert finding.health is Health.PROBLEM
+    assert finding.message.startswith(f"{settings.mail_dir} takes no mails: ")
+
+
 def test_a_server_that_takes_mails_needs_a_sender(settings, smtp_controller):
     controller = smtp_controller(object(), hostname="127.0.0.1", port=0)
     controller.start()

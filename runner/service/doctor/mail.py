@@ -2,6 +2,7 @@
 
 from runner.core.health import Finding
 from runner.delivery.connection import IMPLICIT_TLS_PORT
+from runner.delivery.folder import MailFolder
 from runner.delivery.smtp import SmtpTransport
 from runner.errors import SettingsError
 from runner.service.doctor.findings import problem, warning
@@ -15,6 +16,11 @@ def check_mail(settings: Settings) -> Finding:
     """Connect, encrypt and log in, as a mail would."""
     smtp = settings.smtp
     if not smtp.host:
+        folder = settings.mail_dir
+        # It is made with the first mail; a link to a volume that is away is there already.
+        wrong = MailFolder(folder).check() if folder.exists() or folder.is_symlink() else ""
+        if wrong:
+            return problem(MAIL, wrong, "Until then mails stay in the database, and are tried again.")
         return warning(
             MAIL,
             f"SMTP_HOST is not set: mails are kept as .eml files in {settings.mail_dir}",
