@@ -15,6 +15,8 @@ from typing import Any
 from runner.settings import SmtpSettings
 
 IMPLICIT_TLS_PORT = 465
+# Those of smtplib.
+_KNOWN_METHODS = frozenset({"CRAM-MD5", "LOGIN", "PLAIN"})
 _LEADING_DOT = re.compile(rb"(?m)^\.")
 # Many servers refuse to talk to a name such as `my_app.internal`.
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.(?!-)[A-Za-z0-9-]{1,63})+")
@@ -220,6 +222,10 @@ class Connection(smtplib.SMTP):
             raise InsecureServerError(
                 "the password is not sent without TLS; set SMTP_USE_TLS=true, or no SMTP_USER"
             )
+        offered = self._login_methods
+        if offered and not _KNOWN_METHODS.intersection(offered):
+            known = ", ".join(sorted(_KNOWN_METHODS))
+            raise LoginError(f"to log in it offers {', '.join(offered)} alone, and runner knows {known}")
         try:
             if user.isascii() and password.isascii():
                 self.login(user, password)
@@ -227,7 +233,8 @@ class Connection(smtplib.SMTP):
                 self._log_in_utf8(user, password)
         except smtplib.SMTPAuthenticationError as error:
             answer = server_words(error.smtp_code, error.smtp_error)
-            raise LoginError(f"{answer}; check SMTP_USER and SMTP_PASSWORD") from None
+            passing = 400 <= error.smtp_code < 500
+            raise LoginError(answer if passing else f"{answer}; check SMTP_USER and SMTP_PASSWORD") from None
         except smtplib.SMTPNotSupportedError:
             raise LoginError("it offers no way to log in; set no SMTP_USER if it needs none") from None
         except (smtplib.SMTPServerDisconnected, NoAnswerError):
@@ -235,10 +242,13 @@ class Connection(smtplib.SMTP):
         except smtplib.SMTPException as error:
             raise LoginError(str(error)) from None
 
+    @property
+    def _login_methods(self) -> list[str]:
+        return str(self.esmtp_features.get("auth", "")).upper().split()
+
     def _log_in_utf8(self, user: str, password: str) -> None:
         """AUTH PLAIN in UTF-8 (RFC 4616), which smtplib cannot send; AUTH LOGIN where that alone is offered."""
-        offered = str(self.esmtp_features.get("auth", "")).upper().split()
-        if "LOGIN" in offered and "PLAIN" not in offered:
+        if "LOGIN" in self._login_methods and "PLAIN" not in self._login_methods:
             code, answer = self.docmd("AUTH", f"LOGIN {_in_base64(user)}")
             if code == 334:
                 code, answer = self.docmd(_in_base64(password))

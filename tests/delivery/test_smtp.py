@@ -162,6 +162,16 @@ def test_a_server_that_offers_no_login(make_server, make_transport, make_mail):
     assert "offers no way to log in" in result.error
 
 
+@pytest.mark.parametrize("password", ["x1234", PASSWORD])
+def test_a_login_that_is_not_refused_is_not_told_as_wrong(raw_server, make_transport, password):
+    answers = {"ehlo": "250-hi\r\n250 AUTH PLAIN LOGIN", "auth": "454 4.7.0 not now"}
+    words = make_transport(raw_server(scripted(answers)), user="robot", password=password).check()
+    assert words.endswith("refused the login of SMTP_USER: 454 4.7.0 not now")
+    answers = {"ehlo": "250-hi\r\n250 AUTH XOAUTH2 GSSAPI"}
+    words = make_transport(raw_server(scripted(answers)), user="robot", password=password).check()
+    assert "to log in it offers XOAUTH2, GSSAPI alone, and runner knows CRAM-MD5, LOGIN, PLAIN" in words
+
+
 def test_one_refused_recipient_does_not_hold_the_others(inbox, make_server, make_transport, make_mail, caplog):
     inbox.answers = {BERT: "550 no such user", "cleo@example.com": "451 greylisted"}
     results = make_transport(make_server()).send(make_mail(), [ANNA, BERT, "cleo@example.com"])
