@@ -10,16 +10,23 @@ _SIZE_CODES = frozenset({"5.2.3", "5.3.4"})
 # The last two are Exchange's. Postfix has all kinds of codes, in answer to a recipient, and always the same words.
 _SENDER_CODES = frozenset({"5.1.7", "5.1.8", "5.2.252", "5.7.60"})
 _SENDER_WORDS = re.compile(r"(?i)\bsender address rejected\b")
+# Gmail and Exchange say with a 5xx that a day's mails are sent: tomorrow they take this one. RFC 3463 has 5.4.5, a
+# mail system that is congested, for what passes alone.
+_QUOTA_CODES = frozenset({"5.4.5", "5.1.90"})
+_QUOTA_WORDS = re.compile(
+    r"(?i)\b(?:daily|hourly|sending|relay)\b.{0,30}\b(?:limit|quota)\b|SubmissionQuotaExceeded"
+)
 _ADDRESS_REPLIES = frozenset({"551", "553"})
 _SIZE_REPLIES = frozenset({"552"})
 
 
 class Refusal(Enum):
-    """What is refused: this address, a mail of this size, its sender, or something else."""
+    """What is refused: this address, a mail of this size, its sender, any mail for now, or something else."""
 
     ADDRESS = auto()
     SIZE = auto()
     SENDER = auto()
+    QUOTA = auto()
     OTHER = auto()
 
 
@@ -33,6 +40,9 @@ def refusal(error: str) -> Refusal:
     if found is None:
         return Refusal.OTHER
     reply, enhanced = found.groups()
+    told = enhanced in _SIZE_CODES or enhanced in _ADDRESS_CODES
+    if enhanced in _QUOTA_CODES or (not told and _QUOTA_WORDS.search(error)):
+        return Refusal.QUOTA
     if enhanced in _SENDER_CODES or _SENDER_WORDS.search(error):
         return Refusal.SENDER
     if enhanced in _SIZE_CODES or (enhanced is None and reply in _SIZE_REPLIES):

@@ -37,8 +37,8 @@ class SmtpTransport:
     """A transport to an SMTP server.
 
     With `use_tls`, STARTTLS, or TLS from the first byte on port 465; certificates are always verified, and a
-    server that offers no STARTTLS gets nothing. 5xx answers are dead, but for those that a setting mends;
-    everything else that fails is deferred, and ambiguous where it broke off after the end of the content. A
+    server that offers no STARTTLS gets nothing. 5xx answers are dead, but for those that a setting or another day
+    mends; everything else that fails is deferred, and ambiguous where it broke off after the end of the content. A
     recipient that is refused keeps its answer. Errors never hold the password. Thread-safe: one mail at a time.
 
     Args:
@@ -207,6 +207,9 @@ class SmtpTransport:
         if not 500 <= code < 600 or code in _CONFIGURATION_CODES:
             return SendResult(state=DeliveryState.DEFERRED, error=self._safe(words))
         about = refusal(words)
+        if about is Refusal.QUOTA:
+            # Given up, every mail of the day would be lost, and the word of it too.
+            return SendResult(state=DeliveryState.DEFERRED, error=self._safe(words))
         if about is Refusal.SENDER or (at_sender and about is not Refusal.SIZE):
             error = f"{self._safe(words)}; check SMTP_FROM_EMAIL"
             return SendResult(state=DeliveryState.DEFERRED, error=error)

@@ -92,9 +92,10 @@ def _advice(mail: Mail, dead: Sequence[Delivery], held: Sequence[Delivery], *, j
 
 def _trouble(mail: Mail, delivery: Delivery) -> Refusal:
     found = refusal(delivery.error)
-    # Only results have an attachment that could be smaller, and a sender is no matter of a job.
-    other = found is Refusal.SENDER or (found is Refusal.SIZE and mail.kind is not MailKind.RESULTS)
-    return Refusal.OTHER if other else found
+    # Only results have an attachment that could be smaller; a sender and a quota are no matter of a job.
+    if found is Refusal.SIZE:
+        return found if mail.kind is MailKind.RESULTS else Refusal.OTHER
+    return found if found is Refusal.ADDRESS else Refusal.OTHER
 
 
 def _named(deliveries: Sequence[Delivery]) -> str:

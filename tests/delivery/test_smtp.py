@@ -345,6 +345,17 @@ def test_a_mail_that_waits_goes_from_the_sender_that_is_set_now(
     assert envelope.original_content.partition(b"\r\n\r\n")[2] == mail.message.partition(b"\r\n\r\n")[2]
 
 
+@pytest.mark.parametrize("step", ["mail", "rcpt", "data", "content"])
+def test_a_quota_that_is_used_up_gives_no_mail_up(raw_server, make_transport, make_mail, step):
+    answers = {
+        step: "550-5.4.5 Daily user sending limit exceeded. For more\r\n550 5.4.5 go to https://example.com"
+    }
+    [result] = make_transport(raw_server(scripted(answers))).send(make_mail(), [ANNA]).values()
+    assert (result.state, result.ambiguous) == (DeliveryState.DEFERRED, False)
+    assert result.error.startswith("550 5.4.5 Daily user sending limit exceeded.")
+    assert "SMTP_FROM_EMAIL" not in result.error
+
+
 def test_a_mail_too_large_for_the_server_is_dead_with_the_reason(make_server, make_transport, make_mail):
     results = make_transport(make_server(data_size_limit=100)).send(make_mail(), [ANNA])
     assert results[ANNA].state is DeliveryState.DEAD
