@@ -123,6 +123,14 @@ def test_long_names_of_columns_break_as_long_cells_do(make_report):
     }
 
 
+def test_texts_that_run_from_the_right_do_so_in_a_table(make_report):
+    column, cell, about = "الاسم (name).", "שלום עולם!", "مبيعات (2025)."
+    preview = Preview(columns=(column,), numeric=(False,), rows=((cell,),), total_rows=1, total_columns=1)
+    html = html_of(composed(make_report(preview=preview, job={"description": about})))
+    styles = {text: style for style, text in re.findall(r'<t[hd][^>]* style="([^"]*)">([^<]*)</t[hd]>', html)}
+    assert all("unicode-bidi:plaintext" in styles[text] for text in (column, cell, about))
+
+
 def test_a_wide_table_is_cut_to_what_fits_and_says_so(make_report):
     preview = Preview(
         columns=tuple(f"column_{number}" for number in range(12)),
