@@ -136,10 +136,10 @@ class Connection(smtplib.SMTP):
         code, answer = self.getreply()
         if code != 354:
             raise smtplib.SMTPDataError(code, answer)
-        content: bytes = _LEADING_DOT.sub(b"..", msg)
-        self.content_seconds = len(content) // _SLOWEST_LINE
+        self.content_seconds = len(msg) // _SLOWEST_LINE
         if self.content_seconds:
             self._allow(max(0.0, self._end - time.monotonic()) + self.content_seconds)
+        content: bytes = _LEADING_DOT.sub(b"..", msg)
         self.send(content if content.endswith(b"\r\n") else content + b"\r\n")
         self.content_ended = True
         self.send(b".\r\n")
