@@ -118,21 +118,62 @@ class Settings:
 
 
 def read_environment(folder: Path) -> dict[str, str]:
-    """The process environment, with `.env` of `folder` below it: what is set already wins."""
-    values: dict[str, str] = {}
-    env_file = folder / ".env"
-    if env_file.is_file():
-        from dotenv import dotenv_values
+    """The process environment, with `.env` of `folder` below it: what is set already wins.
 
-        try:
-            # Taken as it stands: a password may hold `${`.
-            found = dotenv_values(env_file, interpolate=False)
-            values = {name: value for name, value in found.items() if value is not None}
-        except (OSError, UnicodeDecodeError) as error:
+    Raises:
+        SettingsError: `.env` is there and cannot be read, or a line of it cannot be understood.
+    """
+    return {**read_env_file(folder / ".env"), **os.environ}
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """What an `.env` sets; nothing where there is none. Taken as it stands: a password may hold `${`.
+
+    Raises:
+        SettingsError: as `read_environment`. The text of a line is not told: it may be a secret.
+    """
+    try:
+        # Of the link itself: one to what is gone was meant to hold settings, as was a folder in the file's place.
+        path.lstat()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    try:
+        if not path.is_file():
             raise SettingsError(
-                f"{env_file} cannot be read: {error}", hint="Mend the file, or remove it."
-            ) from error
-    return {**values, **os.environ}
+                f"{path} leads to no file", hint="Put the file there, or remove what stands in its place."
+            )
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8", hint="Save it as UTF-8.") from error
+    return _env_values(path, text)
+
+
+def _unreadable(path: Path, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"{path} cannot be read: {error.strerror}", hint="Let the user of this process read it, and its folder."
+    )
+
+
+def _env_values(path: Path, text: str) -> dict[str, str]:
+    from io import StringIO
+
+    from dotenv.parser import parse_stream
+
+    values: dict[str, str] = {}
+    for binding in parse_stream(StringIO(text)):
+        if binding.error:
+            raise SettingsError(
+                f"line {binding.original.line} of {path} cannot be understood",
+                hint="Write NAME=value. A value in quotes ends with the same quote; one that is part of it has "
+                "a \\ before it.",
+            )
+        if binding.key is not None and binding.value is not None:
+            values[binding.key] = binding.value
+    return values
 
 
 def load_settings(environ: Mapping[str, str], *, folder: Path) -> Settings:
@@ -253,7 +294,9 @@ class _Reader:
         try:
             return convert(given)
         except ValueError as error:
-            raise SettingsError(f"{name}={given!r} is not {what}", hint=f"Write {name}={default}.") from error
+            raise SettingsError(
+                f"{name}={given!r} is not {what}", hint=f"Write {name}={str(default).removesuffix('.0')}."
+            ) from error
 
 
 def _is_sender(text: str) -> bool:

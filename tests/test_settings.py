@@ -35,6 +35,7 @@ def test_relative_paths_are_those_of_the_folder(tmp_path):
         ("SMTP_USE_TLS", "perhaps"),
         ("SCRIPT_TIMEOUT", "0"),
         ("API_FETCH_TIMEOUT", "nan"),
+        ("SCRIPT_TIMEOUT", "5m"),
         ("LOG_LEVEL", "LOUD"),
         ("SANDBOX", "please"),
         ("TIMEZONE", "Europe/Berlin2"),
@@ -47,6 +48,7 @@ def test_a_bad_value_is_refused_by_name_with_a_remedy(tmp_path, name, value):
         load_settings({name: value}, folder=tmp_path)
     assert name in refused.value.message
     assert refused.value.hint
+    assert ".0" not in refused.value.hint
 
 
 def test_env_file_is_below_the_environment(tmp_path, monkeypatch):
@@ -54,6 +56,60 @@ def test_env_file_is_below_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("SMTP_PORT", "26")
     environ = read_environment(tmp_path)
     assert (environ["SMTP_HOST"], environ["SMTP_PORT"]) == ("from-file", "26")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "SMTP_HOST: mail.example.com",
+        "SMTP_HOST mail.example.com",
+        'SMTP_PASSWORD="hunter22',
+        "SMTP_PASSWORD='it's hunter22'",
+    ],
+)
+def test_a_line_of_the_env_file_that_is_no_setting_is_named_and_not_shown(tmp_path, line):
+    (tmp_path / ".env").write_text(f"# Mail\n\nLOG_LEVEL=INFO\n{line}\n")
+    with pytest.raises(SettingsError) as refused:
+        read_environment(tmp_path)
+    assert refused.value.message == f"line 4 of {tmp_path / '.env'} cannot be understood"
+    assert "hunter22" not in refused.value.message + refused.value.hint
+
+
+def test_an_env_file_may_have_quotes_comments_a_mark_and_dos_line_ends(tmp_path, monkeypatch):
+    for name in ("SMTP_HOST", "SMTP_USER", "SMTP_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    lines = (
+        "export SMTP_HOST = 'mail.example.com' # ours",
+        'SMTP_USER="a b#c"',
+        r"SMTP_PASSWORD='it\'s ${x}'",
+        "#",
+    )
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    environ = read_environment(tmp_path)
+    assert environ["SMTP_HOST"] == "mail.example.com"
+    assert environ["SMTP_USER"] == "a b#c"
+    assert environ["SMTP_PASSWORD"] == "it's ${x}"
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a link to nothing", "UTF-16"])
+def test_an_env_file_that_cannot_be_one_is_refused_with_a_remedy(tmp_path, kind):
+    env_file = tmp_path / ".env"
+    if kind == "a folder":
+        env_file.mkdir()
+    elif kind == "a link to nothing":
+        env_file.symlink_to("gone")
+    else:
+        env_file.write_text("SMTP_HOST=mail.example.com\n", encoding="utf-16")
+    with pytest.raises(SettingsError) as refused:
+        read_environment(tmp_path)
+    assert re.search("leads to no file|is not UTF-8", refused.value.message)
+    assert refused.value.hint
+
+
+def test_an_env_file_that_cannot_be_looked_for_is_an_error_of_settings(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"file/\.env cannot be read: Not a directory$"):
+        read_environment(tmp_path / "file")
 
 
 def test_a_secret_never_shows_itself(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from runner.core.health import Finding
 from runner.errors import SettingsError
 from runner.service.doctor.findings import problem, warning
-from runner.settings import Settings, load_settings, read_environment
+from runner.settings import Settings, load_settings, read_env_file, read_environment
 
 SUBJECT = "settings"
 _SECRET_WORDS = ("PASSWORD", "TOKEN", "SECRET", "KEY")
@@ -46,9 +46,7 @@ def read_settings(folder: Path) -> tuple[Settings | None, Finding]:
 
 
 def _check_env_file(env_file: Path, known: set[str]) -> Finding:
-    from dotenv import dotenv_values
-
-    given = dotenv_values(env_file, interpolate=False)
+    given = read_env_file(env_file)
     for name in given:
         near = get_close_matches(name, known, n=1, cutoff=0.85) if name not in known else []
         if near:
