@@ -67,8 +67,11 @@ def _service(service: ServiceStanding) -> Text:
     if not service.running:
         return Text("not running", style="red").append(": runner start starts it", style="dim")
     process = service.holder.rpartition(", ")[2]
-    if service.ready is None:
-        words = Text("running", style="yellow").append(f" ({process}), does not answer at {service.address}/")
+    if service.silent:
+        words = Text("running, does not answer", style="red").append(f" ({process}), {service.address}/")
+        words.append("\nIt hangs, or was started with another STATUS_PORT: its log says more", style="dim")
+    elif service.ready is None:
+        words = Text("running", style="green").append(f" ({process}), at a port that its log names")
     elif service.ready:
         words = Text("running and ready", style="green").append(f" ({process}), {service.address}/")
     else:

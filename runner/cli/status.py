@@ -9,8 +9,9 @@ import click
 def command(ctx: click.Context, *, as_json: bool) -> None:
     """Show on one screen where everything stands, while the service runs and when it does not.
 
-    Exit code 1 when something needs attention: no service runs or it is not ready, a file is not in force, the
-    last run of a job by schedule failed, a mail was given up or is held, the disk is nearly full.
+    Exit code 1 when something needs attention: no service runs, or it is not ready or does not answer, a file
+    is not in force, the last run of a job by schedule failed, a mail was given up or is held, the disk is nearly
+    full.
     """
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.core.health_documents import standing_document

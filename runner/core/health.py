@@ -36,7 +36,8 @@ def has_problem(findings: Iterable[Finding]) -> bool:
 class ServiceStanding:
     """The service on a state folder. `ready` is None where it does not run, or does not say.
 
-    `holder` is what it says of itself: `a service, process 123`. `reasons` tell why it is not ready.
+    `holder` is what it says of itself: `a service, process 123`. `address` is empty where it does not run, or took
+    any free port and cannot be asked. `reasons` tell why it is not ready.
     """
 
     running: bool
@@ -44,6 +45,11 @@ class ServiceStanding:
     address: str = ""
     ready: bool | None = None
     reasons: tuple[str, ...] = ()
+
+    @property
+    def silent(self) -> bool:
+        """Whether it runs and gives no answer where it could be asked: it hangs, or listens elsewhere."""
+        return self.running and bool(self.address) and self.ready is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +116,7 @@ class Standing:
         return bool(
             not self.service.running
             or self.service.ready is False
+            or self.service.silent
             or self.folder_error
             or self.invalid
             or self.failing

@@ -21,9 +21,11 @@ def ask_service(settings: Settings) -> ServiceStanding:
     """Whether a service runs, and whether it is ready. Never raises; takes two seconds at most."""
     if not service_running(settings.storage_path):
         return ServiceStanding(running=False)
-    address = f"http://{_shown(settings.status.host)}:{settings.status.port}"
     holder = lock_holder(lock_folder(settings.storage_path))
-    answer = _readiness(settings.status) if settings.status.port else None
+    if not settings.status.port:
+        return ServiceStanding(running=True, holder=holder)
+    address = f"http://{_shown(settings.status.host)}:{settings.status.port}"
+    answer = _readiness(settings.status)
     if answer is None:
         return ServiceStanding(running=True, holder=holder, address=address)
     reasons = answer.get("reasons")

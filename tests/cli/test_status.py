@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -90,3 +91,27 @@ def test_all_well_ends_with_zero():
     assert not well.needs_attention
     assert replace(well, disk=DiskSpace(path="/", free_bytes=10**8, total_bytes=10**11)).needs_attention
     assert replace(well, service=ServiceStanding(running=True, ready=False)).needs_attention
+    # At a port of its own it cannot be asked; where it can be, no answer is one.
+    unasked = ServiceStanding(running=True)
+    assert not replace(well, service=unasked).needs_attention
+    assert replace(well, service=replace(unasked, address="http://127.0.0.1:8000")).needs_attention
+
+
+def test_a_service_that_hangs_needs_attention(call, history, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent, Store.open(history.storage_path):
+        monkeypatch.setenv("STATUS_PORT", str(silent.getsockname()[1]))
+        monkeypatch.setattr("runner.service.peer._TIMEOUT_SECONDS", 0.1)
+        shown = call("status")
+        asked = json.loads(call("status", "--json").stdout)["service"]
+    assert shown.exit_code == 1
+    assert "running, does not answer" in shown.stdout
+    assert (asked["running"], asked["ready"], asked["address"][:17]) == (True, None, "http://127.0.0.1:")
+
+
+def test_a_service_at_any_free_port_is_not_said_to_be_silent(call, history):
+    with Store.open(history.storage_path):
+        shown = call("status").stdout
+        found = call("doctor").stdout
+    for words in (shown, found):
+        assert "at a port that its log names" in " ".join(words.split())
+        assert "does not answer" not in words
