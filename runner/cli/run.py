@@ -72,7 +72,7 @@ def command(
             )
         ctx.exit(_try_sample(job, sample, at, as_json=as_json))
     if output is not None:
-        _require_csv(output)
+        _require_output(output)
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.cli.next_fires import parse_moment
     from runner.cli.render import unsent_words
@@ -103,7 +103,7 @@ def command(
 
         open_console().print(report_panel(report))
     if output is not None and succeeded:
-        write_result(settings, report, output)
+        write_result(settings.runs_dir / report.run.run_id, output)
     elif output is not None:
         click.echo(f"no result to write to {output}", err=True)
     if report.run.digest != report.job.digest:
@@ -119,13 +119,16 @@ def command(
     ctx.exit(0 if succeeded and not unsent else 1)
 
 
-def _require_csv(output: Path) -> None:
+def _require_output(output: Path) -> None:
     if output.suffix.lower() in _OTHER_FORMS:
         csv = output.name.split(".")[0] + ".csv"
         raise click.UsageError(
             f"--output writes CSV, and {output.name} is called something else: name a file such as {csv}. "
             "Other forms go with the mail: set `attachment` under `delivery` in the job file."
         )
+    from runner.service.once import require_place
+
+    require_place(output)
 
 
 def _try_sample(job: str, rows: int, at: str | None, *, as_json: bool) -> int:

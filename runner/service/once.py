@@ -1,10 +1,12 @@
 """Runs that a person asks for: one of a job now, and what `runner run` does with its result."""
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from runner.core.cron import in_zone
 from runner.core.report import Report
@@ -15,6 +17,8 @@ from runner.service.carrier import open_carrier
 from runner.service.clock import utc_now
 from runner.service.lookup import find_job
 from runner.settings import Settings
+
+_A_PLACE = "Name a file in a folder that exists and can be written to."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,20 +54,54 @@ def run_once(
         return carrier.report(ended[0] if ended else run, job)
 
 
-def write_result(settings: Settings, report: Report, path: Path) -> None:
-    """Write the result CSV to a file, aside and then in place.
+def require_place(path: Path) -> None:
+    """See before a run, which mails, that a file can be written there.
+
+    Raises:
+        RunnerError: its folder is not there, or may not be written to.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise RunnerError(
+            f"{path} cannot be written: there is no folder {folder}", hint=f"{_A_PLACE} Nothing has been run."
+        )
+    if not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
+        raise RunnerError(
+            f"{path} cannot be written: this user may not write there", hint=f"{_A_PLACE} Nothing has been run."
+        )
+
+
+def write_result(run_dir: Path, path: Path) -> None:
+    """Write the result CSV that is kept in the folder of a run to a file, aside and then in place.
+
+    A link is followed. What is no regular file, such as a pipe or /dev/stdout, is written to as it is.
 
     Raises:
         RunnerError: the run has no result, or the file cannot be written.
     """
-    kept = settings.runs_dir / report.run.run_id
-    aside = path.with_name(f".{path.name}.{report.run.run_id}")
+    with open_result(run_dir) as result:
+        try:
+            if path.exists() and not path.is_file():
+                with path.open("wb") as target:
+                    shutil.copyfileobj(result, target)
+            else:
+                _replace(Path(os.path.realpath(path)), result)
+        except OSError as error:
+            raise RunnerError(
+                f"{path} cannot be written: {error.strerror}",
+                hint=f"{_A_PLACE} The run is on record all the same: runner history shows it.",
+            ) from error
+
+
+def _replace(path: Path, content: BinaryIO) -> None:
+    aside = path.with_name(f".{path.name[:200]}.{os.getpid()}")
     try:
-        with open_result(kept) as result, aside.open("wb") as target:
-            shutil.copyfileobj(result, target)
+        with aside.open("wb") as target:
+            shutil.copyfileobj(content, target)
         aside.replace(path)
-    except OSError as error:
-        raise RunnerError(f"{path} cannot be written: {error.strerror}") from error
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def _ignore(_run: Run) -> None:

@@ -200,12 +200,22 @@ def test_a_file_that_is_called_another_form_is_refused_before_the_run(repository
     assert json.loads(runner("history", "totals", "--json", cwd=repository.folder).stdout)["runs"] == []
 
 
+def test_a_folder_that_is_not_there_is_said_before_anybody_is_mailed(repository, runner):
+    write_job(repository)
+    done = runner("run", "totals", "--output", "nowhere/out.csv", cwd=repository.folder)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "nowhere/out.csv cannot be written: there is no folder" in done.stderr
+    assert "Nothing has been run" in done.stderr
+    assert json.loads(runner("history", "totals", "--json", cwd=repository.folder).stdout)["runs"] == []
+
+
 def test_a_result_that_cannot_be_written_is_said_after_the_report(repository, runner):
     write_job(repository)
-    done = runner("run", "totals", "--no-mail", "--output", "nowhere/out.csv", cwd=repository.folder)
+    done = runner("run", "totals", "--no-mail", "--output", "/dev/full", cwd=repository.folder)
     assert done.returncode == 3
     assert "succeeded" in done.stdout
-    assert "nowhere/out.csv cannot be written" in done.stderr
+    assert "/dev/full cannot be written: No space left on device" in done.stderr
+    assert "hint" in done.stderr
 
 
 def test_texts_of_users_are_shown_as_they_are(repository, runner):
