@@ -137,6 +137,9 @@ def _try_sample(job: str, rows: int, at: str | None, *, as_json: bool) -> int:
 
     from runner.cli.environment import open_console, open_settings, print_json, working_folder
     from runner.cli.next_fires import parse_moment
+    from runner.cli.signals import end_as_by_ctrl_c
+
+    end_as_by_ctrl_c()
     from runner.core.documents import run_document
     from runner.core.run import RunState
     from runner.jobtests.samples import SampleRequest, run_sample

@@ -33,8 +33,19 @@ def _nothing() -> None:
     """There is nothing to stop or reload yet."""
 
 
+def end_as_by_ctrl_c() -> None:
+    """SIGTERM and SIGHUP end the command as Ctrl-C does from now on: its folders and child processes go too."""
+    for number in (signal.SIGTERM, *_hang_up()):
+        signal.signal(number, signal.default_int_handler)
+
+
+def _hang_up() -> tuple[signal.Signals, ...]:
+    """SIGHUP, but not under nohup: what is started so goes on when its terminal is closed."""
+    return () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+
+
 class StopFlag:
-    """Takes SIGTERM, SIGHUP and Ctrl-C from when it is made, and says so when asked.
+    """Takes SIGTERM, SIGHUP (not under nohup) and Ctrl-C from when it is made, and says so when asked.
 
     Nothing is raised in the middle of anything: a write to the store ends as it should. A second signal ends the
     command wherever it is.
@@ -42,7 +53,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self._asked = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, *_hang_up()):
             signal.signal(number, self._take)
 
     def __call__(self) -> bool:

@@ -40,6 +40,9 @@ def command(
     Exit codes: 0 all passed, 1 a test failed or a job file is not valid, 2 wrong usage, 3 could not run.
     """
     from runner.cli.environment import open_settings, working_folder
+    from runner.cli.signals import end_as_by_ctrl_c
+
+    end_as_by_ctrl_c()
     from runner.jobtests.load import select_jobs
     from runner.jobtests.suite import run_tests
 

@@ -109,6 +109,9 @@ def command(
     )
     diagnostics, texts = validation.diagnostics, validation.texts
     if run_samples:
+        from runner.cli.signals import end_as_by_ctrl_c
+
+        end_as_by_ctrl_c()
         from runner.jobtests import samples
 
         good = [file.path for file in validation.files if file.good]

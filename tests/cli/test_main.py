@@ -128,6 +128,40 @@ def test_ctrl_c_ends_with_130_and_says_nothing(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+def test_what_nohup_started_goes_on_when_its_terminal_is_closed():
+    program = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))\n"
+        "from runner.cli.signals import StopFlag\n"
+        "stop_asked = StopFlag()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "print(stop_asked())\n"
+    )
+    assert call(program, "SIG_IGN", cwd=".").stdout == "False\n"
+    assert call(program, "SIG_DFL", cwd=".").stdout == "True\n"
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_a_signal_that_ends_tests_lets_them_remove_what_they_made(tmp_path, number):
+    job = (
+        "job_name: a\nschedule_time: '@daily'\nconsumer_emails: [a@example.com]\n"
+        "data_source: {source_type: file, location: a.csv, file_type: csv}\n"
+        "tests: [{name: one, given: {data: [{amount: 1}]}, expect: {rows: [{amount: 1}]}}]\n"
+    )
+    (tmp_path / "jobs.d").mkdir()
+    (tmp_path / "jobs.d" / "a.yaml").write_text(job)
+    (tmp_path / "tmp").mkdir()
+    environment = {"TMPDIR": str(tmp_path / "tmp")}
+    # Imported when the first result is read, while the folder of the tests is there.
+    program = INTERRUPTED.format(module="encodings.utf_8_sig", number=number)
+    done = call(program, "test", cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stdout) == (130, ""), done.stderr
+    for verb in (["validate", "--run-samples"], ["run", "a", "--sample", "1"]):
+        program = INTERRUPTED.format(module="runner.execution.zygote", number=number)
+        assert call(program, *verb, cwd=tmp_path, env=environment).returncode == 130
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 @pytest.mark.parametrize(("number", "module"), [("SIGINT", "runner.logs"), ("SIGTERM", "runner.service.loop")])
 def test_a_stop_while_the_service_is_imported_is_a_stop(tmp_path, number, module):
     (tmp_path / "jobs.d").mkdir()
