@@ -1,5 +1,6 @@
 """The command line: one file per verb, imported only when that verb is called."""
 
+import contextlib
 import errno
 import io
 import os
@@ -53,6 +54,18 @@ class _LazyVerbs(click.Group):
         command = import_module(f"runner.cli.{VERBS[cmd_name][0]}").command
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in VERBS and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, VERBS, n=1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"There is no verb {name!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Verbs"):
@@ -122,9 +135,11 @@ def _drop_output() -> None:
 def _show_error(error: RunnerError) -> None:
     from runner.delivery.words import visible
 
-    click.echo(_styled("error: ") + visible(error.message), err=True)
-    if error.hint:
-        click.echo(f"  hint: {visible(error.hint)}", err=True)
+    # The exit code tells it too, where standard error cannot be written.
+    with contextlib.suppress(OSError):
+        click.echo(_styled("error: ") + visible(error.message), err=True)
+        if error.hint:
+            click.echo(f"  hint: {visible(error.hint)}", err=True)
 
 
 def _styled(text: str) -> str:

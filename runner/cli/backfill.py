@@ -62,7 +62,8 @@ def command(
     settings, environ = open_settings()
     console = open_console(stderr=True)
     configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not console.is_terminal)
-    first, last = parse_moment(since), parse_moment(until, end_of_day=True)
+    first = parse_moment(since, option="--from")
+    last = parse_moment(until, option="--to", end_of_day=True)
     assert first is not None
     assert last is not None
     request = BackfillRequest(job_name=job, since=first, until=last, again=again, mailing=not no_mail)

@@ -19,7 +19,7 @@ def command(*, jobs: tuple[str, ...], after: str | None, count: int, as_json: bo
     from runner.service.coming import coming_fires
 
     settings, _ = open_settings()
-    rows = coming_fires(settings, jobs, after=parse_time(after), count=count)
+    rows = coming_fires(settings, jobs, after=parse_time(after, option="--after"), count=count)
     if as_json:
         print_json([fires_document(row.job_name, row.timezone, row.fires) for row in rows])
         return
@@ -31,7 +31,7 @@ def command(*, jobs: tuple[str, ...], after: str | None, count: int, as_json: bo
     open_console().print(fire_table(rows))
 
 
-def parse_time(text: str | None) -> datetime:
+def parse_time(text: str | None, *, option: str) -> datetime:
     """An ISO 8601 time, UTC where it names no offset; now for None.
 
     Raises:
@@ -39,16 +39,17 @@ def parse_time(text: str | None) -> datetime:
     """
     from datetime import UTC
 
-    moment = parse_moment(text)
+    moment = parse_moment(text, option=option)
     if moment is None:
         return datetime.now(UTC)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def parse_moment(text: str | None, *, end_of_day: bool = False) -> datetime | None:
+def parse_moment(text: str | None, *, option: str, end_of_day: bool = False) -> datetime | None:
     """An ISO 8601 time as it stands, without a zone where it names no offset; None for None.
 
     Args:
+        option: where it was given, such as `--at`.
         end_of_day: whether a date alone means its last moment, not its first.
 
     Raises:
@@ -62,8 +63,10 @@ def parse_moment(text: str | None, *, end_of_day: bool = False) -> datetime | No
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no ISO 8601 time, such as 2026-01-31T09:00:00Z") from error
+        message = f"{text!r} is no ISO 8601 time, such as 2026-01-31T09:00:00Z"
+        raise click.BadParameter(message, param_hint=f"'{option}'") from error
     if not 1970 <= moment.year <= 9000:
-        raise click.BadParameter(f"{text!r} is out of range: the year must be 1970 to 9000")
+        message = f"{text!r} is out of range: the year must be 1970 to 9000"
+        raise click.BadParameter(message, param_hint=f"'{option}'")
     date_alone = len(text) <= len("2026-01-31")
     return moment + timedelta(days=1, microseconds=-1) if end_of_day and date_alone else moment

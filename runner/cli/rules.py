@@ -27,12 +27,10 @@ def command(*, as_json: bool) -> None:
 
         print_json([rule_document(rule) for rule in RULES])
         return
-    from rich import box
-    from rich.table import Table
-
     from runner.cli.environment import open_console
+    from runner.cli.fitting import FittingTable
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittingTable()
     table.add_column("rule", no_wrap=True)
     table.add_column("severity")
     table.add_column("what it means", overflow="fold")

@@ -86,7 +86,7 @@ def command(
     settings, environ = open_settings()
     console = open_console(stderr=True)
     configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not console.is_terminal)
-    request = RunRequest(job_name=job, mailing=not no_mail, scheduled_time=parse_moment(at))
+    request = RunRequest(job_name=job, mailing=not no_mail, scheduled_time=parse_moment(at, option="--at"))
     if console.is_terminal:
         from rich.text import Text
 
@@ -145,7 +145,7 @@ def _try_sample(job: str, rows: int, at: str | None, *, as_json: bool) -> int:
     from runner.jobtests.samples import SampleRequest, run_sample
 
     settings, _ = open_settings()
-    request = SampleRequest(job_name=job, rows=rows, scheduled_time=parse_moment(at))
+    request = SampleRequest(job_name=job, rows=rows, scheduled_time=parse_moment(at, option="--at"))
     report = run_sample(settings, request, folder=working_folder(), clock=lambda: datetime.now(UTC))
     if as_json:
         print_json(run_document(report.run, details=True))

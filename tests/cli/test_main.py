@@ -100,7 +100,23 @@ main()
 def test_a_time_at_the_ends_of_the_calendar_is_wrong_usage(tmp_path, verb, time):
     done = call(MAIN, *verb, time, cwd=tmp_path)
     assert done.returncode == 2
+    assert f"Invalid value for '{verb[-1]}': " in done.stderr
     assert "the year must be 1970 to 9000" in done.stderr
+
+
+def test_a_verb_that_is_misspelt_is_told_the_nearest(tmp_path):
+    done = call(MAIN, "vaildate", cwd=tmp_path)
+    assert (done.returncode, "There is no verb 'vaildate'. Did you mean validate?" in done.stderr) == (2, True)
+    assert "Did you mean" not in call(MAIN, "fly", cwd=tmp_path).stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_the_exit_code_tells_of_an_error_that_cannot_be_printed(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, "list"], cwd=tmp_path, stderr=full, timeout=60, check=False
+        )
+    assert done.returncode == 3
 
 
 @pytest.mark.parametrize(
