@@ -24,3 +24,8 @@ def squeezed(text: str, limit: int) -> str:
         return text
     end = limit // 4
     return f"{text[: limit - end - 3]} … {text[-end:]}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 job`, `2,000 jobs`: of nouns with a plural in s."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -16,9 +16,12 @@ class FolderGoneError(RunnerError):
     """A folder is not there, or cannot be listed. A service keeps all jobs and looks again."""
 
     def __init__(self, folder: Path | str, error: OSError) -> None:
+        closed = isinstance(error, PermissionError)
         super().__init__(
             f"the folder {shown_path(os.fspath(folder))} cannot be listed: {error.strerror or error}",
-            hint="Make it, set JOBS_DIR, or start in the folder that holds jobs.d.",
+            hint="Let the user of this process read it."
+            if closed
+            else "Make it, set JOBS_DIR, or start in the folder that holds jobs.d.",
         )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, CheckedFile, SyncState, advance, restore
 from runner.core.diagnostic import Severity
 from runner.core.job import Job
+from runner.core.words import counted
 from runner.jobfiles.defaults import job_defaults
 from runner.jobfiles.lint.query import find_query_faults
 from runner.jobfiles.lint.query_process import QueryProcess
@@ -101,7 +102,7 @@ class CatalogKeeper:
             time.sleep(QUIET_SECONDS)
             change = self.rescan() or change
         if not change:
-            log.info("%d jobs in force, as the last service left them", len(self.catalog.jobs))
+            log.info("%s in force, as the last service left them", counted(len(self.catalog.jobs), "job"))
 
     def stop(self) -> None:
         """Stop watching."""
@@ -201,9 +202,9 @@ class CatalogKeeper:
 def log_change(catalog: Catalog, change: CatalogChange, *, seconds: float) -> None:
     """Say what a rescan changed, one line each, at most twenty of a kind."""
     log.info(
-        "Catalog generation %d: %d jobs in force, loaded in %.0f ms",
+        "Catalog generation %d: %s in force, loaded in %.0f ms",
         catalog.generation,
-        len(catalog.jobs),
+        counted(len(catalog.jobs), "job"),
         seconds * 1000,
     )
     for word, names in (

@@ -11,6 +11,7 @@ from runner.core.delivery import Delivery, SendResult
 from runner.core.job import Job
 from runner.core.report import local_time
 from runner.core.run import Run, Trigger
+from runner.core.words import counted
 from runner.delivery.outbox import Outbox
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.service.changes import CatalogChanges
@@ -95,9 +96,9 @@ class Service:
             raise
         settle()
         log.info(
-            "Ready in %.1f s: %d jobs in force; page at %s",
+            "Ready in %.1f s: %s in force; page at %s",
             time.monotonic() - began,
-            len(self._jobs()),
+            counted(len(self._jobs()), "job"),
             self.address,
         )
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sqlite3
 import time
 from pathlib import Path
@@ -90,8 +91,8 @@ def refuse_other_formats(path: Path) -> None:
     if start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}:
         raise StoreError(
             f"{path} is a JSON file: the job storage of the REST service, not a run history",
-            hint="Set JOB_STORAGE_PATH=./data/runner.db and write its jobs as YAML files in jobs.d; "
-            "the JSON file is left as it is.",
+            hint=f"Set JOB_STORAGE_PATH=./data/runner.db. runner import {shlex.quote(str(path))} makes job "
+            "files of its jobs, and leaves it as it is.",
         )
     raise StoreError(
         f"{path} is not a run history: its content is something else",

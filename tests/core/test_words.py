@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.words import one_line, squeezed, visible
+from runner.core.words import counted, one_line, squeezed, visible
 
 
 def test_what_cannot_be_seen_is_told():
@@ -21,3 +21,7 @@ def test_a_long_error_keeps_its_beginning_and_its_place():
     assert squeezed(f"KeyError: 'a' {place}", 100) == f"KeyError: 'a' {place}"
     short = squeezed(f"ValueError: {'x' * 5000} {place}", 100)
     assert (len(short), short[:14], short[-24:]) == (100, "ValueError: xx", f" {place}")
+
+
+def test_one_is_told_from_many():
+    assert [counted(count, "job") for count in (0, 1, 2, 10_000)] == ["0 jobs", "1 job", "2 jobs", "10,000 jobs"]

@@ -87,7 +87,7 @@ def no_database(project):
         (cut_short, "is damaged", "Restore it from a backup"),
         (newer, "was made by a newer runner", "Install that version again"),
         (foreign, "is the database of another program", "Set JOB_STORAGE_PATH"),
-        (no_database, "is a JSON file", "Set JOB_STORAGE_PATH"),
+        (no_database, "is a JSON file", "runner import "),
     ],
 )
 def test_a_database_that_cannot_be_used_is_refused(used, spoil, said, remedy):

@@ -149,3 +149,12 @@ def test_texts_are_kept_for_snippets(run, write, minimal):
     validation = run()
     assert rules(validation) == [("steps/a.py", "script-syntax")]
     assert validation.texts["steps/a.py"] == "x = (\n"
+
+
+def test_a_folder_that_may_not_be_read_is_not_to_be_made():
+    closed = FolderGoneError("jobs.d", PermissionError(13, "Permission denied"))
+    assert (closed.message, closed.hint) == (
+        "the folder jobs.d cannot be listed: Permission denied",
+        "Let the user of this process read it.",
+    )
+    assert FolderGoneError("jobs.d", FileNotFoundError(2, "No such file or directory")).hint.startswith("Make it")
