@@ -150,7 +150,8 @@ def _styled(text: str) -> str:
 @click.group(
     cls=_LazyVerbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 clean, 1 findings or a failed run, 2 wrong usage, 3 could not run.",
+    subcommand_metavar="VERB [ARGS]...",
+    epilog="Exit codes: 0 clean, 1 findings or a failed run, 2 wrong usage, 3 could not run, 130 ended by Ctrl-C.",
 )
 @click.version_option(__version__, prog_name="runner")
 def main() -> None:

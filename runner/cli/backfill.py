@@ -47,7 +47,10 @@ def command(
 
     The running service runs them, behind what is due by schedule; without a service they run here. Jobs that come
     after JOB follow. What runner run or --no-mail has run counts as a trial, and nothing follows it. Ctrl-C takes
-    back what has not begun. Exit code 1 when a run fails or a mail could not be sent.
+    back what has not begun.
+
+    Exit codes: 0 all succeeded, 1 a run failed or a mail could not be sent, 2 wrong usage, 3 could not run, 130
+    ended by Ctrl-C.
     """
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.cli.next_fires import parse_moment

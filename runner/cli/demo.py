@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--once", is_flag=True, help="End when every job has run, instead of at Ctrl-C.")
 @click.option(
     "--directory",
+    metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
     help="An empty folder for the demo's project. Default: a new temporary one.",
 )

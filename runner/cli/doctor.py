@@ -10,8 +10,9 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     """Try everything the service needs, and say what to do where it is not well.
 
     Settings, jobs, git, state folder, database, service, mail server, time zones, sandbox, memory, spreadsheets
-    and clock. It changes nothing and sends nothing, also beside a running service. Exit code 1 when there is a
-    problem; warnings alone are 0.
+    and clock. It changes nothing and sends nothing, also beside a running service.
+
+    Exit codes: 0 all is well or there are warnings alone, 1 there is a problem, 2 wrong usage.
     """
     from runner.cli.environment import open_console, print_json, working_folder
     from runner.core.health import has_problem

@@ -5,7 +5,9 @@ import click
 
 @click.command("history")
 @click.argument("job", required=False)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many runs.")
+@click.option(
+    "--limit", metavar="N", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many runs."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as GET /jobs/{job_name}/runs does.")
 def command(*, job: str | None, limit: int, as_json: bool) -> None:
     """List past runs, newest first: of one JOB, or of all. Works while the service runs."""

@@ -6,9 +6,9 @@ import click
 
 
 @click.command("init")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default=Path())
 def command(*, folder: Path) -> None:
-    """Start a new repository of jobs in FOLDER (the working folder without one).
+    """Start a new repository of jobs in DIR (the working folder without one).
 
     Writes jobs.d with one commented and tested example, the schemas that editors complete from, .env.example,
     .gitignore, hooks for pre-commit, and a workflow that checks and tests each pull request and tells what it

@@ -22,7 +22,7 @@ def _delivery_id(text: str) -> int:
     return int(text)
 
 
-@click.group("mail")
+@click.group("mail", subcommand_metavar="VERB [ARGS]...")
 def command() -> None:
     """List, show, retry and hold mails: the delivery ledger.
 
@@ -31,7 +31,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--job", help="Only mails of this job.")
+@click.option("--job", metavar="JOB", help="Only mails of this job.")
 @click.option(
     "--state",
     "states",
@@ -39,7 +39,9 @@ def command() -> None:
     type=click.Choice(_STATES),
     help="Only mails in this state; may be repeated.",
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many mails.")
+@click.option(
+    "--limit", metavar="N", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many mails."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(*, job: str | None, states: tuple[str, ...], limit: int, as_json: bool) -> None:
     """List mails, newest first."""
@@ -93,11 +95,11 @@ def show_command(ctx: click.Context, *, delivery_id: int, raw: bool, as_json: bo
     open_console().print(entry_panel(entry, settings.timezone))
 
 
-@command.command("retry")
+@command.command("retry", short_help="Send mails again, the very same.")
 @click.argument("delivery_ids", metavar="[ID]...", nargs=-1, type=_delivery_id)
 @click.option("--all-dead", is_flag=True, help="All that were given up.")
 @click.option("--all-held", is_flag=True, help="All that are held.")
-@click.option("--job", help="With --all-dead or --all-held: only mails of this job.")
+@click.option("--job", metavar="JOB", help="With --all-dead or --all-held: only mails of this job.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def retry_command(
@@ -111,7 +113,9 @@ def retry_command(
 ) -> None:
     """Send mails again: the very same mails, nothing is fetched or processed.
 
-    The running service sends them; without a service they are sent at once. Exit code 1 when one is not sent.
+    The running service sends them; without a service they are sent at once.
+
+    Exit codes: 0 all are sent, 1 one is not, 2 wrong usage, 3 could not run.
     """
     from runner.cli.environment import open_settings
     from runner.core.delivery import DeliveryState

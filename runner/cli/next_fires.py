@@ -9,7 +9,12 @@ import click
 @click.argument("jobs", nargs=-1, metavar="[JOB]...")
 @click.option("--after", metavar="TIME", help="ISO 8601; without an offset it is UTC. Default: now.")
 @click.option(
-    "--count", default=3, show_default=True, type=click.IntRange(1, 1000), help="How many fires of each job."
+    "--count",
+    metavar="N",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="How many fires of each job.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, jobs: tuple[str, ...], after: str | None, count: int, as_json: bool) -> None:

@@ -60,10 +60,13 @@ def command(
     sample: int | None,
     as_json: bool,
 ) -> None:
-    """Run JOB now, once, and show its result. Exit code 1 when the run fails or a mail of it could not be sent.
+    """Run JOB now, once, and show its result.
 
     The running service runs it; without a service it runs here. Where it fails it is not tried again, and no job
     that comes after it follows: runner backfill runs a fire as the schedule would.
+
+    Exit codes: 0 it succeeded, 1 it failed or a mail of it could not be sent, 2 wrong usage, 3 could not run, 130
+    ended by Ctrl-C.
     """
     if sample is not None:
         if output is not None:

@@ -6,10 +6,12 @@ import click
 @click.command()
 @click.argument("kind", type=click.Choice(["job", "defaults", "policy"]), default="job")
 def command(*, kind: str) -> None:
-    """Print the JSON Schema of a job file; with KIND defaults or policy, that of _defaults.yaml or _policy.yaml.
+    """Print the JSON Schema of a job file; with defaults or policy, that of _defaults.yaml or _policy.yaml.
 
     For an editor: save it, and start each job file with the line
-    "# yaml-language-server: $schema=../schemas/job.schema.json".
+
+    \b
+      # yaml-language-server: $schema=../schemas/job.schema.json
     """
     from runner.jobfiles.schema import DEFAULTS_SCHEMA, JOB_SCHEMA, POLICY_SCHEMA
 

@@ -23,6 +23,8 @@ def command(ctx: click.Context) -> None:
 
     The folder is followed while it runs: commit, and the change is in force within seconds. SIGHUP reloads at
     once. Settings come from the environment and from .env.
+
+    Exit codes: 0 stopped, 2 wrong usage, 3 could not run.
     """
     from runner.cli.signals import Signals
 

@@ -37,6 +37,7 @@ def command(
 
     Each test runs the job's real step in the sandbox on what it gives, and compares the result with what it
     expects. Nothing is fetched, mailed or recorded.
+
     Exit codes: 0 all passed, 1 a test failed or a job file is not valid, 2 wrong usage, 3 could not run.
     """
     from runner.cli.environment import open_settings, working_folder

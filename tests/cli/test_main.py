@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from runner.cli import VERBS, main
 
 HEAVY = ("pandas", "numpy", "duckdb", "sqlalchemy", "starlette", "uvicorn", "requests", "rich", "yaml", "watchdog")
 
@@ -29,6 +32,20 @@ def test_help_imports_nothing_heavy(tmp_path):
     assert not modules_after("--help", cwd=tmp_path) & set(HEAVY)
     for verb in ("validate", "mail", "doctor", "status"):
         assert not modules_after(verb, "--help", cwd=tmp_path) & set(HEAVY), verb
+
+
+def test_the_help_of_every_verb_is_in_one_style():
+    verbs = [(verb,) for verb in VERBS] + [("mail", verb) for verb in ("list", "show", "retry", "hold")]
+    helps = {verb: CliRunner().invoke(main, [*verb, "--help"], prog_name="runner").stdout for verb in verbs}
+    for verb, text in helps.items():
+        for odd in ("INTEGER", "TEXT", "DIRECTORY", "Exit code 1", "COMMAND", "..."):
+            assert odd not in text.replace("]...", "").replace("ID...", ""), (verb, odd)
+        # A paragraph of its own, at the end.
+        before, found, _ = text.partition("Exit codes: 0 ")
+        assert not found or before.endswith("\n\n  "), verb
+    for verb in ("backfill", "doctor", "fmt", "import", "plan", "run", "start", "status", "test", "validate"):
+        assert "Exit codes: 0 " in helps[(verb,)]
+    assert "\n    # yaml-language-server: $schema=" in helps[("schema",)]
 
 
 def test_validate_imports_no_data_library_for_a_script(tmp_path):
