@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 _REMARKS = (
     "Schedules are read in TIMEZONE, UTC unless set; the REST service read them in the zone of its machine.",
+    (
+        "Days of the week count from 0 = Sunday, as its guide said; APScheduler 3, which it ran on, takes 0 for "
+        "Monday. Where mails came a day later than 1-5 says, write the days that are meant, such as TUE-SAT."
+    ),
     "Relative paths start at the folder that holds the folder of jobs.",
 )
 
