@@ -12,6 +12,8 @@ Path = tuple[str | int, ...]
 # inside it, by key or number. A plain tuple: it is made for every node of every file.
 Spot = tuple[Any, Any, "dict[str | int, Spot] | None"]
 
+# Where a path in `faulty` ends with it, the mapping lacks a key that was refused: NUL stands in no real one.
+DROPPED = "\0"
 _BLOCK_STYLES = frozenset({"|", ">"})
 
 
@@ -50,6 +52,10 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = True
     root: Spot | None = None
     faulty: frozenset[Path] = frozenset()
+
+    def emptied(self, path: Path) -> bool:
+        """Whether there is a mapping at a path of which no key was left: each was refused."""
+        return self.value(path) == {} and (*path, DROPPED) in self.faulty
 
     def has(self, path: Path) -> bool:
         """Whether there is a node at a path."""

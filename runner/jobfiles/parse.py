@@ -13,7 +13,7 @@ import yaml
 from yaml import CSafeLoader, MappingStartEvent
 
 from runner.core.diagnostic import MOST_COLLECTED, Diagnostic
-from runner.jobfiles.document import WHOLE_FILE, Document, Path, Span, Spot, span_of
+from runner.jobfiles.document import DROPPED, WHOLE_FILE, Document, Path, Span, Spot, span_of
 from runner.jobfiles.read import find_bad_character
 from runner.jobfiles.scalars import (
     PLAIN_KEYS,
@@ -225,6 +225,7 @@ class _Builder:
 
     def _drop_value(self, frame: _Frame) -> None:
         # NUL cannot stand in a real key: the places of what is read over are never asked for.
+        self.faulty.add((*frame.path(), DROPPED))
         frame.key = f"\0{self._nodes}"
         frame.key_event = None
         frame.dropping = True

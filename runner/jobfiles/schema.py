@@ -71,6 +71,7 @@ class SchemaCheck:
             for error in self._errors(document.data)
             for found in describe(error, self.data)
             if document.faulty.isdisjoint(found.path[:depth] for depth in range(len(found.path) + 1))
+            and not (found.rule == "too-short" and document.emptied(found.path))
         )
         findings = list(islice(described, MOST_COLLECTED))
         # A misspelt required key is one mistake, not an unknown key and a missing one.

@@ -240,3 +240,15 @@ def test_a_look_tells_the_paths_that_findings_are_about():
     assert findings == JOB_SCHEMA.findings("a.yaml", document)
     assert {("job_name",), ("tags", 0)} <= paths
     assert ("schedule_time",) not in paths
+
+
+@pytest.mark.parametrize(("row", "rules"), [("{no: 1}", []), ("{no: 1, amount: 2}", []), ("{}", ["too-short"])])
+def test_a_mapping_whose_only_key_was_refused_is_not_called_empty(row, rules):
+    text = (
+        "job_name: sales\nschedule_time: '@daily'\nconsumer_emails: [a@example.com]\n"
+        "data_source: {source_type: file, location: a.csv, file_type: csv}\n"
+        f"tests: [{{name: one, given: {{data: [{row}]}}, expect: {{row_count: 1}}}}]\n"
+    )
+    document, refused = parse("a.yaml", text)
+    assert [found.rule for found in refused] == ["bad-key"] * ("no" in row)
+    assert [found.rule for found in JOB_SCHEMA.findings("a.yaml", document)] == rules
