@@ -67,7 +67,8 @@ def _readiness(status: StatusSettings) -> dict[str, Any] | None:
     connection = http.client.HTTPConnection(
         _ANY.get(status.host, status.host), status.port, timeout=_TIMEOUT_SECONDS
     )
-    headers = {"Authorization": f"Bearer {status.token.reveal()}"} if status.token else {}
+    # As bytes: a token may hold letters that Latin-1, in which texts go out, does not know.
+    headers = {"Authorization": f"Bearer {status.token.reveal()}".encode()} if status.token else {}
     try:
         connection.request("GET", "/readyz", headers=headers)
         answer = json.loads(connection.getresponse().read(_LARGEST_ANSWER))

@@ -190,7 +190,7 @@ def test_a_running_service_is_asked(settings, answer, health, told):
 
     class Endpoint(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append((self.path, self.headers["Authorization"]))
+            asked.append((self.path, self.headers["Authorization"].encode("latin-1").decode()))
             body = json.dumps(answer).encode()
             self.send_response(200 if health is Health.OK else 503)
             self.send_header("Content-Length", str(len(body)))
@@ -202,7 +202,7 @@ def test_a_running_service_is_asked(settings, answer, health, told):
 
     server = HTTPServer(("127.0.0.1", 0), Endpoint)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    status = StatusSettings(host="0.0.0.0", port=server.server_port, token=Secret("t0ken"))
+    status = StatusSettings(host="0.0.0.0", port=server.server_port, token=Secret("t0ken日"))
     try:
         with Store.open(settings.storage_path):
             finding = check_service(replace(settings, status=status))
@@ -211,7 +211,7 @@ def test_a_running_service_is_asked(settings, answer, health, told):
         server.server_close()
     assert (finding.health, told in finding.message) == (health, True)
     assert f"a service, process {os.getpid()}" in finding.message
-    assert asked == [("/readyz", "Bearer t0ken")]
+    assert asked == [("/readyz", "Bearer t0ken日")]
 
 
 def test_a_single_run_is_no_service(settings, closed_port):
