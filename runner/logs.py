@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import WatchedFileHandler
+from pathlib import Path
 from typing import Any
 
 from runner.errors import SettingsError
 from runner.settings import LogSettings
+
+log = logging.getLogger(__name__)
 
 _job_name: ContextVar[str] = ContextVar("job_name", default="")
 _run_id: ContextVar[str] = ContextVar("run_id", default="")
@@ -90,6 +94,39 @@ class _JsonFormatter(logging.Formatter):
         return _UNFIT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+class _LogFile(WatchedFileHandler):
+    """Reopened when it is moved away, so that logrotate works without a signal.
+
+    Where it cannot be written later on, nothing ends: it is said once, on the other handlers, and lines are in the
+    file again as soon as they can be.
+    """
+
+    _failed = _told = False
+
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._failed = False
+        try:
+            super().emit(record)
+        except OSError:
+            # Of the reopening, which would otherwise be raised where something was logged.
+            self.handleError(record)
+        self._told = self._failed
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging names it so
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self._failed = True
+        if not self._told:
+            self._told = True
+            log.error("LOG_FILE=%s cannot be written: %s", self.baseFilename, error.strerror)
+
+
 def configure_logging(settings: LogSettings, *, no_color: bool = False, console: bool = True) -> None:
     """Send the lines of `runner` and of warnings to standard error and, where set, to the log file.
 
@@ -104,9 +141,7 @@ def configure_logging(settings: LogSettings, *, no_color: bool = False, console:
     formatters: list[logging.Formatter] = [_TextFormatter(coloured=coloured)] if console else []
     if settings.file is not None:
         try:
-            settings.file.parent.mkdir(parents=True, exist_ok=True)
-            # Reopened when it is moved away, so that logrotate works without a signal.
-            handlers.append(WatchedFileHandler(settings.file, encoding="utf-8"))
+            handlers.append(_LogFile(settings.file, encoding="utf-8"))
         except OSError as error:
             raise SettingsError(
                 f"LOG_FILE={settings.file} cannot be written: {error.strerror}",

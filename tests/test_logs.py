@@ -1,6 +1,7 @@
 import json
 import logging
 import re
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,51 @@ def test_a_json_line_is_one_line_of_plain_characters_in_utc(tmp_path):
     assert "ü" in line
     assert json.loads(line)["message"] == said
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", json.loads(line)["time"])
+
+
+def test_a_log_folder_that_is_removed_is_made_again(tmp_path):
+    path = tmp_path / "logs" / "runner.log"
+    configure_logging(LogSettings(file=path))
+    log = logging.getLogger("runner.z")
+    log.info("before")
+    path.unlink()
+    path.parent.rmdir()
+    log.info("after")
+    assert path.read_text().endswith(" after\n")
+
+
+def test_a_log_file_that_can_be_written_no_more_ends_nothing_and_is_told_once(tmp_path, capsys):
+    path = tmp_path / "logs" / "runner.log"
+    configure_logging(LogSettings(file=path))
+    log = logging.getLogger("runner.z")
+    path.unlink()
+    path.parent.rmdir()
+    # As a file that logrotate has made for another user: it cannot be opened.
+    path.parent.touch()
+    for number in range(3):
+        log.info("line %d", number)
+    told = capsys.readouterr().err
+    assert told.count(f"LOG_FILE={path} cannot be written: ") == 1
+    assert [f"line {number}\n" in told for number in range(3)] == [True] * 3
+    assert "Traceback" not in told
+    path.parent.unlink()
+    log.info("again")
+    assert path.read_text().endswith(" again\n")
+    path.unlink()
+    path.mkdir()
+    log.info("lost")
+    assert capsys.readouterr().err.count("cannot be written") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_under_the_log_file_is_told_once(capsys):
+    configure_logging(LogSettings(file=Path("/dev/full")))
+    log = logging.getLogger("runner.z")
+    for number in range(3):
+        log.info("line %d", number)
+    told = capsys.readouterr().err
+    assert told.count("LOG_FILE=/dev/full cannot be written: No space left on device") == 1
+    assert "Traceback" not in told
+    # What is left in its buffer cannot be written either.
+    with pytest.raises(OSError, match="No space left"):
+        logging.getLogger().handlers[-1].close()
