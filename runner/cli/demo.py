@@ -41,7 +41,7 @@ def command(*, once: bool, directory: Path | None) -> None:
     console.print(f"A service starts in {folder}", soft_wrap=True, markup=False)
     with SalesApi() as api:
         demo = Demo(folder, settings, api.url)
-        Signals().hand_to(stop=demo.service.request_stop, reload=demo.service.request_reload)
+        Signals(hang_up_stops=True).hand_to(stop=demo.service.request_stop)
         loop = threading.Thread(target=demo.service.run, name="service", daemon=True)
         loop.start()
         try:

@@ -8,19 +8,23 @@ class Signals:
     """Takes SIGTERM and Ctrl-C, which stop, and SIGHUP, which reloads, from when it is made.
 
     `stopped` tells of a stop that came before there was anything to hand it to.
+
+    Args:
+        hang_up_stops: SIGHUP stops too (not under nohup): for what lives no longer than its terminal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hang_up_stops: bool = False) -> None:
         self.stopped = False
         self._stop: Callable[[], None] = _nothing
         self._reload: Callable[[], None] = _nothing
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, *(_hang_up() if hang_up_stops else ())):
             signal.signal(number, self._take_stop)
-        signal.signal(signal.SIGHUP, lambda _number, _frame: self._reload())
+        if not hang_up_stops:
+            signal.signal(signal.SIGHUP, lambda _number, _frame: self._reload())
 
-    def hand_to(self, *, stop: Callable[[], None], reload: Callable[[], None]) -> None:
+    def hand_to(self, *, stop: Callable[[], None], reload: Callable[[], None] | None = None) -> None:
         """Call these from now on; a stop that has come already is handed over at once."""
-        self._stop, self._reload = stop, reload
+        self._stop, self._reload = stop, reload or _nothing
         if self.stopped:
             stop()
 

@@ -161,6 +161,25 @@ def test_ctrl_c_ends_with_130_and_says_nothing(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+def test_a_terminal_that_is_closed_ends_the_demo_and_reloads_the_service():
+    program = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))\n"
+        "from runner.cli.signals import Signals\n"
+        "signals = Signals(hang_up_stops=sys.argv[2] == 'demo')\n"
+        "signals.hand_to(stop=lambda: print('stop'), reload=lambda: print('reload'))\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+    )
+    heard = {
+        ("SIG_DFL", "demo"): "stop\n",
+        ("SIG_IGN", "demo"): "",
+        ("SIG_DFL", "start"): "reload\n",
+        ("SIG_IGN", "start"): "reload\n",
+    }
+    for arguments, words in heard.items():
+        assert call(program, *arguments, cwd=".").stdout == words, arguments
+
+
 def test_what_nohup_started_goes_on_when_its_terminal_is_closed():
     program = (
         "import os, signal, sys\n"
