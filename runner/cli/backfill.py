@@ -52,7 +52,7 @@ def command(
     Exit codes: 0 all succeeded, 1 a run failed or a mail could not be sent, 2 wrong usage, 3 could not run, 130
     ended by Ctrl-C.
     """
-    from runner.cli.environment import open_console, open_settings, print_json
+    from runner.cli.environment import is_watched, open_console, open_settings, print_json
     from runner.cli.next_fires import parse_moment
     from runner.cli.render import unsent_words
     from runner.cli.signals import StopFlag
@@ -64,7 +64,7 @@ def command(
     stop_asked = StopFlag()
     settings, environ = open_settings()
     console = open_console(stderr=True)
-    configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not console.is_terminal)
+    configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not is_watched(console))
     first = parse_moment(since, option="--from")
     last = parse_moment(until, option="--to", end_of_day=True)
     assert first is not None
@@ -123,7 +123,9 @@ def _show_runs(console: "Console", runs: "tuple[Run, ...]", timezone: str) -> No
 
 def _progress(console: "Console", total: int) -> "AbstractContextManager[Callable[[Run], None]]":
     """A bar on a terminal; elsewhere the log lines tell."""
-    if not console.is_terminal or not total:
+    from runner.cli.environment import is_watched
+
+    if not is_watched(console) or not total:
         return nullcontext(_ignore)
     from runner.cli.progress import run_progress
 

@@ -2,6 +2,7 @@
 
 import tempfile
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def command(*, once: bool, directory: Path | None) -> None:
 
     Nothing is sent and nothing of yours is touched. One job fails on purpose, to show the mail that says why.
     """
-    from runner.cli.environment import open_console, open_settings
+    from runner.cli.environment import is_watched, open_console, open_settings
     from runner.cli.signals import Signals
     from runner.demo import Demo, SalesApi
     from runner.logs import configure_logging
@@ -45,7 +46,7 @@ def command(*, once: bool, directory: Path | None) -> None:
         loop = threading.Thread(target=demo.service.run, name="service", daemon=True)
         loop.start()
         try:
-            with console.status("Its jobs run …"):
+            with console.status("Its jobs run …") if is_watched(console) else nullcontext():
                 runs = demo.run_each_job()
             _show(console, folder, demo, runs, once=once)
             while loop.is_alive() and not once:

@@ -48,6 +48,12 @@ def open_console(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
 
+def is_watched(console: "Console") -> bool:
+    """Whether somebody sees it as it changes. A pipe that FORCE_COLOR makes coloured is no terminal to a spinner,
+    which would fill the log of a CI job."""
+    return console.file.isatty() and not console.is_dumb_terminal
+
+
 def print_json(document: Any) -> None:
     """A JSON document on standard output, indented, UTF-8."""
     import json

@@ -76,7 +76,7 @@ def command(
         ctx.exit(_try_sample(job, sample, at, as_json=as_json))
     if output is not None:
         _require_output(output)
-    from runner.cli.environment import open_console, open_settings, print_json
+    from runner.cli.environment import is_watched, open_console, open_settings, print_json
     from runner.cli.next_fires import parse_moment
     from runner.cli.render import unsent_words
     from runner.cli.signals import StopFlag
@@ -88,9 +88,9 @@ def command(
     stop_asked = StopFlag()
     settings, environ = open_settings()
     console = open_console(stderr=True)
-    configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not console.is_terminal)
+    configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not is_watched(console))
     request = RunRequest(job_name=job, mailing=not no_mail, scheduled_time=parse_moment(at, option="--at"))
-    if console.is_terminal:
+    if is_watched(console):
         from rich.text import Text
 
         with console.status(Text(f"Running {job} …")) as status:
