@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from runner.core.backfill import BackfillPlan, plan_backfill
 from runner.core.cron import fire_key, fires_between, in_zone, parse_cron
@@ -114,9 +115,12 @@ def _fires(job: Job, request: BackfillRequest) -> tuple[Fire, ...]:
             hint="Backfill those, with --again where they succeeded before; it follows where it has not run yet.",
         )
     since, until = _span(job, request)
-    if until > utc_now():
+    now = utc_now()
+    if until > now:
+        words = now.astimezone(ZoneInfo(job.timezone)).strftime("%Y-%m-%dT%H:%M")
         raise UsageError(
-            "the span ends in the future", hint="Give a --to that is past; later fires run by schedule."
+            "the span ends in the future",
+            hint=f"Later fires run by schedule, and a date means the whole day: --to {words} ends it now.",
         )
     if since > until:
         raise UsageError("the span ends before it begins", hint="Give a --from that is before --to.")
