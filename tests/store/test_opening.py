@@ -155,7 +155,7 @@ class TestOtherFiles:
             with pytest.raises(StoreError, match="job storage of the REST service") as caught:
                 opener(path)
             assert "JOB_STORAGE_PATH=./data/runner.db" in caught.value.hint
-            assert "YAML" in caught.value.hint
+            assert f"runner import {path}" in caught.value.hint
         assert path.read_text() == content
 
     def test_some_other_file(self, path):
