@@ -17,7 +17,11 @@ from runner.fetch.worker import run_worker
 from runner.fetch.worker_orders import FaultKind, StoreOrder, WorkerFault, WorkerOrder, WorkerOutcome
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
-_CREDENTIALS = {"s3": ("AWS_",), "gcs": ("GOOGLE_", "GCLOUD_", "GCE_"), "azure": ("AZURE_",)}
+_CREDENTIALS = {
+    "s3": ("AWS_",),
+    "gcs": ("GOOGLE_", "GCLOUD_", "GCE_", "STORAGE_EMULATOR_HOST"),
+    "azure": ("AZURE_",),
+}
 _NETWORK = frozenset(
     {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "requests_ca_bundle"}
     | {"curl_ca_bundle", "home"}

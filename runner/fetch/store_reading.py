@@ -1,106 +1,185 @@
-"""In the fetch worker: objects of a store, streamed into the run's folder."""
+"""In the fetch worker: objects of a store, several at a time, streamed into the run's folder."""
 
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-
-import fsspec  # type: ignore[import-untyped]
+from typing import Any, TypeVar
 
 from runner.fetch.patterns import has_pattern
+from runner.fetch.store_objects import (
+    PIECE_BYTES,
+    ChangedError,
+    StoredObject,
+    look_again,
+    open_store,
+    reader,
+    stored_object,
+)
 from runner.fetch.worker_faults import WorkerError
 from runner.fetch.worker_orders import FaultKind, StoreOrder, WorkerFault, WorkerOutcome
 
-_PIECE = 4 << 20
+T = TypeVar("T")
+
+# Objects that are read at the same time: what a small one takes is the way to the store and back. Each has a piece
+# or two in memory.
+_AT_ONCE = 8
+# Readings of an object that changes meanwhile.
+_READINGS = 3
 # What a name ends in, of which the reader of a file takes its compression: `.csv.gz`.
 _ENDING = re.compile(r"(?:\.[A-Za-z0-9]{1,8}){1,2}\Z")
-_DENIED = re.compile(r"(?i)credential|forbidden|access ?denied|unauthorized|AuthenticationFailed|anonymous")
+# An object is kept as it is sent. Where only the store says that it is packed, its file says so too.
+_PACKINGS = {"gzip": ".gz", "x-gzip": ".gz", "zstd": ".zst"}
+_DENIED = re.compile(
+    r"(?i)credential|forbidden|access ?denied|authenticat|authoriz|anonymous|public ?access ?is ?not ?permitted"
+)
+_DENYING = frozenset({"401", "403"})
 
 
 def download(order: StoreOrder) -> WorkerOutcome:
     """Carry out an order. The outcome of files that are too large says how large they are.
 
     Raises:
-        WorkerError: there is no such object, it may not be read, or there are too many.
+        WorkerError: there is no such object, it may not be read, or there are too many. Of several faults it is
+            that of the first object.
         OSError: a file cannot be written.
     """
     try:
-        kind = fsspec.get_filesystem_class(urlsplit(order.location).scheme.lower())
-        # `abfs://container@account.…` names the account, and more cannot stand in an address.
-        system = kind(skip_instance_cache=True, **kind._get_kwargs_from_urls(order.location))  # noqa: SLF001
+        system = open_store(order.location)
     except ImportError as error:
         raise WorkerError(FaultKind.DRIVER, error.name or str(error)) from None
     except Exception as error:  # noqa: BLE001 - a store's library may raise anything
         raise _store_error(error) from None
-    found = _asked(lambda: _find(system, order))
+    found = sorted(_asked(partial(_find, system, order)), key=lambda one: one.name)
     if not found:
         raise WorkerError(FaultKind.MISSING, "")
     if len(found) > order.max_files:
         raise WorkerError(FaultKind.COUNT, "")
-    size = sum(found.values())
-    if size > order.max_bytes:
-        return _too_large(size)
-    paths: list[str] = []
-    taken = 0
-    for number, name in enumerate(sorted(found), start=1):
-        ending = _ENDING.search(name)
-        stem = order.stem if len(found) == 1 else f"{order.stem}-{number:05d}"
-        path = Path(order.folder) / f"{stem}{ending[0] if ending else ''}"
+    work = _Download(system=system, order=order, found=found, bytes=sum(one.size for one in found))
+    if work.bytes > order.max_bytes:
+        return _too_large(work.bytes)
+    try:
+        paths = _together(work.fetch, range(len(found)))
+    except _TooLargeError:
+        return _too_large(work.bytes)
+    return WorkerOutcome(paths=tuple(map(str, paths)), bytes=work.bytes)
+
+
+class _TooLargeError(Exception):
+    """The objects have grown past `max_bytes` since they were found."""
+
+
+@dataclass(kw_only=True)
+class _Download:
+    """One order under way. `bytes` is what all objects have, as far as is known; thread-safe."""
+
+    system: Any
+    order: StoreOrder
+    found: Sequence[StoredObject]
+    bytes: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fetch(self, index: int) -> Path:
+        """Download one object; its file.
+
+        Raises:
+            _TooLargeError, WorkerError, OSError: as `download`.
+        """
+        one = self.found[index]
+        stem = self.order.stem if len(self.found) == 1 else f"{self.order.stem}-{index + 1:05d}"
         try:
-            taken += _copy(system, name, path, order.max_bytes - taken)
+            return self._copy_whole(one, stem)
         except WorkerError as error:
             if error.kind is FaultKind.MISSING:
-                raise WorkerError(FaultKind.STORE, f"{name} is listed there, and cannot be found") from None
+                raise WorkerError(FaultKind.STORE, f"{one.name} is listed there, and cannot be found") from None
             raise
-        if taken > order.max_bytes:
-            return _too_large(taken)
-        paths.append(str(path))
-    return WorkerOutcome(paths=tuple(paths), bytes=taken)
+
+    def _copy_whole(self, one: StoredObject, stem: str) -> Path:
+        """Download an object, anew where it changes meanwhile: half of the one content and half of the other is
+        neither."""
+        for _ in range(_READINGS):
+            try:
+                return _copy(self.system, one, Path(self.order.folder) / f"{stem}{_ending(one)}")
+            except (ChangedError, WorkerError) as error:
+                now = _asked(partial(look_again, self.system, one.name))
+                if isinstance(error, WorkerError) and now == one:
+                    raise
+            self._resize(one, now)
+            one = now
+        raise WorkerError(FaultKind.STORE, f"{one.name} was written to each time it was read")
+
+    def _resize(self, before: StoredObject, now: StoredObject) -> None:
+        with self.lock:
+            self.bytes += now.size - before.size
+            if self.bytes > self.order.max_bytes:
+                raise _TooLargeError
 
 
-def _find(system: Any, order: StoreOrder) -> dict[str, int]:
-    """The objects that a location names, with their sizes. A name that is there as written is that object. A
-    pattern does not stand for a leading dot, as with files of this machine."""
+def _together(work: Callable[[int], Path], items: Sequence[int]) -> list[Path]:
+    """What `work` makes of all items, in their order, or the fault of the first that has one. Those that are under
+    way then end with the process."""
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        return list(pool.map(work, items))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _find(system: Any, order: StoreOrder) -> list[StoredObject]:
+    """The objects that a location names. A name that is there as written is that object. A pattern does not stand
+    for a leading dot, as with files of this machine."""
     name = system._strip_protocol(order.location)  # noqa: SLF001 - how fsspec's own functions part an address
     try:
         info = system.info(name)
         if info["type"] == "directory" and not has_pattern(name):
             raise WorkerError(FaultKind.STORE, "it is a folder: name a file in it, or a pattern such as *.csv")
         if info["type"] == "file":
-            return {name: int(info["size"])}
+            return [stored_object(name, info)]
     except FileNotFoundError:
         pass
     if not has_pattern(name):
-        return {}
+        return []
     matches = system.glob(name, detail=True)
-    return {
-        path: int(info["size"])
+    return [
+        stored_object(path, info)
         for path, info in matches.items()
         # An object whose name ends in `/` is how consoles make an empty folder.
         if info["type"] == "file" and not path.endswith("/") and (_has_dots(name) or not _has_dots(path))
-    }
+    ]
 
 
 def _has_dots(name: str) -> bool:
     return name.startswith(".") or "/." in name
 
 
-def _copy(system: Any, name: str, path: Path, room: int) -> int:
-    """Stream one object into a file; how many bytes, which is more than `room` where it has grown meanwhile."""
-    taken = 0
-    source = _asked(lambda: system.open(name, "rb", block_size=_PIECE, cache_type="readahead"))
+def _ending(one: StoredObject) -> str:
+    found = _ENDING.search(one.name)
+    ending = found[0] if found else ""
+    packing = _PACKINGS.get(one.encoding, "")
+    return ending if ending.lower().endswith(packing) else f"{ending}{packing}"
+
+
+def _copy(system: Any, one: StoredObject, path: Path) -> Path:
+    """Stream one object into a file, as it was found."""
+    read = _asked(partial(reader, system, one))
     with path.open("wb") as target:
-        while taken <= room and (piece := _asked(lambda: source.read(_PIECE))):
-            taken += target.write(piece)
-    return taken
+        for start in range(0, one.size, PIECE_BYTES):
+            end = min(start + PIECE_BYTES, one.size)
+            piece = _asked(partial(read, start, end))
+            if len(piece) != end - start:
+                raise WorkerError(FaultKind.STORE, f"{one.name} breaks off: it is not as long as the store says")
+            target.write(piece)
+    return path
 
 
-def _asked(ask: Callable[[], Any]) -> Any:
+def _asked(ask: Callable[[], T]) -> T:
     """What a store answers, or its fault; a fault of this machine's disk is another one."""
     try:
         return ask()
-    except WorkerError:
+    except (WorkerError, ChangedError):
         raise
     except Exception as error:  # noqa: BLE001 - a store's library may raise anything
         raise _store_error(error) from None
@@ -110,7 +189,12 @@ def _store_error(error: Exception) -> WorkerError:
     words = str(error) or type(error).__name__
     if isinstance(error, FileNotFoundError):
         return WorkerError(FaultKind.MISSING, words)
-    if isinstance(error, PermissionError) or _DENIED.search(f"{type(error).__name__} {words}"):
+    status = str(getattr(error, "status_code", None) or getattr(error, "code", ""))
+    if (
+        isinstance(error, PermissionError)
+        or status in _DENYING
+        or _DENIED.search(f"{type(error).__name__} {words}")
+    ):
         return WorkerError(FaultKind.DENIED, words)
     return WorkerError(FaultKind.STORE, words)
 

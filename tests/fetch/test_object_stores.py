@@ -1,5 +1,8 @@
 """A real S3 server of its own."""
 
+import threading
+import time
+
 import pytest
 import requests
 
@@ -10,18 +13,56 @@ from runner.fetch.fetching import fetch
 
 pytest.importorskip("s3fs", reason="the extra `s3` is not installed")
 SECRET = "planted-secret-4711"
+# To write over an object needs somebody to be, whose word the server takes.
+SIGNED = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20260101/us-east-1/s3/aws4_request, "
+    "SignedHeaders=host, Signature=0"
+}
 CONNECTION = (
     "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=planted-key-0815==;EndpointSuffix=example.com"
 )
 
 
+class Gate:
+    """What stands in front of the server: `after` is called with the path of each object that was read, before its
+    bytes are sent. `most` is how many were read at the same time."""
+
+    def __init__(self, app):
+        self.app = app
+        self.after = None
+        self.under_way = self.most = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, environ, start_response):
+        if "HTTP_RANGE" not in environ:
+            return self.app(environ, start_response)
+        with self.lock:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+        try:
+            body = list(self.app(environ, start_response))
+            if self.after is not None:
+                self.after(environ["PATH_INFO"])
+            return body
+        finally:
+            with self.lock:
+                self.under_way -= 1
+
+
 @pytest.fixture(scope="module")
-def store():
+def gate():
+    return Gate(None)
+
+
+@pytest.fixture(scope="module")
+def store(gate):
     """The address of a server with the bucket `orders`."""
     server = pytest.importorskip("moto.server", reason="moto is not installed").ThreadedMotoServer(
         ip_address="127.0.0.1", port=0, verbose=False
     )
     server.start()
+    gate.app = server._server.app
+    server._server.app = gate
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"
     try:
@@ -53,6 +94,25 @@ def fetch_objects(make_context):
         return fetch(source, make_context(**{"timeout_seconds": 40.0, "environ": environ or {}, **changes}))
 
     return run
+
+
+@pytest.fixture
+def put(store):
+    def run(name, body):
+        requests.put(f"{store}/orders/{name}", data=body, headers=SIGNED, timeout=10).raise_for_status()
+
+    return run
+
+
+@pytest.fixture
+def after_reading(gate):
+    """Have a function called after each part of an object that is read."""
+
+    def run(call):
+        gate.after, gate.most = call, 0
+
+    yield run
+    gate.after = None
 
 
 @pytest.fixture
@@ -93,6 +153,54 @@ def test_an_object_that_is_gone_once_it_is_read_is_told(fetch_objects, environ):
     # To read this name is to ask for an object without its end.
     with pytest.raises(FetchError, match=r"orders/lost/a\?versionId=1\.csv is listed there, and cannot be found"):
         fetch_objects("s3://orders/lost/*.csv", environ=environ)
+
+
+def test_of_several_faults_the_first_is_told(fetch_objects, environ, put, after_reading):
+    for name in ("1.csv", "2%3FversionId=1.csv", "3%3FversionId=1.csv"):
+        put(f"two-lost/{name}", b"a\n1\n")
+    after_reading(lambda path: time.sleep(0.3 if path.endswith("1.csv") else 0))
+    with pytest.raises(FetchError, match=r"orders/two-lost/2\?versionId=1\.csv is listed there"):
+        fetch_objects("s3://orders/two-lost/*", environ=environ)
+
+
+def test_objects_are_read_several_at_a_time_and_stay_in_order(fetch_objects, environ, put, after_reading, gate):
+    for number in range(20):
+        put(f"many/{number:02d}.csv", b"%d" % number)
+    # The first are the last to come.
+    after_reading(lambda path: time.sleep(0.2 if path < "/orders/many/04" else 0.02))
+    fetched = fetch_objects("s3://orders/many/*.csv", environ=environ)
+    assert [int(path.read_bytes()) for path in fetched.paths] == list(range(20))
+    assert 1 < gate.most <= 8
+
+
+def test_an_object_that_is_replaced_while_it_is_read_comes_whole(fetch_objects, environ, put, after_reading):
+    put("hot.csv", b"a" * 5_000_000)
+
+    def replace(_path):
+        after_reading(None)
+        put("hot.csv", b"b" * 6_000_000)
+
+    after_reading(replace)
+    fetched = fetch_objects("s3://orders/hot.csv", environ=environ)
+    assert fetched.paths[0].read_bytes() == b"b" * 6_000_000
+    assert fetched.bytes == 6_000_000
+
+
+def test_an_object_that_is_replaced_whenever_it_is_read_is_told(fetch_objects, environ, put, after_reading):
+    put("hotter.csv", b"0" * 5_000_000)
+    contents = iter(b"123456789")
+    after_reading(lambda _path: put("hotter.csv", bytes([next(contents)]) * 5_000_000))
+    with pytest.raises(FetchError, match=r"orders/hotter\.csv was written to each time it was read"):
+        fetch_objects("s3://orders/hotter.csv", environ=environ)
+
+
+def test_an_object_that_grows_past_max_bytes_while_it_is_read_is_refused(
+    fetch_objects, environ, put, after_reading
+):
+    put("more.csv", b"a" * 5_000_000)
+    after_reading(lambda _path: put("more.csv", b"b" * 7_000_000))
+    with pytest.raises(FetchError, match=r"has 7\.0 MB, more than the 6\.0 MB that `max_bytes` allows"):
+        fetch_objects("s3://orders/more.csv", environ=environ, max_bytes=6_000_000)
 
 
 def test_a_name_that_is_there_is_no_pattern(fetch_objects, environ, tmp_path):
@@ -143,3 +251,15 @@ def test_a_store_gets_its_own_variables_and_their_secrets_are_masked():
     references = References(environ, {})
     assert set(_environment(environ, "azure", references)) == set(environ) - {"AWS_SECRET_ACCESS_KEY", "DB_URL"}
     assert references.mask(f"{SECRET} planted-key-0815==") == "*** ***"
+
+
+def test_the_address_of_a_store_of_ones_own_is_handed_on():
+    from runner.fetch.object_stores import _environment
+    from runner.fetch.references import References
+
+    environ = {"STORAGE_EMULATOR_HOST": "http://localhost:4443", "AWS_ENDPOINT_URL": "http://localhost:9000"}
+    assert [set(_environment(environ, extra, References({}, {}))) for extra in ("gcs", "s3", "azure")] == [
+        {"STORAGE_EMULATOR_HOST"},
+        {"AWS_ENDPOINT_URL"},
+        set(),
+    ]

@@ -1,0 +1,139 @@
+"""In the fetch worker: an object of a store, and its bytes, all of them of one content.
+
+An object may be replaced at any moment, also between two pieces of it that are asked for. So each piece is asked
+for of the content that the store has told the size and the version of. It comes as it is kept, for that is what
+has this size: the libraries of Google and Azure would unpack what has a `Content-Encoding`, each piece by itself.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import fsspec  # type: ignore[import-untyped]
+from fsspec.asyn import sync  # type: ignore[import-untyped]
+
+PIECE_BYTES = 4 << 20
+# From the first byte to read to the one behind the last.
+Read = Callable[[int, int], bytes]
+_KEPT_AS_IT_IS: Mapping[str, Mapping[str, Any]] = {"gcs": {"session_kwargs": {"auto_decompress": False}}}
+
+
+class ChangedError(Exception):
+    """An object has another content by now."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredObject:
+    """One object as a store tells of it.
+
+    `size` is in bytes, `version` tells one content from another and is empty where the store does not say;
+    `encoding` is its `Content-Encoding`, as far as it is known: S3 does not tell.
+    """
+
+    name: str
+    size: int
+    version: str
+    encoding: str
+
+
+def open_store(location: str) -> Any:
+    """fsspec's file system for an address.
+
+    Raises:
+        ImportError: what reads it is not installed. Libraries raise anything else.
+    """
+    kind = fsspec.get_filesystem_class(urlsplit(location).scheme.lower())
+    # `abfs://container@account.…` names the account, and more cannot stand in an address.
+    options = kind._get_kwargs_from_urls(location)  # noqa: SLF001
+    return kind(skip_instance_cache=True, **_KEPT_AS_IT_IS.get(_family(kind), {}), **options)
+
+
+def stored_object(name: str, info: Mapping[str, Any]) -> StoredObject:
+    """What fsspec tells of an object, whichever store it is from."""
+    settings = info.get("content_settings") or {}
+    return StoredObject(
+        name=name,
+        size=int(info["size"]),
+        version=str(info.get("generation") or info.get("ETag") or info.get("etag") or ""),
+        encoding=str(info.get("contentEncoding") or settings.get("content_encoding") or "").lower(),
+    )
+
+
+def look_again(system: Any, name: str) -> StoredObject:
+    """An object as it is now, whatever was known of it.
+
+    Raises:
+        FileNotFoundError: it is gone. Libraries raise anything else.
+    """
+    with suppress(KeyError):
+        system.invalidate_cache()
+    return stored_object(name, system.info(name))
+
+
+def reader(system: Any, found: StoredObject) -> Read:
+    """What reads parts of an object, as it was found. Where it has another content by now, reading fails.
+
+    Raises:
+        ChangedError: it has another content by now.
+    """
+    return _READERS.get(_family(type(system)), _read_opened)(system, found)
+
+
+def _family(kind: Any) -> str:
+    names = {kind.protocol} if isinstance(kind.protocol, str) else set(kind.protocol)
+    return next((family for family in _READERS if family in names), "")
+
+
+def _read_opened(system: Any, found: StoredObject) -> Read:
+    """S3: an opened object is that of its ETag."""
+    source = system.open(found.name, "rb", block_size=PIECE_BYTES, cache_type="none")
+    if stored_object(found.name, source.details) != found:
+        raise ChangedError
+
+    def read(start: int, end: int) -> bytes:
+        source.seek(start)
+        piece: bytes = source.read(end - start)
+        return piece
+
+    return read
+
+
+def _read_generation(system: Any, found: StoredObject) -> Read:
+    """Google: a generation of an object never changes."""
+    pinned = {"generation": found.version} if found.version else {}
+
+    def read(start: int, end: int) -> bytes:
+        piece: bytes = system.cat_file(found.name, start=start, end=end, **pinned)
+        return piece
+
+    return read
+
+
+def _read_matching(system: Any, found: StoredObject) -> Read:
+    """Azure, by its own library: adlfs asks for no ETag, and leaves the unpacking on."""
+    from azure.core import MatchConditions  # type: ignore[import-not-found, unused-ignore]
+
+    container, blob, _ = system.split_path(found.name)
+    etag = found.version.strip('"')
+    pinned = {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified} if etag else {}
+
+    async def ask(start: int, end: int) -> bytes:
+        async with system.service_client.get_blob_client(container, blob) as client:
+            part = await client.download_blob(offset=start, length=end - start, decompress=False, **pinned)
+            piece: bytes = await part.readall()
+            return piece
+
+    def read(start: int, end: int) -> bytes:
+        piece: bytes = sync(system.loop, ask, start, end)
+        return piece
+
+    return read
+
+
+_READERS: Mapping[str, Callable[[Any, StoredObject], Read]] = {
+    "s3": _read_opened,
+    "gcs": _read_generation,
+    "az": _read_matching,
+}
