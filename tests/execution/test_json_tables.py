@@ -240,3 +240,16 @@ def test_the_columns_tell_without_counting(table_connection, tmp_path, text):
 def test_a_key_called_json_is_a_column(query):
     assert query("SELECT json FROM data", [{"json": 1}, {"json": None}, {}]) == 'json\n1\n""\n""\n'
     assert query("SELECT json[1] AS a FROM data", [{"json": [1]}, {"json": [2]}]) == "a\n1\n2\n"
+
+
+@pytest.mark.parametrize("kind", [FileType.JSON, FileType.NDJSON])
+@pytest.mark.parametrize("order", [1, -1])
+def test_records_without_members_in_a_file_of_their_own_are_gaps(tmp_path, kind, order):
+    around = "[{}]" if kind is FileType.JSON else "{}"
+    for name, record in {"a": '{"e": "x"}', "b": "{}"}.items():
+        (tmp_path / name).write_text(around.replace("{}", record))
+    files = tuple(str(tmp_path / name) for name in ("a", "b")[::order])
+    relation = Relation(source=StepInput(paths=files, format=kind), view="data", files=files)
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"SELECT e FROM {json_reader(connection, relation)}").fetchall()
+    assert rows == [("x",), (None,)][::order]

@@ -171,3 +171,14 @@ def test_half_a_character_is_told(read, content, kind, shown):
 
 def test_a_whole_pair_is_a_character(read):
     assert read('[{"a": "\\ud83d\\ude00"}]')["a"].tolist() == ["\U0001f600"]
+
+
+@pytest.mark.parametrize(("first", "cells"), [("", ["nan"]), ("7\n", ["7"]), ("1.5\n", ["1.5"]), ("x\n", ["x"])])
+@pytest.mark.parametrize("order", [1, -1])
+def test_truth_values_stay_what_they_are_beside_a_file_without(tmp_path, first, cells, order):
+    (tmp_path / "a.csv").write_text(f"paid,n\n{first.strip()},1\n")
+    (tmp_path / "b.csv").write_text("paid,n\ntrue,1\nfalse,2\n")
+    paths = tuple(str(tmp_path / name) for name in ("a.csv", "b.csv")[::order])
+    frame = read_data(StepInput(paths=paths, format=FileType.CSV))
+    assert list(map(str, frame["paid"])) == [cell for part in (cells, ["True", "False"])[::order] for cell in part]
+    assert frame["n"].dtype == "int64"

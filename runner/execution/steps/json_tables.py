@@ -136,7 +136,8 @@ def _is_renamed(connection: duckdb.DuckDBPyConnection, records: str, names: Iter
 
 def _reader(records: str, types: dict[str, str]) -> str:
     columns = ", ".join(f"{quote_name(name)}: {quote_text(kind)}" for name, kind in types.items())
-    return f"read_json({records}, columns = {{{columns}}})"
+    # Told: in a file of `{}` alone it would take each record for the value of a table's one column.
+    return f"read_json({records}, records = 'true', columns = {{{columns}}})"
 
 
 def _time_type(connection: duckdb.DuckDBPyConnection, name: str, texts: str) -> str:

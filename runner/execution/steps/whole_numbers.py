@@ -99,6 +99,7 @@ def joined(frames: Sequence[pd.DataFrame], *, exact: bool, declared: Collection[
     whole = [name for name, columns in found.items() if _is_whole(columns)]
     types = dict.fromkeys((name for name, columns in found.items() if _is_mixed(columns)), "float64")
     types |= dict.fromkeys(whole, "Int64")
+    types |= dict.fromkeys((name for name, columns in found.items() if _has_truth_apart(columns)), "object")
     frame = pd.concat(
         [frame.astype({name: kind for name, kind in types.items() if name in frame.columns}) for frame in frames],
         ignore_index=True,
@@ -127,6 +128,12 @@ def _is_mixed(columns: Sequence[pd.Series]) -> bool:
     of them that are nullable, and are so nowhere else."""
     kinds = {column.dtype for column in columns}
     return {np.dtype("float64"), pd.Int64Dtype()} <= kinds <= _NUMBERS
+
+
+def _has_truth_apart(columns: Sequence[pd.Series]) -> bool:
+    """Whether a column has truth values in one file, and none in another: pandas would make 1 and 0 of them beside
+    numbers, of which a column without a value is one."""
+    return len({column.dtype == np.dtype(bool) for column in columns}) > 1
 
 
 def _is_large(column: pa.ChunkedArray) -> bool:
