@@ -12,7 +12,10 @@ from runner.errors import FetchError
 _PIECE_BYTES = 64 * 1024
 # zlib finds out by itself which of its two formats it is: gzip, or what HTTP calls deflate.
 _ANY_HEADER = 32 + zlib.MAX_WBITS
-_KNOWN = frozenset({"gzip", "x-gzip", "deflate"})
+# Some servers send what is in that format without its header (RFC 9110, section 8.4.1.2).
+_NO_HEADER = -zlib.MAX_WBITS
+_DEFLATE = "deflate"
+_KNOWN = frozenset({"gzip", "x-gzip", _DEFLATE})
 # What is not asked for, as not every machine can read it. Other words are no compression: `identity`, `utf-8`.
 _FOREIGN = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 _MOST_CODINGS = 5
@@ -38,22 +41,46 @@ def unpacked(pieces: Iterator[bytes], content_encoding: str, check: Callable[[],
         )
     for coding in reversed(codings):
         if coding in _KNOWN:
-            pieces = _inflated(pieces, check)
+            may_be_bare = coding == _DEFLATE
+            pieces = _inflated(_with_head(pieces) if may_be_bare else pieces, check, may_be_bare=may_be_bare)
     return pieces
 
 
-def _inflated(pieces: Iterator[bytes], check: Callable[[], None]) -> Iterator[bytes]:
-    """One packing undone. Several streams in a row are one body; padding after them is no part of it."""
+def _with_head(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, of which the first piece has two at least, where there are so many."""
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) > 1:
+            break
+    if head:
+        yield head
+    yield from pieces
+
+
+def _has_header(head: bytes) -> bool:
+    """Whether a body begins as zlib's format does, or gzip's (RFC 1950, section 2.2; RFC 1952, section 2.3.1)."""
+    return head[:2] == b"\x1f\x8b" or (head[0] & 0x0F == 8 and int.from_bytes(head[:2], "big") % 31 == 0)
+
+
+def _inflated(pieces: Iterator[bytes], check: Callable[[], None], *, may_be_bare: bool) -> Iterator[bytes]:
+    """One packing undone. Several streams in a row are one body; padding after them is no part of it.
+
+    A bare stream has no checksum, and nothing after it: what is none would be taken for one otherwise.
+    """
     stream: Any = None
-    is_first = True
+    is_first, is_bare = True, False
     for piece in pieces:
         rest = piece
         while rest:
             check()
             if stream is None:
+                if is_bare:
+                    raise ContentDecodingError("it goes on behind its end")
                 if not is_first and not rest.startswith(b"\x1f"):
                     return
-                stream, is_first = zlib.decompressobj(_ANY_HEADER), False
+                is_bare = may_be_bare and is_first and not _has_header(rest)
+                stream, is_first = zlib.decompressobj(_NO_HEADER if is_bare else _ANY_HEADER), False
             yield from _drained(stream, rest)
             rest = stream.unused_data
             stream = None if stream.eof else stream

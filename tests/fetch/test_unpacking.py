@@ -35,6 +35,26 @@ def test_what_is_no_whole_stream_is_refused(packed):
         unpack(packed)
 
 
+def bare(content):
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+@given(st.binary(max_size=100_000), st.integers(1, 70_000))
+def test_deflate_may_come_without_its_header(content, size):
+    assert unpack(bare(content), "deflate", size=size) == content
+    assert unpack(zlib.compress(content), "deflate", size=size) == content
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [bare(ROWS)[:-1], bare(ROWS) + b"\0", b'[{"a":1}]', b"id,name\n1,x\n", b"\x1f", zlib.compress(ROWS)[2:]],
+)
+def test_what_is_no_whole_bare_stream_is_refused(packed):
+    with pytest.raises(ContentDecodingError):
+        unpack(packed, "deflate")
+
+
 def test_what_was_not_asked_for_is_refused():
     for encoding in ("br", ", ".join(["gzip"] * 6)):
         with pytest.raises(FetchError, match=r"packed as \w+.* not asked for"):
