@@ -26,6 +26,7 @@ _DRIVERS = {
     "mariadb": "mariadb+pymysql",
 }
 _EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
+_MODULES_OF_EXTRAS = frozenset({"psycopg", "pymysql"})
 _WRITTEN_PASSWORD = re.compile(r"://[^:/]*:([^@]*)@")
 _ODBC_PASSWORD = re.compile(r"(?i)(?:pwd|password)=([^;]+)")
 _SECRET_OPTION = re.compile(r"(?i)pass|pwd|secret|token|key|credential|odbc_connect")
@@ -234,7 +235,11 @@ def missing_driver(dialect: str, module: str) -> FetchError:
             f"the driver for {dialect} databases is not installed: {module}",
             hint="Install the SQLAlchemy dialect and driver of this database beside the runner.",
         )
+    install = f"pip install 'gitops-runner[{extra}]'"
+    is_ours = module.partition(".")[0] in _MODULES_OF_EXTRAS
+    # `postgresql+psycopg2://` names a driver that no extra brings.
+    named = f"Begin the URL with {dialect}:// alone, for the driver of: {install}"
     return FetchError(
         f"the driver for {dialect} databases is not installed: {module}",
-        hint=f"Install it with: pip install 'gitops-runner[{extra}]'",
+        hint=f"Install it with: {install}" if is_ours else named,
     )

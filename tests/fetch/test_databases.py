@@ -223,6 +223,13 @@ def test_a_driver_that_is_missing_is_named_with_its_extra(tmp_path):
     assert "gitops-runner[mysql]" in missing_driver("mariadb", "pymysql").hint
 
 
+def test_a_driver_that_no_extra_brings_is_not_said_to_come_with_one(fetch_query):
+    pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
+    with pytest.raises(FetchError, match="not installed: asyncpg") as caught:
+        fetch_query("postgresql+asyncpg://reader@127.0.0.1:1/shop", "SELECT 1")
+    assert caught.value.hint.startswith("Begin the URL with postgresql:// alone")
+
+
 def test_a_password_within_an_option_is_masked_by_itself(make_context):
     from runner.fetch.databases import _parse
     from runner.fetch.references import References
