@@ -28,14 +28,12 @@ class ChangedError(Exception):
 class StoredObject:
     """One object as a store tells of it.
 
-    `size` is in bytes, `version` tells one content from another and is empty where the store does not say;
-    `encoding` is its `Content-Encoding`, as far as it is known: S3 does not tell.
+    `size` is in bytes; `version` tells one content from another, and is empty where the store does not say.
     """
 
     name: str
     size: int
     version: str
-    encoding: str
 
 
 def open_store(location: str) -> Any:
@@ -52,12 +50,10 @@ def open_store(location: str) -> Any:
 
 def stored_object(name: str, info: Mapping[str, Any]) -> StoredObject:
     """What fsspec tells of an object, whichever store it is from."""
-    settings = info.get("content_settings") or {}
     return StoredObject(
         name=name,
         size=int(info["size"]),
         version=str(info.get("generation") or info.get("ETag") or info.get("etag") or ""),
-        encoding=str(info.get("contentEncoding") or settings.get("content_encoding") or "").lower(),
     )
 
 

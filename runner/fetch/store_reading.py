@@ -31,8 +31,9 @@ _AT_ONCE = 8
 _READINGS = 3
 # What a name ends in, of which the reader of a file takes its compression: `.csv.gz`.
 _ENDING = re.compile(r"(?:\.[A-Za-z0-9]{1,8}){1,2}\Z")
-# An object is kept as it is sent. Where only the store says that it is packed, its file says so too.
-_PACKINGS = {"gzip": ".gz", "x-gzip": ".gz", "zstd": ".zst"}
+# How a packed object begins, and how the name of its file ends: its own may not, where it is packed by its
+# `Content-Encoding`, which S3 does not tell.
+_PACKINGS = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
 _DENIED = re.compile(
     r"(?i)credential|forbidden|access ?denied|authenticat|authoriz|anonymous|public ?access ?is ?not ?permitted"
 )
@@ -102,7 +103,7 @@ class _Download:
         neither."""
         for _ in range(_READINGS):
             try:
-                return _copy(self.system, one, Path(self.order.folder) / f"{stem}{_ending(one)}")
+                return _copy(self.system, one, Path(self.order.folder) / stem)
             except (ChangedError, WorkerError) as error:
                 now = _asked(partial(look_again, self.system, one.name))
                 if isinstance(error, WorkerError) and now == one:
@@ -155,16 +156,12 @@ def _has_dots(name: str) -> bool:
     return name.startswith(".") or "/." in name
 
 
-def _ending(one: StoredObject) -> str:
-    found = _ENDING.search(one.name)
-    ending = found[0] if found else ""
-    packing = _PACKINGS.get(one.encoding, "")
-    return ending if ending.lower().endswith(packing) else f"{ending}{packing}"
-
-
-def _copy(system: Any, one: StoredObject, path: Path) -> Path:
-    """Stream one object into a file, as it was found."""
+def _copy(system: Any, one: StoredObject, stem: Path) -> Path:
+    """Stream one object into a file, as it was found; the name of that ends as the object's does, and as it is
+    packed."""
     read = _asked(partial(reader, system, one))
+    found = _ENDING.search(one.name)
+    path = stem.with_name(stem.name + (found[0] if found else ""))
     with path.open("wb") as target:
         for start in range(0, one.size, PIECE_BYTES):
             end = min(start + PIECE_BYTES, one.size)
@@ -172,7 +169,10 @@ def _copy(system: Any, one: StoredObject, path: Path) -> Path:
             if len(piece) != end - start:
                 raise WorkerError(FaultKind.STORE, f"{one.name} breaks off: it is not as long as the store says")
             target.write(piece)
-    return path
+    with path.open("rb") as written:
+        head = written.read(4)
+    packing = next((ending for mark, ending in _PACKINGS.items() if head.startswith(mark)), "")
+    return path if path.name.lower().endswith(packing) else path.rename(f"{path}{packing}")
 
 
 def _asked(ask: Callable[[], T]) -> T:

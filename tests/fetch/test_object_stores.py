@@ -1,5 +1,6 @@
 """A real S3 server of its own."""
 
+import gzip
 import threading
 import time
 
@@ -171,6 +172,21 @@ def test_objects_are_read_several_at_a_time_and_stay_in_order(fetch_objects, env
     fetched = fetch_objects("s3://orders/many/*.csv", environ=environ)
     assert [int(path.read_bytes()) for path in fetched.paths] == list(range(20))
     assert 1 < gate.most <= 8
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "file"),
+    [
+        ("packed.csv", gzip.compress(b"a\n1\n"), "input-orders.csv.gz"),
+        ("packed.CSV.GZ", gzip.compress(b"a\n1\n"), "input-orders.CSV.GZ"),
+        ("packed", b"\x28\xb5\x2f\xfd and more", "input-orders.zst"),
+    ],
+)
+def test_the_file_of_an_object_says_that_it_is_packed(fetch_objects, environ, put, name, body, file):
+    put(name, body)
+    (path,) = fetch_objects(f"s3://orders/{name}", environ=environ).paths
+    assert (path.name, path.read_bytes()) == (file, body)
+    assert [one.name for one in path.parent.iterdir()] == [file]
 
 
 def test_an_object_that_is_replaced_while_it_is_read_comes_whole(fetch_objects, environ, put, after_reading):
