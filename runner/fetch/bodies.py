@@ -16,7 +16,7 @@ from runner.fetch.faults import EXCERPT_BYTES, body_text, status_fault
 from runner.fetch.places import source_key
 from runner.fetch.references import References
 from runner.fetch.request import shown_url
-from runner.fetch.unpacking import unpacked
+from runner.fetch.unpacking import unpacked, unpacked_file
 
 _CHUNK_BYTES = 64 * 1024
 _HEAD_BYTES = 4 * 1024
@@ -86,7 +86,10 @@ class Bodies:
         size, head = 0, b""
         packed = response.raw.stream(_CHUNK_BYTES, decode_content=False)
         encoding = response.headers.get("content-encoding", "")
-        for chunk in unpacked(packed, encoding, self._deadline.check):
+        body = unpacked(packed, encoding, self._deadline.check)
+        if self._source.format is not FileType.PARQUET:
+            body = unpacked_file(body, self._deadline.check)
+        for chunk in body:
             self._deadline.check()
             size += len(chunk)
             if size > limit:

@@ -3,6 +3,7 @@
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from requests.exceptions import ContentDecodingError
@@ -15,6 +16,7 @@ _ANY_HEADER = 32 + zlib.MAX_WBITS
 # Some servers send what is in that format without its header (RFC 9110, section 8.4.1.2).
 _NO_HEADER = -zlib.MAX_WBITS
 _DEFLATE = "deflate"
+_GZIP = b"\x1f\x8b"
 _KNOWN = frozenset({"gzip", "x-gzip", _DEFLATE})
 # What is not asked for, as not every machine can read it. Other words are no compression: `identity`, `utf-8`.
 _FOREIGN = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
@@ -46,6 +48,15 @@ def unpacked(pieces: Iterator[bytes], content_encoding: str, check: Callable[[],
     return pieces
 
 
+def unpacked_file(pieces: Iterator[bytes], check: Callable[[], None]) -> Iterator[bytes]:
+    """A text as it was before it was packed into a file, such as `orders.csv.gz`: no header says so, but no text
+    begins as gzip's format does. Arguments and errors as with `unpacked`."""
+    pieces = _with_head(pieces)
+    head = next(pieces, b"")
+    whole = chain((head,), pieces)
+    yield from _inflated(whole, check, may_be_bare=False) if head.startswith(_GZIP) else whole
+
+
 def _with_head(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes, of which the first piece has two at least, where there are so many."""
     head = b""
@@ -60,7 +71,7 @@ def _with_head(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _has_header(head: bytes) -> bool:
     """Whether a body begins as zlib's format does, or gzip's (RFC 1950, section 2.2; RFC 1952, section 2.3.1)."""
-    return head[:2] == b"\x1f\x8b" or (head[0] & 0x0F == 8 and int.from_bytes(head[:2], "big") % 31 == 0)
+    return head.startswith(_GZIP) or (head[0] & 0x0F == 8 and int.from_bytes(head[:2], "big") % 31 == 0)
 
 
 def _inflated(pieces: Iterator[bytes], check: Callable[[], None], *, may_be_bare: bool) -> Iterator[bytes]:

@@ -74,3 +74,24 @@ def test_a_packed_answer_that_ends_too_early_is_no_answer(server, fetch_api):
     server.answer("/", packed[: len(packed) // 2], content_type="text/csv", Content_Encoding="gzip")
     with pytest.raises(FetchError, match="cannot be unpacked, or ends too early"):
         fetch_api(server.url(), file_type=FileType.CSV)
+
+
+@pytest.mark.parametrize("content_type", ["application/gzip", "text/csv"])
+def test_a_file_that_is_packed_is_unpacked_within_the_bound(server, fetch_api, content_type):
+    server.answer("/orders.csv.gz", gzip.compress(ROWS), content_type=content_type)
+    fetched = fetch_api(server.url("/orders.csv.gz"), file_type=FileType.CSV, max_bytes=len(ROWS))
+    assert fetched.paths[0].read_bytes() == ROWS
+    assert fetched.bytes == len(ROWS)
+    with pytest.raises(FetchError, match=r"more than the 1\.0 kB that `max_bytes` allows"):
+        fetch_api(server.url("/orders.csv.gz"), file_type=FileType.CSV, max_bytes=1000)
+
+
+def test_a_packed_file_that_ends_too_early_is_no_answer(server, fetch_api):
+    server.answer("/orders.csv.gz", gzip.compress(ROWS)[:-9], content_type="application/gzip")
+    with pytest.raises(FetchError, match="cannot be unpacked, or ends too early"):
+        fetch_api(server.url("/orders.csv.gz"), file_type=FileType.CSV)
+
+
+def test_a_packed_file_is_unpacked_after_its_way_was(server, fetch_api):
+    server.answer("/", gzip.compress(gzip.compress(ROWS)), content_type="text/csv", Content_Encoding="gzip")
+    assert fetch_api(server.url(), file_type=FileType.CSV).paths[0].read_bytes() == ROWS
