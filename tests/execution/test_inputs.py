@@ -1,4 +1,5 @@
 import csv
+import datetime as dt
 import gzip
 import json
 import random
@@ -160,6 +161,27 @@ def test_a_sheet_keeps_the_types_of_its_cells(step, workbook):
     assert found.replace(" 00:00:00", "") == "id,code,day,share\n7,007,2025-01-01,1.5\n8,NA,,\n"
     table = TableOptions(sheet="Two", columns=("day", "id"), dtypes=(("day", "date"), ("id", "string")))
     assert step(StepInput(paths=(workbook,), format=FileType.XLSX, table=table)) == "day,id\n2025-01-01,7\n"
+
+
+def test_a_column_of_several_types_in_a_long_sheet_is_one_of_texts(bench, tmp_path):
+    rows, time = 3_000, dt.time(10, 0)
+    frame = pd.DataFrame({"number": range(rows), "code": range(rows), "day": [dt.datetime(2025, 1, 1)] * rows})
+    frame = frame.astype("object")
+    late = {"number": [1.5, "5"], "code": ["007", True], "day": ["2025-02-30", time]}
+    for name, cells in late.items():
+        frame.loc[[777, 1501], name] = cells
+    frame["clock"] = [None] * (rows - 1) + [time]
+    frame.to_excel(tmp_path / "book.xlsx", engine="xlsxwriter", index=False)
+    source = StepInput(paths=(str(tmp_path / "book.xlsx"),), format=FileType.XLSX)
+    query = "SELECT * FROM data WHERE number IN ('0', '1.5', '5') OR clock IS NOT NULL"
+    assert bench.csv(query, kind=StepKind.QUERY, inputs=(source,)).splitlines() == [
+        "number,code,day,clock",
+        "0,0,2025-01-01 00:00:00,",
+        "5,5,2025-01-01 00:00:00,",
+        "1.5,007,2025-02-30,",
+        "5,True,10:00:00,",
+        "2999,2999,2025-01-01 00:00:00,10:00:00",
+    ]
 
 
 @pytest.mark.parametrize("kind", STEPS, ids=str)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 import duckdb
+import numpy as np
+import pandas as pd
 
 from runner.core.source import THE_SOURCE, FileType
 from runner.execution.orders import StepInput, StepOrder
@@ -30,6 +32,7 @@ from runner.execution.steps.typed import DATE, STRING, is_moment, refusal_in, sq
 _STAGED = "input"
 _CHEAP_TO_COUNT = 64 << 20
 _MUCH_MEMORY_MB = 1024
+_FEW_CELLS = 1_000
 # What of a message of DuckDB is about the data: the rest is about its own settings.
 _TELLING = ("Error when converting", "Expected Number of Columns", "Invalid unicode", "Maximum line size")
 _NO_TABLE = "Error when sniffing file"
@@ -111,12 +114,27 @@ def is_input_failure(error: Exception) -> bool:
 
 def _stage(order: StepOrder, connection: duckdb.DuckDBPyConnection, source: StepInput, place: int) -> Relation:
     if source.format is FileType.XLSX:
-        frame = read_data(source, timezone=order.timezone, exact=True)
+        frame = _of_one_type_each(read_data(source, timezone=order.timezone, exact=True))
+        # Left to itself DuckDB looks at a thousand cells of a column, and takes all others for what these are.
+        connection.execute(f"SET pandas_analyze_sample = {max(len(frame), _FEW_CELLS)}")
         return Relation(source=source, view=source.name, frame=frame)
     targets = (os.path.join(order.run_dir, f"{_STAGED}-{place}-{number}") for number in range(len(source.paths)))  # noqa: PTH118
     files = each_file(source.paths, lambda path: _staged_file(connection, source, path, next(targets)))
     sparing = order.memory_mb < _MUCH_MEMORY_MB
     return Relation(source=source, view=source.name, files=tuple(files), sparing=sparing)
+
+
+def _of_one_type_each(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same table, whose columns of several types are texts. DuckDB would make one type of them that not all of
+    their cells have: of 1.5 among whole numbers a 2, of the text 007 a 7."""
+    several = [
+        place
+        for place, kind in enumerate(frame.dtypes)
+        if kind == np.dtype(object) and frame.iloc[:, place].dropna().map(type).nunique() > 1
+    ]
+    for place in several:
+        frame.isetitem(place, frame.iloc[:, place].map(str, na_action="ignore").array)
+    return frame
 
 
 def _staged_file(connection: duckdb.DuckDBPyConnection, source: StepInput, path: str, target: str) -> str:
