@@ -6,7 +6,6 @@ has this size: the libraries of Google and Azure would unpack what has a `Conten
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,8 +62,7 @@ def look_again(system: Any, name: str) -> StoredObject:
     Raises:
         FileNotFoundError: it is gone. Libraries raise anything else.
     """
-    with suppress(KeyError):
-        system.invalidate_cache()
+    system.invalidate_cache()
     return stored_object(name, system.info(name))
 
 
