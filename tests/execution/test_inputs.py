@@ -553,3 +553,17 @@ def test_a_workbook_of_another_program_is_looked_at_too(step, tmp_path):
             book.writestr(name, text)
     table = TableOptions(sheet="Sales")
     assert "cell B2 of" in step.failure(StepInput(paths=(str(path),), format=FileType.XLSX, table=table)).message
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("text", ["nan", "NaN"])
+def test_a_text_that_says_it_is_no_number_is_none(bench, tmp_path, kind, text):
+    path = tmp_path / "a.csv"
+    path.write_text(f"n,m\n1.5,{text}\n,2\n{text},3\n")
+    table = TableOptions(dtypes=(("n", "number"),))
+    failure = bench.failure(
+        STEPS[kind], kind=kind, inputs=(StepInput(paths=(str(path),), format=FileType.CSV, table=table),)
+    )
+    assert failure.kind is FailureKind.FETCH
+    # What is read as a float has one spelling.
+    assert failure.message.lower().endswith("column 'n' has 'nan', which is no number")

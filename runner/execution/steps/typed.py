@@ -110,6 +110,10 @@ def has_offset(text: str) -> bool:
 def sql_cell(name: str, kind: str | None, *, aware: bool) -> str:
     """SQL for the cells of a column that is read as `sql_types` says. `aware`: its times have an offset."""
     column = quote_name(name)
+    if kind == NUMBER:
+        # DuckDB takes the text `nan` for a float, and of that all sums are `nan`.
+        wrong = _sql_error(name, f"which is no {_WORDS[kind]}", f"CAST({column} AS VARCHAR)")
+        return f"CASE WHEN isnan({column}) THEN CAST({wrong} AS DOUBLE) ELSE {column} END AS {column}"
     if kind not in {INTEGER, BOOLEAN, DATE, TIMESTAMP}:
         return column
     if kind == INTEGER:
@@ -152,12 +156,12 @@ def checked_cell(name: str, parsed: str, said: str) -> str:
     return f"coalesce({parsed}, {wrong}) AS {column}"
 
 
-def _sql_error(name: str, said: str) -> str:
-    column = quote_name(name)
+def _sql_error(name: str, said: str, text: str = "") -> str:
+    text = text or quote_name(name)
     before, behind = quote_text(f"{REFUSED}: column '{name}' has '"), quote_text(f"', {said}")
     # Trimmed in another way than where it is looked at: what stands twice in a query DuckDB works out for each
     # row, whether it is needed or not.
-    return f"error({before} || ltrim(rtrim({column})) || {behind})"
+    return f"error({before} || ltrim(rtrim({text})) || {behind})"
 
 
 def _converted(series: pd.Series, name: str, kind: str, timezone: str) -> pd.Series:
