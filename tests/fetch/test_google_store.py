@@ -1,4 +1,4 @@
-"""What is told of Google's store is asked of a small server of its interface: where its library is installed."""
+"""Objects of Google's store, asked of a small server that speaks its interface."""
 
 import gzip
 import json
@@ -10,7 +10,6 @@ from runner.core.source import DataSource, FileType, SourceType
 from runner.errors import FetchError
 from runner.fetch.fetching import fetch
 
-pytest.importorskip("gcsfs", reason="the extra `gcs` is not installed")
 ROWS = b"a,b\n" + b"1,2\n" * 100_000
 
 
