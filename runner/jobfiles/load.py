@@ -14,6 +14,7 @@ from runner.core.effective import EffectiveValue
 from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.check import build_checked
 from runner.jobfiles.effective import effective_values
+from runner.jobfiles.emptiness import is_empty_on_purpose
 from runner.jobfiles.files import FileSource, WorkingFiles
 from runner.jobfiles.git.repository import Repository
 from runner.jobfiles.inspection import CheckContext
@@ -78,6 +79,7 @@ class JobFolder:
         self._query_fault = query_fault
         self._layers: LayerReader | None = None
         self.unsettled = False
+        self.empty_on_purpose = False
         self._known: dict[str, _Known] = {}
         self._scanned: tuple[CheckedFile, ...] = ()
         self._repository = Repository(project_dir)
@@ -89,13 +91,14 @@ class JobFolder:
 
         A file that is being written is left as it was. Where defaults or the policy may be gone, all files are:
         a version that is good under those alone is not to be the last good one. Then `unsettled` asks for another
-        scan soon.
+        scan soon. Where there is no job file, `empty_on_purpose` tells whether that is meant.
 
         Raises:
             FolderGoneError: the folder is gone; nothing that is remembered is lost.
         """
         root = os.path.realpath(self._jobs_dir)
         listing = list_job_files(root)
+        self.empty_on_purpose = not listing.files and is_empty_on_purpose(self._files, root)
         context = CheckContext(
             files=self._files,
             defaults=self._defaults,

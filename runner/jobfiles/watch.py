@@ -93,12 +93,9 @@ class FolderWatcher:
         """True while events arrive."""
         return self._observer is not None and self._observer.is_alive()
 
-    def start(self, now: float) -> None:
-        """Begin to watch. `now` is a monotonic time in seconds."""
-        self.ensure(now)
-
     def ensure(self, now: float) -> None:
-        """Replace an observer that has died, or whose folder is another one now (a link that was turned)."""
+        """Begin to watch; replace an observer that has died, or whose folder is another one now (a link that was
+        turned). `now` is a monotonic time in seconds."""
         root = self._root()
         if self.alive and root == self._watched:
             return

@@ -9,6 +9,7 @@ from runner.core.plan import Comparison, Side
 from runner.core.plan_diff import make_plan
 from runner.errors import RunnerError
 from runner.jobfiles.defaults import job_defaults
+from runner.jobfiles.emptiness import KEEP_FILE, is_empty_on_purpose
 from runner.jobfiles.git.objects import Commit, ObjectStore
 from runner.jobfiles.git.repository import clean_environment, read_revisions
 from runner.planning.load import load_sides
@@ -53,6 +54,8 @@ def compare_commits(
         notes = [*_ref_notes(base, asked), *_ref_notes(head, wanted)]
         if start is None:
             notes.append(_no_merge_base(asked, wanted, shallow=store.is_shallow()))
+        if sides.head_empty and not sides.base_empty and not is_empty_on_purpose(new.files, jobs_dir.name):
+            notes.append(_emptied_note(jobs_dir))
         if not working_tree and not store.bare:
             notes.extend(_dirty_notes(store, wanted, jobs_dir, environ))
     if not (sides.base_exists or sides.head_exists):
@@ -93,6 +96,13 @@ def _no_merge_base(base: Commit, head: Commit, *, shallow: bool) -> str:
     return (
         f"{base.name} and {head.name} have no common commit here, so {base.name} itself is compared:"
         f" what has been done there since shows as undone.{remedy}"
+    )
+
+
+def _emptied_note(jobs_dir: Path) -> str:
+    return (
+        f"{jobs_dir.name} holds no job file after this: a running service takes that for a folder that is away and"
+        f" goes on with every job. If there is to be none, put a file {KEEP_FILE} into it."
     )
 
 

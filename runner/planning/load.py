@@ -32,7 +32,7 @@ _STEP_FILES = frozenset({"processing_script_file", "processing_query_file"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedSides:
-    """The files that a plan can be about; and which sides have a folder of jobs at all.
+    """The files that a plan can be about; and which sides have a folder of jobs at all, and job files in it.
 
     Left out are the good files that are alike on both sides, whose names no other file has, and with whose `after`
     nothing is wrong on either: nothing becomes of them. `alike` are their jobs as others see them.
@@ -43,6 +43,8 @@ class LoadedSides:
     alike: tuple[LinkedJob, ...]
     base_exists: bool
     head_exists: bool
+    base_empty: bool
+    head_empty: bool
 
 
 def load_sides(
@@ -153,6 +155,8 @@ class _Loader:
             alike=tuple(self._alike.values()),
             base_exists=self._base.exists,
             head_exists=self._head.exists,
+            base_empty=not self._base.paths,
+            head_empty=not self._head.paths,
         )
 
     def _load(self, path: str) -> None:

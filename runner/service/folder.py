@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, CheckedFile, SyncState, advance, restore
@@ -11,6 +12,7 @@ from runner.core.diagnostic import Severity
 from runner.core.job import Job
 from runner.core.words import counted
 from runner.jobfiles.defaults import job_defaults
+from runner.jobfiles.emptiness import KEEP_FILE
 from runner.jobfiles.lint.query import find_query_faults
 from runner.jobfiles.lint.query_process import QueryProcess
 from runner.jobfiles.lint.step_fault import FindFault
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 # A reading that takes longer is told of: ten thousand files that are all new take a third of it.
 STUCK_SECONDS = 30.0
 _LAST_WAIT_SECONDS = 2.0
+# How often a stop is looked for meanwhile.
+_WAIT_SECONDS = 0.1
 
 
 def open_folder(settings: Settings, query_fault: FindFault = find_query_faults) -> JobFolder:
@@ -69,38 +73,53 @@ class CatalogKeeper:
         self._rescan = RescanClock()
         self._monotonic = monotonic
         self._reading: Reading[_Found] | None = None
+        # That it does not answer is told once.
+        self._told = False
         # Readings are counted: the one that was asked for, those that have begun, and those that have ended.
         self._asked = self._begun = self._ended = 0
         self._gone: FolderGoneError | None = None
+        self._emptied = False
         self._files: tuple[CheckedFile, ...] | None = None
         self._pending = False
         self.catalog = Catalog()
 
     @property
     def trouble(self) -> str:
-        """Why edits do not come into force: the folder is gone, or does not answer; empty while they do."""
-        reading = self._reading
-        if reading is not None and not reading.ended and self._monotonic() - reading.began > STUCK_SECONDS:
+        """Why edits do not come into force: the folder does not answer, is gone, or holds no job file all at once;
+        empty while they do."""
+        if self._stuck:
             return f"the folder {self._jobs_dir} does not answer: jobs run as they were, and no edit is in force"
-        return f"the folder {self._jobs_dir} is gone" if self._gone is not None else ""
+        if self._gone is not None:
+            return f"the folder {self._jobs_dir} is gone"
+        return emptied_words(self._jobs_dir) if self._emptied else ""
 
-    def start(self, remembered: Mapping[str, Job]) -> None:
-        """Watch, and load for the first time, going on from the jobs (path → job) that an earlier service left.
+    @property
+    def _stuck(self) -> bool:
+        reading = self._reading
+        return reading is not None and not reading.ended and self._monotonic() - reading.began > STUCK_SECONDS
 
-        A folder that is gone, mounted late say, leaves those in force.
+    def begin(self, remembered: Mapping[str, Job]) -> None:
+        """Go on from the jobs (path → job) that an earlier service left, and begin to read the folder."""
+        self.catalog = restore(remembered)
+        self.ask()
+        self.follow()
+
+    def take_in(self, stop_asked: Callable[[], bool] = lambda: False) -> None:
+        """Wait for what `begin` reads, and move the catalog on by it.
+
+        A folder that is gone, mounted late say, leaves the jobs of the earlier service in force, and so does one
+        that does not answer; with that one, or when a stop is asked for, nobody waits for long.
 
         Raises:
             FolderGoneError: there is no folder, and no job to go on with.
         """
-        self.catalog = restore(remembered)
-        self._watcher.start(self._monotonic())
-        change = self.rescan()
-        if self._gone is not None and not remembered:
+        change = self._await(stop_asked)
+        if self._gone is not None and not self.catalog.jobs:
             raise self._gone
         if self._pending:
             # Looked at twice before anything runs, so that a job removed while no service ran does not run again.
             time.sleep(QUIET_SECONDS)
-            change = self.rescan() or change
+            change = self.rescan(stop_asked) or change
         if not change:
             log.info("%s in force, as the last service left them", counted(len(self.catalog.jobs), "job"))
 
@@ -125,7 +144,7 @@ class CatalogKeeper:
     def answered(self, number: int) -> bool:
         """Whether the rescan of this number, which was asked for, need not be waited for: it has ended, or the
         folder does not answer."""
-        return self._ended >= number or bool(self.trouble)
+        return self._ended >= number or self._stuck
 
     def seconds_to_rescan(self) -> float:
         """How long until `follow` has something to do; while the folder is read, whoever reads it says so."""
@@ -146,7 +165,13 @@ class CatalogKeeper:
                 self._begun += 1
             return CatalogChange()
         if not reading.ended:
+            if self._stuck and not self._told:
+                self._told = True
+                log.error("%s", self.trouble)
             return CatalogChange()
+        if self._told:
+            self._told = False
+            log.info("The folder %s answers again", self._jobs_dir)
         self._reading, self._ended = None, self._begun
         change = self._settle(reading.outcome, reading.began)
         if self._folder.unsettled:
@@ -154,9 +179,18 @@ class CatalogKeeper:
             self._ended -= 1
         return change
 
-    def rescan(self) -> CatalogChange:
-        """Read the folder now and move the catalog on. A folder that is gone keeps everything."""
-        return self._settle(self._read, self._monotonic())
+    def rescan(self, stop_asked: Callable[[], bool] = lambda: False) -> CatalogChange:
+        """Read the folder and move the catalog on, now. A folder that is gone keeps everything; with one that does
+        not answer, or when a stop is asked for, it is left to `follow`."""
+        self.ask()
+        self.follow()
+        return self._await(stop_asked)
+
+    def _await(self, stop_asked: Callable[[], bool]) -> CatalogChange:
+        """Wait for the reading that is under way, and take it in."""
+        while self._reading is not None and not (self._reading.ended or self._stuck or stop_asked()):
+            self._reading.wait(_WAIT_SECONDS)
+        return self.follow()
 
     def _read(self) -> _Found:
         began = self._monotonic()
@@ -184,6 +218,9 @@ class CatalogKeeper:
             self._rescan.done(started)
             self._rescan.hint(self._monotonic())
             return CatalogChange()
+        if self._keeps_all(files):
+            self._rescan.done(started)
+            return CatalogChange()
         if files is self._files and not self._pending:
             self._rescan.done(started, cost=seconds)
             return CatalogChange()
@@ -197,6 +234,25 @@ class CatalogKeeper:
         if change:
             log_change(self.catalog, change, seconds=seconds)
         return change
+
+    def _keeps_all(self, files: tuple[CheckedFile, ...]) -> bool:
+        """Whether every job goes on as it was, because the folder holds none of them and does not say that this is
+        meant."""
+        before = self._emptied
+        self._emptied = not files and bool(self.catalog.jobs) and not self._folder.empty_on_purpose
+        if self._emptied and not before:
+            log.error("%s", emptied_words(self._jobs_dir))
+        elif before and files:
+            log.info("The folder %s holds job files again", self._jobs_dir)
+        return self._emptied
+
+
+def emptied_words(jobs_dir: Path) -> str:
+    """That a folder holds no job file all at once, and what to do."""
+    return (
+        f"the folder {jobs_dir} holds no job file any more: every job stays in force as it was. "
+        f"Where it is a mount, see whether it is there; if there is to be no job, put a file {KEEP_FILE} into it"
+    )
 
 
 def log_change(catalog: Catalog, change: CatalogChange, *, seconds: float) -> None:

@@ -151,11 +151,12 @@ class Service:
         )
         # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
         # the sandbox may be missing, the address taken.
-        self._keeper.start(self._store.load_jobs())
+        self._keeper.begin(self._store.load_jobs())
         zygote = self._works.zygote
         zygote.start()
         log.info("Sandbox: %s", "; ".join((f"{zygote.level} ({settings.sandbox})", *zygote.missing)))
         self._serve(transport.describe())
+        self._keeper.take_in(lambda: self._stops_asked > 0)
         self._take_up()
         self._outbox.start()
 

@@ -10,7 +10,10 @@ from runner.core.delivery import DeliveryState
 from runner.core.health import DiskSpace, FailingJob, NextFire, Standing
 from runner.core.run import Run, RunState
 from runner.errors import RunnerError
+from runner.jobfiles.emptiness import is_empty_on_purpose
+from runner.jobfiles.files import WorkingFiles
 from runner.service.coming import job_next_fire
+from runner.service.folder import emptied_words
 from runner.service.lookup import read_catalog
 from runner.service.peer import ask_service
 from runner.settings import Settings
@@ -37,6 +40,8 @@ def take_stock(settings: Settings, *, now: datetime) -> Standing:
     jobs = catalog.jobs
     with Store.open_reader(settings.storage_path) as store:
         unfinished = store.unfinished_runs()
+        if not catalog.entries and not folder_error:
+            folder_error = _emptied(settings, store)
         failing = _failing(store, jobs, known=not folder_error)
         deliveries = tuple((state, len(store.deliveries(states=(state,), limit=_COUNTED))) for state in _UNSENT)
     return Standing(
@@ -53,6 +58,12 @@ def take_stock(settings: Settings, *, now: datetime) -> Standing:
         next_fires=_next_fires(catalog, now),
         disk=disk_of(settings),
     )
+
+
+def _emptied(settings: Settings, store: StoreReader) -> str:
+    """That the folder holds none of the jobs that a service goes on with; empty where that is meant."""
+    meant = is_empty_on_purpose(WorkingFiles(settings.project_dir), str(settings.jobs_dir))
+    return "" if meant or not store.load_jobs() else emptied_words(settings.jobs_dir)
 
 
 def disk_of(settings: Settings) -> DiskSpace | None:

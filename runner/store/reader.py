@@ -7,9 +7,10 @@ from typing import Self
 
 from runner.core.bookmark import Bookmark
 from runner.core.delivery import Delivery, DeliveryState, Mail
+from runner.core.job import Job
 from runner.core.run import Run
 from runner.errors import StoreError
-from runner.store import bookmarks, ledger, listing
+from runner.store import bookmarks, jobs_in_force, ledger, listing
 from runner.store.connection import connect_memory, connect_reader
 from runner.store.database import Database
 from runner.store.migrations import NEWEST, migrate, schema_number
@@ -187,6 +188,15 @@ class StoreReader:
         """
         with self._reading.transaction() as connection:
             return moment_or_none(connection.scalar(listing.time_before(job_name, scheduled_time)))
+
+    def load_jobs(self) -> Mapping[str, Job]:
+        """Path → job as a service last remembered. One that this version cannot read is left out, with a warning.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading.transaction() as connection:
+            return jobs_in_force.load(connection)
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""

@@ -310,11 +310,6 @@ class Store(StoreReader):
         wanted = {path: msgspec.json.encode(job) for path, job in jobs.items()}
         self._writing.write(lambda changes: jobs_in_force.save(changes, wanted))
 
-    def load_jobs(self) -> Mapping[str, Job]:
-        """Path → job as last remembered. One that this version cannot read is left out, with a warning."""
-        with self._reading.transaction() as connection:
-            return jobs_in_force.load(connection)
-
     # Retention
 
     def remove_old(

@@ -174,6 +174,7 @@ def test_kill_and_restart_loses_nothing_unsaid(repository, mail_server, start_se
     assert kept["schedule_time"] == "* * * * *", "the last good version survives the restart"
 
     path.unlink()
+    (path.parent / ".gitkeep").touch()
     again.wait_for(lambda: not again.get("/jobs")["jobs"], 15, "the job to be gone")
     again.process.send_signal(signal.SIGINT)
     assert again.process.wait(40) == 0

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from runner.core.run import Run, RunState, Trigger
+from runner.service.overview import find_job
 from runner.store.store import Store
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -76,6 +77,17 @@ def test_a_folder_that_is_gone_is_part_of_the_answer(call, history, project):
     document = json.loads(done.stdout)
     assert (done.exit_code, "cannot be listed" in document["jobs"]["error"]) == (1, True)
     assert [one["job_name"] for one in document["failing"]] == ["sales"]
+
+
+def test_a_folder_that_is_empty_all_at_once_is_told_unless_it_is_meant(call, history, project):
+    with Store.open(history.storage_path) as store:
+        store.save_jobs({"jobs.d/sales.yaml": find_job(history, "sales")})
+    for file in (project / "jobs.d").iterdir():
+        file.unlink()
+    said = json.loads(call("status", "--json").stdout)["jobs"]["error"]
+    assert "holds no job file any more" in said
+    (project / "jobs.d" / ".gitkeep").touch()
+    assert json.loads(call("status", "--json").stdout)["jobs"]["error"] is None
 
 
 def test_all_well_ends_with_zero():

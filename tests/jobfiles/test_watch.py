@@ -18,7 +18,7 @@ def hints():
 def watcher(tmp_path, hints):
     (tmp_path / "jobs.d" / "team").mkdir(parents=True)
     watcher = FolderWatcher(tmp_path / "jobs.d", hints.set)
-    watcher.start(0.0)
+    watcher.ensure(0.0)
     yield watcher
     watcher.stop()
 
@@ -64,7 +64,7 @@ def test_another_folder_of_the_same_name_is_watched(watcher, hints, tmp_path):
 
 def test_a_folder_that_is_not_there_is_watched_when_it_comes(tmp_path, hints):
     watcher = FolderWatcher(tmp_path / "jobs.d", hints.set)
-    watcher.start(0.0)
+    watcher.ensure(0.0)
     assert not watcher.alive
     (tmp_path / "jobs.d").mkdir()
     watcher.ensure(10.0)

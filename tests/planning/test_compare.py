@@ -46,6 +46,19 @@ def test_added_changed_removed_renamed_and_suspended(branch):
     assert actions(branch.plan(base="HEAD~1")) == {"uno": ("renamed", "changed", "suspended")}
 
 
+def test_a_service_does_not_believe_that_all_jobs_are_gone_unless_a_file_says_so(branch):
+    branch.git("rm", "-rq", "jobs.d")
+    branch.commit()
+    found = branch.plan()
+    assert set(actions(found).values()) == {("removed",)}
+    assert ["goes on with every job" in note for note in found.notes] == [True]
+    branch.write("jobs.d/.gitkeep", "")
+    branch.commit()
+    assert branch.plan().notes == ()
+    branch.git("rm", "-q", "jobs.d/.gitkeep")
+    assert ["goes on with every job" in note for note in branch.plan(working_tree=True).notes] == [True]
+
+
 def test_a_moved_file_and_a_moved_and_renamed_one(branch):
     branch.git("mv", "jobs.d/one.yaml", "jobs.d/first.yaml")
     branch.commit()

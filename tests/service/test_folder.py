@@ -20,7 +20,8 @@ def keeper(settings):
     settings.jobs_dir.mkdir()
     (settings.jobs_dir / "report.yaml").write_text(JOB)
     made = CatalogKeeper(settings, on_hint=lambda: None)
-    made.start({})
+    made.begin({})
+    made.take_in()
     yield made
     made.stop()
 
@@ -36,9 +37,11 @@ def test_a_folder_that_vanishes_keeps_every_job(keeper, settings, caplog):
 
 
 def test_a_deletion_is_seen_twice(keeper, settings):
+    (settings.jobs_dir / "other.yaml").write_text(JOB.replace("report", "other"))
+    keeper.rescan()
     (settings.jobs_dir / "report.yaml").unlink()
     assert not keeper.rescan()
-    assert [entry.sync for entry in keeper.catalog.entries] == [SyncState.REMOVED_PENDING]
+    assert [entry.sync for entry in keeper.catalog.entries] == [SyncState.IN_FORCE, SyncState.REMOVED_PENDING]
     assert keeper.seconds_to_rescan() < 1, "the second look comes soon"
     assert keeper.rescan().removed == ("report",)
 
@@ -94,7 +97,8 @@ def test_a_loop_that_comes_late_to_what_was_read_does_not_put_off_the_next_resca
     (settings.jobs_dir / "report.yaml").write_text(JOB)
     now, read = [100.0], threading.Event()
     keeper = CatalogKeeper(settings, on_hint=lambda: None, on_read=read.set, monotonic=lambda: now[0])
-    keeper.start({})
+    keeper.begin({})
+    keeper.take_in()
     try:
         for _ in range(2):
             now[0] += INTERVAL_SECONDS
@@ -106,3 +110,45 @@ def test_a_loop_that_comes_late_to_what_was_read_does_not_put_off_the_next_resca
             assert keeper.seconds_to_rescan() == INTERVAL_SECONDS - 5
     finally:
         keeper.stop()
+
+
+def test_a_folder_that_is_empty_all_at_once_keeps_every_job_until_that_is_meant(keeper, settings, caplog):
+    """As the place of a mount that is gone. Git knows no empty folders."""
+    report = settings.jobs_dir / "report.yaml"
+    report.unlink()
+    for _ in range(3):
+        assert not keeper.rescan()
+    assert [entry.sync for entry in keeper.catalog.entries] == [SyncState.IN_FORCE]
+    assert "holds no job file any more" in keeper.trouble
+    assert caplog.text.count("holds no job file any more") == 1
+
+    report.write_text(JOB)
+    assert not keeper.rescan()
+    assert not keeper.trouble
+
+    report.unlink()
+    (settings.jobs_dir / ".gitkeep").touch()
+    assert not keeper.rescan()
+    assert keeper.rescan().removed == ("report",)
+    assert not keeper.trouble
+
+
+@pytest.mark.parametrize("name", ["_policy.yaml", "_defaults.yaml"])
+def test_what_bounds_jobs_says_that_there_are_to_be_none(keeper, settings, name):
+    (settings.jobs_dir / name).write_text("{}\n")
+    keeper.rescan()
+    (settings.jobs_dir / "report.yaml").unlink()
+    # Whether they still count is not known at the first sight: no job file names them any more.
+    assert ("report",) in [keeper.rescan().removed for _ in range(3)]
+    assert not keeper.trouble
+
+
+def test_a_mount_that_comes_late_at_a_start_loses_no_job(settings, keeper):
+    known = {entry.path: entry.job for entry in keeper.catalog.entries}
+    (settings.jobs_dir / "report.yaml").unlink()
+    later = CatalogKeeper(settings, on_hint=lambda: None)
+    later.begin(known)
+    later.take_in()
+    later.stop()
+    assert list(later.catalog.jobs) == ["report"]
+    assert "holds no job file any more" in later.trouble

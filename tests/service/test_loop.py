@@ -268,6 +268,51 @@ def test_a_folder_that_does_not_answer_holds_up_no_run_and_is_told(any_port, sta
     assert wait_for(lambda: readiness(service)["ready"])
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_folder_that_does_not_answer_at_a_start_holds_up_nobody(any_port, start, monkeypatch, caplog, known):
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
+    if known:
+        end(start(any_port))
+    scan, answers = JobFolder.scan, threading.Event()
+
+    def hang(self):
+        assert answers.wait(60)
+        return scan(self)
+
+    monkeypatch.setattr(JobFolder, "scan", hang)
+    monkeypatch.setattr("runner.service.folder.STUCK_SECONDS", 0.3)
+    try:
+        service = start(any_port)
+        assert service.job_names() == (("report",) if known else ())
+        (reason,) = readiness(service)["reasons"]
+        assert reason.startswith(f"the folder {any_port.jobs_dir} does not answer")
+        assert caplog.text.count("does not answer") == 1
+        if known:
+            run = service.trigger("report")
+            assert wait_for(lambda: service.find_run(run).state is RunState.SUCCEEDED)
+    finally:
+        answers.set()
+    assert wait_for(lambda: service.job_names() == ("report",))
+    assert wait_for(lambda: readiness(service)["ready"])
+
+
+def test_a_stop_while_the_first_reading_does_not_answer_is_heard(any_port, monkeypatch):
+    answers = threading.Event()
+    monkeypatch.setattr(JobFolder, "scan", lambda _self: answers.wait(60))
+    service = Service(any_port, {})
+    stopping = threading.Timer(0.5, service.request_stop)
+    stopping.start()
+    began = time.monotonic()
+    try:
+        service.start()
+        service.run()
+        service.stop()
+        assert time.monotonic() - began < 10
+    finally:
+        answers.set()
+        stopping.join()
+
+
 def test_a_run_that_is_asked_for_is_of_the_job_as_it_was_just_edited(any_port, start):
     """A script outside of the folder of jobs: nothing but the regular rescan tells of its edits."""
     script = any_port.project_dir / "step.py"
@@ -344,6 +389,7 @@ def test_a_stop_does_not_wait_for_a_folder_that_does_not_answer(any_port, start,
 def test_a_job_that_is_removed_takes_its_queue_along(any_port, start):
     path = any_port.jobs_dir / "report.yaml"
     path.write_text(JOB.replace("SECONDS", "3"))
+    (any_port.jobs_dir / ".gitkeep").touch()
     service = start(any_port)
     running, waiting = service.trigger("report"), service.trigger("report")
     wait_for(lambda: service.find_run(running).state is RunState.RUNNING)
