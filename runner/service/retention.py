@@ -4,8 +4,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from runner.core.documents import utc_text
 from runner.core.job import Job
 from runner.errors import StoreError
 from runner.service.run_folders import sweep
@@ -17,6 +18,9 @@ log = logging.getLogger(__name__)
 PERIOD_SECONDS = 3600.0
 # A wall clock that moved so much against the other one was set, or the machine slept.
 _STEP = timedelta(minutes=30)
+# So long a time without a run is more than the pause between two services: the clock may be ahead.
+_LONG_PAUSE = timedelta(days=1)
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 def _in_thread(work: Callable[[], None]) -> None:
@@ -26,8 +30,8 @@ def _in_thread(work: Callable[[], None]) -> None:
 class Retention:
     """Tidies at once, and every hour after that.
 
-    After a step of the wall clock one round is left out: a clock that is wrong for a while must not cost the
-    history.
+    After a step of the wall clock one round is left out. At a start where nothing has run for a day, nothing goes
+    by its age for an hour. A clock that is wrong for a while must not cost the history.
 
     Args:
         clock: the wall clock, aware.
@@ -53,6 +57,7 @@ class Retention:
         self._monotonic = monotonic
         self._spawn = spawn
         self._next_round = monotonic()
+        self._first = True
         self._offset = self._wall_offset()
 
     def tidy_if_due(self) -> None:
@@ -77,7 +82,8 @@ class Retention:
 
     def _remove(self) -> None:
         days, count = self._settings.run_retention_days, self._settings.run_retention_count
-        before = self._clock() - timedelta(days=days)
+        now, first, self._first = self._clock(), self._first, False
+        before = _NEVER if first and self._may_be_ahead(now) else now - timedelta(days=days)
         removed = self._store.remove_old(before, keep_per_job=count, jobs=self._jobs())
         if removed:
             log.info(
@@ -87,6 +93,17 @@ class Retention:
                 count,
             )
         sweep(self._settings.runs_dir, self._store.known)
+
+    def _may_be_ahead(self, now: datetime) -> bool:
+        """Whether nothing ran for a day before the last hour: in that one, an earlier start may have caught up by
+        the same clock."""
+        newest = self._store.newest_before(now - timedelta(seconds=PERIOD_SECONDS))
+        if newest is None or newest > now - _LONG_PAUSE:
+            return False
+        log.warning(
+            "Nothing has run since %s, or the clock is ahead: what is old is removed in an hour", utc_text(newest)
+        )
+        return True
 
     def _wall_offset(self) -> timedelta:
         """How far the wall clock is from the other one."""

@@ -68,6 +68,11 @@ def time_before(job_name: str, scheduled_time: datetime) -> Select[Any]:
     )
 
 
+def newest_before(moment: datetime) -> Select[Any]:
+    """When the newest run was queued, of those before a moment."""
+    return select(func.max(_RUNS.c.queued_at)).where(_RUNS.c.queued_at < micros(moment))
+
+
 def running() -> Select[Any]:
     """The runs at work, in the order they were made."""
     return _unfinished(RunState.RUNNING)

@@ -189,6 +189,15 @@ class StoreReader:
         with self._reading.transaction() as connection:
             return moment_or_none(connection.scalar(listing.time_before(job_name, scheduled_time)))
 
+    def newest_before(self, moment: datetime) -> datetime | None:
+        """When the newest run was queued, of those before a moment.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading.transaction() as connection:
+            return moment_or_none(connection.scalar(listing.newest_before(moment)))
+
     def load_jobs(self) -> Mapping[str, Job]:
         """Path → job as a service last remembered. One that this version cannot read is left out, with a warning.
 

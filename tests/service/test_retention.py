@@ -42,10 +42,50 @@ def test_what_is_old_goes_at_the_start_and_then_every_hour(retention, ended, sto
     old = ended()
     clock.pass_(days=100)
     ended()
-    up[0] += 100 * 86400
+    clock.pass_(hours=23)
+    ended()
+    up[0] += 100 * 86400 + 23 * 3600
     retention.tidy_if_due()
     assert store.run(old) is None
-    assert len(store.runs()) == 1
+    assert len(store.runs()) == 2
+
+
+def test_a_start_whose_clock_is_ahead_costs_no_history(ended, store, settings, clock, up, jobs):
+    """What was missed by that clock is caught up before anything is removed; the service is started again, too."""
+    run_id = ended()
+    clock.pass_(days=365 * 70)
+
+    def begin():
+        return Retention(
+            store, settings, clock=clock, jobs=lambda: jobs, monotonic=lambda: up[0], spawn=lambda work: work()
+        )
+
+    for _ in range(2):
+        ended()
+        tidying = begin()
+        tidying.tidy_if_due()
+        clock.pass_(minutes=20)
+        up[0] += 20 * 60
+    assert store.run(run_id)
+    clock.pass_(days=-365 * 70)
+    up[0] += PERIOD_SECONDS
+    tidying.tidy_if_due()
+    assert store.run(run_id), "the clock was set right"
+    begin().tidy_if_due()
+    assert store.run(run_id)
+
+
+def test_what_is_old_goes_an_hour_after_a_long_pause(retention, ended, store, clock, up):
+    run_id = ended()
+    clock.pass_(days=100)
+    ended()
+    up[0] += 100 * 86400
+    retention.tidy_if_due()
+    assert store.run(run_id)
+    clock.pass_(hours=1)
+    up[0] += PERIOD_SECONDS
+    retention.tidy_if_due()
+    assert store.run(run_id) is None
 
 
 def test_a_clock_that_is_a_year_ahead_for_a_while_costs_no_history(retention, ended, store, clock, up):
@@ -136,9 +176,12 @@ def test_a_job_that_runs_seldom_after_others_does_not_load_everything_anew(pass_
     assert since == [None, began, began + timedelta(days=92)]
 
 
-def test_nothing_stays_of_a_job_that_is_gone(pass_quarters, make_job, store, retention, jobs):
+def test_nothing_stays_of_a_job_that_is_gone(pass_quarters, make_job, store, retention, clock, up):
     for _ in pass_quarters(make_job("gone", after=("orders",), schedule_time=None), [BAD, BAD]):
         pass
     assert len(store.runs()) == 1
-    retention.tidy_if_due()
+    for _ in range(2):
+        retention.tidy_if_due()
+        clock.pass_(hours=1)
+        up[0] += PERIOD_SECONDS
     assert store.runs() == ()
