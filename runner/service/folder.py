@@ -79,6 +79,7 @@ class CatalogKeeper:
         self._asked = self._begun = self._ended = 0
         self._gone: FolderGoneError | None = None
         self._emptied = False
+        self._started = False
         self._files: tuple[CheckedFile, ...] | None = None
         self._pending = False
         self.catalog = Catalog()
@@ -116,6 +117,7 @@ class CatalogKeeper:
         change = self._await(stop_asked)
         if self._gone is not None and not self.catalog.jobs:
             raise self._gone
+        self._started = True
         if self._pending:
             # Looked at twice before anything runs, so that a job removed while no service ran does not run again.
             time.sleep(QUIET_SECONDS)
@@ -205,7 +207,8 @@ class CatalogKeeper:
         try:
             files, seconds = read()
         except FolderGoneError as error:
-            if not self._gone and (self.catalog.jobs or self.catalog.generation):
+            # At a start without any job it is the caller of `take_in` who says so.
+            if not self._gone and (self.catalog.jobs or self._started):
                 log.error("%s; every job keeps running as it was. %s", error.message, error.hint)
             self._gone = error
             self._rescan.done(started)

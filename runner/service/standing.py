@@ -13,9 +13,10 @@ from runner.errors import RunnerError
 from runner.jobfiles.emptiness import is_empty_on_purpose
 from runner.jobfiles.files import WorkingFiles
 from runner.service.coming import job_next_fire
-from runner.service.folder import emptied_words
+from runner.service.folder import STUCK_SECONDS, emptied_words
 from runner.service.lookup import read_catalog
 from runner.service.peer import ask_service
+from runner.service.reading import Reading
 from runner.settings import Settings
 from runner.store.reader import StoreReader
 from runner.store.store import Store
@@ -28,15 +29,13 @@ _LOOKED_BACK = 100
 
 
 def take_stock(settings: Settings, *, now: datetime) -> Standing:
-    """Where everything stands now. A folder of jobs that cannot be read is part of the answer.
+    """Where everything stands now. A folder of jobs that cannot be read is part of the answer, as is one that
+    does not give any.
 
     Raises:
         StoreError: the history cannot be read.
     """
-    try:
-        catalog, folder_error = read_catalog(settings), ""
-    except RunnerError as error:
-        catalog, folder_error = Catalog(), error.message
+    catalog, folder_error = _read_folder(settings)
     jobs = catalog.jobs
     with Store.open_reader(settings.storage_path) as store:
         unfinished = store.unfinished_runs()
@@ -58,6 +57,18 @@ def take_stock(settings: Settings, *, now: datetime) -> Standing:
         next_fires=_next_fires(catalog, now),
         disk=disk_of(settings),
     )
+
+
+def _read_folder(settings: Settings) -> tuple[Catalog, str]:
+    """The jobs of the folder, and why they cannot be told."""
+    reading = Reading(lambda: read_catalog(settings), began=0.0, on_end=lambda: None)
+    reading.wait(STUCK_SECONDS)
+    if not reading.ended:
+        return Catalog(), f"the folder {settings.jobs_dir} does not answer"
+    try:
+        return reading.outcome(), ""
+    except RunnerError as error:
+        return Catalog(), error.message
 
 
 def _emptied(settings: Settings, store: StoreReader) -> str:

@@ -3,10 +3,12 @@
 import json
 import re
 import socket
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from runner.core.run import Run, RunState, Trigger
+from runner.jobfiles.load import JobFolder
 from runner.service.overview import find_job
 from runner.store.store import Store
 
@@ -88,6 +90,17 @@ def test_a_folder_that_is_empty_all_at_once_is_told_unless_it_is_meant(call, his
     assert "holds no job file any more" in said
     (project / "jobs.d" / ".gitkeep").touch()
     assert json.loads(call("status", "--json").stdout)["jobs"]["error"] is None
+
+
+def test_a_folder_that_does_not_answer_is_part_of_the_answer(call, project, monkeypatch):
+    answers = threading.Event()
+    monkeypatch.setattr(JobFolder, "scan", lambda _self: answers.wait(60) and ())
+    monkeypatch.setattr("runner.service.standing.STUCK_SECONDS", 0.2)
+    try:
+        document = json.loads(call("status", "--json").stdout)
+    finally:
+        answers.set()
+    assert document["jobs"]["error"] == f"the folder {project / 'jobs.d'} does not answer"
 
 
 def test_all_well_ends_with_zero():

@@ -13,6 +13,7 @@ import requests
 from runner.core.run import RunState
 from runner.errors import StatusError, StoreError, UsageError
 from runner.jobfiles.load import JobFolder
+from runner.jobfiles.walk import FolderGoneError
 from runner.service.lookup import find_job
 from runner.service.loop import Service
 from runner.service.once import RunRequest, run_once
@@ -294,6 +295,22 @@ def test_a_folder_that_does_not_answer_at_a_start_holds_up_nobody(any_port, star
         answers.set()
     assert wait_for(lambda: service.job_names() == ("report",))
     assert wait_for(lambda: readiness(service)["ready"])
+
+
+def test_a_folder_that_turns_out_to_be_gone_after_the_start_is_told(any_port, start, monkeypatch, caplog):
+    answers = threading.Event()
+
+    def vanish(_self):
+        assert answers.wait(60)
+        raise FolderGoneError(any_port.jobs_dir, OSError("no such folder"))
+
+    monkeypatch.setattr(JobFolder, "scan", vanish)
+    monkeypatch.setattr("runner.service.folder.STUCK_SECONDS", 0.3)
+    try:
+        start(any_port)
+    finally:
+        answers.set()
+    wait_for(lambda: "cannot be listed: no such folder" in caplog.text)
 
 
 def test_a_stop_while_the_first_reading_does_not_answer_is_heard(any_port, monkeypatch):
