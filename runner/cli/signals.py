@@ -28,6 +28,11 @@ class Signals:
         if self.stopped:
             stop()
 
+    def ignore(self) -> None:
+        """What comes now changes nothing: all is closed, and the interpreter would die of it at its end."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
     def _take_stop(self, _number: int, _frame: object) -> None:
         self.stopped = True
         self._stop()

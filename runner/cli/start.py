@@ -45,6 +45,8 @@ def command(ctx: click.Context) -> None:
     except Exception:
         log.critical("The service has met a bug and ends", exc_info=True)
         ctx.exit(RunnerError.exit_code)
+    finally:
+        signals.ignore()
 
 
 def _serve(settings: "Settings", environ: Mapping[str, str], signals: "Signals") -> None:

@@ -214,6 +214,21 @@ def test_a_signal_that_ends_tests_lets_them_remove_what_they_made(tmp_path, numb
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_a_signal_while_the_interpreter_ends_does_not_spoil_a_clean_stop(tmp_path, number):
+    (tmp_path / "jobs.d").mkdir()
+    stop = INTERRUPTED.format(module="runner.logs", number="SIGTERM").replace("main()\n", "")
+    program = f"""{stop}
+class Last:
+    def __del__(self, kill=os.kill, own=os.getpid(), number=signal.{number}):
+        kill(own, number)
+last = Last()
+main()
+"""
+    done = call(program, "start", cwd=tmp_path, env={"STATUS_PORT": "0"})
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(("number", "module"), [("SIGINT", "runner.logs"), ("SIGTERM", "runner.service.loop")])
 def test_a_stop_while_the_service_is_imported_is_a_stop(tmp_path, number, module):
     (tmp_path / "jobs.d").mkdir()
