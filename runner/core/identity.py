@@ -22,6 +22,12 @@ def make_run_id(now: datetime, entropy: int) -> str:
     return _encode(_number(now, entropy))
 
 
+def horizon(now: datetime) -> str:
+    """What the identifiers of runs that were made up to now sort before. Those beyond it were made while the clock
+    was ahead: they are not the newest."""
+    return _encode(_number(now, 0) + _SLACK)
+
+
 class RisingIds:
     """Run identifiers that sort in the order they are made, also within one millisecond. Not safe for threads.
 

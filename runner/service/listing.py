@@ -7,6 +7,7 @@ from datetime import datetime
 from runner.core.bookmark import CursorValue
 from runner.core.catalog import CatalogEntry
 from runner.core.effective import EffectiveValue
+from runner.core.identity import horizon
 from runner.core.job import Job
 from runner.core.run import Run
 from runner.errors import RunnerError
@@ -20,7 +21,7 @@ from runner.store.reader import StoreReader
 
 def list_jobs(settings: Settings, history: StoreReader, *, now: datetime) -> tuple[JobStatus, ...]:
     """Every job file with its next fire and last run, as `GET /jobs` lists them."""
-    last_runs = history.last_runs()
+    last_runs = history.last_runs(horizon(now))
     return tuple(_status(entry, last_runs, now) for entry in read_catalog(settings).entries)
 
 

@@ -170,6 +170,7 @@ class Service:
             reasons=self._reasons,
             facts=self._facts(mails),
             runs_dir=settings.runs_dir,
+            clock=utc_now,
         )
         app = build_app(
             self._overview, token=settings.status.token, host=settings.status.host, version=__version__

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runner.core.bookmark import CursorValue
 from runner.core.catalog import Catalog, CatalogEntry
+from runner.core.identity import horizon
 from runner.core.job import Job
 from runner.core.run import Run
 from runner.service.run_folders import kept_chart
@@ -29,6 +30,7 @@ class Overview:
         reasons: Callable[[], tuple[str, ...]],
         facts: tuple[tuple[str, str], ...],
         runs_dir: Path,
+        clock: Callable[[], datetime],
     ) -> None:
         """Facts are (key, text); the revision is added to them. `runs_dir` holds the folders of runs."""
         self._store = store
@@ -38,7 +40,8 @@ class Overview:
         self._reasons = reasons
         self._facts = facts
         self._runs_dir = runs_dir
-        self._last_runs = dict(store.last_runs())
+        self._clock = clock
+        self._last_runs = dict(store.last_runs(horizon(clock())))
         self._finished: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._version = 0
@@ -50,7 +53,7 @@ class Overview:
         with self._lock:
             if run is not None:
                 latest = self._last_runs.get(run.job_name)
-                if latest is None or run.run_id >= latest.run_id:
+                if latest is None or run.run_id >= latest.run_id or latest.run_id > horizon(self._clock()):
                     self._last_runs[run.job_name] = _as_listed(run)
             self._version += 1
 

@@ -8,6 +8,7 @@ from heapq import nsmallest
 from runner.core.catalog import Catalog, SyncState
 from runner.core.delivery import DeliveryState
 from runner.core.health import DiskSpace, FailingJob, NextFire, Standing
+from runner.core.identity import horizon
 from runner.core.run import Run, RunState
 from runner.errors import RunnerError
 from runner.jobfiles.emptiness import is_empty_on_purpose
@@ -41,7 +42,7 @@ def take_stock(settings: Settings, *, now: datetime) -> Standing:
         unfinished = store.unfinished_runs()
         if not catalog.entries and not folder_error:
             folder_error = _emptied(settings, store)
-        failing = _failing(store, jobs, known=not folder_error)
+        failing = _failing(store, jobs, horizon(now), known=not folder_error)
         deliveries = tuple((state, len(store.deliveries(states=(state,), limit=_COUNTED))) for state in _UNSENT)
     return Standing(
         at=now,
@@ -87,14 +88,17 @@ def disk_of(settings: Settings) -> DiskSpace | None:
     return usage and DiskSpace(path=str(place), free_bytes=usage.free, total_bytes=usage.total)
 
 
-def _failing(store: StoreReader, jobs: Mapping[str, object], *, known: bool) -> tuple[FailingJob, ...]:
-    """The jobs of the folder whose last finished run failed. Without a folder: of the whole history."""
+def _failing(
+    store: StoreReader, jobs: Mapping[str, object], before: str, *, known: bool
+) -> tuple[FailingJob, ...]:
+    """The jobs of the folder whose last finished run, of those before an id, failed. Without a folder: of all
+    the history."""
     found = []
-    for job_name, last in sorted(store.last_runs().items()):
+    for job_name, last in sorted(store.last_runs(before).items()):
         by_schedule = last.trigger.scheduled and last.mailing
         if (known and job_name not in jobs) or (by_schedule and last.state is RunState.SUCCEEDED):
             continue
-        failures = store.failure_streak(job_name)
+        failures = store.failure_streak(job_name, before)
         run = _last_failed(store, last) if failures else None
         if run is not None:
             found.append(FailingJob(job_name=job_name, failures=failures, run=run))
@@ -102,7 +106,7 @@ def _failing(store: StoreReader, jobs: Mapping[str, object], *, known: bool) -> 
 
 
 def _last_failed(store: StoreReader, last: Run) -> Run | None:
-    runs = (last, *store.runs(job_name=last.job_name, limit=_LOOKED_BACK))
+    runs = (last, *store.runs(job_name=last.job_name, limit=_LOOKED_BACK, before=last.run_id))
     return next((run for run in runs if run.state.failed and run.mailing and run.trigger.scheduled), None)
 
 

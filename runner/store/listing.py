@@ -90,11 +90,13 @@ def requested() -> Select[Any]:
     )
 
 
-def newest_of_each_job() -> Select[Any]:
+def newest_of_each_job(before: str | None = None) -> Select[Any]:
     """Two index look-ups per job, however long the history is; GROUP BY would read the whole index."""
     names = job_names()
-    newest = select(func.max(_RUNS.c.run_id)).where(_RUNS.c.job_name == names.c.job_name).scalar_subquery()
-    return select(*_LISTED).where(_RUNS.c.run_id.in_(select(newest).select_from(names)))
+    newest = select(func.max(_RUNS.c.run_id)).where(_RUNS.c.job_name == names.c.job_name)
+    if before is not None:
+        newest = newest.where(_RUNS.c.run_id < before)
+    return select(*_LISTED).where(_RUNS.c.run_id.in_(select(newest.scalar_subquery()).select_from(names)))
 
 
 def job_names() -> Any:

@@ -109,14 +109,17 @@ class StoreReader:
         with self._reading.transaction() as connection:
             return listing.read_runs(connection, listing.between(job_name, since, until))
 
-    def last_runs(self) -> Mapping[str, Run]:
+    def last_runs(self, before: str | None = None) -> Mapping[str, Run]:
         """The newest run of every job; as `runs` lists.
+
+        Args:
+            before: a run id; only runs made before that one count.
 
         Raises:
             StoreError: the database cannot be read.
         """
         with self._reading.transaction() as connection:
-            runs = listing.read_runs(connection, listing.newest_of_each_job())
+            runs = listing.read_runs(connection, listing.newest_of_each_job(before))
         return {run.job_name: run for run in runs}
 
     def unfinished_runs(self) -> tuple[Run, ...]:

@@ -58,7 +58,7 @@ def history(project):
     """A run that failed, and a mail that one of two people has not got."""
     settings = load_settings({}, folder=project)
     mail = Mail(
-        run_id="r1",
+        run_id="001",
         kind=MailKind.FAILURE,
         message_id="<one@example.com>",
         sender="r@example.com",
@@ -67,7 +67,7 @@ def history(project):
         message=MESSAGE,
     )
     run = Run(
-        run_id="r1",
+        run_id="001",
         job_name="sales",
         trigger=Trigger.SCHEDULE,
         scheduled_time=NOON,
@@ -83,7 +83,7 @@ def history(project):
     )
     with Store.open(settings.storage_path) as store:
         store.add_run(run)
-        store.mark_running("r1", NOON)
+        store.mark_running("001", NOON)
         ended, _ = store.finish_run(failed, (mail,))
         results = (SendResult(state=DeliveryState.SENT), SendResult(state=DeliveryState.DEAD, error=CURSED))
         store.record_attempts(

@@ -22,5 +22,5 @@ def test_a_job_without_runs_and_one_that_nobody_knows(call, project, history):
 def test_a_job_of_the_past_is_known(call, project, history):
     (project / "jobs.d" / "sales.yaml").unlink()
     (project / "jobs.d").rmdir()
-    assert "r1" in call("history", "sales").stdout
+    assert "001" in call("history", "sales").stdout
     assert "Did you mean 'sales'?" in call("history", "sale").stdout

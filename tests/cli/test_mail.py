@@ -59,7 +59,7 @@ def test_mails_are_chosen_by_job_and_state(call, history):
     document = json.loads(call("mail", "list", "--state", "dead", "--state", "held", "--json").stdout)
     keys = ("delivery_id", "state", "job_name", "run_id", "subject", "scheduled_time")
     assert [tuple(one[key] for key in keys) for one in document["deliveries"]] == [
-        (2, "dead", "sales", "r1", "Job Failed: sales", "2026-03-02T12:00:00Z")
+        (2, "dead", "sales", "001", "Job Failed: sales", "2026-03-02T12:00:00Z")
     ]
     assert call("mail", "list", "--state", "held").stdout == "No held mails.\n"
     assert call("mail", "list", "--state", "held", "--job", "sales").stdout == "No held mails of sales.\n"

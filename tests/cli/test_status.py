@@ -28,7 +28,7 @@ def test_one_screen_shows_what_needs_attention(call, history, project):
     sales = (project / "jobs.d" / "sales.yaml").read_text()
     (project / "jobs.d" / "idle.yaml").write_text(sales.replace("sales", "idle") + "suspend: true\n")
     waiting = Run(
-        run_id="r2",
+        run_id="002",
         job_name="sales",
         trigger=Trigger.SCHEDULE,
         scheduled_time=NOON,
@@ -37,8 +37,8 @@ def test_one_screen_shows_what_needs_attention(call, history, project):
     )
     with Store.open(history.storage_path) as store:
         store.add_run(waiting)
-        store.add_run(replace(waiting, run_id="r3", job_name="idle"))
-        store.mark_running("r3", NOON)
+        store.add_run(replace(waiting, run_id="003", job_name="idle"))
+        store.mark_running("003", NOON)
     done = call("status")
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
@@ -79,6 +79,25 @@ def test_a_folder_that_is_gone_is_part_of_the_answer(call, history, project):
     document = json.loads(done.stdout)
     assert (done.exit_code, "cannot be listed" in document["jobs"]["error"]) == (1, True)
     assert [one["job_name"] for one in document["failing"]] == ["sales"]
+
+
+def test_what_a_clock_that_was_ahead_has_run_is_not_the_last_word(call, history):
+    ahead = Run(
+        run_id="z",
+        job_name="sales",
+        trigger=Trigger.SCHEDULE,
+        scheduled_time=NOON.replace(year=2099),
+        state=RunState.QUEUED,
+        queued_at=NOON.replace(year=2099),
+    )
+    with Store.open(history.storage_path) as store:
+        store.add_run(ahead)
+        store.mark_running("z", ahead.queued_at)
+        store.finish_run(replace(ahead, state=RunState.SUCCEEDED, finished_at=ahead.queued_at), ())
+    failing = json.loads(call("status", "--json").stdout)["failing"]
+    assert [(one["job_name"], one["failures"]) for one in failing] == [("sales", 1)]
+    (listed,) = json.loads(call("list", "--json").stdout)["jobs"]
+    assert listed["last_run"]["state"] == "failed"
 
 
 def test_a_folder_that_is_empty_all_at_once_is_told_unless_it_is_meant(call, history, project):

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.identity import RisingIds, is_run_id, make_run_id
+from runner.core.identity import RisingIds, horizon, is_run_id, make_run_id
 
 moments = st.datetimes(datetime(1970, 1, 1), datetime(2400, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -35,6 +35,12 @@ def test_holds_milliseconds_and_entropy(moment, entropy):
 def test_sorts_by_time_as_text(one, other, entropy, more):
     if one + timedelta(milliseconds=2) < other:
         assert make_run_id(one, entropy) < make_run_id(other, more)
+
+
+@given(moments, st.integers(0))
+def test_the_horizon_is_a_minute_ahead(moment, entropy):
+    assert make_run_id(moment + timedelta(seconds=59), entropy) < horizon(moment)
+    assert make_run_id(moment + timedelta(seconds=61), entropy) > horizon(moment)
 
 
 def test_entropy_beyond_eighty_bits_does_not_touch_the_time():

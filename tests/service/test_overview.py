@@ -21,18 +21,28 @@ def job(make_job):
 
 
 @pytest.fixture
-def overview(store, clock, job, trouble, tmp_path):
+def make_overview(store, clock, job, trouble, tmp_path):
     entry = CatalogEntry(path=job.path, job=job, sync=SyncState.IN_FORCE, digest="d", job_name=job.job_name)
     catalog = Catalog(generation=1, entries=(entry,), jobs={job.job_name: job})
-    return Overview(
-        store=store,
-        catalog=lambda: catalog,
-        next_fire=lambda _name: clock.now,
-        running=frozenset,
-        reasons=lambda: tuple(trouble),
-        facts=(("sandbox", "none"),),
-        runs_dir=tmp_path,
-    )
+
+    def make():
+        return Overview(
+            store=store,
+            catalog=lambda: catalog,
+            next_fire=lambda _name: clock.now,
+            running=frozenset,
+            reasons=lambda: tuple(trouble),
+            facts=(("sandbox", "none"),),
+            runs_dir=tmp_path,
+            clock=clock,
+        )
+
+    return make
+
+
+@pytest.fixture
+def overview(make_overview):
+    return make_overview()
 
 
 def test_a_snapshot_is_made_anew_only_when_something_changes(overview, trouble, desk, clock, job):
@@ -92,3 +102,18 @@ def test_the_last_runs_are_held_as_the_store_lists_them(overview, make_desk, exe
     assert status.last_run == store.last_runs()["report"]
     assert (status.last_run.attempt, status.last_run.output) == (2, "")
     assert store.run(run.run_id).output
+
+
+def test_the_last_run_is_not_that_of_a_clock_that_was_ahead(overview, make_overview, desk, store, clock, job):
+    def finish(state):
+        run = desk.new_run(job, trigger=Trigger.SCHEDULE, scheduled_time=clock.now, state=state)
+        store.add_run(run)
+        overview.finished(run)
+        return run.run_id
+
+    clock.pass_(days=400)
+    finish(RunState.SKIPPED)
+    clock.pass_(days=-400)
+    run_id = finish(RunState.SKIPPED)
+    assert overview.snapshot().jobs[0].last_run.run_id == run_id
+    assert make_overview().snapshot().jobs[0].last_run.run_id == run_id, "after a restart"
