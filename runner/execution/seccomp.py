@@ -21,7 +21,7 @@ _MISSING = _ERRNO | errno.ENOSYS
 _NOT_SUPPORTED = _ERRNO | errno.EOPNOTSUPP
 _X32_CALLS = 0x40000000
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
-_CLONE_THREAD = 0x00010000
+_CLONE_FILES, _CLONE_THREAD = 0x00000400, 0x00010000
 
 # Refused whatever the arguments, each group with its reason.
 _REFUSED = """
@@ -65,10 +65,11 @@ setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr re
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 # The calls that open a file, and which of their arguments has the flags.
 _OPENING = (("open", 1), ("openat", 2))
-# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, the same for open files (OFD), and
-# F_DUPFD_CLOEXEC, F_GETPIPE_SZ. Left out are those that signal another process, make others wait for a file that
-# the step may only read (leases), or take the room for pipes that a user has in all.
-_FCNTL_ALLOWED = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
+# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_DUPFD_CLOEXEC, F_GETPIPE_SZ. Left out
+# are those that signal another process, make others wait for a file that the step may only read (leases), or take
+# the room for pipes that a user has in all; and locks of open files (OFD), which last as long as the zygote on the
+# one that all its children have from it, their standard input.
+_FCNTL_ALLOWED = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032)
 # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. Others change attributes of files that are only read.
 _IOCTL_ALLOWED = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 # What the sandbox itself needs until it is closed.
@@ -90,9 +91,8 @@ def common_rules(machine: Machine) -> bytes:
     program.extend(_when(calls[name], _give(_REFUSE)) for name in _refused_names() if name in calls)
     # glibc falls back to clone, whose flags lie in a register where this filter can see them.
     program.append(_when(calls["clone3"], _give(_MISSING)))
-    program.append(
-        _when(calls["clone"], _argument(0) + _jump(_ANY_BIT, _CLONE_THREAD, 1, 0) + _give(_REFUSE) + _give(_ALLOW))
-    )
+    # A thread with descriptors of its own would have as many as the whole process may have.
+    program.append(_when(calls["clone"], _all_bits(0, (_CLONE_THREAD, _CLONE_FILES))))
     program.append(_when(calls["prctl"], _none_of(0, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE))))
     program.append(_when(calls["fcntl"], _one_of(1, _FCNTL_ALLOWED)))
     program.append(_when(calls["ioctl"], _one_of(1, _IOCTL_ALLOWED)))
@@ -175,6 +175,11 @@ def _none_of(index: int, values: tuple[int, ...]) -> bytes:
 def _one_of(index: int, values: tuple[int, ...]) -> bytes:
     tests = b"".join(_jump(_EQUAL, value, 0, 1) + _give(_ALLOW) for value in values)
     return _argument(index) + tests + _give(_REFUSE)
+
+
+def _all_bits(index: int, bits: tuple[int, ...]) -> bytes:
+    tests = b"".join(_jump(_ANY_BIT, bit, 1, 0) + _give(_REFUSE) for bit in bits)
+    return _argument(index) + tests + _give(_ALLOW)
 
 
 def _not_emptied(index: int) -> bytes:

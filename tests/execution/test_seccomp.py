@@ -104,6 +104,15 @@ def test_what_only_one_machine_has_is_refused_there(asked, machine):
 def test_threads_are_allowed_and_processes_are_not(asked):
     assert asked("clone", 0x3D0F00) == ALLOW
     assert asked("clone", 17) == EPERM
+    # With descriptors of its own, beside those that a process may have.
+    assert asked("clone", 0x3D0F00 & ~0x400) == EPERM
+    assert asked("clone", 0x400) == EPERM
+
+
+def test_locks_are_those_of_the_process_and_end_with_it(asked):
+    assert asked("fcntl", 3, 6) == ALLOW
+    for lock_of_an_open_file in (36, 37, 38):
+        assert asked("fcntl", 0, lock_of_an_open_file) == EPERM
 
 
 def test_signals_reach_only_the_process_itself(asked):

@@ -5,6 +5,7 @@ import os
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from runner.core.run import FailureKind
 from runner.execution import disk
 from runner.execution.zygote import Zygote
 
-IMPORTS = ("ctypes", "errno", "fcntl", "mmap", "os", "threading", "time")
+IMPORTS = ("ctypes", "errno", "fcntl", "mmap", "os", "struct", "threading", "time")
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,35 @@ def test_nobody_waits_for_a_lock_of_a_step(run):
         """)
     assert outcome.failure is None, outcome.failure
     assert outcome.preview.rows == (("True",),)
+
+
+def test_no_lock_outlives_a_step(run):
+    outcome = run("""
+        lock = struct.pack("hhqqi", fcntl.F_RDLCK, os.SEEK_SET, 4711, 1, 0)
+        try:
+            fcntl.fcntl(0, fcntl.F_OFD_SETLK, lock)
+            result = "allowed"
+        except PermissionError:
+            result = "refused"
+        fcntl.lockf(open("own", "w"), fcntl.LOCK_EX)
+        """)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.preview.rows == (("refused",),)
+    assert not [line for line in Path("/proc/locks").read_text().splitlines() if line.endswith(" 4711 4711")]
+
+
+def test_no_thread_has_descriptors_of_its_own(run):
+    outcome = run("""
+        libc = ctypes.CDLL(None, use_errno=True)
+        place = mmap.mmap(-1, 8192)
+        top = ctypes.addressof(ctypes.c_char.from_buffer(place)) + 8192
+        # CLONE_VM, CLONE_FS, CLONE_SIGHAND, CLONE_THREAD: `pause` is what it would do.
+        flags = 0x100 | 0x200 | 0x800 | 0x10000
+        started = libc.clone(ctypes.cast(libc.pause, ctypes.c_void_p), ctypes.c_void_p(top), flags, None)
+        result = [started, ctypes.get_errno() == errno.EPERM]
+        """)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.preview.rows == (("-1",), ("True",))
 
 
 def test_room_on_the_disk_is_not_taken_at_once(run):
