@@ -211,6 +211,7 @@ def test_a_column_named_as_counts_are_has_no_keys(bench):
         ('__import__("pyarrow").table({"a": [1]})', "a\n1\n"),
         ('__import__("pyarrow").array([1, 2])', "result\n1\n2\n"),
         ('__import__("duckdb").sql("SELECT 1 AS a, 2 AS b")', "a,b\n1,2\n"),
+        ('__import__("pyarrow").table({"a": [1]}).to_reader()', "a\n1\n"),
         ("data.head(2).to_records(index=False)", "category,amount\na,1\nb,2\n"),
         ('np.array([(1, "x")], dtype=[("a", "i4"), ("b", "U1")])', "a,b\n1,x\n"),
     ],
@@ -236,10 +237,31 @@ def test_whole_numbers_of_arrow_stay_what_they_are(bench, form):
         ),
         ('SELECT [1.5::DECIMAL(2, 1)] AS l, 2::HUGEINT AS "a, b"', 'l,"a, b"\n[1.5],2\n'),
         ("SELECT 1 AS a, 2 AS A", "a,A_1\n1,2\n"),
+        ("SELECT ('9' || repeat('0', 40))::BIGNUM AS n", "n\n9" + "0" * 40 + "\n"),
     ],
 )
 def test_a_relation_of_duckdb_keeps_its_digits(bench, query, text):
     assert bench.csv(f"import duckdb\nresult = duckdb.sql({query!r})") == text
+
+
+@pytest.mark.parametrize(
+    ("cells", "written"),
+    [
+        ("age(DATE '2024-03-05', DATE '2021-01-01'), NULL::INTERVAL", "3 years 2 months 4 days,"),
+        ("TIMESTAMP '2024-03-05' - TIMESTAMP '2024-03-03 10:00', INTERVAL 1 MONTH", "1 day 14:00:00,1 month"),
+        ("'0101'::BIT, TIMETZ '10:00:00+02'", "0101,10:00:00+02"),
+        ("[INTERVAL 1 MONTH, NULL], [['01'::BIT]]", "\"['1 month', None]\",[['01']]"),
+    ],
+)
+def test_what_pandas_has_no_type_for_is_what_a_query_writes(bench, cells, written):
+    script = f"import duckdb\nresult = duckdb.sql({f'SELECT {cells}'!r}).project('#1 AS a, #2 AS b')"
+    assert bench.csv(script) == f"a,b\n{written}\n"
+
+
+def test_a_relation_that_pandas_cannot_hold_is_told_with_its_remedy(bench):
+    failure = bench.failure("import duckdb\nresult = duckdb.sql(\"SELECT DATE 'infinity' AS day\")")
+    assert (failure.kind, "AS VARCHAR" in failure.hint) == (FailureKind.RESULT, True)
+    assert ".df()" in bench.failure("import duckdb\nresult = duckdb.execute('SELECT 1')").hint
 
 
 @pytest.mark.parametrize(

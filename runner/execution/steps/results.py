@@ -17,13 +17,18 @@ from runner.execution.steps.quoting import quote_name
 from runner.execution.steps.whole_numbers import table_frame
 
 _HINT = "Make it one with pd.DataFrame(…)."
+_CAST_HINT = "Correct its query. What pandas cannot hold, such as an infinite date, needs CAST(day AS VARCHAR)."
+_FETCH_HINT = 'Fetch its rows, as in: result = duckdb.execute("SELECT …").df()'
 _GROUPED_HINT = 'Say what to make of each group, as in: result = data.groupby("category").sum()'
 # What `value_counts` calls its values.
 _COUNTS = frozenset({"count", "proportion"})
 # Types of DuckDB that pandas has no exact one for.
-_EXACT = re.compile(r"U?HUGEINT|DECIMAL\([0-9]+,[0-9]+\)")
-# Lists of categories, whatever these are called.
-_CATEGORIES = re.compile(r"ENUM\(.*\)((?:\[[0-9]*\])+)", re.DOTALL)
+_EXACT = re.compile(r"U?HUGEINT|BIGNUM|DECIMAL\([0-9]+,[0-9]+\)")
+# Those that pandas has none for at all: a month would be 30 days, bits and shapes the bytes that DuckDB keeps of
+# them, a moment would lose its offset. And lists of them, and of categories, whatever these are called.
+_IN_WORDS = re.compile(
+    r"(?:BIT|INTERVAL|GEOMETRY|TIME WITH TIME ZONE|TIMESTAMPTZ_NS|ENUM\(.*\)(?=\[))((?:\[[0-9]*\])*)", re.DOTALL
+)
 
 
 def table_of(result: object, *, columns: Container[object] = ()) -> pd.DataFrame:
@@ -53,7 +58,7 @@ def table_of(result: object, *, columns: Container[object] = ()) -> pd.DataFrame
         raise StepError(
             FailureKind.RESULT,
             f"`result` is {_name_type(result)}, and no table can be made of it: {error_words(error)}",
-            hint=_HINT,
+            hint=_CAST_HINT if isinstance(result, duckdb.DuckDBPyRelation) else _HINT,
         ) from None
     if not isinstance(found, pd.DataFrame):
         raise StepError(
@@ -81,13 +86,17 @@ def _converted(result: Any) -> object:
         return _list_table(result)
     if isinstance(result, duckdb.DuckDBPyRelation):
         return _relation_table(result)
-    if isinstance(result, pa.Table | pa.RecordBatch | pa.Array | pa.ChunkedArray):
+    if isinstance(result, pa.Table | pa.RecordBatch | pa.RecordBatchReader | pa.Array | pa.ChunkedArray):
         return table_frame(_arrow_table(result))
     found = result.to_pandas() if callable(getattr(result, "to_pandas", None)) else result
     return _converted(found) if isinstance(found, pd.Series) else found
 
 
-def _arrow_table(values: pa.Table | pa.RecordBatch | pa.Array | pa.ChunkedArray) -> pa.Table:
+def _arrow_table(
+    values: pa.Table | pa.RecordBatch | pa.RecordBatchReader | pa.Array | pa.ChunkedArray,
+) -> pa.Table:
+    if isinstance(values, pa.RecordBatchReader):
+        return values.read_all()
     if isinstance(values, pa.RecordBatch):
         return pa.Table.from_batches([values])
     return values if isinstance(values, pa.Table) else pa.table({"result": values})
@@ -95,14 +104,14 @@ def _arrow_table(values: pa.Table | pa.RecordBatch | pa.Array | pa.ChunkedArray)
 
 def _relation_table(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
     """A relation of DuckDB, which by itself makes floats of decimals and of sums of whole numbers, and numbers of
-    the categories in lists."""
+    the categories in lists. What pandas has no type for is the text that a query writes."""
     kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
     if len({name.casefold() for name in kinds}) < len(relation.columns):
         # Columns of one name can be told apart by nobody.
         kinds = {}
     makers = {name: _maker(kind) for name, kind in kinds.items() if _EXACT.fullmatch(kind)}
     casts = dict.fromkeys(makers, "VARCHAR")
-    casts |= {name: f"VARCHAR{lists[1]}" for name, kind in kinds.items() if (lists := _CATEGORIES.fullmatch(kind))}
+    casts |= {name: f"VARCHAR{words[1]}" for name, kind in kinds.items() if (words := _IN_WORDS.fullmatch(kind))}
     keys = {name: quote_name(name) for name in kinds}
     cells = (f"CAST({key} AS {casts[name]}) AS {key}" if name in casts else key for name, key in keys.items())
     frame: pd.DataFrame = (relation.project(", ".join(cells)) if casts else relation).df()
@@ -141,6 +150,8 @@ def _is_plain(value: object) -> bool:
 def _hint(result: object) -> str:
     if result is None:
         return NO_RESULT_HINT
+    if isinstance(result, duckdb.DuckDBPyConnection):
+        return _FETCH_HINT
     return _GROUPED_HINT if "GroupBy" in type(result).__name__ else _HINT
 
 
