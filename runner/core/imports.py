@@ -7,6 +7,7 @@ work there is refused by name, so that it is told in review and not in the middl
 - *network*: opens sockets. seccomp refuses every socket; asyncio cannot even make its event loop without one.
   Clients of HTTP that others make are among them by name, as everybody knows them.
 - *native*: calls into C past everything that Python checks.
+- *gone*: came with pandas before its release 3, and is installed by nobody now.
 - *private*: modules of the standard library whose names start with `_` are doors to all of these.
 
 Harmless parts of such packages stay: `urllib.parse`, `http.HTTPStatus`, the threads of `concurrent.futures`. The
@@ -25,12 +26,13 @@ class ImportRefusal(StrEnum):
     PROCESS = "process"
     NETWORK = "network"
     NATIVE = "native"
+    GONE = "gone"
     PRIVATE = "private"
     UNKNOWN = "unknown"
 
 
 # Beside the standard library: what the runner brings, and what comes with pandas.
-LIBRARIES = frozenset({"numpy", "pandas", "pyarrow", "duckdb", "dateutil", "pytz", "tzdata"})
+LIBRARIES = frozenset({"numpy", "pandas", "pyarrow", "duckdb", "dateutil", "tzdata"})
 _REFUSED = {
     ImportRefusal.PROCESS: (
         "subprocess", "multiprocessing", "concurrent.futures.process", "concurrent.futures.ProcessPoolExecutor",
@@ -44,6 +46,7 @@ _REFUSED = {
         "imaplib", "nntplib", "telnetlib", "xmlrpc", "wsgiref", "requests", "httpx", "urllib3", "aiohttp",
     ),
     ImportRefusal.NATIVE: ("ctypes",),
+    ImportRefusal.GONE: ("pytz",),
 }  # fmt: skip
 # What to do about each. A module that is not known may be added by a policy; only the caller knows what was meant.
 REFUSAL_HINTS = MappingProxyType(
@@ -51,6 +54,8 @@ REFUSAL_HINTS = MappingProxyType(
         ImportRefusal.PROCESS: "A script cannot start processes: work on data in Python or with pandas.",
         ImportRefusal.NETWORK: "A script has no network: declare the data under data_source or data_sources.",
         ImportRefusal.NATIVE: "A script cannot call into C by itself: use numpy or pandas.",
+        ImportRefusal.GONE: "Use zoneinfo of the standard library; or add it to allowed_imports in "
+        "jobs.d/_policy.yaml, if it is installed.",
         ImportRefusal.PRIVATE: "Import the public module instead.",
     }
 )

@@ -75,6 +75,7 @@ finally:
         ("from urllib import parse, request", "urllib.request", "A script has no network"),
         ("import importlib\nimportlib.import_module('ctypes')", "ctypes", "A script cannot call into C"),
         ("__import__('subprocess')", "subprocess", "A script cannot start processes"),
+        ("import pytz", "pytz", "Use zoneinfo of the standard library; or add it to allowed_imports"),
         ("exec('import _socket')", "_socket", "Import the public module instead."),
         ("def f():\n    import yaml\nf()", "yaml", "add it to allowed_imports in jobs.d/_policy.yaml"),
     ],
@@ -84,7 +85,7 @@ def test_an_import_that_is_not_allowed_is_explained(bench, text, module, hint):
     assert failure.kind is FailureKind.SCRIPT
     assert f"scripts may not import {module} ({JOB_PATH}, line 1" in failure.message
     assert hint in failure.hint
-    assert ("allowed_imports" in failure.hint) == (module == "yaml")
+    assert ("allowed_imports" in failure.hint) == (module in {"yaml", "pytz"})
     assert "guarded" not in failure.traceback
 
 

@@ -154,6 +154,12 @@ def test_only_the_input_can_be_read_and_nothing_be_set(fault, tmp_path):
     assert not (tmp_path / "stolen.csv").exists()
 
 
+def test_a_query_that_reads_another_file_is_told_the_way(fault):
+    for text in ("SELECT * FROM 'other.csv'", "SELECT * FROM read_csv('https://example.com/a.csv')"):
+        assert "declare a file or an address under `data_source`" in fault(text).hint
+    assert not fault("SELECT nothing FROM data").hint
+
+
 def test_memory_is_bounded_and_told(fault):
     failure = fault(
         "SELECT list(range) AS l, max(repeat('x', 100) || range) m FROM range(100000000)", memory_mb=64

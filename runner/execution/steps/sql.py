@@ -30,6 +30,10 @@ _SPILL_DIR = "spill"
 _LARGEST_SPILL = "64GiB"
 # No source can be called so: its name has no space.
 _RESULT_TABLE = quote_name("the result")
+_SOURCES_HINT = (
+    "A query reads the tables of its sources alone: declare a file or an address under `data_source` or "
+    "`data_sources`."
+)
 Value = int | float | str | None
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)
 
@@ -309,21 +313,22 @@ def _out_of_room(error: duckdb.Error) -> StepError:
 def _query_failure(error: duckdb.Error, step: Step) -> StepError:
     """DuckDB's own words; the place, where it names one in the user's text, as one in the job file."""
     text = str(error)
+    hint = _SOURCES_HINT if isinstance(error, duckdb.PermissionException) else ""
     found = _PLACE.search(text)
     if found is None:
-        return StepError(FailureKind.QUERY, " ".join(text.split()))
+        return StepError(FailureKind.QUERY, " ".join(text.split()), hint=hint)
     message = " ".join(text[: found.start()].split())
     line = int(found["line"])
     lines = step.text.split("\n")
     if not 0 <= line - step.first_line < len(lines):
         # The place is in the COPY around the query.
-        return StepError(FailureKind.QUERY, message)
+        return StepError(FailureKind.QUERY, message, hint=hint)
     mine = lines[line - step.first_line]
     place = f'File "{step.path}", line {line}\n    {mine}'
     column = _column(found, mine)
     if column is not None:
         place += f"\n    {' ' * column}{'^' * found['caret'].count('^')}"
-    return StepError(FailureKind.QUERY, f"{message} ({step.path}, line {line})", traceback=place)
+    return StepError(FailureKind.QUERY, f"{message} ({step.path}, line {line})", hint=hint, traceback=place)
 
 
 def _column(found: re.Match[str], mine: str) -> int | None:
