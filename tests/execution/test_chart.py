@@ -160,6 +160,8 @@ def test_texts_of_times_with_an_offset_are_drawn_at_their_own_clock(drawn, x):
     [
         (ChartKind.LINE, ["a", "b"], [1e308, -1e308], "the values of 'y' reach too far to be drawn: leave out"),
         (ChartKind.BAR, ["a", "b"], [1e308, -1e308], "the values of 'y' reach too far to be drawn: leave out"),
+        (ChartKind.BAR, ["a", "b"], [1.5, float("inf")], "the values of 'y' reach too far to be drawn: leave out"),
+        (ChartKind.LINE, [1, float("-inf")], [1, 2], "the values of 'x' reach too far to be drawn: leave out"),
         (ChartKind.LINE, [1e308, -1e308], [1, 2], "the values of 'x' reach too far to be drawn: leave out"),
         (
             ChartKind.LINE,

@@ -20,7 +20,7 @@ from runner.core.job import Step, StepKind
 from runner.core.run import FailureKind
 from runner.core.source import FileType
 from runner.errors import ExecutionError
-from runner.execution.namespaces import SCRATCH_MB
+from runner.execution.namespaces import SCRATCH_FILES, SCRATCH_MB
 from runner.execution.orders import StepInput, StepOrder
 from runner.execution.results import open_result
 from runner.execution.trees import remove_tree
@@ -724,6 +724,7 @@ def test_temporary_files_are_bounded(run, zygote):
         assert outcome.preview.rows == (("True", str(SCRATCH_MB)),)
     full = run("raise OSError(28, 'No space left on device')").failure
     assert f"{SCRATCH_MB} MiB" in full.hint
+    assert f"{SCRATCH_FILES:,}" in full.hint
 
 
 def test_a_legitimate_script_notices_nothing(run, tmp_path):

@@ -161,7 +161,8 @@ def _require_near(values: pd.Series, name: str) -> None:
                 f"the dates of {name!r} reach too far to be drawn: "
                 "leave out in the step those that stand for no day"
             )
-    elif (np.abs(values[np.isfinite(values)]) > _FARTHEST).any():
+    elif (np.abs(values) > _FARTHEST).any():
+        # An infinite one too, which matplotlib would leave out without a word.
         raise ChartError(
             f"the values of {name!r} reach too far to be drawn: leave out in the step those beyond {_FARTHEST:g}"
         )

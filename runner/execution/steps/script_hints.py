@@ -9,7 +9,7 @@ from types import FrameType
 import pandas as pd
 
 from runner.execution.limits import LARGEST_FILE, OPEN_FILES
-from runner.execution.namespaces import SCRATCH_MB
+from runner.execution.namespaces import SCRATCH_FILES, SCRATCH_MB
 from runner.execution.steps.imports import ImportNotAllowedError
 
 _NETWORK_HINT = "A script has no network: declare the address under `data_source` or `data_sources`."
@@ -44,7 +44,10 @@ def hint_of(error: BaseException, summary: str, columns: tuple[str, ...]) -> str
     if isinstance(error, ImportError):
         return error.hint if isinstance(error, ImportNotAllowedError) else _LIBRARY_HINT
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"Temporary files may take {SCRATCH_MB} MiB; keep larger ones in the working folder (dir='.')."
+        return (
+            f"Temporary files may take {SCRATCH_MB} MiB, and be {SCRATCH_FILES:,} at most; "
+            "keep larger or more ones in the working folder (dir='.')."
+        )
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return f"One file may have {LARGEST_FILE >> 30} GiB: write several, or less."
     if isinstance(error, OSError) and error.errno == errno.EMFILE:
