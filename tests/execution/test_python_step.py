@@ -74,6 +74,8 @@ finally:
         ("import requests", "requests", "A script has no network: declare the data under"),
         ("from urllib import parse, request", "urllib.request", "A script has no network"),
         ("import importlib\nimportlib.import_module('ctypes')", "ctypes", "A script cannot call into C"),
+        ("__import__('ssl', fromlist=['socket'])", "ssl", "A script has no network"),
+        ("__import__('subprocess', fromlist=[])", "subprocess", "A script cannot start processes"),
         ("__import__('subprocess')", "subprocess", "A script cannot start processes"),
         ("import pytz", "pytz", "Use zoneinfo of the standard library; or add it to allowed_imports"),
         ("exec('import _socket')", "_socket", "Import the public module instead."),
@@ -128,6 +130,16 @@ def test_a_bound_of_the_kernel_is_told_with_its_remedy(bench, text, hint):
     failure = bench.failure(text, memory_mb=64)
     assert failure.kind is FailureKind.SCRIPT
     assert hint in failure.hint
+
+
+def test_what_is_written_in_c_imports_what_it_needs(bench):
+    text = """
+import datetime, io, pickle, time
+day = datetime.datetime.strptime("09.11.2025", "%d.%m.%Y")
+buffer, old = pickle.loads(pickle.dumps(io.StringIO("x"))), pickle.loads(pickle.dumps(b"y", 0))
+result = {"day": day, "year": time.strptime("2025", "%Y").tm_year, "text": buffer.read(), "old": old.decode()}
+"""
+    assert bench.csv(text) == "day,year,text,old\n2025-11-09,2025,x,y\n"
 
 
 def test_imports_that_are_allowed(bench):

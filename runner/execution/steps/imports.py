@@ -64,7 +64,10 @@ def _guarded_import(extra: tuple[str, ...]) -> Callable[..., ModuleType]:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        if not level:
+        # What is written in C imports for its own use by this function too, as `strptime` does: with an empty
+        # list, which no statement has.
+        by_c = isinstance(fromlist, list) and not fromlist and globals is not None and globals is locals
+        if not level and not by_c:
             _require_from(name, fromlist or (), extra)
         return original(name, globals, locals, fromlist or (), level)
 
