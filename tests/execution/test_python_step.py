@@ -104,9 +104,11 @@ def test_an_import_that_is_not_allowed_is_explained(bench, text, module, hint):
         ("pd.read_parquet('a.parquet')", FOLDER),
         ("import duckdb\nduckdb.sql(\"SELECT * FROM 'a.csv'\")", FOLDER),
         ("try:\n    open('a.csv')\nexcept OSError:\n    raise ValueError('a')", FOLDER),
-        ("open('/nowhere/a.csv')", "all other files and the network are closed"),
-        ("open('/etc/passwd')", "all other files and the network are closed"),
-        ("import os\nos.fork()", "all other files and the network are closed"),
+        ("open('/nowhere/a.csv')", "other processes and the network are closed"),
+        ("open('/etc/passwd')", "other processes and the network are closed"),
+        ("import os\nos.fork()", "other processes and the network are closed"),
+        ("import os\nos.environ['DB_PASSWORD']", "${env:…} stands in `data_source`"),
+        ("import os\ndict(os.environ)['DB_PASSWORD']", ""),
         ("from pandas import no_such_thing", "numpy, pandas, pyarrow, duckdb, and what is installed"),
         ("try:\n    open('a.csv')\nexcept OSError:\n    raise ValueError('a') from None", ""),
     ],
@@ -153,6 +155,21 @@ data.to_parquet("own.parquet")  # what pandas imports for itself is no matter
 result = pd.read_parquet("own.parquet")
 """
     assert bench.csv(text, allowed_imports=("yaml",)).startswith("category")
+
+
+def test_a_script_is_the_main_module(bench):
+    text = """
+import pickle, sys, typing
+from dataclasses import dataclass
+@dataclass
+class Sale:
+    amount: "int"
+    before: "Sale | None" = None
+sale = pickle.loads(pickle.dumps(Sale(4, Sale(3))))
+hints = typing.get_type_hints(Sale)
+result = {"amount": sale.before.amount, "hint": hints["amount"].__name__, "arguments": str(sys.argv)}
+"""
+    assert bench.csv(text) == f"amount,hint,arguments\n3,int,['{JOB_PATH}']\n"
 
 
 def test_a_local_clock_is_that_of_the_job(bench):
@@ -391,6 +408,14 @@ def test_whoever_asks_for_another_column_is_told_which_there_are(bench, result):
     failure = bench.failure(f"result = {result}")
     assert failure.message.startswith("KeyError: ")
     assert failure.hint == "`data` has the columns category, amount."
+
+
+def test_whoever_asks_for_a_column_by_its_name_alone_is_told_which_there_are(bench):
+    failure = bench.failure("result = data[data.revenue > 1]")
+    assert failure.message.startswith("AttributeError: 'DataFrame' object has no attribute 'revenue'")
+    assert failure.hint == "`data` has the columns category, amount."
+    assert not bench.failure("result = data.amount.revenue").hint
+    assert not bench.failure("result = data[['amount']].revenue").hint
 
 
 @pytest.mark.parametrize(

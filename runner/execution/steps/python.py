@@ -1,8 +1,10 @@
 """The script step: the user's Python over `data`, leaving `result`."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
-from types import CodeType, SimpleNamespace
+from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +21,7 @@ from runner.execution.steps.file_marks import own_files_unmarked
 from runner.execution.steps.imports import guarded_imports
 from runner.execution.steps.results import table_of
 from runner.execution.steps.script_logs import script_logs
-from runner.execution.steps.tracebacks import failure_of, remember_source
+from runner.execution.steps.tracebacks import failure_of, file_name, remember_source
 
 
 def run_script(order: StepOrder, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -36,12 +38,18 @@ def run_script(order: StepOrder, inputs: Mapping[str, pd.DataFrame]) -> pd.DataF
     remember_source(step)
     first = next(iter(inputs.values()))
     columns = tuple(map(str, first.columns))
+    main = ModuleType("__main__")
+    names: dict[str, Any] = vars(main)
     # pd and np are given because every pandas example in the world writes them.
-    names: dict[str, Any] = {"__name__": "__main__", "run": run_of(order), "pd": pd, "np": np}
-    names |= {THE_SOURCE: first, **inputs}
+    names |= {"run": run_of(order), "pd": pd, "np": np, THE_SOURCE: first, **inputs}
     try:
         code = compile_script(step)
-        with script_logs(), guarded_imports(names, order.allowed_imports), own_files_unmarked():
+        with (
+            _running(main, step),
+            script_logs(),
+            guarded_imports(names, order.allowed_imports),
+            own_files_unmarked(),
+        ):
             exec(code, names)  # noqa: S102 - the product: a stranger's script, inside the sandbox
     except (MemoryError, duckdb.OutOfMemoryException) as error:
         raise failure_of(error, step, kind=FailureKind.MEMORY, columns=columns) from None
@@ -52,6 +60,20 @@ def run_script(order: StepOrder, inputs: Mapping[str, pd.DataFrame]) -> pd.DataF
             FailureKind.RESULT, "the script ended without a variable named `result`", hint=NO_RESULT_HINT
         )
     return table_of(names["result"], columns={name for frame in inputs.values() for name in frame.columns})
+
+
+@contextmanager
+def _running(main: ModuleType, step: Step) -> Iterator[None]:
+    """While it lasts, a script is the main module to other code too, which looks for its classes there: `pickle`,
+    and who asks for type hints. It has no arguments."""
+    former, arguments = sys.modules.get("__main__"), sys.argv
+    sys.modules["__main__"], sys.argv = main, [file_name(step)]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
+        if former is not None:
+            sys.modules["__main__"] = former
 
 
 def compile_script(step: Step) -> CodeType:

@@ -16,7 +16,13 @@ _NETWORK_HINT = "A script has no network: declare the address under `data_source
 _FOLDER_HINT = (
     "A script works in a folder of its own: declare a file that it reads under `data_source` or `data_sources`."
 )
-_CLOSED_HINT = "A script reads its input and writes in its own folder; all other files and the network are closed."
+_CLOSED_HINT = (
+    "A script reads its input and writes in its own folder; "
+    "all other files, other processes and the network are closed."
+)
+_ENVIRONMENT_HINT = (
+    "A script has nothing of the service's environment: ${env:…} stands in `data_source`, where it is never shown."
+)
 _LIBRARY_HINT = (
     "A script has the standard library, numpy, pandas, pyarrow, duckdb, and what is installed beside the runner."
 )
@@ -38,9 +44,13 @@ def hint_of(error: BaseException, summary: str, columns: tuple[str, ...]) -> str
     """
     if isinstance(error, SystemExit):
         return "Let the script run to its end: `result` is read after its last line."
-    if isinstance(error, KeyError) and columns and _is_of_column(error, columns):
+    if columns and (_is_of_column(error, columns) or _is_of_attribute(error, columns)):
         more = ", …" if len(columns) > _COLUMNS_SHOWN else ""
         return f"`data` has the columns {', '.join(columns[:_COLUMNS_SHOWN])}{more}."
+    if isinstance(error, KeyError) and any(
+        frame.f_locals.get("self") is os.environ for frame in _last_frames(error, "os")
+    ):
+        return _ENVIRONMENT_HINT
     if isinstance(error, ImportError):
         return error.hint if isinstance(error, ImportNotAllowedError) else _LIBRARY_HINT
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -57,10 +67,16 @@ def hint_of(error: BaseException, summary: str, columns: tuple[str, ...]) -> str
     return _outside_hint(error, summary)
 
 
-def _is_of_column(error: KeyError, columns: tuple[str, ...]) -> bool:
+def _is_of_attribute(error: BaseException, columns: tuple[str, ...]) -> bool:
+    """Whether a table of these columns was asked for another one by `data.name`."""
+    table = error.obj if type(error) is AttributeError else None
+    return type(table) is pd.DataFrame and [str(label) for label in table.columns] == list(columns)
+
+
+def _is_of_column(error: BaseException, columns: tuple[str, ...]) -> bool:
     """Whether a table was asked for a column that these are not: the frames of pandas in which it was looked for
     tell. None of them is a frame of the script, whose own dicts have keys too."""
-    if not error.args or str(error.args[0]) in columns:
+    if not isinstance(error, KeyError) or not error.args or str(error.args[0]) in columns:
         return False
     places = [frame.f_locals for frame in _last_frames(error, "pandas")]
     tables = [value for place in places for value in place.values() if issubclass(type(value), _TABLES)]
