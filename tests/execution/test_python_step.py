@@ -99,6 +99,7 @@ def test_an_import_that_is_not_allowed_is_explained(bench, text, module, hint):
         ("import requests\nrequests.get('http://127.0.0.1:9/')", NETWORK),
         ("import socket\nsocket.socket()", NETWORK),
         ("import duckdb\nduckdb.sql(\"SELECT * FROM 'http://127.0.0.1:9/a.csv'\")", NETWORK),
+        ("import duckdb\nduckdb.sql('INSTALL spatial')", NETWORK),
         ("try:\n    pd.read_csv('http://127.0.0.1:9/')\nexcept OSError as error:\n    raise ValueError('a') from error", NETWORK),
         ("pd.read_csv('data/a.csv')", FOLDER),
         ("pd.read_parquet('a.parquet')", FOLDER),

@@ -158,6 +158,9 @@ def test_a_query_that_reads_another_file_is_told_the_way(fault):
     for text in ("SELECT * FROM 'other.csv'", "SELECT * FROM read_csv('https://example.com/a.csv')"):
         assert "declare a file or an address under `data_source`" in fault(text).hint
     assert not fault("SELECT nothing FROM data").hint
+    for text in ("SELECT st_point(1, 2)", "INSTALL spatial; SELECT 1", "LOAD spatial; SELECT 1"):
+        assert "a step loads no extension" in fault(text).hint
+    assert not fault("SELECT extension FROM data").hint
 
 
 def test_memory_is_bounded_and_told(fault):

@@ -27,7 +27,11 @@ _LIBRARY_HINT = (
     "A script has the standard library, numpy, pandas, pyarrow, duckdb, and what is installed beside the runner."
 )
 # What libraries write that do not raise an error of Python's own.
-_NETWORK_WORDS = ("AWS Error NETWORK_CONNECTION", "install the required extension 'httpfs")
+_NETWORK_WORDS = (
+    "AWS Error NETWORK_CONNECTION",
+    "install the required extension 'httpfs",
+    "Failed to download extension",
+)
 _FILE_WORDS = ("No files found that match the pattern",)
 _NO_THREAD = "can't start new thread"
 _COLUMNS_SHOWN = 30

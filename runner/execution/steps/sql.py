@@ -34,6 +34,12 @@ _SOURCES_HINT = (
     "A query reads the tables of its sources alone: declare a file or an address under `data_source` or "
     "`data_sources`."
 )
+# DuckDB's own words say to install one, or to set what is locked.
+_EXTENSION = re.compile(r"exists in the \w+ extension|external extensions|/extensions/")
+_EXTENSION_HINT = (
+    "A query has what DuckDB brings itself, and a step loads no extension: declare the data under `data_source` "
+    "or `data_sources`, or let a script do the work."
+)
 Value = int | float | str | None
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)
 
@@ -313,7 +319,7 @@ def _out_of_room(error: duckdb.Error) -> StepError:
 def _query_failure(error: duckdb.Error, step: Step) -> StepError:
     """DuckDB's own words; the place, where it names one in the user's text, as one in the job file."""
     text = str(error)
-    hint = _SOURCES_HINT if isinstance(error, duckdb.PermissionException) else ""
+    hint = _hint(error, text)
     found = _PLACE.search(text)
     if found is None:
         return StepError(FailureKind.QUERY, " ".join(text.split()), hint=hint)
@@ -329,6 +335,12 @@ def _query_failure(error: duckdb.Error, step: Step) -> StepError:
     if column is not None:
         place += f"\n    {' ' * column}{'^' * found['caret'].count('^')}"
     return StepError(FailureKind.QUERY, f"{message} ({step.path}, line {line})", hint=hint, traceback=place)
+
+
+def _hint(error: duckdb.Error, text: str) -> str:
+    if _EXTENSION.search(text):
+        return _EXTENSION_HINT
+    return _SOURCES_HINT if isinstance(error, duckdb.PermissionException) else ""
 
 
 def _column(found: re.Match[str], mine: str) -> int | None:
