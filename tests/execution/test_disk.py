@@ -1,6 +1,7 @@
 import os
 import resource
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from runner.core.source import FileType
 from runner.execution import disk
 from runner.execution.disk import DiskWatch
 from runner.execution.orders import StepInput, StepOrder
+from runner.execution.steps.database import connect, open_database
+from runner.execution.steps.perform import perform
 
 
 @pytest.fixture
@@ -119,3 +122,34 @@ def test_a_disk_that_was_full_before_ends_nothing(watch, monkeypatch):
     free, _ = disk._free_space("/")
     monkeypatch.setattr(disk, "_free_space", lambda _: (free, free + 1))
     assert watch() is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (StepKind.QUERY, "SELECT repeat('x', 1000) AS a FROM range(2000)"),
+        (StepKind.SCRIPT, "result = pd.DataFrame({'a': ['x' * 1000] * 2000})"),
+        (StepKind.SCRIPT, "result = pd.DataFrame({'a': ['x' * 50] * 30000})"),
+        (StepKind.PASS_THROUGH, ""),
+    ],
+    ids=["query", "script", "script whose result DuckDB writes", "pass through"],
+)
+def test_a_result_that_is_larger_than_a_file_may_be_is_told(folder, kind, text):
+    (folder / "in.csv").write_text("a\n" + "x\n" * (1 << 20))
+    order = StepOrder(
+        run_id="r",
+        step=Step(kind=kind, text=text, path="jobs.d/large.yaml"),
+        inputs=(StepInput(paths=(str(folder / "in.csv"),), format=FileType.CSV),),
+        run_dir=str(folder),
+    )
+    database = open_database()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        failure = perform(partial(connect, database, order), order).failure
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        database.close()
+    assert failure.kind is FailureKind.DISK
+    assert "4 GiB of one file" in failure.message
+    assert "fewer rows" in failure.hint

@@ -1,9 +1,14 @@
 """How a step says that it failed."""
 
+import errno
+import os
 import re
 from collections.abc import Sequence
 
+import duckdb
+
 from runner.core.run import FailureKind, RunFailure
+from runner.execution.limits import LARGEST_FILE
 
 NO_RESULT_HINT = 'Assign the table to mail to `result`, as in: result = data.groupby("category").sum()'
 _COLUMNS_SHOWN = 30
@@ -54,6 +59,22 @@ def memory_error() -> StepError:
         FailureKind.MEMORY,
         "the step needs more memory than it may have",
         hint="Raise `resources.memory_mb` in the job file, or let the step read or keep less.",
+    )
+
+
+def is_too_large(error: BaseException) -> bool:
+    """Whether the kernel has refused to make a file larger."""
+    if isinstance(error, duckdb.IOException):
+        return os.strerror(errno.EFBIG) in str(error)
+    return isinstance(error, OSError) and error.errno == errno.EFBIG
+
+
+def too_large_error() -> StepError:
+    """A file that the runner writes for the step is larger than one may be."""
+    return StepError(
+        FailureKind.DISK,
+        f"the result, or what is kept on the way to it, needs more than the {LARGEST_FILE >> 30} GiB of one file",
+        hint="Let the step return fewer rows or columns.",
     )
 
 

@@ -20,7 +20,7 @@ from runner.execution.steps.chart import chart_note
 from runner.execution.steps.checks import blocking_failure, evaluate
 from runner.execution.steps.content import FrameContent, QueryContent
 from runner.execution.steps.database import Connect
-from runner.execution.steps.faults import StepError, error_words, memory_error
+from runner.execution.steps.faults import StepError, error_words, is_too_large, memory_error, too_large_error
 from runner.execution.steps.high_water import mark_of_frame, mark_of_query
 from runner.execution.steps.no_records import NO_RECORDS, has_no_data, with_missing_columns, write_nothing
 from runner.execution.steps.places import placed
@@ -261,6 +261,8 @@ def _kept_as_csv(order: StepOrder, failure: RunFailure) -> RunFailure:
 
 def _unexpected(error: BaseException, progress: _Progress) -> RunFailure:
     told = error_words(error)
+    if progress.writing and is_too_large(error):
+        return too_large_error().failure
     if progress.writing:
         return RunFailure(
             kind=FailureKind.RESULT,

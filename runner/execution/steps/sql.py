@@ -17,7 +17,7 @@ from runner.execution.results import ATTACHMENT_FILES, CHART_FILE, RESULT_FILE
 from runner.execution.steps.cells import guard_of
 from runner.execution.steps.content import Content, QueryContent
 from runner.execution.steps.csv_tables import csv_texts
-from runner.execution.steps.faults import StepError, memory_error
+from runner.execution.steps.faults import StepError, is_too_large, memory_error, too_large_error
 from runner.execution.steps.query_columns import QueryColumn, describe
 from runner.execution.steps.query_text import PREFIX, bind_references, without_end
 from runner.execution.steps.quoting import quote_name, quote_text
@@ -117,6 +117,8 @@ def run_query(inputs: Inputs, order: StepOrder) -> Written:
     except duckdb.OutOfMemoryException as error:
         raise _out_of_room(error) from error
     except duckdb.Error as error:
+        if is_too_large(error):
+            raise too_large_error() from error
         if is_input_failure(error):
             raise input_failure(error, FileType.CSV, inputs.relations) from error
         raise _query_failure(error, order.step) from None
@@ -147,6 +149,8 @@ def pass_through(inputs: Inputs, order: StepOrder) -> Written:
     except duckdb.OutOfMemoryException as error:
         raise _out_of_room(error) from error
     except duckdb.Error as error:
+        if is_too_large(error):
+            raise too_large_error() from error
         raise input_failure(error, relation.source.format, [relation]) from error
     return _written(inputs.connection, columns, first, rows=rows)
 
