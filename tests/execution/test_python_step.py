@@ -305,6 +305,14 @@ def test_what_is_no_obvious_table_is_refused(bench, result):
     assert ".sum()" in bench.failure("result = data.groupby('category')").hint
 
 
+@pytest.mark.parametrize("result", ["[]", "{}", "()", "pd.DataFrame([])", "pd.DataFrame(index=[1])"])
+def test_an_empty_result_without_columns_is_told_how_to_name_them(bench, result):
+    failure = bench.failure(f"result = {result}")
+    assert failure.kind is FailureKind.RESULT
+    assert "pd.DataFrame(rows, columns=[" in failure.hint
+    assert bench.csv("result = pd.DataFrame([], columns=['region', 'amount'])") == "region,amount\n"
+
+
 def test_a_conversion_that_fails_is_told(bench):
     failure = bench.failure("class Table:\n    def to_pandas(self): raise OSError('no')\nresult = Table()")
     assert (failure.kind, "OSError: no" in failure.message) == (FailureKind.RESULT, True)

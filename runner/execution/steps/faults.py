@@ -11,6 +11,9 @@ from runner.core.run import FailureKind, RunFailure
 from runner.execution.limits import LARGEST_FILE
 
 NO_RESULT_HINT = 'Assign the table to mail to `result`, as in: result = data.groupby("category").sum()'
+NO_COLUMNS_HINT = (
+    'Where there may be no rows, name the columns, as in pd.DataFrame(rows, columns=["region", "amount"]).'
+)
 _COLUMNS_SHOWN = 30
 _FILE_HINT = "Look at the file: is it what `data_source` says it is?"
 _ENCODING_HINT = "Its text is not UTF-8: set `encoding: cp1252` (or latin-1) under `data_source`."

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from runner.core.run import FailureKind
-from runner.execution.steps.faults import NO_RESULT_HINT, StepError, error_words
+from runner.execution.steps.faults import NO_COLUMNS_HINT, NO_RESULT_HINT, StepError, error_words
 from runner.execution.steps.quoting import quote_name
 from runner.execution.steps.whole_numbers import table_frame
 
@@ -150,6 +150,8 @@ def _is_plain(value: object) -> bool:
 def _hint(result: object) -> str:
     if result is None:
         return NO_RESULT_HINT
+    if isinstance(result, list | tuple | Mapping) and not len(result):
+        return NO_COLUMNS_HINT
     if isinstance(result, duckdb.DuckDBPyConnection):
         return _FETCH_HINT
     return _GROUPED_HINT if "GroupBy" in type(result).__name__ else _HINT

@@ -32,7 +32,7 @@ from runner.execution.steps.cells import (
     time_unit,
     write_cells,
 )
-from runner.execution.steps.faults import StepError, is_too_large, too_large_error
+from runner.execution.steps.faults import NO_COLUMNS_HINT, StepError, is_too_large, too_large_error
 from runner.execution.steps.quoting import quote_name, quote_text
 
 # So many cells take either writer some 10 ms. DuckDB plans a column of texts for more than a millisecond and in
@@ -160,7 +160,7 @@ def column_names(frame: pd.DataFrame) -> list[str]:
         raise StepError(
             FailureKind.RESULT,
             "`result` has no columns",
-            hint="Look at `data` with print(data.columns): the input may have been empty.",
+            hint=NO_COLUMNS_HINT,
         )
     return names
 
