@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from runner.core.run import Run, RunState, Trigger
 from runner.jobfiles.load import JobFolder
-from runner.service.overview import find_job
+from runner.service.lookup import find_job
 from runner.store.store import Store
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
