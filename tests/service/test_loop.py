@@ -31,6 +31,25 @@ consumer_emails: [analyst@example.com]
 """
 
 
+class Lent:
+    """The zygote of all tests, as a service has its own: it neither starts nor ends it."""
+
+    def __init__(self, zygote):
+        self.level, self.missing, self.run_step = zygote.level, zygote.missing, zygote.run_step
+
+    def launch(self): ...
+
+    def start(self): ...
+
+    def close(self): ...
+
+
+@pytest.fixture(autouse=True)
+def lent(zygote, monkeypatch):
+    """There are many services here, and a zygote takes most of their start. Those of the command have their own."""
+    monkeypatch.setattr("runner.service.wiring.make_step_runner", lambda **_options: Lent(zygote))
+
+
 @pytest.fixture
 def project(settings):
     settings.jobs_dir.mkdir()
