@@ -28,8 +28,7 @@ class OpenRuns:
         Where the catalog has another version of its `job` by now, the run is of that one.
         """
         with self._lock:
-            not_before = None if delay is None else self._monotonic() + delay
-            self._queue.add(run, self._jobs.get(job.job_name, job), not_before=not_before)
+            self._add(run, job, delay)
 
     def take(self) -> list[tuple[Run, Job]]:
         """The runs that begin now, each with a slot of its own until it is forgotten."""
@@ -38,8 +37,10 @@ class OpenRuns:
 
     def put_off(self, run: Run, job: Job, seconds: float) -> None:
         """Give the slot of a run that could not begin back: it is its turn again after so long."""
-        self.forget(run.run_id)
-        self.add(run, job, delay=seconds)
+        # At once: to no other thread it is gone in between, and over.
+        with self._lock:
+            self._queue.end(run.run_id)
+            self._add(run, job, seconds)
 
     def withdraw(self, run_id: str) -> tuple[Run, Job] | None:
         """Forget a run that has not begun, so that it never does; None where there is none such."""
@@ -109,3 +110,7 @@ class OpenRuns:
         with self._lock:
             due = self._queue.next_time()
             return None if due is None else max(0.0, due - self._monotonic())
+
+    def _add(self, run: Run, job: Job, delay: float | None) -> None:
+        not_before = None if delay is None else self._monotonic() + delay
+        self._queue.add(run, self._jobs.get(job.job_name, job), not_before=not_before)
