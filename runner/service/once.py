@@ -65,7 +65,7 @@ def require_place(path: Path) -> None:
         raise RunnerError(
             f"{path} cannot be written: there is no folder {folder}", hint=f"{_A_PLACE} Nothing has been run."
         )
-    if not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
+    if not os.access(path if _is_stream(path) else folder, os.W_OK):
         raise RunnerError(
             f"{path} cannot be written: this user may not write there", hint=f"{_A_PLACE} Nothing has been run."
         )
@@ -74,15 +74,16 @@ def require_place(path: Path) -> None:
 def write_result(run_dir: Path, path: Path) -> None:
     """Write the result CSV that is kept in the folder of a run to a file, aside and then in place.
 
-    A link is followed. What is no regular file, such as a pipe or /dev/stdout, is written to as it is.
+    A link is followed. A pipe, a device and what /dev/stdout leads to are written to as they are.
 
     Raises:
         RunnerError: the run has no result, or the file cannot be written.
     """
     with open_result(run_dir) as result:
         try:
-            if path.exists() and not path.is_file():
-                with path.open("wb") as target:
+            if _is_stream(path):
+                # At its end: it may be a file that the shell adds to.
+                with path.open("ab") as target:
                     shutil.copyfileobj(result, target)
             else:
                 _replace(Path(os.path.realpath(path)), result)
@@ -91,6 +92,13 @@ def write_result(run_dir: Path, path: Path) -> None:
                 f"{path} cannot be written: {error.strerror}",
                 hint=f"{_A_PLACE} The run is on record all the same: runner history shows it.",
             ) from error
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is no file of its own: a pipe, a device, or an open file of this process, such as /dev/stdout."""
+    folder = os.path.realpath(path.parent)
+    opened = folder.startswith("/proc/") or (folder == "/dev" and path.is_symlink())
+    return opened or (path.exists() and not path.is_file())
 
 
 def _replace(path: Path, content: BinaryIO) -> None:

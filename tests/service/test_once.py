@@ -1,6 +1,7 @@
 """Where the result of a run by hand is written."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +56,14 @@ def test_a_place_is_tried_before_the_run(tmp_path):
     for path in (tmp_path / "nowhere" / "out.csv", tmp_path / "gone.csv"):
         with pytest.raises(RunnerError, match=f"{path} cannot be written: there is no folder {tmp_path}/nowhere"):
             require_place(path)
+
+
+def test_what_the_shell_adds_to_keeps_what_it_held(tmp_path, write):
+    """As `runner run JOB --output /dev/stdout >> all.csv`."""
+    kept = tmp_path / "all.csv"
+    kept.write_bytes(b"of yesterday\n")
+    with kept.open("ab") as shell:
+        for path in (Path(f"/dev/fd/{shell.fileno()}"), Path(f"/proc/self/fd/{shell.fileno()}")):
+            require_place(path)
+            write(path)
+    assert kept.read_bytes() == b"of yesterday\n" + RESULT + RESULT
