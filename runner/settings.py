@@ -140,7 +140,8 @@ def read_env_file(path: Path) -> dict[str, str]:
     except OSError as error:
         raise _unreadable(path, error) from error
     try:
-        if not path.is_file():
+        # The null device says that there is to be nothing, as where a container hides the file of the image.
+        if not (path.is_file() or _is_null(path)):
             raise SettingsError(
                 f"{path} leads to no file", hint="Put the file there, or remove what stands in its place."
             )
@@ -150,6 +151,11 @@ def read_env_file(path: Path) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not UTF-8", hint="Save it as UTF-8.") from error
     return _env_values(path, text)
+
+
+def _is_null(path: Path) -> bool:
+    # By its number: one that is mounted over a file is another node than that of /dev.
+    return path.is_char_device() and path.stat().st_rdev == Path(os.devnull).stat().st_rdev
 
 
 def _unreadable(path: Path, error: OSError) -> SettingsError:

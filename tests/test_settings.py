@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import SettingsError
-from runner.settings import Secret, load_settings, read_environment
+from runner.settings import Secret, load_settings, read_env_file, read_environment
 from runner.shipped import shipped_path
 
 
@@ -104,6 +104,12 @@ def test_an_env_file_that_cannot_be_one_is_refused_with_a_remedy(tmp_path, kind)
         read_environment(tmp_path)
     assert re.search("leads to no file|is not UTF-8", refused.value.message)
     assert refused.value.hint
+
+
+def test_an_env_file_that_is_hidden_sets_nothing(tmp_path):
+    """As `docker run -v /dev/null:/app/.env`."""
+    (tmp_path / ".env").symlink_to("/dev/null")
+    assert read_env_file(tmp_path / ".env") == {}
 
 
 def test_an_env_file_that_cannot_be_looked_for_is_an_error_of_settings(tmp_path):
