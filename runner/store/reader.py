@@ -113,7 +113,7 @@ class StoreReader:
         """The newest run of every job; as `runs` lists.
 
         Args:
-            before: a run id; only runs made before that one count.
+            before: a run id; a run made before that one goes before any made later.
 
         Raises:
             StoreError: the database cannot be read.

@@ -183,6 +183,14 @@ class TestRuns:
             "even": "run00006",
         }
 
+    def test_the_last_run_of_a_job_is_an_earlier_one_where_there_is_any(self, store, make_run):
+        for number in range(1, 5):
+            store.add_run(make_run(number, job_name="odd" if number % 2 else "even"))
+        assert {name: run.run_id for name, run in store.last_runs("run00002").items()} == {
+            "odd": "run00001",
+            "even": "run00004",
+        }
+
     def test_last_runs_of_nothing(self, store):
         assert store.last_runs() == {}
 
