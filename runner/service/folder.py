@@ -176,7 +176,7 @@ class CatalogKeeper:
             log.info("The folder %s answers again", self._jobs_dir)
         self._reading, self._ended = None, self._begun
         change = self._settle(reading.outcome, reading.began)
-        if self._folder.unsettled:
+        if self._folder.unsettled and self._gone is None:
             # Nothing was looked at: whoever waits, waits for the next one, which is due soon.
             self._ended -= 1
         return change

@@ -36,6 +36,18 @@ def test_a_folder_that_vanishes_keeps_every_job(keeper, settings, caplog):
     assert not keeper.trouble
 
 
+def test_a_folder_that_vanishes_bit_by_bit_keeps_nobody_waiting(keeper, settings):
+    (settings.jobs_dir / "_defaults.yaml").write_text("owner: team@example.com\n")
+    keeper.rescan()
+    (settings.jobs_dir / "_defaults.yaml").unlink()
+    keeper.rescan()
+    shutil.move(settings.jobs_dir, settings.project_dir / "away")
+    number = keeper.ask()
+    keeper.rescan()
+    assert "is gone" in keeper.trouble
+    assert keeper.answered(number)
+
+
 def test_a_deletion_is_seen_twice(keeper, settings):
     (settings.jobs_dir / "other.yaml").write_text(JOB.replace("report", "other"))
     keeper.rescan()
