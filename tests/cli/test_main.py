@@ -127,6 +127,12 @@ def test_a_verb_that_is_misspelt_is_told_the_nearest(tmp_path):
     assert "Did you mean" not in call(MAIN, "fly", cwd=tmp_path).stderr
 
 
+def test_completion_behind_a_verb_that_is_misspelt_says_nothing(tmp_path):
+    typed = {"_RUNNER_COMPLETE": "bash_complete", "COMP_WORDS": "runner vaildate --", "COMP_CWORD": "2"}
+    done = call("from runner.cli import main; main(prog_name='runner')", cwd=tmp_path, env=typed)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_the_exit_code_tells_of_an_error_that_cannot_be_printed(tmp_path):
     with Path("/dev/full").open("w") as full:
