@@ -100,6 +100,7 @@ GONE = "import os, sys, tempfile; folder = tempfile.mkdtemp(); os.chdir(folder);
 # Sends a signal while a verb is still importing what it needs.
 INTERRUPTED = """
 import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 class Interrupt:
     def find_spec(self, name, path, target=None):
         if name == {module!r}:
