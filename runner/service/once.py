@@ -61,14 +61,18 @@ def require_place(path: Path) -> None:
         RunnerError: its folder is not there, or may not be written to.
     """
     folder = Path(os.path.realpath(path)).parent
-    if not folder.is_dir():
-        raise RunnerError(
-            f"{path} cannot be written: there is no folder {folder}", hint=f"{_A_PLACE} Nothing has been run."
-        )
-    if not os.access(path if _is_stream(path) else folder, os.W_OK):
-        raise RunnerError(
-            f"{path} cannot be written: this user may not write there", hint=f"{_A_PLACE} Nothing has been run."
-        )
+    wrong = ""
+    try:
+        place = path if _is_stream(path) else folder
+        if place is folder and not folder.is_dir():
+            wrong = f"there is no folder {folder}"
+        elif not os.access(place, os.W_OK):
+            wrong = "this user may not write there"
+    except OSError as error:
+        # A folder on the way that may not be looked into, or a name that is too long.
+        wrong = str(error.strerror)
+    if wrong:
+        raise RunnerError(f"{path} cannot be written: {wrong}", hint=f"{_A_PLACE} Nothing has been run.")
 
 
 def write_result(run_dir: Path, path: Path) -> None:

@@ -58,6 +58,12 @@ def test_a_place_is_tried_before_the_run(tmp_path):
             require_place(path)
 
 
+def test_a_place_that_cannot_be_looked_at_is_told(tmp_path):
+    with pytest.raises(RunnerError, match=r"cannot be written: File name too long$") as refused:
+        require_place(tmp_path / f"{'x' * 300}.csv")
+    assert "Nothing has been run" in refused.value.hint
+
+
 def test_what_the_shell_adds_to_keeps_what_it_held(tmp_path, write):
     """As `runner run JOB --output /dev/stdout >> all.csv`."""
     kept = tmp_path / "all.csv"
