@@ -3,10 +3,12 @@ import os
 import socket
 import sqlite3
 import subprocess
+import tempfile
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -232,6 +234,25 @@ def test_mail_is_tried(settings, closed_port):
     assert (finding.health, f"127.0.0.1:{closed_port}" in finding.message) == (Health.PROBLEM, True)
     broken = replace(settings, smtp=SmtpSettings(host="127.0.0.1", ca_file=settings.project_dir / "none.pem"))
     assert "SMTP_CA_FILE" in check_mail(broken).message
+
+
+def test_another_user_than_that_of_the_service_gets_every_finding(settings):
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        state = Path(name) / "data"
+        state.mkdir(mode=0o700)
+        elsewhere = replace(settings, storage_path=state / "runner.db")
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+        else:
+            state.chmod(0)
+        try:
+            findings = [check(elsewhere) for check in (check_state, check_database, check_mail)]
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
+            state.chmod(0o700)
+    assert [found.health for found in findings] == [Health.PROBLEM, Health.PROBLEM, Health.WARNING]
 
 
 @pytest.mark.parametrize("trouble", ["file", "link"])

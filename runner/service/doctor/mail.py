@@ -1,5 +1,7 @@
 """Whether mails can leave: the server is asked, and no mail is sent."""
 
+import os
+
 from runner.core.health import Finding
 from runner.delivery.connection import IMPLICIT_TLS_PORT
 from runner.delivery.folder import MailFolder
@@ -17,8 +19,9 @@ def check_mail(settings: Settings) -> Finding:
     smtp = settings.smtp
     if not smtp.host:
         folder = settings.mail_dir
-        # It is made with the first mail; a link to a volume that is away is there already.
-        wrong = MailFolder(folder).check() if folder.exists() or folder.is_symlink() else ""
+        # It is made with the first mail; a link to a volume that is away is there already. Where the state
+        # folder is closed to this user, that is a finding of its own.
+        wrong = MailFolder(folder).check() if os.path.lexists(folder) else ""
         if wrong:
             return problem(MAIL, wrong, "Until then mails stay in the database, and are tried again.")
         return warning(
