@@ -91,14 +91,15 @@ def disk_of(settings: Settings) -> DiskSpace | None:
 def _failing(
     store: StoreReader, jobs: Mapping[str, object], before: str, *, known: bool
 ) -> tuple[FailingJob, ...]:
-    """The jobs of the folder whose last finished run, of those before an id, failed. Without a folder: of all
-    the history."""
+    """The jobs of the folder whose last finished run failed; one before an id goes before any later one. Without a
+    folder: of all the history."""
     found = []
     for job_name, last in sorted(store.last_runs(before).items()):
         by_schedule = last.trigger.scheduled and last.mailing
         if (known and job_name not in jobs) or (by_schedule and last.state is RunState.SUCCEEDED):
             continue
-        failures = store.failure_streak(job_name, before)
+        # One that has none before has those of a clock that was ahead, or this one is behind.
+        failures = store.failure_streak(job_name, before if last.run_id < before else None)
         run = _last_failed(store, last) if failures else None
         if run is not None:
             found.append(FailingJob(job_name=job_name, failures=failures, run=run))

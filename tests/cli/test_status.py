@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from runner.core.run import Run, RunState, Trigger
 from runner.jobfiles.load import JobFolder
 from runner.service.lookup import find_job
+from runner.service.standing import take_stock
 from runner.store.store import Store
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -98,6 +99,11 @@ def test_what_a_clock_that_was_ahead_has_run_is_not_the_last_word(call, history)
     assert [(one["job_name"], one["failures"]) for one in failing] == [("sales", 1)]
     (listed,) = json.loads(call("list", "--json").stdout)["jobs"]
     assert listed["last_run"]["state"] == "failed"
+
+
+def test_a_clock_that_is_behind_hides_no_failure(history):
+    (failing,) = take_stock(history, now=NOON.replace(year=1970)).failing
+    assert (failing.job_name, failing.failures) == ("sales", 1)
 
 
 def test_a_folder_that_is_empty_all_at_once_is_told_unless_it_is_meant(call, history, project):
