@@ -27,6 +27,7 @@ def _contents() -> tuple[tuple[str, Path], ...]:
     return (
         ("jobs.d/example.yaml", _FILES / "example.yaml"),
         ("jobs.d/samples/example.csv", _FILES / "example.csv"),
+        ("jobs.d/.gitkeep", _FILES / "gitkeep"),
         *((name, shipped_path(name)) for name in _SCHEMAS),
         (".env.example", shipped_path(".env.example")),
         (_IGNORED, _FILES / "gitignore"),

@@ -15,6 +15,8 @@ import yaml
 
 from runner.cli import VERBS, main
 from runner.core.job_defaults import JobDefaults
+from runner.jobfiles.emptiness import is_empty_on_purpose
+from runner.jobfiles.files import WorkingFiles
 from runner.jobfiles.formats import Findings, render
 from runner.jobfiles.paths import check_paths
 from runner.scaffold import create_repository
@@ -70,6 +72,11 @@ def test_what_a_kept_gitignore_lets_into_git_is_said(tmp_path, kept, lines):
     assert ("Add to my reports/.gitignore" in shown) == bool(lines)
     assert all(f"\n  {line}\n" in shown for line in lines)
     assert "Next:  cd 'my reports' && runner validate" in shown
+
+
+def test_the_last_job_can_be_removed(repository):
+    (repository / "jobs.d" / "example.yaml").unlink()
+    assert is_empty_on_purpose(WorkingFiles(repository), str(repository / "jobs.d"))
 
 
 @pytest.mark.parametrize("arguments", [("validate", "--strict"), ("fmt", "--check"), ("test",)])
