@@ -70,6 +70,8 @@ _OPENING = (("open", 1), ("openat", 2))
 # the room for pipes that a user has in all; and locks of open files (OFD), which last as long as the zygote on the
 # one that all its children have from it, their standard input.
 _FCNTL_ALLOWED = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032)
+# No flag, CLOSE_RANGE_CLOEXEC. Left out is the one that gives a thread descriptors of its own first.
+_CLOSE_RANGE_ALLOWED = (0, 4)
 # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. Others change attributes of files that are only read.
 _IOCTL_ALLOWED = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 # What the sandbox itself needs until it is closed.
@@ -93,6 +95,7 @@ def common_rules(machine: Machine) -> bytes:
     program.append(_when(calls["clone3"], _give(_MISSING)))
     # A thread with descriptors of its own would have as many as the whole process may have.
     program.append(_when(calls["clone"], _all_bits(0, (_CLONE_THREAD, _CLONE_FILES))))
+    program.append(_when(calls["close_range"], _one_of(2, _CLOSE_RANGE_ALLOWED)))
     program.append(_when(calls["prctl"], _none_of(0, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE))))
     program.append(_when(calls["fcntl"], _one_of(1, _FCNTL_ALLOWED)))
     program.append(_when(calls["ioctl"], _one_of(1, _IOCTL_ALLOWED)))

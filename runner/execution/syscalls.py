@@ -70,7 +70,7 @@ setxattrat 463 463                removexattr 197 14                lremovexattr
 fremovexattr 199 16               removexattrat 466 466             file_setattr 469 469
 fcntl 72 25                       ioctl 16 29                       prctl 157 167
 vmsplice 278 75                   splice 275 76                     tee 276 77
-sendfile 40 71
+sendfile 40 71                    close_range 436 436
 open 2 -                          openat 257 56
 openat2 437 437                   fallocate 285 47
 flock 73 32                       sync 162 81                       syncfs 306 267

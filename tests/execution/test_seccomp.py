@@ -107,6 +107,10 @@ def test_threads_are_allowed_and_processes_are_not(asked):
     # With descriptors of its own, beside those that a process may have.
     assert asked("clone", 0x3D0F00 & ~0x400) == EPERM
     assert asked("clone", 0x400) == EPERM
+    for unshared in (2, 6):
+        assert asked("close_range", 3, 9, unshared) == EPERM
+    for shared in (0, 4):
+        assert asked("close_range", 3, 9, shared) == ALLOW
 
 
 def test_locks_are_those_of_the_process_and_end_with_it(asked):

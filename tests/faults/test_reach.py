@@ -105,6 +105,27 @@ def test_no_thread_has_descriptors_of_its_own(run):
     assert outcome.preview.rows == (("-1",), ("True",))
 
 
+def test_no_thread_gets_descriptors_of_its_own_while_it_closes_some(run):
+    outcome = run("""
+        libc = ctypes.CDLL(None, use_errno=True)
+        own = os.open("own", os.O_CREAT | os.O_WRONLY)
+
+        def close(flags):
+            done = libc.syscall(ctypes.c_long(436), own, own, flags)
+            found.append(errno.errorcode[ctypes.get_errno()] if done else "closed")
+
+        found = []
+        # CLOSE_RANGE_UNSHARE, and the same with CLOSE_RANGE_CLOEXEC.
+        for flags in (2, 6, 0):
+            thread = threading.Thread(target=close, args=(flags,))
+            thread.start()
+            thread.join()
+        result = found
+        """)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.preview.rows == (("EPERM",), ("EPERM",), ("closed",))
+
+
 def test_room_on_the_disk_is_not_taken_at_once(run):
     outcome = run("""
         libc = ctypes.CDLL(None, use_errno=True)
