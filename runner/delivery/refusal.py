@@ -16,6 +16,8 @@ _QUOTA_CODES = frozenset({"5.4.5", "5.1.90"})
 _QUOTA_WORDS = re.compile(
     r"(?i)\b(?:daily|hourly|sending|relay)\b.{0,30}\b(?:limit|quota)\b|SubmissionQuotaExceeded"
 )
+# A limit of one mail, which is the same tomorrow.
+_SIZE_WORDS = re.compile(r"(?i)\b(?:size|large|big|attachments?)\b")
 _ADDRESS_REPLIES = frozenset({"551", "553"})
 _SIZE_REPLIES = frozenset({"552"})
 
@@ -40,7 +42,7 @@ def refusal(error: str) -> Refusal:
     if found is None:
         return Refusal.OTHER
     reply, enhanced = found.groups()
-    told = enhanced in _SIZE_CODES or enhanced in _ADDRESS_CODES
+    told = enhanced in _SIZE_CODES or enhanced in _ADDRESS_CODES or _SIZE_WORDS.search(error)
     if enhanced in _QUOTA_CODES or (not told and _QUOTA_WORDS.search(error)):
         return Refusal.QUOTA
     if enhanced in _SENDER_CODES or _SENDER_WORDS.search(error):
