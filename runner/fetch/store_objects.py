@@ -44,7 +44,7 @@ def open_store(location: str) -> Any:
     kind = fsspec.get_filesystem_class(urlsplit(location).scheme.lower())
     # `abfs://container@account.…` names the account, and more cannot stand in an address.
     options = kind._get_kwargs_from_urls(location)  # noqa: SLF001
-    return kind(skip_instance_cache=True, **_KEPT_AS_IT_IS.get(_family(kind), {}), **options)
+    return kind(skip_instance_cache=True, **_KEPT_AS_IT_IS.get(family(kind), {}), **options)
 
 
 def stored_object(name: str, info: Mapping[str, Any]) -> StoredObject:
@@ -72,12 +72,13 @@ def reader(system: Any, found: StoredObject) -> Read:
     Raises:
         ChangedError: it has another content by now.
     """
-    return _READERS.get(_family(type(system)), _read_opened)(system, found)
+    return _READERS.get(family(type(system)), _read_opened)(system, found)
 
 
-def _family(kind: Any) -> str:
+def family(kind: Any) -> str:
+    """The store that a class of fsspec is for, as it is called here; empty where it is another one."""
     names = {kind.protocol} if isinstance(kind.protocol, str) else set(kind.protocol)
-    return next((family for family in _READERS if family in names), "")
+    return next((known for known in _READERS if known in names), "")
 
 
 def _read_opened(system: Any, found: StoredObject) -> Read:
@@ -129,5 +130,5 @@ def _read_matching(system: Any, found: StoredObject) -> Read:
 _READERS: Mapping[str, Callable[[Any, StoredObject], Read]] = {
     "s3": _read_opened,
     "gcs": _read_generation,
-    "az": _read_matching,
+    "abfs": _read_matching,
 }

@@ -11,6 +11,7 @@ from runner.core.job_policy import RunBounds
 from runner.core.source import DataSource, FileType, SourceType
 from runner.errors import FetchError
 from runner.fetch.fetching import fetch
+from runner.fetch.store_objects import family
 
 pytest.importorskip("s3fs", reason="the extra `s3` is not installed")
 SECRET = "planted-secret-4711"
@@ -280,3 +281,18 @@ def test_the_address_of_a_store_of_ones_own_is_handed_on():
         {"AWS_ENDPOINT_URL"},
         set(),
     ]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "found"),
+    [
+        (("s3", "s3a"), "s3"),
+        (("gs", "gcs"), "gcs"),
+        (("abfs", "az", "abfss"), "abfs"),
+        # Of adlfs, up to 2025 at least.
+        ("abfs", "abfs"),
+        ("memory", ""),
+    ],
+)
+def test_a_store_is_known_by_the_names_of_its_library(protocol, found):
+    assert family(type("Store", (), {"protocol": protocol})) == found
