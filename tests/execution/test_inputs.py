@@ -184,6 +184,18 @@ def test_a_column_of_several_types_in_a_long_sheet_is_one_of_texts(bench, tmp_pa
     ]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_every_cell_of_the_longest_of_several_sheets_is_looked_at(bench, tmp_path, order):
+    for name, rows in (("long", 1_200), ("short", 2)):
+        pd.DataFrame({"n": range(rows)}).to_excel(tmp_path / f"{name}.xlsx", engine="xlsxwriter", index=False)
+    sources = tuple(
+        StepInput(name=name, paths=(str(tmp_path / f"{name}.xlsx"),), format=FileType.XLSX)
+        for name in ("long", "short")[::order]
+    )
+    query = "SELECT current_setting('pandas_analyze_sample') AS cells"
+    assert bench.csv(query, kind=StepKind.QUERY, inputs=sources) == "cells\n1200\n"
+
+
 @pytest.mark.parametrize("kind", STEPS, ids=str)
 @pytest.mark.parametrize("table", [TableOptions(), TableOptions(columns=("a",))], ids=["plain", "columns"])
 def test_an_empty_sheet_is_no_table_and_one_of_names_is(bench, tmp_path, kind, table):

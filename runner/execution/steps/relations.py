@@ -52,6 +52,12 @@ def stage(order: StepOrder, connection: duckdb.DuckDBPyConnection) -> tuple[Rela
     for place, source in enumerate(order.inputs):
         with of_input(source.name):
             relations.append(_stage(order, connection, source, place))
+    frames = [relation.frame for relation in relations if relation.frame is not None]
+    if frames:
+        # Left to itself DuckDB looks at a thousand cells of a column, and takes all others for what these are.
+        # What is set counts when the query runs, and for all inputs.
+        cells = max(_FEW_CELLS, *map(len, frames))
+        connection.execute(f"SET pandas_analyze_sample = {cells}")
     return tuple(relations)
 
 
@@ -115,8 +121,6 @@ def is_input_failure(error: Exception) -> bool:
 def _stage(order: StepOrder, connection: duckdb.DuckDBPyConnection, source: StepInput, place: int) -> Relation:
     if source.format is FileType.XLSX:
         frame = _of_one_type_each(read_data(source, timezone=order.timezone, exact=True))
-        # Left to itself DuckDB looks at a thousand cells of a column, and takes all others for what these are.
-        connection.execute(f"SET pandas_analyze_sample = {max(len(frame), _FEW_CELLS)}")
         return Relation(source=source, view=source.name, frame=frame)
     targets = (os.path.join(order.run_dir, f"{_STAGED}-{place}-{number}") for number in range(len(source.paths)))  # noqa: PTH118
     files = each_file(source.paths, lambda path: _staged_file(connection, source, path, next(targets)))
