@@ -182,3 +182,19 @@ def test_truth_values_stay_what_they_are_beside_a_file_without(tmp_path, first, 
     frame = read_data(StepInput(paths=paths, format=FileType.CSV))
     assert list(map(str, frame["paid"])) == [cell for part in (cells, ["True", "False"])[::order] for cell in part]
     assert frame["n"].dtype == "int64"
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"), [("1", "int64"), ("1.5", "float64"), ("true", "bool"), ("x", None), ("2025-01-01", None)]
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_file_without_rows_makes_no_other_columns_of_those_of_the_others(tmp_path, cell, kind, order):
+    (tmp_path / "a.csv").write_text("more,v\n")
+    (tmp_path / "b.csv").write_text(f"v,n\n{cell},1\n")
+    paths = tuple(str(tmp_path / name) for name in ("a.csv", "b.csv")[::order])
+    frame = read_data(StepInput(paths=paths, format=FileType.CSV))
+    alone = read_data(StepInput(paths=(str(tmp_path / "b.csv"),), format=FileType.CSV))
+    assert list(frame.columns) == (["more", "v", "n"] if order == 1 else ["v", "n", "more"])
+    assert frame["v"].dtype == alone["v"].dtype == (kind or alone["v"].dtype)
+    assert frame["n"].dtype == "int64"
+    assert frame["more"].isna().all()

@@ -94,6 +94,17 @@ def joined(frames: Sequence[pd.DataFrame], *, exact: bool, declared: Collection[
     """
     if not all(frame.columns.is_unique for frame in frames):
         return pd.concat(frames, ignore_index=True)
+    order = list(dict.fromkeys(name for frame in frames for name in frame.columns))
+    # Of a table without rows nothing is known but its names: pandas would make objects of the columns of all.
+    filled = [frame for frame in frames if len(frame)] or frames
+    frame = _filled_joined(filled, exact=exact, declared=declared)
+    for empty in frames:
+        for name in [name for name in empty.columns if name not in frame.columns]:
+            frame[name] = empty[name].reindex(frame.index)
+    return frame if list(frame.columns) == order else frame[order]
+
+
+def _filled_joined(frames: Sequence[pd.DataFrame], *, exact: bool, declared: Collection[str]) -> pd.DataFrame:
     names = dict.fromkeys(name for frame in frames for name in frame.columns if name not in declared)
     found = {name: [frame[name] for frame in frames if name in frame.columns] for name in names}
     whole = [name for name, columns in found.items() if _is_whole(columns)]
