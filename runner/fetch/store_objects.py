@@ -5,6 +5,8 @@ for of the content that the store has told the size and the version of. It comes
 has this size: the libraries of Google and Azure would unpack what has a `Content-Encoding`, each piece by itself.
 """
 
+import functools
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +18,8 @@ from fsspec.asyn import sync  # type: ignore[import-untyped]
 PIECE_BYTES = 4 << 20
 # From the first byte to read to the one behind the last.
 Read = Callable[[int, int], bytes]
-_KEPT_AS_IT_IS: Mapping[str, Mapping[str, Any]] = {"gcs": {"session_kwargs": {"auto_decompress": False}}}
+# Each looks for credentials: one is enough for all threads.
+_making = threading.Lock()
 
 
 class ChangedError(Exception):
@@ -44,7 +47,7 @@ def open_store(location: str) -> Any:
     kind = fsspec.get_filesystem_class(urlsplit(location).scheme.lower())
     # `abfs://container@account.…` names the account, and more cannot stand in an address.
     options = kind._get_kwargs_from_urls(location)  # noqa: SLF001
-    return kind(skip_instance_cache=True, **_KEPT_AS_IT_IS.get(family(kind), {}), **options)
+    return kind(skip_instance_cache=True, **options)
 
 
 def stored_object(name: str, info: Mapping[str, Any]) -> StoredObject:
@@ -98,12 +101,24 @@ def _read_opened(system: Any, found: StoredObject) -> Read:
 def _read_generation(system: Any, found: StoredObject) -> Read:
     """Google: a generation of an object never changes."""
     pinned = {"generation": found.version} if found.version else {}
+    with _making:
+        kept = _as_kept(system)
 
     def read(start: int, end: int) -> bytes:
-        piece: bytes = system.cat_file(found.name, start=start, end=end, **pinned)
+        piece: bytes = kept.cat_file(found.name, start=start, end=end, **pinned)
         return piece
 
     return read
+
+
+@functools.cache
+def _as_kept(system: Any) -> Any:
+    """The same store of Google, which unpacks nothing. It is another one, as what it tells of an object may come
+    packed too."""
+    unpacking_nothing = {"auto_decompress": False}
+    return type(system)(
+        *system.storage_args, skip_instance_cache=True, session_kwargs=unpacking_nothing, **system.storage_options
+    )
 
 
 def _read_matching(system: Any, found: StoredObject) -> Read:

@@ -77,6 +77,25 @@ def test_an_object_that_is_packed_by_its_encoding_alone_is_kept_whole(bucket, fe
     assert gzip.decompress(fetched.paths[0].read_bytes()) == ROWS
 
 
+def test_what_the_store_tells_of_an_object_may_come_packed(bucket, fetch_object, server):
+    bucket.put("in.csv", gzip.compress(ROWS), "gzip")
+    place = "/storage/v1/b/orders/o/in.csv"
+    told = {"name": "in.csv", "bucket": "orders", "size": str(len(gzip.compress(ROWS))), "generation": "1001"}
+
+    def route(handler):
+        assert "gzip" in handler.headers["Accept-Encoding"]
+        body = gzip.compress(json.dumps(told).encode())
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Encoding", "gzip")
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    server.routes[place] = route
+    assert gzip.decompress(fetch_object("gs://orders/in.csv").paths[0].read_bytes()) == ROWS
+
+
 def test_an_object_that_is_replaced_while_it_is_read_comes_whole(bucket, fetch_object):
     bucket.put("hot.csv", b"a" * 5_000_000)
 
