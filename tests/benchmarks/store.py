@@ -188,7 +188,12 @@ def fill(store: Store) -> None:
         connection.execute(
             """
             WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
-            INSERT INTO runs SELECT printf('%026d', i), printf('report_%05d', i % ?), 'schedule',
+            INSERT INTO runs (
+                run_id, job_name, trigger, scheduled_time, state, attempt, fire_key, queued_at, started_at, finished_at,
+                rows_in, rows_out, failure_kind, failure_message, failure_hint, failure_traceback, note, output,
+                revision, digest, sandbox, next_attempt_at, mailing, requested
+            )
+            SELECT printf('%026d', i), printf('report_%05d', i % ?), 'schedule',
                 ? + i / ? * 60000000, iif(i % ? = 0, 'failed', 'succeeded'), 1, i, ?, ?, ?, 100, 10, NULL, '', '', '',
                 '', 'printed', '0123456789abcdef', '0123456789abcdef0123456789abcdef', 'landlock', NULL, 1, 0 FROM n
             """,
