@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -214,10 +216,19 @@ def test_ctrl_c_while_mails_are_sent_waits_for_no_more_than_the_one_under_way(
 def test_a_service_that_starts_during_a_run_by_hand_waits_for_it(
     repository, project, runner, spawn, start_service
 ):
-    repository.write("slow.yaml", SLOW.replace("60", "2"))
+    # It goes on until its input has a second name.
+    source = project / "input.csv"
+    waiting = f"while os.stat({str(source)!r}).st_nlink < 2:\n      time.sleep(0.05)"
+    repository.write(
+        "slow.yaml", SLOW.replace("import time", "import os, time").replace("time.sleep(60)", waiting)
+    )
     asked = spawn("run", "slow", "--no-mail", cwd=project)
     wait_for(lambda: "Starting run" in asked.stdout.readline())
-    service = start_service(project)
-    assert "waiting at most 60 s for it" in service.log()
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(start_service, project)
+        logs = project.parent.glob
+        wait_for(lambda: any("waiting at most 60 s for it" in log.read_text() for log in logs("service-*.log")))
+        os.link(source, project / "second.csv")
+        service = starting.result()
     assert asked.wait(10) == 0
     assert service.stop() == 0

@@ -213,6 +213,7 @@ def test_a_signal_that_ends_tests_lets_them_remove_what_they_made(tmp_path, numb
     environment = {"TMPDIR": str(tmp_path / "tmp")}
     program = f"""
 import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signals = [signal.{number}]
 def interrupt(event, arguments):
     # The first result is read, while the folder of the tests is there.
