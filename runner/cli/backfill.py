@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.core.words import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -89,7 +91,7 @@ def command(
 
 def _plan_words(plan: "BackfillPlan") -> str:
     """`28 fires to run; 3 succeeded before and are left out (--again runs them too); 1 is under way`."""
-    words = [f"{len(plan.todo)} fire{'' if len(plan.todo) == 1 else 's'} to run"]
+    words = [f"{counted(len(plan.todo), 'fire')} to run"]
     if plan.done:
         words.append(f"{len(plan.done)} succeeded before, left out (--again runs them too)")
     if plan.unfinished:

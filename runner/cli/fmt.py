@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.core.words import counted
+
 if TYPE_CHECKING:
     from runner.jobfiles.canonical.formatting import Formatting
 
@@ -98,4 +100,4 @@ def _summary(results: "Sequence[Formatting]", *, dry: bool) -> str:
         (kept, "already formatted" if dry else "left unchanged"),
         (failed, "cannot be formatted"),
     )
-    return ", ".join(f"{number} file{'' if number == 1 else 's'} {word}" for number, word in counts if number)
+    return ", ".join(f"{counted(number, 'file')} {word}" for number, word in counts if number)

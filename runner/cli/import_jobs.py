@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.core.words import counted
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -134,4 +136,4 @@ def _summary(jobs: "Sequence[ImportedJob]") -> str:
     outcome = (
         f"{attention} need{'s' if attention == 1 else ''} a look" if attention else "all carried over and valid"
     )
-    return f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}: {counts}; {outcome}."
+    return f"{counted(len(jobs), 'job')}: {counts}; {outcome}."

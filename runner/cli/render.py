@@ -29,7 +29,7 @@ from runner.core.report import (
     state_words,
 )
 from runner.core.run import Run, RunState
-from runner.core.words import squeezed
+from runner.core.words import counted, squeezed
 from runner.delivery.words import visible
 from runner.status.snapshot import JobStatus
 
@@ -204,7 +204,7 @@ def unsent_words(runs: Iterable[Run]) -> str:
     states = ", ".join(f"{count} {state}" for state, count in sorted(unsent.items()))
     waits = any(one.state.open for one in deliveries)
     later = " What waits is tried again by the service, or with the next runner run." if waits else ""
-    mails = f"{len(deliveries)} mail{'' if len(deliveries) == 1 else 's'}"
+    mails = counted(len(deliveries), "mail")
     return f"{unsent.total()} of {mails} not sent: {states}.{later} runner mail list says why."
 
 

@@ -12,7 +12,7 @@ from runner.cli.render_mail import delivery_text
 from runner.core.health import DiskSpace, FailingJob, Finding, Health, ServiceStanding, Standing
 from runner.core.report import duration_words, local_time, size_words
 from runner.core.run import Run
-from runner.core.words import one_line
+from runner.core.words import counted, one_line
 
 _HEALTH_STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.PROBLEM: "bold red"}
 # One screen: more of a kind are counted.
@@ -39,7 +39,7 @@ def findings_words(findings: Iterable[Finding]) -> str:
     """`2 problems, 1 warning.`"""
     found = list(findings)
     counts = [
-        f"{count} {health}{'' if count == 1 else 's'}"
+        counted(count, health)
         for health in (Health.PROBLEM, Health.WARNING)
         if (count := sum(one.health is health for one in found))
     ]

@@ -13,7 +13,7 @@ from runner.cli.render import foreign
 from runner.core.delivery import Delivery, DeliveryState
 from runner.core.ledger import LedgerChange, LedgerEntry, SentBy
 from runner.core.report import local_time, size_words
-from runner.core.words import one_line
+from runner.core.words import counted, one_line
 
 _STYLES = {
     DeliveryState.SENT: "green",
@@ -91,7 +91,7 @@ def _happened(delivery: Delivery, timezone: str) -> Text:
     lines = [first]
     if delivery.error and delivery.state is not DeliveryState.SENT:
         lines.append(foreign(one_line(delivery.error), _STYLES.get(delivery.state, "")))
-    tries = f"{delivery.attempts} attempt{'' if delivery.attempts == 1 else 's'}" if delivery.attempts else ""
+    tries = counted(delivery.attempts, "attempt") if delivery.attempts else ""
     if delivery.next_attempt_at is not None and delivery.state.open:
         moment = f"next {_time(delivery.next_attempt_at, timezone)}"
         lines.append(Text(f"{tries}, {moment}" if tries else moment, style="dim"))

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.cli.render import foreign
+from runner.core.words import counted
 from runner.jobtests.documents import quoted
 from runner.jobtests.values import Difference, DifferenceKind, JobTestOutcome, JobTestReport, JobTestResult
 
@@ -49,7 +50,7 @@ def summary(report: JobTestReport) -> str:
         )
         if (count := report.count(outcome))
     ]
-    tests = f"{len(report.results):,} test{'' if len(report.results) == 1 else 's'}"
+    tests = counted(len(report.results), "test")
     untested = len(report.untested)
     without = f"; {untested:,} job{' has' if untested == 1 else 's have'} no tests" if untested else ""
     return f"{tests} in {report.seconds:.2f} s: {', '.join(counts) or 'nothing to run'}{without}"

@@ -5,6 +5,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from runner.core.words import counted
+
 LENGTH_LIMIT = 100
 MACROS = {
     "@hourly": "0 * * * *",
@@ -205,7 +207,7 @@ def _refuse_field_count(expression: str, count: int) -> None:
     elif count > len(_FIELDS):
         extra = " There are no seconds and no years."
     raise CronSyntaxError(
-        f"the schedule has {count} field{'s' if count != 1 else ''}, not 5",
+        f"the schedule has {counted(count, 'field')}, not 5",
         hint=_FIELDS_HINT + extra,
         start=0,
         end=len(expression),

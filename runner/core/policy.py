@@ -8,6 +8,7 @@ from enum import StrEnum
 from runner.core.bookmark import Bookmark
 from runner.core.job import ConcurrencyPolicy, Job, OnEmpty, OnMissed, Retry
 from runner.core.run import FailureKind, Fire, Run, RunState, Trigger
+from runner.core.words import counted
 
 ON_TIME = timedelta(seconds=60)
 RUN_ALL_LIMIT = 100
@@ -52,12 +53,10 @@ def decide_missed(job: Job, fires: Sequence[Fire], *, earlier: int, now: datetim
     else:
         run = candidates[-RUN_ALL_LIMIT:]
     skipped = total - len(run)
-    note = f"{skipped} earlier fire{'s' if skipped != 1 else ''} missed and not run" if skipped and run else ""
+    note = f"{counted(skipped, 'earlier fire')} missed and not run" if skipped and run else ""
     if not run:
         setting = "on_missed" if candidates else "starting_deadline_seconds"
-        note = (
-            f"{skipped} fire{'s' if skipped != 1 else ''} missed and not run ({setting}: {getattr(job, setting)})"
-        )
+        note = f"{counted(skipped, 'fire')} missed and not run ({setting}: {getattr(job, setting)})"
     on_time = len(run) == 1 and now - run[0].scheduled_time <= ON_TIME
     return MissedDecision(
         run=run, late=not on_time, skipped=skipped, latest_skipped=None if run else fires[-1], note=note

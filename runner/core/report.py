@@ -10,6 +10,7 @@ from runner.core.delivery import MailKind
 from runner.core.job import Job
 from runner.core.preview import Preview
 from runner.core.run import Run, RunState
+from runner.core.words import counted
 
 _STATE_WORDS = {
     RunState.QUEUED: "queued",
@@ -99,7 +100,7 @@ def rows_in_words(count: int | None) -> str:
 def size_words(size: int) -> str:
     """`512 bytes`, `18.2 kB`, `3.4 MB`; decimal units."""
     if size < 1000:
-        return f"{size} byte{'s' if size != 1 else ''}"
+        return counted(size, "byte")
     amount = size / 1000
     for unit in ("kB", "MB"):
         if amount < 999.95:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from runner.core.check import CheckResult
 from runner.core.preview import Preview
 from runner.core.report import count_words
+from runner.core.words import counted
 from runner.delivery.table import tidy
 from runner.delivery.words import one_line, shorten
 
@@ -45,16 +46,16 @@ def passed_note(checks: Sequence[CheckResult], *, named: bool) -> str:
     passed = [one for one in checks if one.passed]
     if not passed or len(passed) == len(checks):
         return ""
-    note = f"{len(passed)} other check{'s' if len(passed) != 1 else ''} passed"
+    note = f"{counted(len(passed), 'other check')} passed"
     names = "; ".join(one_line(one.words) for one in passed)
     return shorten(f"{note}: {names}", _CHARACTERS) if named else f"{note}."
 
 
 def _found_words(check: CheckResult) -> str:
     found, count = _short(check.found).rstrip("."), count_words(check.failed_rows)
-    rows = f"{count} row{'s' if check.failed_rows != 1 else ''}"
     if not check.failed_rows or count in found:
         return found
+    rows = counted(check.failed_rows, "row")
     return f"{found} ({rows})" if found else rows
 
 

@@ -17,6 +17,7 @@ from runner.core.report import (
     state_words,
 )
 from runner.core.run import Attempt, FailureKind, RunFailure, RunState
+from runner.core.words import counted
 from runner.delivery.attachment import Attached
 from runner.delivery.checks import CheckPart, failed_parts, passed_note
 from runner.delivery.picture import Picture, picture_of
@@ -260,7 +261,7 @@ def _row_count(report: Report) -> int:
 
 
 def _rows_words(rows: int) -> str:
-    return "no rows" if rows == 0 else f"{count_words(rows)} row{'s' if rows != 1 else ''}"
+    return "no rows" if rows == 0 else counted(rows, "row")
 
 
 def _clause(text: str) -> str:

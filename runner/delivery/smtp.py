@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from runner.core.delivery import DeliveryState, Mail, SendResult
 from runner.core.references import mask
+from runner.core.words import counted
 from runner.delivery.addresses import ascii_address
 from runner.delivery.connection import IMPLICIT_TLS_PORT, Connection, InsecureServerError, LoginError, server_words
 from runner.delivery.faults import opening_fault, sending_fault
@@ -248,8 +249,7 @@ class SmtpTransport:
     def _log(self, mail: Mail, results: Mapping[str, SendResult]) -> None:
         sent = sum(result.state is DeliveryState.SENT for result in results.values())
         if sent:
-            people = "1 recipient" if sent == 1 else f"{sent} recipients"
-            log.info("Mail handed to %s for %s: %s", self._server, people, mail.subject)
+            log.info("Mail handed to %s for %s: %s", self._server, counted(sent, "recipient"), mail.subject)
         by_answer: dict[SendResult, list[str]] = {}
         for recipient, result in results.items():
             if result.state is not DeliveryState.SENT:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from runner.core.preview import Preview
 from runner.core.report import count_words
+from runner.core.words import counted
 from runner.delivery.words import one_line, shorten
 
 COLUMN_LIMIT = 12
@@ -29,24 +30,20 @@ def tidy(table: Preview, limit: int) -> Preview:
 def table_note(table: Preview, columns_shown: int) -> str:
     """`20 of 18,204 rows, and 3 more columns in the file`: what the table under it leaves out."""
     shown, total = len(table.rows), table.total_rows
-    rows = f"row{'s' if total != 1 else ''}"
-    note = (
-        f"All {count_words(total)} {rows}"
-        if shown >= total > 1
-        else f"{count_words(shown)} of {count_words(total)} {rows}"
-    )
+    rows = counted(total, "row")
+    note = f"All {rows}" if shown >= total > 1 else f"{count_words(shown)} of {rows}"
     more = table.total_columns - columns_shown
-    return f"{note}, and {more} more column{'s' if more != 1 else ''} in the file" if more > 0 else note
+    return f"{note}, and {counted(more, 'more column')} in the file" if more > 0 else note
 
 
 def failing_note(table: Preview, columns_shown: int) -> str:
     """`20 of 341 failing rows, without 3 columns`: the same for rows that break a check."""
     shown, total = len(table.rows), table.total_rows
-    rows = f"failing row{'s' if total != 1 else ''}"
-    amount = count_words(total) if shown >= total else f"{count_words(shown)} of {count_words(total)}"
+    rows = counted(total, "failing row")
+    amount = rows if shown >= total else f"{count_words(shown)} of {rows}"
     more = table.total_columns - columns_shown
-    without = f", without {more} column{'s' if more != 1 else ''}" if more > 0 else ""
-    return f"{amount} {rows}{without}"
+    without = f", without {counted(more, 'column')}" if more > 0 else ""
+    return f"{amount}{without}"
 
 
 def _cells(texts: tuple[str, ...], count: int) -> tuple[str, ...]:

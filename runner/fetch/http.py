@@ -11,6 +11,7 @@ import urllib3
 from runner.core.bookmark import Validator
 from runner.core.report import size_words
 from runner.core.source import DataSource, FileType, Pagination
+from runner.core.words import counted
 from runner.errors import FetchError
 from runner.fetch.bodies import NO_CONTENT, Bodies, empty_fault, written
 from runner.fetch.client import Client
@@ -114,7 +115,7 @@ class _Work:
             for page in lines:
                 count += 1
                 size += file.write(page)
-        told = f"{count} page{'' if count == 1 else 's'} from {shown_url(request.url)}, {size_words(size)}"
+        told = f"{counted(count, 'page')} from {shown_url(request.url)}, {size_words(size)}"
         return replace(self._fetched(told), paths=(path,), format=FileType.NDJSON, records_path=None, bytes=size)
 
     def _fetched(self, told: str) -> Fetched:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from runner.core.run import FailureKind, RunFailure
+from runner.core.words import counted
 from runner.jobtests.compare import compare_columns, compare_row_count, compare_rows, summary, together
 from runner.jobtests.tables import TableError, expected_rows, read_table
 from runner.jobtests.values import Comparison, Difference, Expectation, JobTestOutcome, Table
@@ -53,8 +54,7 @@ def judge_result(expect: Expectation, content: bytes, expected_file: bytes | Non
     except TableError as error:
         return failed(f"the result cannot be read as CSV: {error}")
     if expect.error is not None:
-        rows = f"{len(table.rows):,} row{'' if len(table.rows) == 1 else 's'}"
-        return failed(f"the step gave {rows}, but must fail with {expect.error!r}")
+        return failed(f"the step gave {counted(len(table.rows), 'row')}, but must fail with {expect.error!r}")
     try:
         comparison = _compare(expect, table, content, expected_file)
     except TableError as error:

@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from runner.core.plan import Comparison, InvalidFile, InvalidState, Plan, RecipientChange
+from runner.core.words import counted
 from runner.jobfiles.formats.shown import clean
 from runner.planning.words import (
     STATE_WORDS,
     JobGroup,
     Line,
     action_words,
-    count_words,
     finding_lines,
     group_invalid,
     group_jobs,
@@ -83,7 +83,7 @@ class _Entry:
         change = group.first
         words = action_words(change)
         if len(group.changes) > 1:
-            who = count_words(len(group.changes), "job")
+            who = counted(len(group.changes), "job")
             by = " and ".join(code(one) for one in group.causes[:3])
             title = f"{words}: {who}"
             return cls((group.mark, who, f"{words} by {by}", ""), title, group_lines(group))
@@ -105,7 +105,7 @@ class _Entry:
         faults = () if first.state is InvalidState.GONE else first.diagnostics
         lines = [line for found in faults for line in finding_lines(found)]
         if len(files) > 1:
-            who = count_words(len(files), "file")
+            who = counted(len(files), "file")
             names = names_words([file.path for file in files])
             return cls((mark, who, words, code(names)), f"{words}: {who}", (*lines, Line(" ", f"files: {names}")))
         kept = kept_words(first)
@@ -202,7 +202,7 @@ def _fence(info: str, lines: Iterable[str]) -> str:
         else:
             left_out += 1
     if left_out:
-        shown.append(f"  … {count_words(left_out, 'more line')}")
+        shown.append(f"  … {counted(left_out, 'more line')}")
     longest = max((len(run) for line in shown for run in _BACKTICKS.findall(line)), default=0)
     fence = "`" * max(3, longest + 1)
     return "\n".join((fence + info, *shown, fence))

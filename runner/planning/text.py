@@ -4,13 +4,13 @@ import io
 from collections.abc import Iterator
 
 from runner.core.plan import Comparison, InvalidFile, InvalidState, Plan
+from runner.core.words import counted
 from runner.jobfiles.formats.shown import clean
 from runner.planning.words import (
     STATE_WORDS,
     JobGroup,
     Line,
     action_words,
-    count_words,
     finding_lines,
     group_invalid,
     group_jobs,
@@ -67,7 +67,7 @@ def _lines(comparison: Comparison) -> Iterator[_Styled]:
 def _group_lines(group: JobGroup) -> Iterator[_Styled]:
     change, style = group.first, f"bold {_STYLES[group.mark]}"
     if len(group.changes) > 1:
-        count = count_words(len(group.changes), "job")
+        count = counted(len(group.changes), "job")
         yield style, clean(f"{group.mark} {count}  {action_words(change)} by {names_words(group.causes)}")
     else:
         was = was_words(change)
@@ -84,7 +84,7 @@ def _invalid_lines(files: tuple[InvalidFile, ...]) -> Iterator[_Styled]:
         kept = kept_words(file)
         yield _STYLES[mark], clean(f"{mark} {file.path}  {STATE_WORDS[file.state]}{f': {kept}' if kept else ''}")
     if len(files) > 10:
-        yield _STYLES[mark], f"{mark} and {count_words(len(files) - 10, 'more file')} {STATE_WORDS[first.state]}"
+        yield _STYLES[mark], f"{mark} and {counted(len(files) - 10, 'more file')} {STATE_WORDS[first.state]}"
     if first.state is not InvalidState.GONE:
         yield from (_detail(line) for found in first.diagnostics for line in finding_lines(found))
     yield "", ""

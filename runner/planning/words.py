@@ -9,6 +9,7 @@ from runner.core.diagnostic import Diagnostic
 from runner.core.plan import Action, Comparison, InvalidFile, InvalidState, JobChange, Plan, RecipientChange, Side
 from runner.core.plan_values import KeyChange
 from runner.core.report import local_time
+from runner.core.words import counted
 
 STATE_WORDS = {
     InvalidState.NEWLY_INVALID: "newly invalid",
@@ -80,20 +81,15 @@ def group_invalid(files: Iterable[InvalidFile]) -> tuple[tuple[InvalidFile, ...]
     return tuple(tuple(group) for group in groups.values())
 
 
-def count_words(count: int, noun: str) -> str:
-    """`1 job`, `2,000 jobs`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def summary(plan: Plan) -> str:
     """`1 added, 2 changed, 1 newly invalid`; `no changes` where there are none."""
     actions = Counter(action for change in plan.jobs for action in change.actions)
     states = Counter(file.state for file in plan.invalid)
-    counted = [f"{actions[action]:,} {action}" for action in Action if actions[action]]
+    words = [f"{actions[action]:,} {action}" for action in Action if actions[action]]
     if not plan.changed:
-        counted.append("no changes")
-    counted.extend(f"{states[state]:,} {words}" for state, words in STATE_WORDS.items() if states[state])
-    return ", ".join(counted)
+        words.append("no changes")
+    words.extend(f"{states[state]:,} {word}" for state, word in STATE_WORDS.items() if states[state])
+    return ", ".join(words)
 
 
 def side_words(side: Side) -> tuple[str, str]:
@@ -119,7 +115,7 @@ def names_words(names: Sequence[str], shown: int = _NAMES_SHOWN) -> str:
 def recipient_words(change: RecipientChange) -> str:
     """Of how many jobs, and of which."""
     names = names_words(change.job_names, _ADDRESS_JOBS_SHOWN)
-    return f"{count_words(len(change.job_names), 'job')}: {names}"
+    return f"{counted(len(change.job_names), 'job')}: {names}"
 
 
 def action_words(change: JobChange) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 from runner.core.check import Check, CheckKind, CheckResult, CheckValue
 from runner.core.preview import Preview
 from runner.core.run import FailureKind, RunFailure
+from runner.core.words import counted
 from runner.execution.orders import CHECK_ROWS, PREVIEW_COLUMNS, cut
 from runner.execution.steps.content import QueryContent
 from runner.execution.steps.faults import column_list
@@ -76,12 +77,12 @@ def blocking_failure(results: Iterable[CheckResult], *, hint: str) -> RunFailure
     if not failed:
         return None
     told = [
-        f"{result.words} ({_count(result.failed_rows, 'row')})"
+        f"{result.words} ({counted(result.failed_rows, 'row')})"
         if result.failed_rows
         else f"{result.words}: {result.found}"
         for result in failed
     ]
-    message = f"{_count(len(failed), 'check')} failed: {', '.join(told)}"
+    message = f"{counted(len(failed), 'check')} failed: {', '.join(told)}"
     if any(result.failed_rows for result in failed):
         hint = f"Look at the rows that fail. {hint}"
     return RunFailure(kind=FailureKind.CHECK, message=message, hint=hint)
@@ -94,11 +95,11 @@ def _faulty(check: Check, fault: str) -> CheckResult:
 def _result(table: QueryContent, check: Check, *, rows: int, broken: int, condition: str) -> CheckResult:
     preview, found = Preview(), ""
     if check.kind is CheckKind.ROW_COUNT:
-        found = "" if _is_between(check, rows) else f"there {'is' if rows == 1 else 'are'} {_count(rows, 'row')}"
+        found = "" if _is_between(check, rows) else f"there {'is' if rows == 1 else 'are'} {counted(rows, 'row')}"
     elif check.kind is CheckKind.UNIQUE and rows:
         found, broken, preview = _duplicates(table, check)
     elif broken:
-        found = f"{_count(broken, 'row')} of {rows:,} {_verb(check.kind, broken)}"
+        found = f"{counted(broken, 'row')} of {rows:,} {_verb(check.kind, broken)}"
         preview = _rows(table, check, f"WHERE {condition}", broken)
     return CheckResult(
         words=check.words, blocking=check.blocking, passed=not found, found=found, failed_rows=broken, rows=preview
@@ -262,7 +263,7 @@ def _duplicates(table: QueryContent, check: Check) -> tuple[str, int, Preview]:
     if not values:
         return "", 0, Preview()
     what = "value" if len(keys) == 1 else "combination"
-    found = f"{_count(int(broken), 'row')} share {_count(values, what)}"
+    found = f"{counted(int(broken), 'row')} share {counted(values, what)}"
     some = f"SELECT {named} FROM ({shared}) ORDER BY {named} LIMIT {CHECK_ROWS}"  # noqa: S608
     where = f"WHERE ({named}) IN ({some}) ORDER BY {named}"
     return found, int(broken), _rows(table, check, where, int(broken))
@@ -283,10 +284,6 @@ def _rows(table: QueryContent, check: Check, rest: str, total: int) -> Preview:
         total_rows=total,
         total_columns=len(table.columns),
     )
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def _fetch(table: QueryContent, query: str) -> list[tuple[Any, ...]]:

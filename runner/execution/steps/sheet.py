@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from runner.core.report import count_words
 from runner.core.run import FailureKind
+from runner.core.words import counted
 from runner.execution.steps.faults import StepError
 from runner.execution.steps.file_marks import own_files_unmarked
 
@@ -95,14 +96,10 @@ def _require_room(rows: int, columns: int) -> None:
     if rows + 1 > ROW_LIMIT or columns > COLUMN_LIMIT:
         raise StepError(
             FailureKind.ATTACHMENT,
-            f"the result has {_counted(rows, 'row')} and {_counted(columns, 'column')}, and an xlsx sheet holds "
+            f"the result has {counted(rows, 'row')} and {counted(columns, 'column')}, and an xlsx sheet holds "
             f"{count_words(ROW_LIMIT - 1)} rows below its header and {count_words(COLUMN_LIMIT)} columns",
             hint=f"{_OTHER_FORMS}, or let the step return less.",
         )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count_words(count)} {what}{'s' if count != 1 else ''}"
 
 
 def _sheet_class() -> type[Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runner.core.diagnostic import SECRET_RULE, Diagnostic, Severity, sort_diagnostics
+from runner.core.words import counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,12 +76,8 @@ def line_at(lines: Mapping[str, list[str]], path: str, number: int) -> str:
 def summary(findings: Findings) -> str:
     """One line: counts and time."""
     counts = ", ".join(
-        _count(number, word)
+        counted(number, word)
         for number, word in ((findings.errors, "error"), (findings.warnings, "warning"))
         if number
     )
-    return f"{_count(len(findings.files), 'file')} checked in {findings.seconds:.2f} s: {counts or 'all good'}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return f"{counted(len(findings.files), 'file')} checked in {findings.seconds:.2f} s: {counts or 'all good'}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runner.core.health import Finding
 from runner.core.job import AttachmentFormat, Job
+from runner.core.words import counted
 from runner.errors import RunnerError
 from runner.execution.sandbox import NO_LEVEL
 from runner.execution.step_runner import make_step_runner
@@ -97,7 +98,7 @@ def check_resources(settings: Settings, jobs: Iterable[Job]) -> Finding:
         )
     largest = sorted((job.resources.memory_mb for job in jobs), reverse=True)[:at_once]
     wanted, have = sum(largest), memory >> 20
-    words = f"{cores} cores and {have:,} MiB for {at_once} run{'s' if at_once != 1 else ''} at a time"
+    words = f"{cores} cores and {have:,} MiB for {counted(at_once, 'run')} at a time"
     if wanted > have:
         return warning(
             RESOURCES,
@@ -112,7 +113,7 @@ def check_resources(settings: Settings, jobs: Iterable[Job]) -> Finding:
 def check_spreadsheets(jobs: Iterable[Job]) -> Finding:
     """Whether what writes xlsx attachments is installed, and how many jobs need it."""
     using = sum(job.delivery.attachment is AttachmentFormat.XLSX for job in jobs)
-    attached = f"{using} job{'s' if using != 1 else ''} attach{'' if using != 1 else 'es'} xlsx"
+    attached = f"{counted(using, 'job')} attach{'' if using != 1 else 'es'} xlsx"
     if util.find_spec("xlsxwriter") is not None:
         return Finding(subject=SPREADSHEETS, message=f"xlsxwriter is installed; {attached}")
     missing = problem if using else warning

@@ -4,6 +4,7 @@ import os
 
 from runner.core.catalog import Catalog, SyncState
 from runner.core.health import Finding
+from runner.core.words import counted
 from runner.errors import RunnerError
 from runner.jobfiles.git.repository import GitError, clean_environment, find_root, run_git
 from runner.service.doctor.findings import problem, warning
@@ -81,7 +82,7 @@ def _check_repository(settings: Settings, version: str, root: str, environ: dict
     changed = len([entry for entry in status.stdout.split(b"\0") if entry])
     if status.returncode or not changed:
         return Finding(subject=GIT, message=f"{version}; {root} at {commit}")
-    files = "1 file" if changed == 1 else f"{changed} files"
+    files = counted(changed, "file")
     return warning(
         GIT,
         f"{version}; {root} at {commit}, but {files} of {settings.jobs_dir.name} "
