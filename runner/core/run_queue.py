@@ -75,9 +75,6 @@ class RunQueue:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __contains__(self, run_id: object) -> bool:
-        return run_id in self._entries
-
     def add(self, run: Run, job: Job, *, not_before: float | None = None) -> None:
         """Take in a run that is recorded; one that is to be tried again begins at `not_before` at the earliest."""
         entry = _Entry(run=run, job=job, delayed=not_before is not None)

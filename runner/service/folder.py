@@ -73,6 +73,7 @@ class CatalogKeeper:
         self._rescan = RescanClock()
         self._monotonic = monotonic
         self._reading: Reading[_Found] | None = None
+        self._reading_since = 0.0
         # That it does not answer is told once.
         self._told = False
         # Readings are counted: the one that was asked for, those that have begun, and those that have ended.
@@ -97,7 +98,8 @@ class CatalogKeeper:
     @property
     def _stuck(self) -> bool:
         reading = self._reading
-        return reading is not None and not reading.ended and self._monotonic() - reading.began > STUCK_SECONDS
+        under_way = reading is not None and not reading.ended
+        return under_way and self._monotonic() - self._reading_since > STUCK_SECONDS
 
     def begin(self, remembered: Mapping[str, Job]) -> None:
         """Go on from the jobs (path → job) that an earlier service left, and begin to read the folder."""
@@ -163,7 +165,9 @@ class CatalogKeeper:
         if reading is None:
             now = self._monotonic()
             if self._asked > self._begun or self._rescan.due(now):
-                self._reading = Reading(self._read, began=now, on_end=self._on_read)
+                # First since when: other threads ask whether it is stuck.
+                self._reading_since = now
+                self._reading = Reading(self._read, on_end=self._on_read)
                 self._begun += 1
             return CatalogChange()
         if not reading.ended:
@@ -175,7 +179,7 @@ class CatalogKeeper:
             self._told = False
             log.info("The folder %s answers again", self._jobs_dir)
         self._reading, self._ended = None, self._begun
-        change = self._settle(reading.outcome, reading.began)
+        change = self._settle(reading.outcome, self._reading_since)
         if self._folder.unsettled and self._gone is None:
             # Nothing was looked at: whoever waits, waits for the next one, which is due soon.
             self._ended -= 1

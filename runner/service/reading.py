@@ -11,12 +11,10 @@ class Reading(Generic[_T]):
     """One reading, under way from when it is made. `outcome` is what it gave, once it has `ended`.
 
     Args:
-        began: when, as monotonic seconds.
         on_end: called from the thread when it has ended.
     """
 
-    def __init__(self, read: Callable[[], _T], *, began: float, on_end: Callable[[], None]) -> None:
-        self.began = began
+    def __init__(self, read: Callable[[], _T], *, on_end: Callable[[], None] = lambda: None) -> None:
         self.ended = False
         self._read = read
         self._on_end = on_end

@@ -62,7 +62,7 @@ def take_stock(settings: Settings, *, now: datetime) -> Standing:
 
 def _read_folder(settings: Settings) -> tuple[Catalog, str]:
     """The jobs of the folder, and why they cannot be told."""
-    reading = Reading(lambda: read_catalog(settings), began=0.0, on_end=lambda: None)
+    reading = Reading(lambda: read_catalog(settings))
     reading.wait(STUCK_SECONDS)
     if not reading.ended:
         return Catalog(), f"the folder {settings.jobs_dir} does not answer"
