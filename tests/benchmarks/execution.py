@@ -31,6 +31,37 @@ SCRIPT = 'result = data.groupby("category").sum()'
 QUERY = "SELECT category, sum(amount) AS amount FROM data GROUP BY ALL ORDER BY ALL"
 FRESH = "import pandas as pd\npd.read_csv('input.csv').groupby('category').sum().to_csv('fresh.csv')"
 
+# The least that a process of its own for each run can cost: forked from one that has pandas and nothing else, warm, and
+# nothing around it: no sandbox, no order, no outcome, no bounds. Prints how many of them are done a second.
+BARE_FORKS = """
+import gc, os, sys, time
+import pandas as pd
+
+runs, workers = int(sys.argv[1]), int(sys.argv[2])
+
+def step():
+    pd.read_csv("input.csv").groupby("category").sum().to_csv(f"bare-{os.getpid()}.csv")
+
+def one_after_the_other():
+    for _ in range(runs // workers):
+        if not (pid := os.fork()):
+            step()
+            os._exit(0)
+        if os.waitpid(pid, 0)[1]:
+            os._exit(1)
+    os._exit(0)
+
+for _ in range(30):
+    step()
+gc.collect()
+gc.freeze()
+began = time.perf_counter()
+servers = [os.fork() or one_after_the_other() for _ in range(workers)]
+if any([os.waitpid(server, 0)[1] for server in servers]):
+    raise SystemExit("a step failed")
+print(runs / (time.perf_counter() - began))
+"""
+
 
 class Bench:
     """Runs one step after the other, each in a folder of its own."""
@@ -65,6 +96,19 @@ class Bench:
     def query(self) -> float:
         return self.step(StepKind.QUERY, QUERY)
 
+    def bare_forks_per_second(self) -> float:
+        """The same work as that of the script step."""
+        command = [sys.executable, "-c", BARE_FORKS, str(RUNS), str(WORKERS)]
+        environment = {
+            **os.environ,
+            "OPENBLAS_NUM_THREADS": "1",
+            "JE_ARROW_MALLOC_CONF": "background_thread:false",
+        }
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, check=True, capture_output=True, text=True
+        )
+        return float(done.stdout)
+
     def python(self, program: str) -> float:
         began = time.perf_counter()
         subprocess.run([sys.executable, "-c", program], cwd=self.folder, check=True)
@@ -82,6 +126,7 @@ def main() -> None:
             rates = [
                 ("script runs", runs_per_second(bench.script, RUNS)),
                 ("SQL runs", runs_per_second(bench.query, RUNS)),
+                ("bare forks of a warm pandas, no sandbox", bench.bare_forks_per_second()),
                 ("fresh `python` with pandas", runs_per_second(lambda: bench.python(FRESH), RUNS // 20)),
             ]
         finally:
