@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import unquote, unquote_plus, urldefrag, urljoin, urlsplit, urlunsplit
 
 from runner import __version__
+from runner.core.secret_names import is_secret_name
 from runner.core.source import Auth, AuthType, DataSource, FileType
 from runner.errors import FetchError
 from runner.fetch.places import source_key
@@ -24,6 +25,9 @@ _ACCEPT = {
     FileType.CSV: "text/csv, */*;q=0.5",
     FileType.PARQUET: "application/vnd.apache.parquet, */*;q=0.5",
 }
+# In an address that is a secret as a whole these names are of keys too; and what is as long as this may be one.
+_KEY_NAMES = frozenset({"key", "code", "auth", "hash", "signature"})
+_KEY_LENGTH = 16
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 # urllib3 ends the host at a backslash, urllib.parse does not; and the latter drops tabs and line ends.
@@ -49,6 +53,7 @@ def build_request(source: DataSource, references: References) -> HttpRequest:
     """
     url, user_info = _split_user(references.resolve_url(source.location, source_key(source, "location")).strip())
     _require_http(url)
+    _mask_parts(url, references)
     headers = {"user-agent": f"runner/{__version__}", "accept": _ACCEPT[source.format]}
     body = None
     if source.body is not None:
@@ -205,6 +210,26 @@ def _split_user(url: str, what: str = "the location") -> tuple[str, str]:
         return url, ""
     user_info, _, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=host)), user_info
+
+
+def _mask_parts(url: str, references: References) -> None:
+    """Mask the credentials in an address that a reference stands for: a server names them alone in its answers.
+
+    They are told by the name of their parameter or by their length, of parts of the path by that alone: a short
+    word may stand in the data too.
+    """
+    parts = urlsplit(url)
+    pairs = [pair.partition("=") for pair in parts.query.split("&")]
+    named = {value for name, _, value in pairs if _holds_key(unquote_plus(name)) or len(value) >= _KEY_LENGTH}
+    named |= {part for part in parts.path.split("/") if len(part) >= _KEY_LENGTH}
+    for value in named:
+        if any(value in secret for secret in references.secrets):
+            references.add_secret(value)
+            references.add_secret(unquote_plus(value))
+
+
+def _holds_key(name: str) -> bool:
+    return is_secret_name(name) or name.lower() in _KEY_NAMES
 
 
 def _require_http(url: str, what: str = "the location") -> None:

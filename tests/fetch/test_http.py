@@ -3,6 +3,7 @@ import decimal
 import gzip
 import io
 import json
+import re
 import socket
 import threading
 import time
@@ -119,6 +120,23 @@ def test_user_and_password_in_the_address_are_sent_and_never_shown(server, fetch
     assert server.seen[0][2]["authorization"] == "Basic " + base64.b64encode(b"anna:hunter22").decode()
     assert "hunter22" not in caught.value.message
     assert "anna" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("path", "echoed"),
+    [
+        ("/?day=monday&api_key=k%2B91ab", "bad key k+91ab for monday"),
+        ("/?day=monday&key=k-91ab", "bad key k-91ab for monday"),
+        ("/?day=monday&for=0123456789abcdef", "bad key 0123456789abcdef for monday"),
+        ("/hooks/0123456789abcdef", "bad key 0123456789abcdef for monday"),
+    ],
+)
+def test_keys_in_an_address_that_a_reference_stands_for_are_masked(server, fetch_api, path, echoed):
+    server.answer(path.partition("?")[0], echoed.encode(), status=403)
+    with pytest.raises(FetchError, match=r"bad key \*\*\* for monday$"):
+        fetch_api("${env:ORDERS_URL}", environ={"ORDERS_URL": server.url(path)})
+    with pytest.raises(FetchError, match=re.escape(echoed)):
+        fetch_api(server.url(path))
 
 
 def test_netrc_is_not_read(server, fetch_api, tmp_path, monkeypatch):

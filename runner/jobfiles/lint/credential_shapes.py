@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from runner.core.secret_names import AUTHORIZATION_HEADERS, is_secret_name
+
 _W = r"(?<![A-Za-z0-9_-])"
 # Kind, the beginnings that it can have, and the whole.
 _SHAPES = (
@@ -44,16 +46,6 @@ _IN_URL = re.compile(rf"://{_PART}*:(?!%[sd(])(?P<password>{_PART_OR_COLON}+)@")
 _IN_QUERY = re.compile(r"[?&](?P<name>[^=&#\s]+)=(?P<value>[^&#\s]+)")
 _REFERENCE = re.compile(r"\$\{[^{}]*\}")
 _SCHEME = re.compile(r"(?i)(?P<scheme>bearer|basic|token|apikey|digest)\s+")
-_LONGEST_NAME = 100
-_AUTHORIZATION = frozenset({"authorization", "proxy-authorization"})
-# Names of other headers and parameters whose value is a credential.
-_SECRET_NAME = re.compile(
-    r"(?i)(?:.*[-_.])?(?:api[-_.]?key|(?:access|auth|api|refresh|id|session|security|private|bearer|secret)?[-_.]?token"
-    r"|(?:client|api|app|shared)?[-_.]?secret(?:[-_.]?key)?|(?:secret|private|access|subscription|auth|account)[-_.]?key"
-    r"|password|passwd|pwd|passphrase|sig|credentials?)"
-)
-# Ends of such names that say what a value is about, not what it is: a token of the next page, a type.
-_NO_SECRET_NAME = re.compile(r"(?i).*(?:page|next|sync|continuation|cursor|csrf|delta|skip)[-_.]?token")
 
 
 class Credential(NamedTuple):
@@ -112,22 +104,12 @@ def named_credential(name: str, value: str) -> Credential | None:
     """The credential that a header or parameter carries by its name, where the value is no reference."""
     if not is_secret_name(name) or "${" in value or not value.strip():
         return None
-    if name.lower() in _AUTHORIZATION:
+    if name.lower() in AUTHORIZATION_HEADERS:
         match = _SCHEME.match(value.strip())
         if match is not None:
             start = len(value) - len(value.lstrip()) + match.end()
             return Credential(f"a {match['scheme'].capitalize()} credential", start, len(value.rstrip()))
     return Credential("a credential", 0, len(value))
-
-
-@lru_cache(maxsize=64)
-def is_secret_name(name: str) -> bool:
-    """Whether the value of a header or parameter of that name is a credential."""
-    if name.lower() in _AUTHORIZATION:
-        return True
-    if len(name) > _LONGEST_NAME:
-        return False
-    return _SECRET_NAME.fullmatch(name) is not None and _NO_SECRET_NAME.fullmatch(name) is None
 
 
 def _as_blanks(match: "re.Match[str]") -> str:

@@ -9,12 +9,12 @@ from typing import NamedTuple, cast
 
 from runner.core.diagnostic import MOST_COLLECTED, SECRET_RULE, Diagnostic
 from runner.core.references import masker
+from runner.core.secret_names import is_secret_name
 from runner.jobfiles.document import Path, Span
 from runner.jobfiles.inspection import MOST_TOLD, Inspection
 from runner.jobfiles.lint.credential_shapes import (
     Credential,
     find_credentials,
-    is_secret_name,
     named_credential,
     query_credentials,
 )
