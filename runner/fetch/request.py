@@ -123,11 +123,14 @@ def with_param(request: HttpRequest, name: str, value: str) -> HttpRequest:
 def request_digest(request: HttpRequest, references: References) -> str:
     """What was asked, as SHA-256 of method, address, parameters, body and the names of the headers.
 
-    Secrets count as `***`: nothing of them is kept, and that one was exchanged is not seen.
+    Secrets count as `***`: nothing of them is kept, and that one was exchanged is not seen. An address that is one
+    as a whole is taken by its parts, as another host or path is another question.
     """
     body = (request.body or b"").decode("utf-8", "replace")
-    params = [part for pair in request.params for part in pair]
-    asked = [references.mask(part) for part in (request.method, request.url, body, *params)]
+    parts = urlsplit(request.url)
+    address = [references.mask(part) for part in (*parts.path.split("/"), *parts.query.split("&"))]
+    params = [references.mask(part) for pair in request.params for part in pair]
+    asked = [request.method, parts.scheme, parts.netloc, address, params, references.mask(body)]
     document = json.dumps([asked, sorted(request.headers)])
     return hashlib.sha256(document.encode("ascii")).hexdigest()
 

@@ -62,6 +62,25 @@ def test_the_answer_to_another_question_says_nothing(changing, fetch_api, change
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "unchanged"),
+    [
+        ("/?key=k-12345", "/?key=k-67890", True),
+        ("/?day=1", "/?day=2", False),
+        ("/", "/old", False),
+        ("/", None, False),
+    ],
+)
+def test_an_address_that_is_a_secret_tells_one_api_from_another(
+    changing, make_server, fetch_api, before, after, unchanged
+):
+    other = make_server()
+    other.routes.update(changing.routes)
+    after = other.url() if after is None else changing.url(after)
+    known = fetch_api("${env:AT}", environ={"AT": changing.url(before)}, **SKIP).validator
+    assert fetch_api("${env:AT}", environ={"AT": after}, validator=known, **SKIP).unchanged is unchanged
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         {},
