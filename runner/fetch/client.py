@@ -17,6 +17,7 @@ from runner.fetch.transport import Transport
 
 REDIRECT_LIMIT = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_WHO_ASKS = frozenset({401, 403})
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ class Client:
     """One fetch's requests.
 
     `asked` is the one sent last, a redirect's target too. `sent` counts those made for the answer that is wanted
-    now, redirects apart.
+    now, redirects apart; `taken` the answers before it.
 
     Args:
         first: what is going to be asked first.
@@ -43,6 +44,7 @@ class Client:
         self._retries = retries
         self.asked = first
         self.sent = 0
+        self.taken = 0
 
     @property
     def url(self) -> str:
@@ -71,7 +73,7 @@ class Client:
                 with self._follow(request) as response:
                     wait = retries.after_status(self.asked.method, response)
                     if wait is None or not self._may_wait(wait, response):
-                        return take(response)
+                        return self._taken(response, take)
                     fault = f"HTTP {response.status_code} from {shown_url(self.url)}"
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 wait = retries.after_error(self.asked.method, error)
@@ -82,6 +84,20 @@ class Client:
             log.warning("%s", self._references.mask(words))
             self._deadline.wait(wait)
             request = request if request.method == "GET" else self.asked
+
+    def _taken(self, response: requests.Response, take: Callable[[requests.Response], T]) -> T:
+        try:
+            taken = take(response)
+        except FetchError as error:
+            if response.status_code not in _WHO_ASKS or not self.asked.left_at:
+                raise
+            hint = (
+                f"{self.asked.left_at} has led here, and credentials are not sent to another host: write the "
+                "address above into `location`, if they are meant for it."
+            )
+            raise FetchError(error.message, hint=hint) from None
+        self.taken += 1
+        return taken
 
     def _follow(self, request: HttpRequest) -> requests.Response:
         """The first answer that is no redirect."""

@@ -9,6 +9,8 @@ from http import HTTPStatus
 import requests
 import urllib3
 
+from runner.core.source import CONDITION_HEADERS
+from runner.core.words import counted
 from runner.errors import FetchError
 from runner.fetch.references import References
 from runner.fetch.request import host_of, shown_url
@@ -16,9 +18,11 @@ from runner.fetch.words import one_line
 
 EXCERPT_BYTES = 8 * 1024
 _EXCERPT_CHARACTERS = 500
+_NOT_MODIFIED = 304
+# How http.client tells that a proxy makes no way for TLS.
+_NO_TUNNEL = re.compile(r"Tunnel connection failed: (?P<answer>(?P<status>\d{3}).*)", re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^<>]*>", re.IGNORECASE | re.DOTALL)
 _HINTS = {
-    304: "`headers` ask whether anything has changed: remove that, and write `on_unchanged: skip`.",
     400: "The server does not understand the request: check `params`, `headers` and `body`.",
     401: "The server wants to know who asks: check `auth` or `headers`, and that the credentials are still valid.",
     403: "The credentials are known but may not read this: ask for the right, or check `auth` and `headers`.",
@@ -29,8 +33,18 @@ _HINTS = {
 }
 
 
-def deadline_fault(url: str, seconds: float) -> FetchError:
-    """The whole time is over."""
+def deadline_fault(url: str, seconds: float, *, pages: int = 0) -> FetchError:
+    """The whole time is over.
+
+    Args:
+        pages: how many came in it; where there are some, the server is not silent.
+    """
+    if pages:
+        return FetchError(
+            f"{shown_url(url)} was not fetched in {seconds:g} s, in which {counted(pages, 'page')} came before",
+            hint="Ask for less data, for more records a page, or raise API_FETCH_TIMEOUT: it bounds all pages "
+            "together. Where there should not be so many, check `pagination`.",
+        )
     return FetchError(
         f"{shown_url(url)} was not fetched within {seconds:g} s",
         hint="The server is slow or silent. Ask for less data, or raise API_FETCH_TIMEOUT.",
@@ -49,7 +63,15 @@ def status_fault(response: requests.Response, url: str, excerpt: bytes, referenc
     )
     body = body_text(response.headers.get("content-type", ""), excerpt, references)
     default = "The server failed; it may be well again at the next run." if status >= 500 else "Check `location`."
-    return FetchError(f"{head}: {body}" if body else head, hint=_HINTS.get(status, default))
+    hint = _hint_of_304(response) if status == _NOT_MODIFIED else _HINTS.get(status, default)
+    return FetchError(f"{head}: {body}" if body else head, hint=hint)
+
+
+def _hint_of_304(response: requests.Response) -> str:
+    """What to do where a server says that nothing has changed, to a request that wants its data."""
+    if CONDITION_HEADERS.isdisjoint(name.lower() for name in response.request.headers):
+        return "The server, or a cache on the way, is at fault: nobody has asked it whether anything has changed."
+    return "`headers` ask whether anything has changed: remove that, and write `on_unchanged: skip`."
 
 
 def body_text(content_type: str, excerpt: bytes, references: References) -> str:
@@ -75,24 +97,25 @@ def body_text(content_type: str, excerpt: bytes, references: References) -> str:
     return line if len(line) <= _EXCERPT_CHARACTERS else line[:_EXCERPT_CHARACTERS] + "…"
 
 
-def request_fault(error: Exception, url: str, seconds: float) -> FetchError:
-    """A request that got no whole answer. The text of `error` may hold a query: unused."""
+def request_fault(error: Exception, url: str, seconds: float, *, pages: int = 0) -> FetchError:
+    """A request that got no whole answer. The text of `error` may hold a query: unused.
+
+    Args:
+        pages: as for `deadline_fault`.
+    """
     host = host_of(url)
     causes = tuple(causes_of(error))
+    if isinstance(error, requests.exceptions.ProxyError):
+        return _proxy_fault(causes, host)
     if _find(causes, ssl.SSLError, urllib3.exceptions.SSLError):
         return _tls_fault(causes, host)
-    if isinstance(error, requests.exceptions.ProxyError):
-        return FetchError(
-            f"the proxy on the way to {host} does not answer{_reason(causes)}",
-            hint="Check http_proxy, https_proxy and no_proxy in the environment of the service.",
-        )
     if _find(causes, socket.gaierror):
         return FetchError(
             f"the host {host} is not known to the name service",
             hint="Check the spelling in `location`, and the DNS of this machine.",
         )
     if isinstance(error, requests.Timeout) or _find(causes, TimeoutError, urllib3.exceptions.ReadTimeoutError):
-        return deadline_fault(url, seconds)
+        return deadline_fault(url, seconds, pages=pages)
     if _find(causes, urllib3.exceptions.NewConnectionError):
         return FetchError(
             f"no connection to {host}{_reason(causes)}",
@@ -113,6 +136,22 @@ def request_fault(error: Exception, url: str, seconds: float) -> FetchError:
     )
 
 
+def _proxy_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:
+    hint = "Check http_proxy, https_proxy and no_proxy in the environment of the service."
+    refusal = next(filter(None, (_NO_TUNNEL.match(str(cause)) for cause in causes)), None)
+    if refusal is not None:
+        return FetchError(
+            f"the proxy on the way to {host} refuses: HTTP {one_line(refusal['answer'])[:100]}",
+            hint=_HINTS[407] if refusal["status"] == "407" else f"Ask who runs the proxy. {hint}",
+        )
+    if _find(causes, ssl.SSLError, urllib3.exceptions.SSLError):
+        return FetchError(
+            f"no TLS connection to the proxy on the way to {host}{_tls_reason(causes)}",
+            hint="Most proxies speak plain HTTP: in https_proxy, write http:// before the proxy then.",
+        )
+    return FetchError(f"the proxy on the way to {host} does not answer{_reason(causes)}", hint=hint)
+
+
 def _tls_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -120,11 +159,14 @@ def _tls_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:
                 f"the certificate of {host} is not accepted: {cause.verify_message}",
                 hint="For an authority of your own, name its file in REQUESTS_CA_BUNDLE.",
             )
-    reason = next((cause.reason for cause in causes if isinstance(cause, ssl.SSLError) and cause.reason), "")
     return FetchError(
-        f"no TLS connection to {host}" + (f": {reason.replace('_', ' ').lower()}" if reason else ""),
-        hint="Check that the port speaks https.",
+        f"no TLS connection to {host}{_tls_reason(causes)}", hint="Check that the port speaks https."
     )
+
+
+def _tls_reason(causes: tuple[BaseException, ...]) -> str:
+    reason = next((cause.reason for cause in causes if isinstance(cause, ssl.SSLError) and cause.reason), "")
+    return f": {reason.replace('_', ' ').lower()}" if reason else ""
 
 
 def causes_of(error: BaseException) -> list[BaseException]:

@@ -18,12 +18,23 @@ def proxies_for(url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The proxy for an address, in the form that requests takes; empty where it is reached directly.
 
     Reads `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, in lower case first, then in upper case.
+
+    Raises:
+        FetchError: what the environment names is no address.
     """
     parts = urlsplit(url)
     proxy = _variable(environ, f"{parts.scheme}_proxy") or _variable(environ, "all_proxy")
     if not proxy or _bypassed(parts.netloc, parts.hostname or "", _variable(environ, "no_proxy")):
         return {}
-    return {parts.scheme: proxy if "://" in proxy else f"http://{proxy}"}
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not _is_address(proxy):
+        # Not shown: nobody can tell which part of a broken address is a password.
+        raise FetchError(
+            f"the proxy for {parts.scheme} is no valid address",
+            hint=f"Write {parts.scheme}_proxy, or all_proxy, in the environment of the service as "
+            "http://proxy.example.com:3128; in a password, write %40 for @, %2F for /.",
+        )
+    return {parts.scheme: proxy}
 
 
 def ca_bundle(environ: Mapping[str, str]) -> str | bool:
@@ -45,6 +56,14 @@ def _variable(environ: Mapping[str, str], name: str) -> str:
     return environ.get(name) or environ.get(name.upper()) or ""
 
 
+def _is_address(proxy: str) -> bool:
+    try:
+        parts = urlsplit(proxy)
+        return bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
 def _bypassed(netloc: str, host: str, no_proxy: str) -> bool:
     """Whether `no_proxy` names this host: `*`, a host or domain, host:port, or a network."""
     for entry in (part.strip().lower() for part in no_proxy.split(",")):
@@ -58,6 +77,6 @@ def _bypassed(netloc: str, host: str, no_proxy: str) -> bool:
 
 def _in_network(host: str, entry: str) -> bool:
     try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
         return False

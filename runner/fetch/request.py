@@ -36,13 +36,17 @@ _UNFIT = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpRequest:
-    """One request as it is sent. `headers` has one value per lower-case name; `url` has no user and password."""
+    """One request as it is sent. `headers` has one value per lower-case name; `url` has no user and password.
+
+    `left_at` is the host that headers, which may hold credentials, were left behind at; empty: nothing was.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     params: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
+    left_at: str = ""
 
 
 def build_request(source: DataSource, references: References) -> HttpRequest:
@@ -158,7 +162,10 @@ def _moved(request: HttpRequest, sent_url: str, location: str, verb: str, what: 
     try:
         target, _ = _split_user(urldefrag(urljoin(sent_url, location)).url, what)
     except ValueError:
-        raise FetchError(f"{shown_url(sent_url)} {verb} to what is no address") from None
+        raise FetchError(
+            f"{shown_url(sent_url)} {verb} to what is no address",
+            hint="The server is at fault: ask the API with curl -i, and look at its headers Location and Link.",
+        ) from None
     _require_http(target, what)
     if urlsplit(sent_url).scheme == "https" and urlsplit(target).scheme == "http":
         raise FetchError(
@@ -174,7 +181,8 @@ def _moved(request: HttpRequest, sent_url: str, location: str, verb: str, what: 
             hint="The body is not sent there; write the final address into `location`.",
         )
     harmless = {name: value for name, value in following.headers.items() if name in _HARMLESS_HEADERS}
-    return replace(following, headers=harmless)
+    left_at = host_of(sent_url) if harmless != following.headers else following.left_at
+    return replace(following, headers=harmless, left_at=left_at)
 
 
 def _credentials(source: DataSource, auth: Auth, references: References) -> dict[str, str]:

@@ -406,6 +406,25 @@ def test_credentials_do_not_come_back_after_a_detour(server, make_server, fetch_
     assert "authorization" not in {name.lower() for name in server.seen[-1][2]}
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "headers", "words"),
+    [
+        (True, (("X-Key", "k-12345"),), "credentials are not sent to another host"),
+        (False, (("X-Key", "k-12345"),), "still valid"),
+        (True, (("Accept", "text/csv"),), "still valid"),
+    ],
+)
+def test_credentials_that_were_left_behind_are_told(server, make_server, fetch_api, elsewhere, headers, words):
+    other = make_server() if elsewhere else server
+    server.answer("/", status=302, Location=other.url("/new"))
+    other.answer("/new", status=302, Location="/newer")
+    other.answer("/newer", b"who are you?", status=401)
+    with pytest.raises(FetchError, match=r"HTTP 401 .*: who are you") as caught:
+        fetch_api(server.url(), headers=headers)
+    assert words in caught.value.hint
+    assert (f"127.0.0.1:{server.server_port} has led here" in caught.value.hint) is ("another host" in words)
+
+
 def test_a_post_becomes_a_get_after_302_and_stays_after_307(server, fetch_api):
     server.answer("/new", ROWS)
     for status, method in ((302, "GET"), (307, "POST")):
@@ -514,6 +533,35 @@ def test_a_proxy_that_is_not_there_is_told_as_such(fetch_api):
         fetch_api("http://api.example.com/", environ={"http_proxy": f"http://u:pw4711@127.0.0.1:{port}"})
     assert "https_proxy" in caught.value.hint
     assert "pw4711" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "hint"),
+    [(407, "Authentication Required", "wants credentials"), (403, "Not from here", "who runs the proxy")],
+)
+def test_a_proxy_that_makes_no_way_for_tls_says_why(server, fetch_api, status, reason, hint):
+    answer = f"HTTP/1.1 {status} {reason}\r\n\r\n".encode()
+    server.routes["api.example.com:443"] = lambda handler: handler.wfile.write(answer)
+    words = rf"the proxy on the way to api.example.com refuses: HTTP {status} {reason}$"
+    with pytest.raises(FetchError, match=words) as caught:
+        fetch_api("https://api.example.com/", environ={"https_proxy": server.url()})
+    assert hint in caught.value.hint
+
+
+def test_a_proxy_that_speaks_no_tls_is_told(server, fetch_api):
+    with pytest.raises(
+        FetchError, match=r"no TLS connection to the proxy on the way to api.example.com"
+    ) as caught:
+        fetch_api("https://api.example.com/", environ={"https_proxy": server.url(scheme="https")})
+    assert "write http://" in caught.value.hint
+
+
+@pytest.mark.parametrize("conditions", [(), (("If-None-Match", '"v1"'),)])
+def test_a_not_modified_that_nobody_has_asked_for(server, fetch_api, conditions):
+    server.answer("/", status=304)
+    with pytest.raises(FetchError, match="HTTP 304 Not Modified") as caught:
+        fetch_api(server.url(), headers=conditions)
+    assert ("nobody has asked" in caught.value.hint) is (not conditions)
 
 
 @pytest.mark.parametrize("charset", ["no-such", "hex", "idna"])

@@ -459,6 +459,22 @@ def test_a_page_that_fails_is_asked_for_again_by_itself(server, paged, fetch_api
     assert (read(fetched), queries(server)) == ([0], ["p=1", "p=2", "p=2"])
 
 
+def test_pages_without_end_are_told_at_the_deadline(server, paged, fetch_api):
+    def answer(query):
+        if query.get("p") == "3":
+            server.ending.wait(5)
+        return {"rows": rows(0, 1), "next": int(query.get("p", "0")) + 1}, {}
+
+    with pytest.raises(FetchError, match=r"was not fetched in 0.4 s, in which 3 pages came before$") as caught:
+        fetch_api(
+            paged(answer),
+            pagination=Pagination(kind=CURSOR, param="p", cursor_path="next"),
+            records_path="rows",
+            timeout_seconds=0.4,
+        )
+    assert "silent" not in caught.value.hint
+
+
 def test_closed_connections_are_let_go(server, paged, fetch_api):
     opened = []
 

@@ -36,6 +36,14 @@ def test_no_proxy_names_networks():
     assert proxies_for("http://10.1.2.3/x", environ) == {}
     assert proxies_for("http://[fd00::1]/x", environ) == {}
     assert proxies_for("http://11.1.2.3/x", environ) != {}
+    assert proxies_for("http://[::1]:8080/x", {**environ, "no_proxy": "[::1]"}) == {}
+
+
+@pytest.mark.parametrize("proxy", ["http://u:pw4711@[proxy:3128", "http://u:pw4711@proxy:31280000", "http://"])
+def test_a_proxy_that_is_no_address_is_named_without_its_password(proxy):
+    with pytest.raises(FetchError, match=r"^the proxy for https is no valid address$") as caught:
+        proxies_for("https://api.example.com/x", {"HTTPS_PROXY": proxy})
+    assert "https_proxy" in caught.value.hint
 
 
 def test_the_authorities_are_never_off(tmp_path):
