@@ -14,6 +14,8 @@ from runner.core.run import FailureKind
 from runner.execution.orders import StepOrder
 from runner.execution.steps.content import QueryContent
 from runner.execution.steps.faults import StepError, no_such_column
+from runner.execution.steps.query_columns import QueryColumn
+from runner.execution.steps.quoting import quote_name
 
 _KEY = "incremental.cursor"
 _INTEGERS = 1 << 63
@@ -43,8 +45,13 @@ def mark_of_frame(order: StepOrder, data: pd.DataFrame) -> CursorValue | None:
     return _larger(order, name, largest)
 
 
-def mark_of_query(order: StepOrder, data: QueryContent) -> CursorValue | None:
+def mark_of_query(order: StepOrder, data: QueryContent, texts: str | None = None) -> CursorValue | None:
     """As `mark_of_frame`, of a query's input.
+
+    Args:
+        texts: SQL for the cells of the column as the source has written them, in a column of its name; None where
+            they are no texts. A time is marked by its own text: who compares texts finds all of a day before its
+            `T`, where times are written with a space.
 
     Raises:
         StepError: as `mark_of_frame`.
@@ -68,7 +75,19 @@ def mark_of_query(order: StepOrder, data: QueryContent) -> CursorValue | None:
     ((largest,),) = data.connection.execute(f"SELECT {wanted} FROM {data.source}").fetchall()  # noqa: S608 - quoted
     if zoned and largest is not None:
         largest = datetime.fromtimestamp(largest // 10**6, UTC).replace(microsecond=largest % 10**6)
+    if texts is not None and isinstance(largest, datetime):
+        largest = _as_written(data, texts, column, largest, order.timezone)
     return _larger(order, name, largest)
+
+
+def _as_written(data: QueryContent, texts: str, column: QueryColumn, largest: datetime, timezone: str) -> Any:
+    """The text of the largest time; the time itself where that is not written as ISO 8601 has it."""
+    text = quote_name(column.name)
+    moment = f"TRY_CAST({text} AS {column.kind})"
+    wanted = f"arg_max({text}, {moment}) FILTER (WHERE isfinite({moment}))"
+    ((found,),) = data.connection.execute(f"SELECT {wanted} FROM {texts}").fetchall()  # noqa: S608 - quoted
+    moments = [_moment(value, timezone) for value in (found, largest.isoformat())]
+    return found if None not in moments and moments[0] == moments[1] else largest
 
 
 def _largest(values: pd.Series) -> Any:
@@ -148,7 +167,7 @@ def _number(value: CursorValue) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def _moment(value: CursorValue, timezone: str) -> datetime | None:
+def _moment(value: CursorValue | None, timezone: str) -> datetime | None:
     """The moment that a text of ISO 8601 names, one without an offset in that zone; None where it names none."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None

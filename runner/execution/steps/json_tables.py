@@ -71,6 +71,11 @@ def json_reader(
     return _reader(records, {name: _with_texts(kind) for name, kind in types.items()})
 
 
+def json_texts(relation: Relation, name: str) -> str:
+    """SQL for the cells of one column as the texts that stand in the records, in a column of that name."""
+    return _reader(_records(relation), {name: "VARCHAR"})
+
+
 def count_objects(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int:
     """How many records there are, each of them an object.
 

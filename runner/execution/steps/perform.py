@@ -26,7 +26,7 @@ from runner.execution.steps.no_records import NO_RECORDS, has_no_data, with_miss
 from runner.execution.steps.places import placed
 from runner.execution.steps.python import run_script
 from runner.execution.steps.reading import read_data
-from runner.execution.steps.relations import input_failure
+from runner.execution.steps.relations import input_failure, texts_of
 from runner.execution.steps.sql import (
     Inputs,
     Written,
@@ -139,7 +139,8 @@ def _mark_of_query(order: StepOrder, inputs: Inputs) -> CursorValue | None:
         return None
     first = inputs.relations[0]
     try:
-        return mark_of_query(order, inputs.content(first.view))
+        texts = texts_of(first, order.cursor_column)
+        return mark_of_query(order, inputs.content(first.view), texts)
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:

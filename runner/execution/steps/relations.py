@@ -16,10 +16,10 @@ import pandas as pd
 
 from runner.core.source import THE_SOURCE, FileType
 from runner.execution.orders import StepInput, StepOrder
-from runner.execution.steps.csv_tables import csv_rows, describe_fault, is_aware, stage_csv
+from runner.execution.steps.csv_tables import csv_rows, csv_texts, describe_fault, is_aware, stage_csv
 from runner.execution.steps.documents import load_json, select_records
 from runner.execution.steps.faults import StepError, memory_error, unreadable
-from runner.execution.steps.json_tables import count_objects, json_reader
+from runner.execution.steps.json_tables import count_objects, json_reader, json_texts
 from runner.execution.steps.packed import UNREADABLE, is_packed, read_through, starts_with
 from runner.execution.steps.places import each_file, of_input
 from runner.execution.steps.query_columns import describe
@@ -76,6 +76,16 @@ def open_relations(connection: duckdb.DuckDBPyConnection, relations: Sequence[Re
         first = quote_name(relations[0].view)
         connection.execute(f"CREATE TEMP VIEW {THE_SOURCE} AS FROM {first}")
     return tuple(counts)
+
+
+def texts_of(relation: Relation, name: str) -> str | None:
+    """SQL for the cells of one column as the source has written them, in a column of that name; None where they
+    are no texts, or the job names their type."""
+    if name in types_of(relation.source.table):
+        return None
+    if relation.source.format is FileType.CSV:
+        return csv_texts(relation)
+    return json_texts(relation, name) if not relation.source.format.names_columns_always else None
 
 
 def input_failure(error: Exception, kind: FileType, among: Sequence[Relation] = ()) -> StepError:
