@@ -102,6 +102,14 @@ def test_options_that_do_not_fit_have_the_name_of_their_source(bench, tmp_path, 
         assert message.startswith("source 'second': the data has no column 'c'")
 
 
+def test_the_source_that_has_to_tell_how_far_a_load_got_is_named(bench, tmp_path):
+    first = source_of("first", write(tmp_path / "a.csv", "a\n1\n"))
+    second = source_of("second", write(tmp_path / "b.csv", "at\n1\n"))
+    for kind, text in STEPS.items():
+        message = bench.failure(text, kind=kind, inputs=(first, second), cursor_column="at").message
+        assert message == "source 'first': the data has no column 'at', which `incremental.cursor` names"
+
+
 def test_a_cell_has_the_name_of_its_file(failure, tmp_path):
     paths = (write(tmp_path / "good.csv", "n\n1\n"), write(tmp_path / "bad.csv", "n\n" + "1\n" * 30_000 + "x\n"))
     table = TableOptions(dtypes=(("n", "number"),))

@@ -23,7 +23,7 @@ from runner.execution.steps.database import Connect
 from runner.execution.steps.faults import StepError, error_words, is_too_large, memory_error, too_large_error
 from runner.execution.steps.high_water import mark_of_frame, mark_of_query
 from runner.execution.steps.no_records import NO_RECORDS, has_no_data, with_missing_columns, write_nothing
-from runner.execution.steps.places import placed
+from runner.execution.steps.places import of_input, placed
 from runner.execution.steps.python import run_script
 from runner.execution.steps.reading import read_data
 from runner.execution.steps.relations import input_failure, texts_of
@@ -90,7 +90,8 @@ def _write(connect: Connect, order: StepOrder, progress: _Progress) -> Written:
     ):
         inputs = open_inputs(connect(), order)
         progress.rows_in = inputs.rows
-        progress.cursor = _mark_of_query(order, inputs)
+        with of_input(first.name):
+            progress.cursor = _mark_of_query(order, inputs)
         _check_inputs(order, progress, inputs.content, inputs.relations)
         progress.without_columns = inputs.without_columns
         if has_no_data(order, progress.without_columns):
@@ -100,7 +101,8 @@ def _write(connect: Connect, order: StepOrder, progress: _Progress) -> Written:
     frames = {source.name: read_data(source, timezone=order.timezone, exact=exact) for source in order.inputs}
     frame = frames[first.name]
     progress.rows_in = sum(map(len, frames.values()))
-    progress.cursor = mark_of_frame(order, frame)
+    with of_input(first.name):
+        progress.cursor = mark_of_frame(order, frame)
     _check_inputs(order, progress, lambda name: _seen(connect, order, frames[name]))
     progress.without_columns = tuple(
         source.name
