@@ -27,6 +27,8 @@ DELIVERY_PATIENCE = 60.0
 RECORD_PATIENCE = 60.0
 STOP_PATIENCE = 10.0
 WITHDRAWN = "the command that had asked for it was ended"
+# No run by hand is tried again.
+_LOST = "What was under way is lost: with the next runner start it is on record as that. Run it again then."
 _LOOK_SECONDS = 0.1
 # So many times what a look takes is waited for the next one.
 _LOOK_SHARE = 9
@@ -128,19 +130,24 @@ class ServiceCarrier:
             if waiting and self._stop_asked():
                 self._withdraw(tuple(waiting))
             if waiting and not alive:
+                cut_off = any(
+                    run.trigger is Trigger.MANUAL and run.state is RunState.RUNNING for run in waiting.values()
+                )
                 raise RunnerError(
                     f"the service has ended, and {len(waiting)} of the runs have not",
-                    hint="They are on record and begin with the next runner start.",
+                    hint=_LOST if cut_off else "They are on record and begin with the next runner start.",
                 )
         return self._once_mailed(tuple(run.run_id for run in runs if run.run_id in ended))
 
     def _once_mailed(self, run_ids: tuple[str, ...]) -> tuple[Run, ...]:
-        """The runs, in that order, when the service has tried to send each of their mails, or after a minute."""
+        """The runs, in that order, when the service has tried to send each of their mails or has ended, or after a
+        minute."""
         deadline = time.monotonic() + DELIVERY_PATIENCE
         while True:
+            alive = service_running(self._settings.storage_path)
             runs = {run.run_id: run for run in self._store.runs_of(run_ids)}
             pending = any(one.state is DeliveryState.PENDING for run in runs.values() for one in run.deliveries)
-            if not pending or self._stop_asked() or time.monotonic() > deadline:
+            if not pending or not alive or self._stop_asked() or time.monotonic() > deadline:
                 return tuple(runs[run_id] for run_id in run_ids if run_id in runs)
             time.sleep(_LOOK_SECONDS)
 
