@@ -1,6 +1,7 @@
 """What went wrong with a request, in words: the host, and what to check."""
 
 import html
+import http.client
 import re
 import socket
 import ssl
@@ -19,6 +20,8 @@ from runner.fetch.words import one_line
 EXCERPT_BYTES = 8 * 1024
 _EXCERPT_CHARACTERS = 500
 _NOT_MODIFIED = 304
+# Those of http.client that are about the end of an answer.
+_BROKEN_OFF = (http.client.RemoteDisconnected, http.client.IncompleteRead)
 # How http.client tells that a proxy makes no way for TLS.
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: (?P<answer>(?P<status>\d{3}).*)", re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^<>]*>", re.IGNORECASE | re.DOTALL)
@@ -126,6 +129,8 @@ def request_fault(error: Exception, url: str, seconds: float, *, pages: int = 0)
             f"the answer of {host} says it is compressed, and cannot be unpacked, or ends too early",
             hint="The server, or something on the way, is at fault; see its log.",
         )
+    if _find(causes, http.client.HTTPException) and not _find(causes, *_BROKEN_OFF):
+        return _no_http_fault(causes, host)
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
         return FetchError(
             f"{shown_url(url)} cannot be requested", hint="Check `location`, and the proxy variables."
@@ -150,6 +155,18 @@ def _proxy_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:
             hint="Most proxies speak plain HTTP: in https_proxy, write http:// before the proxy then.",
         )
     return FetchError(f"the proxy on the way to {host} does not answer{_reason(causes)}", hint=hint)
+
+
+def _no_http_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:
+    if _find(causes, http.client.BadStatusLine, http.client.UnknownProtocol):
+        return FetchError(
+            f"what {host} answers is no HTTP",
+            hint="Check scheme and port in `location`: where another service listens, it answers in its own way.",
+        )
+    return FetchError(
+        f"the headers of the answer of {host} are too many or too long",
+        hint="The server, or something on the way, is at fault: ask the API with curl -i.",
+    )
 
 
 def _tls_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:

@@ -556,6 +556,25 @@ def test_a_proxy_that_speaks_no_tls_is_told(server, fetch_api):
     assert "write http://" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"220 mail.example.com ESMTP\r\n", "is no HTTP"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "is no HTTP"),
+        (b"HTTP/2.0 200 OK\r\n\r\n", "is no HTTP"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-A: 1\r\n" * 101 + b"\r\n[]", "too many or too long"),
+        (b"HTTP/1.1 200 OK\r\nX-A: " + b"1" * 70_000 + b"\r\n\r\n[]", "too many or too long"),
+        (b"", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n", "broke off"),
+    ],
+)
+def test_what_is_no_answer_is_told(server, fetch_api, answer, words):
+    server.routes["/"] = lambda handler: handler.wfile.write(answer)
+    with pytest.raises(FetchError, match=rf"127.0.0.1:{server.server_port}\b.* {words}$"):
+        fetch_api(server.url())
+
+
 @pytest.mark.parametrize("conditions", [(), (("If-None-Match", '"v1"'),)])
 def test_a_not_modified_that_nobody_has_asked_for(server, fetch_api, conditions):
     server.answer("/", status=304)
