@@ -32,6 +32,8 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 # urllib3 ends the host at a backslash, urllib.parse does not; and the latter drops tabs and line ends.
 _UNFIT = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
+# Where there is one, requests escapes every other % of the address too, and %3A is no colon any more.
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,6 +217,7 @@ def _split_user(url: str, what: str = "the location") -> tuple[str, str]:
             f"{what} holds {sign}",
             hint=f"Write %{ord(unfit[0]):02X} for it, or look at what its references stand for.",
         )
+    url = _LONE_PERCENT.sub("%25", url)
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -575,6 +575,15 @@ def test_what_is_no_answer_is_told(server, fetch_api, answer, words):
         fetch_api(server.url())
 
 
+@pytest.mark.parametrize("redirects", [False, True])
+def test_a_percent_sign_alone_leaves_the_others_what_they_are(server, fetch_api, redirects):
+    path = "/?like=50%&at=10%3A00"
+    server.answer("/", ROWS)
+    server.answer("/old", status=302, Location=path)
+    fetch_api(server.url("/old" if redirects else path))
+    assert server.seen[-1][1] == "/?like=50%25&at=10%3A00"
+
+
 @pytest.mark.parametrize("conditions", [(), (("If-None-Match", '"v1"'),)])
 def test_a_not_modified_that_nobody_has_asked_for(server, fetch_api, conditions):
     server.answer("/", status=304)
