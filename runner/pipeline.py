@@ -82,6 +82,9 @@ class Pipeline:
                 fetched[source.name] = self._fetch(order, source, cancelled, _known(order, source))
             if all(one.unchanged for one in fetched.values()):
                 return None
+            if order.job.incremental is not None and fetched[sources[0].name].unchanged:
+                # It tells how far the load has got: what was read before it may lack rows that are below its mark.
+                fetched.clear()
         for source in sources:
             if source.name not in fetched or fetched[source.name].unchanged:
                 fetched[source.name] = self._fetch(order, source, cancelled, None)

@@ -267,6 +267,22 @@ def test_a_run_is_not_skipped_beside_an_api_that_is_not_asked_whether_it_has_cha
     assert api.answers == [200, 200, 200]
 
 
+@pytest.mark.parametrize(
+    ("load", "answers"),
+    [(None, [304, 200, 200]), (Incremental(cursor="n", initial_value=0), [304, 200, 200, 200])],
+)
+def test_no_source_is_read_before_the_one_that_tells_how_far_the_load_got(execute, api, load, answers):
+    rates = source_of(api, on_unchanged=OnUnchanged.SKIP)
+    job = {"data_source": rates, "more_sources": (replace(rates, name="more"),), "incremental": load}
+    first, _ = execute("result = more", skip_unchanged=True, **job)
+    known, changed = first.bookmark.validators
+    bookmark = replace(first.bookmark, validators=(known, replace(changed, etag='"v0"')))
+    api.answers.clear()
+    again, _ = execute("result = more", bookmark=bookmark, skip_unchanged=True, **job)
+    assert again.state is RunState.SUCCEEDED
+    assert api.answers == answers
+
+
 def test_the_cursor_of_an_incremental_load(execute):
     incremental = Incremental(cursor="n", initial_value=1)
     first, run_dir = execute("result = data[data.n > run.cursor]", incremental=incremental)
