@@ -14,6 +14,7 @@ from runner.core.source import DataSource, FileType, Pagination
 from runner.core.words import counted
 from runner.errors import FetchError
 from runner.fetch.bodies import NO_CONTENT, Bodies, empty_fault, written
+from runner.fetch.charsets import require_encoding
 from runner.fetch.client import Client
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.deadline import Deadline, DeadlinePassedError, FetchCancelledError
@@ -96,6 +97,7 @@ class _Work:
             size = self.bodies.spool(response, path)
             if not size and fetched.format is not FileType.NDJSON:
                 raise empty_fault(response, fetched.format)
+            require_encoding(self.source, response, path, self.client.check)
             return replace(
                 fetched,
                 paths=(path,),

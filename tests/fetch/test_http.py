@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from runner import __version__
-from runner.core.source import Auth, AuthType, FileType
+from runner.core.source import Auth, AuthType, FileType, TableOptions
 from runner.errors import FetchError
 from runner.fetch.deadline import Deadline
 
@@ -573,6 +573,31 @@ def test_what_is_no_answer_is_told(server, fetch_api, answer, words):
     server.routes["/"] = lambda handler: handler.wfile.write(answer)
     with pytest.raises(FetchError, match=rf"127.0.0.1:{server.server_port}\b.* {words}$"):
         fetch_api(server.url())
+
+
+@pytest.mark.parametrize(
+    ("charset", "text", "told"),
+    [
+        ("windows-1251", "a\nПривет\n", True),
+        ("Shift_JIS", "a\n日本\n", True),
+        ("utf-16-le", "a\nx\n", True),
+        ("iso-2022-jp", "a\n日本\n", True),
+        ("windows-1251", "a\nx\n", False),
+        ("iso-8859-1", "a\né\n", False),
+        ("utf-8", "a\né\n", False),
+        ("utf8mb4", "a\né\n", False),
+    ],
+)
+def test_a_csv_in_the_character_set_that_its_server_names(server, fetch_api, charset, text, told):
+    written = text.encode(charset if told else "utf-8")
+    server.answer("/", written, content_type=f'text/csv; header=present; charset="{charset}"')
+    if told:
+        words = f"answers text in {charset.lower()}, which the job reads as UTF-8$"
+        with pytest.raises(FetchError, match=words) as caught:
+            fetch_api(server.url(), file_type=FileType.CSV)
+        assert caught.value.hint == f"Set `data_source.encoding: {charset.lower()}`."
+    named = TableOptions(encoding=charset) if told else TableOptions()
+    assert fetch_api(server.url(), file_type=FileType.CSV, table=named).paths[0].read_bytes() == written
 
 
 @pytest.mark.parametrize("redirects", [False, True])

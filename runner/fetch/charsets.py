@@ -1,0 +1,70 @@
+"""The character set that a server names for a text, where the job reads it as UTF-8."""
+
+import codecs
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+
+from runner.core.source import DataSource, FileType
+from runner.errors import FetchError
+from runner.fetch.places import source_key
+from runner.fetch.request import shown_url
+
+_CHUNK_BYTES = 1 << 20
+_UTF_8 = "utf-8"
+# Texts in ASCII are UTF-8 as well. ISO 8859-1 is what many servers name for every text, also for one in UTF-8.
+_SAYS_NOTHING = frozenset({_UTF_8, "utf-8-sig", "ascii", "iso8859-1"})
+# In UTF-8 they stand in no table; UTF-16 and ISO 2022 write ASCII with them.
+_OF_OTHERS = re.compile(rb"[\0\x1b]")
+
+
+def require_encoding(
+    source: DataSource, response: requests.Response, path: Path, check: Callable[[], None]
+) -> None:
+    """Refuse a CSV in another character set than the job reads it in: read as a wrong one, it would be other text.
+
+    Args:
+        path: the body.
+        check: called now and then; what it raises ends the look.
+
+    Raises:
+        FetchError: the server names the character set, the job does not, and the text is no UTF-8.
+    """
+    named = charset_of(response.headers.get("content-type", ""))
+    asks = source.format is FileType.CSV and _name_of(source.table.encoding) == _UTF_8
+    if not asks or _name_of(named) in {"", *_SAYS_NOTHING} or _is_utf_8(path, check):
+        return
+    raise FetchError(
+        f"{shown_url(response.request.url or '')} answers text in {named}, which the job reads as UTF-8",
+        hint=f"Set `{source_key(source, 'encoding')}: {named}`.",
+    )
+
+
+def charset_of(content_type: str) -> str:
+    """The character set that a header Content-Type names; empty where it names none."""
+    found = re.search(r"charset=[\"']?([\w.:-]{1,40})", content_type, re.IGNORECASE)
+    return found[1].lower() if found else ""
+
+
+def _name_of(encoding: str) -> str:
+    """One name for all names of a character set; empty for one that is not known."""
+    try:
+        return codecs.lookup(encoding).name
+    except (LookupError, ValueError):
+        return ""
+
+
+def _is_utf_8(path: Path, check: Callable[[], None]) -> bool:
+    decoder = codecs.getincrementaldecoder(_UTF_8)()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            check()
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError:
+                return False
+            if _OF_OTHERS.search(chunk):
+                return False
+    return True
