@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import logging
 import ssl
 import threading
@@ -192,7 +193,7 @@ def raw_server():
     import socket
 
     ended = threading.Event()
-    opened = []
+    opened, threads = [], []
 
     def make(talk):
         listening = socket.create_server(("127.0.0.1", 0))
@@ -204,21 +205,28 @@ def raw_server():
                     connection, _ = listening.accept()
                 except OSError:
                     return
+                opened.append(connection)
                 with connection:
                     try:
                         talk(connection, ended)
                     except OSError:
                         continue
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
+        threads.append(threading.Thread(target=serve, daemon=True))
+        threads[-1].start()
         return listening.getsockname()[1]
 
     yield make
     ended.set()
-    for listening in opened:
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
+    for one in opened:
+        # A connection may be closed already.
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()
+    # One that goes on would take its time from all tests to come.
+    for thread in threads:
+        thread.join(5)
+    assert not [thread for thread in threads if thread.is_alive()]
 
 
 @pytest.fixture

@@ -547,6 +547,7 @@ def test_a_large_mail_has_time_for_a_slow_line(raw_server, make_transport, small
             line = connection.recv(1000)
         if not reads:
             ended.wait(5)
+            return
         time.sleep(1.5)
         while not line.endswith(b"\r\n.\r\n"):
             line = line[-10:] + connection.recv(1_000_000)
