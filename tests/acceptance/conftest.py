@@ -28,18 +28,28 @@ def clean_environment(**extra: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def runner():
-    """Runs the installed command to its end: `runner("validate", cwd=…)` → CompletedProcess with texts."""
+def runner(commands):
+    """Runs a command to its end: `runner("validate", cwd=…)` → CompletedProcess with texts."""
+
+    def call(*arguments: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 60, **more):
+        return commands(*arguments, cwd=cwd, env=clean_environment(**(env or {})), timeout=timeout, **more)
+
+    return call
+
+
+@pytest.fixture
+def installed():
+    """The same with the installed command, in an interpreter of its own."""
     assert RUNNER.exists(), f"{RUNNER} is missing: install the project before its acceptance tests"
 
-    def call(*arguments: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 60):
+    def call(*arguments: str, cwd: Path):
         return subprocess.run(
             [RUNNER, *arguments],
             cwd=cwd,
-            env=clean_environment(**(env or {})),
+            env=clean_environment(),
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=60,
             check=False,
         )
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -35,21 +33,13 @@ def after(name, names):
 
 
 @pytest.fixture
-def runner(tmp_path):
+def runner(tmp_path, commands):
     (tmp_path / "jobs.d").mkdir()
     (tmp_path / "data.csv").write_text("region,amount\nnorth,1\n")
 
     def call(*arguments, **environ):
         kept = {name: value for name, value in os.environ.items() if name in {"PATH", "PYTHONPATH", "LANG"}}
-        return subprocess.run(
-            [sys.executable, "-c", "from runner.cli import main; main()", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env={**kept, "HOME": str(tmp_path / "home"), **environ},
-            check=False,
-        )
+        return commands(*arguments, cwd=tmp_path, env={**kept, "HOME": str(tmp_path / "home"), **environ})
 
     return call
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.cli import VERBS
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 JOB = """\
@@ -159,12 +161,16 @@ def test_demo_runs_every_job_and_names_its_mails(tmp_path, runner):
     }
 
 
-@pytest.mark.parametrize("verb", ["demo", "history", "init", "list", "next", "run", "schema", "start", "validate"])
-def test_every_verb_explains_itself(tmp_path, runner, verb):
-    done = runner(verb, "--help", cwd=tmp_path)
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(tmp_path, installed, verb):
+    done = installed(verb, "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith(f"Usage: runner {verb}")
-    assert verb in runner("--help", cwd=tmp_path).stdout
+
+
+def test_the_command_names_every_verb(tmp_path, installed):
+    shown = installed("--help", cwd=tmp_path).stdout
+    assert [verb for verb in VERBS if verb not in shown] == []
 
 
 def test_a_wrong_setting_is_named(tmp_path, runner):

@@ -3,12 +3,10 @@
 import json
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-RUNNER = Path(sys.executable).with_name("runner")
 JOBS = Path(__file__).parents[2] / "jobs.d"
 LOOSE = "# of the schedule\r\nschedule_time: 0 9 * * 1\r\njob_name: 'loose' # a name\r\n"
 TIDY = 'job_name: loose  # a name\n# of the schedule\nschedule_time: "0 9 * * 1"\n'
@@ -120,11 +118,9 @@ def test_fmt_keeps_modes_and_links(runner, project):
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
 
 
-def test_fmt_takes_standard_input(project):
+def test_fmt_takes_standard_input(runner, project):
     def call(text, *arguments):
-        return subprocess.run(
-            [RUNNER, "fmt", "-", *arguments], input=text, text=True, capture_output=True, cwd=project, check=False
-        )
+        return runner("fmt", "-", *arguments, input=text, cwd=project)
 
     done = call(LOOSE.replace("\r\n", "\n"))
     assert (done.returncode, done.stdout, done.stderr) == (0, TIDY, "")

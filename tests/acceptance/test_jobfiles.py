@@ -41,12 +41,10 @@ def line_of(found, path):
     return f"{place} {found.severity} {found.rule}: {found.message} | {found.hint}"
 
 
-def call(*arguments, cwd, **environ):
-    program = [sys.executable, "-c", "from runner.cli import main; main()", *map(str, arguments)]
+@pytest.fixture
+def call(commands):
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "PYTHONPATH", "LANG"}}
-    return subprocess.run(
-        program, cwd=cwd, capture_output=True, text=True, timeout=60, env={**kept, **environ}, check=False
-    )
+    return lambda *arguments, cwd, **environ: commands(*arguments, cwd=cwd, env={**kept, **environ})
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
@@ -110,7 +108,7 @@ def test_there_are_enough_cases():
     assert len(FOLDERS) >= 30
 
 
-def test_the_command_checks_every_file_and_none_stops_the_others():
+def test_the_command_checks_every_file_and_none_stops_the_others(call):
     done = call("validate", "bad", "--format", "json", cwd=CASES)
     document = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (1, "")
@@ -120,14 +118,14 @@ def test_the_command_checks_every_file_and_none_stops_the_others():
     }
 
 
-def test_the_command_passes_good_files():
+def test_the_command_passes_good_files(call):
     done = call("validate", *(path.relative_to(CASES) for path in GOOD[:1]), cwd=CASES)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 file checked in ")
     assert done.stdout.endswith("all good\n")
 
 
-def test_exit_codes(tmp_path):
+def test_exit_codes(call, tmp_path):
     assert call("validate", "nothing.yaml", cwd=tmp_path).returncode == 2
     assert call("validate", "--format", "yaml", cwd=tmp_path).returncode == 2
     missing = call("validate", cwd=tmp_path)
@@ -138,13 +136,13 @@ def test_exit_codes(tmp_path):
     assert (empty.returncode, empty.stdout[:7]) == (0, "0 files")
 
 
-def test_warnings_count_when_asked_for():
+def test_warnings_count_when_asked_for(call):
     warned = CASES / "bad" / "location_missing.yaml"
     assert call("validate", warned, cwd=CASES).returncode == 0
     assert call("validate", warned, "--strict", cwd=CASES).returncode == 1
 
 
-def test_github_is_spoken_under_github():
+def test_github_is_spoken_under_github(call):
     done = call("validate", "bad/unknown_key.yaml", cwd=CASES, GITHUB_ACTIONS="true")
     assert done.stdout.startswith(
         "::error file=bad/unknown_key.yaml,line=2,endLine=2,col=1,endColumn=13,title=unknown-key::"
@@ -166,6 +164,6 @@ def test_validate_imports_only_what_it_uses():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_schema_is_printed():
+def test_the_schema_is_printed(call):
     done = call("schema", cwd=CASES)
     assert (done.returncode, json.loads(done.stdout)["title"]) == (0, "Job file")

@@ -66,17 +66,15 @@ def test_the_service_never_imports_pandas_or_duckdb():
     assert not {"pandas", "numpy", "duckdb", "pyarrow"} & set(done.stdout.split())
 
 
+@pytest.fixture
+def forked(commands, tmp_path):
+    """`forked(*arguments)`: the command in a folder of its own, where nothing depends on how its process began."""
+    return lambda *arguments, **env: commands(*arguments, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1", **env})
+
+
 @pytest.mark.parametrize("arguments", [["nosuchverb"], ["next", "--count", "0"], ["next", "--after", "soon"]])
-def test_wrong_usage_ends_with_two(tmp_path, arguments):
-    program = "from runner.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_wrong_usage_ends_with_two(forked, arguments):
+    done = forked(*arguments)
     assert done.returncode == 2
     assert "Usage" in done.stderr
 
@@ -115,17 +113,17 @@ main()
     "time", ["9999-12-31", "0001-01-01", "0001-01-01T00:00:00+05:00", "9001-01-01", "1969-12-31"]
 )
 @pytest.mark.parametrize("verb", [("next", "--after"), ("run", "any", "--at")])
-def test_a_time_at_the_ends_of_the_calendar_is_wrong_usage(tmp_path, verb, time):
-    done = call(MAIN, *verb, time, cwd=tmp_path)
+def test_a_time_at_the_ends_of_the_calendar_is_wrong_usage(forked, verb, time):
+    done = forked(*verb, time)
     assert done.returncode == 2
     assert f"Invalid value for '{verb[-1]}': " in done.stderr
     assert "the year must be 1970 to 9000" in done.stderr
 
 
-def test_a_verb_that_is_misspelt_is_told_the_nearest(tmp_path):
-    done = call(MAIN, "vaildate", cwd=tmp_path)
+def test_a_verb_that_is_misspelt_is_told_the_nearest(forked):
+    done = forked("vaildate")
     assert (done.returncode, "There is no verb 'vaildate'. Did you mean validate?" in done.stderr) == (2, True)
-    assert "Did you mean" not in call(MAIN, "fly", cwd=tmp_path).stderr
+    assert "Did you mean" not in forked("fly").stderr
 
 
 def test_completion_behind_a_verb_that_is_misspelt_says_nothing(tmp_path):
@@ -263,10 +261,10 @@ def test_a_reload_while_the_service_is_imported_does_not_end_it(tmp_path):
     assert "203.0.113.7" in done.stderr
 
 
-def test_an_error_message_steers_no_terminal(tmp_path):
-    done = call(MAIN, "list", cwd=tmp_path, env={"JOBS_DIR": "\x1b[2J"})
+def test_an_error_message_steers_no_terminal(forked):
+    done = forked("list", JOBS_DIR="\x1b[2J")
     assert "\x1b" not in done.stdout + done.stderr
-    done = call(MAIN, "run", "\x1b[2J", cwd=tmp_path)
+    done = forked("run", "\x1b[2J")
     assert done.returncode in {2, 3}
     assert "\x1b" not in done.stderr
 

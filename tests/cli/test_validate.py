@@ -28,21 +28,13 @@ def environment(**more):
 
 
 @pytest.fixture
-def call(tmp_path):
+def call(tmp_path, commands):
     """`call("--strict", NO_COLOR="1")` → the finished command in a project whose data file is not there yet."""
     (tmp_path / "jobs.d").mkdir()
     (tmp_path / "jobs.d" / "sales.yaml").write_text(GOOD)
 
     def run(*arguments, **more):
-        return subprocess.run(
-            [*PROGRAM, "validate", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=environment(**more),
-            check=False,
-        )
+        return commands("validate", *arguments, cwd=tmp_path, env=environment(**more))
 
     return run
 
