@@ -61,11 +61,13 @@ class CatalogEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalog:
-    """All jobs in force. `entries` are sorted by path; `jobs` maps names to the jobs in force."""
+    """All jobs in force. `entries` are sorted by path; `jobs` maps names to the jobs in force. `bounds` are
+    those of the policy of the folder, which hold for the mails of jobs that are gone too."""
 
     generation: int = 0
     entries: tuple[CatalogEntry, ...] = ()
     jobs: Mapping[str, Job] = field(default_factory=lambda: MappingProxyType({}))
+    bounds: RunBounds = field(default_factory=RunBounds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +171,11 @@ def restore(jobs: Mapping[str, Job]) -> Catalog:
         CatalogEntry(path=path, job=job, sync=SyncState.IN_FORCE, digest=job.digest, job_name=job.job_name)
         for path, job in sorted(jobs.items())
     )
-    return Catalog(entries=entries, jobs=MappingProxyType({job.job_name: job for job in jobs.values()}))
+    return Catalog(
+        entries=entries,
+        jobs=MappingProxyType({job.job_name: job for job in jobs.values()}),
+        bounds=next((job.bounds for job in jobs.values()), RunBounds()),
+    )
 
 
 def advance(catalog: Catalog, files: Iterable[CheckedFile]) -> tuple[Catalog, CatalogChange]:
@@ -215,7 +221,9 @@ def advance(catalog: Catalog, files: Iterable[CheckedFile]) -> tuple[Catalog, Ca
     change = compare(catalog.jobs, jobs, before, after)
     unchanged = after == catalog.entries
     generation = catalog.generation + (0 if unchanged else 1)
-    return Catalog(generation=generation, entries=after, jobs=MappingProxyType(jobs)), change
+    # One policy bounds all files; where it cannot be read now, or there is no file, it holds as it was.
+    bounds = next((file.bounds for file in present.values() if file.bounds is not None), catalog.bounds)
+    return Catalog(generation=generation, entries=after, jobs=MappingProxyType(jobs), bounds=bounds), change
 
 
 def without_broken_links(

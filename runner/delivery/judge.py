@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail, SendResult
+from runner.delivery.refusal import FORBIDDEN
 from runner.delivery.retry import GIVE_UP_AFTER, next_attempt
 
 
@@ -38,6 +39,16 @@ def held(delivery: Delivery, error: str, *, now: datetime) -> DeliveryAttempt:
         "sends it again, `runner mail list` shows it"
     )
     result = SendResult(state=DeliveryState.HELD, error=words, ambiguous=True)
+    return DeliveryAttempt(delivery_id=delivery.delivery_id, result=result, at=now)
+
+
+def forbidden(delivery: Delivery, *, now: datetime) -> DeliveryAttempt:
+    """What is to be recorded of a delivery that is not sent: the policy allows its recipient no mail any more."""
+    words = (
+        f"{FORBIDDEN} {delivery.recipient}: it is not in recipient_domains of _policy.yaml. Once it is, "
+        f"`runner mail retry {delivery.delivery_id}` sends this mail"
+    )
+    result = SendResult(state=DeliveryState.DEAD, error=words)
     return DeliveryAttempt(delivery_id=delivery.delivery_id, result=result, at=now)
 
 

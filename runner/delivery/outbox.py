@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail, MailKind, SendResult
-from runner.delivery.judge import ended, held, judge
+from runner.delivery.judge import ended, forbidden, held, judge
 from runner.delivery.retry import is_out_of_reach
 from runner.delivery.transport import Transport
 
@@ -74,6 +74,10 @@ def _no_notice(_mail: Mail, _ended: Sequence[Delivery]) -> Mail | None:
     return None
 
 
+def _everybody(_recipient: str) -> bool:
+    return True
+
+
 class Outbox:
     """Sends what is due: in a thread of its own between `start` and `close`, or once, by `drain_once`.
 
@@ -89,6 +93,7 @@ class Outbox:
             its results are recorded: so log lines can name the job.
         notice: given a mail and those of its deliveries that an attempt has left dead or held, as they are then,
             the mail that tells people so, or None. A delivery of such a notice makes no other.
+        allows: whether a recipient may be mailed now; asked before each attempt. To others nothing is sent.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Outbox:
         on_result: Callable[[Delivery, SendResult], None] | None = None,
         context: Callable[[str, str], AbstractContextManager[object]] = _no_context,
         notice: Callable[[Mail, Sequence[Delivery]], Mail | None] = _no_notice,
+        allows: Callable[[str], bool] = _everybody,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -109,6 +115,7 @@ class Outbox:
         self._on_result = on_result
         self._context = context
         self._notice = notice
+        self._allows = allows
         self._waiting: tuple[tuple[Delivery, DeliveryAttempt], ...] = ()
         self._limit = _BATCH
         self._woken = threading.Event()
@@ -242,21 +249,26 @@ class Outbox:
 
     def _deliver(self, mail: Mail, deliveries: Sequence[Delivery]) -> int:
         with self._context(deliveries[0].job_name, mail.run_id):
-            fresh = [delivery for delivery in deliveries if delivery.began_at is None]
+            fresh = [one for one in deliveries if one.began_at is None and self._allows(one.recipient)]
             now = self._clock()
             if mail.hold_ambiguous and fresh:
                 self._store.begin_attempt([delivery.delivery_id for delivery in fresh], now)
             results = self._send(mail, [delivery.recipient for delivery in fresh]) if fresh else {}
             now = self._clock()
-            judged = [
-                judge(delivery, mail, results[delivery.recipient], now=now, fraction=self._random())
-                if delivery.began_at is None
-                else held(delivery, "the service ended before the server had answered", now=now)
-                for delivery in deliveries
-            ]
+            judged = [self._judged(delivery, mail, results, now) for delivery in deliveries]
             pairs = tuple(zip(deliveries, judged, strict=True))
             self._waiting = _with_notice(pairs, self._notice_of(mail, pairs))
         return self._record()
+
+    def _judged(
+        self, delivery: Delivery, mail: Mail, results: dict[str, SendResult], now: datetime
+    ) -> DeliveryAttempt:
+        if delivery.began_at is not None:
+            return held(delivery, "the service ended before the server had answered", now=now)
+        result = results.get(delivery.recipient)
+        if result is None:
+            return forbidden(delivery, now=now)
+        return judge(delivery, mail, result, now=now, fraction=self._random())
 
     def _send(self, mail: Mail, recipients: list[str]) -> dict[str, SendResult]:
         began = time.monotonic()

@@ -3,6 +3,8 @@
 import re
 from enum import Enum, auto
 
+# How the error begins of a delivery that no server has refused, but the policy of the folder of jobs.
+FORBIDDEN = "not sent, as the policy allows no mail to"
 # `550 5.1.1 no such user`: the reply code (RFC 5321, section 4.2), and an enhanced one (RFC 3463).
 _CODES = re.compile(r"(5\d\d)(?:[ -]+(5\.\d{1,3}\.\d{1,3})(?!\S))?")
 _ADDRESS_CODES = frozenset({"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10"})
@@ -23,21 +25,25 @@ _SIZE_REPLIES = frozenset({"552"})
 
 
 class Refusal(Enum):
-    """What is refused: this address, a mail of this size, its sender, any mail for now, or something else."""
+    """What is refused: this address, a mail of this size, its sender, any mail for now, or something else; or the
+    policy, and no server, refuses the address."""
 
     ADDRESS = auto()
     SIZE = auto()
     SENDER = auto()
     QUOTA = auto()
+    POLICY = auto()
     OTHER = auto()
 
 
 def refusal(error: str) -> Refusal:
-    """What an error of a delivery is about; it begins with the server's answer.
+    """What an error of a delivery is about; it begins with the server's answer, or with `FORBIDDEN`.
 
     The enhanced code is trusted before the reply code, which has less to say: 552 may be a mailbox that is full,
     and 550 anything.
     """
+    if error.startswith(FORBIDDEN):
+        return Refusal.POLICY
     found = _CODES.match(error)
     if found is None:
         return Refusal.OTHER

@@ -62,9 +62,9 @@ def _reasons(ended: Sequence[Delivery]) -> tuple[str, ...]:
 
 def _advice(mail: Mail, dead: Sequence[Delivery], held: Sequence[Delivery], *, job_path: str) -> list[str]:
     """What to do now, in sentences, for each kind of trouble that there is."""
-    sizes, addresses, others = (
+    sizes, addresses, forbidden, others = (
         [one for one in dead if _trouble(mail, one) is kind]
-        for kind in (Refusal.SIZE, Refusal.ADDRESS, Refusal.OTHER)
+        for kind in (Refusal.SIZE, Refusal.ADDRESS, Refusal.POLICY, Refusal.OTHER)
     )
     advice: list[str] = []
     if sizes:
@@ -77,6 +77,12 @@ def _advice(mail: Mail, dead: Sequence[Delivery], held: Sequence[Delivery], *, j
         what = "this address" if len(addresses) == 1 else "these addresses"
         advice.append(
             f"The server refuses {what}: correct {_named(addresses)} in {job_path} for the runs to come."
+        )
+    if forbidden:
+        them = "it" if len(forbidden) == 1 else "them"
+        advice.append(
+            f"Take {_named(forbidden)} out of {job_path} for the runs to come. If mails are to go there, add the "
+            f"domain to recipient_domains in _policy.yaml: {_retry(forbidden)} then sends the very mail to {them}."
         )
     if others:
         which = "the address" if len(others) == 1 else "one of the addresses"
@@ -95,7 +101,7 @@ def _trouble(mail: Mail, delivery: Delivery) -> Refusal:
     # Only results have an attachment that could be smaller; a sender and a quota are no matter of a job.
     if found is Refusal.SIZE:
         return found if mail.kind is MailKind.RESULTS else Refusal.OTHER
-    return found if found is Refusal.ADDRESS else Refusal.OTHER
+    return found if found in {Refusal.ADDRESS, Refusal.POLICY} else Refusal.OTHER
 
 
 def _named(deliveries: Sequence[Delivery]) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from runner.core.delivery import Delivery, DeliveryState, SendResult
 from runner.core.job import Job
+from runner.core.job_policy import RunBounds
 from runner.core.report import Report
 from runner.core.run import Run, RunState, Trigger
 from runner.errors import RunnerError, RunStateError, StoppedError, StoreBusyError
@@ -266,7 +267,11 @@ class OwnCarrier:
             return self._stop_asked() or time.monotonic() > latest + DELIVERY_PATIENCE
 
         transport = open_transport(self._settings)
-        outbox = make_outbox(self._settings, self._store, transport, jobs=lambda: self._jobs, on_result=tell)
+        # All jobs of a folder are under one policy.
+        bounds = next((job.bounds for job in self._jobs.values()), RunBounds())
+        outbox = make_outbox(
+            self._settings, self._store, transport, jobs=lambda: self._jobs, bounds=lambda: bounds, on_result=tell
+        )
         outbox.drain_once(enough)
 
     def drop_rest(self) -> None:

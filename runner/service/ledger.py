@@ -144,8 +144,11 @@ def _send(settings: Settings, store: Store) -> SentBy:
     """Send all that is due, as `runner run` does, unless another process has the state folder."""
     if not store.try_alone():
         return SentBy.SERVICE if service_running(settings.storage_path) else SentBy.NOBODY
-    jobs = read_catalog(settings).jobs
-    make_outbox(settings, store, open_transport(settings), jobs=lambda: jobs).drain_once()
+    catalog = read_catalog(settings)
+    outbox = make_outbox(
+        settings, store, open_transport(settings), jobs=lambda: catalog.jobs, bounds=lambda: catalog.bounds
+    )
+    outbox.drain_once()
     return SentBy.COMMAND
 
 

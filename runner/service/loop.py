@@ -147,6 +147,7 @@ class Service:
             self._store,
             transport,
             jobs=self._jobs,
+            bounds=lambda: self._keeper.catalog.bounds,
             on_result=self._delivered,
         )
         # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:

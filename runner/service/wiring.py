@@ -10,6 +10,7 @@ from secrets import randbits
 
 from runner.core.delivery import Delivery, SendResult
 from runner.core.job import Job
+from runner.core.job_policy import RunBounds
 from runner.core.run import Run, RunOrder, RunOutcome
 from runner.delivery.folder import MailFolder
 from runner.delivery.outbox import Outbox
@@ -44,9 +45,11 @@ def make_outbox(
     transport: Transport,
     *,
     jobs: Callable[[], Mapping[str, Job]],
+    bounds: Callable[[], RunBounds],
     on_result: Callable[[Delivery, SendResult], None] | None = None,
 ) -> Outbox:
-    """What sends the mails of a store, and tells the owners of `jobs` of those that came to nothing."""
+    """What sends the mails of a store as far as `bounds`, those of the policy of now, allow it, and tells the
+    owners of `jobs` of those that came to nothing."""
     composer = Composer(settings.smtp.from_email)
     return Outbox(
         store,
@@ -56,6 +59,7 @@ def make_outbox(
         on_result=on_result,
         context=run_context,
         notice=Notices(store=store, composer=composer, jobs=jobs, clock=utc_now),
+        allows=lambda recipient: bounds().allows_recipient(recipient),
     )
 
 

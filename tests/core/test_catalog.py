@@ -17,6 +17,7 @@ from runner.core.catalog import (
 )
 from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.job import Job
+from runner.core.job_policy import RunBounds
 from runner.core.names import LinkedJob, NamePlace
 from runner.core.source import DataSource, FileType, SourceType
 
@@ -124,6 +125,14 @@ class TestAdvance:
         catalog, change = advance(catalog, [])
         assert change == CatalogChange(removed=("a",))
         assert (catalog.entries, catalog.jobs) == ((), {})
+
+    def test_the_policy_of_the_folder_is_that_of_its_files_and_lasts_while_none_says_another(self):
+        loose, tight = RunBounds(recipient_domains=("a.example", "b.example")), RunBounds(recipient_domains=())
+        catalog, _ = after([replace(good("a"), bounds=loose)], [replace(bad("a.yaml"), bounds=tight)])
+        assert catalog.bounds == tight
+        catalog, _ = after([replace(good("a"), bounds=loose)], [bad("a.yaml")], [], [])
+        assert (catalog.bounds, catalog.jobs) == (loose, {})
+        assert restore({"a.yaml": job_of("a", "a.yaml", bounds=tight)}).bounds == tight
 
     def test_seen_again_after_one_miss_was_never_gone(self):
         catalog, change = after([good("a")], [], [good("a")])

@@ -190,6 +190,36 @@ def test_the_recipients_of_a_mail_go_together(ledger, make_outbox, make_mail):
     assert transport.sent == [(make_mail().message_id, ("anna@example.com", "bert@example.org"))]
 
 
+def test_what_waits_for_a_recipient_that_the_policy_forbids_by_now_is_given_up_with_a_word(
+    ledger, make_outbox, inbox, make_server, make_transport, make_mail
+):
+    inbox.answers = dict.fromkeys(("anna@example.com", "bert@example.org"), "451 later")
+    transport, told, allowed = make_transport(make_server()), [], []
+
+    def notice(mail, ended):
+        told.extend((one.recipient, one.state) for one in ended)
+
+    ledger.add(make_mail())
+    outbox = make_outbox(
+        transport, now=lambda: NOON + len(allowed) * timedelta(hours=1), notice=notice, allows=allowed.__contains__
+    )
+    allowed += ["anna@example.com", "bert@example.org"]
+    outbox.drain_once()
+    assert (ledger.states(), told) == (["deferred", "deferred"], [])
+    inbox.answers = {}
+    allowed.pop()
+    ledger.change(1, next_attempt_at=NOON)
+    ledger.change(2, next_attempt_at=NOON)
+    outbox.drain_once()
+    assert ledger.states() == ["sent", "dead"]
+    assert [envelope.rcpt_tos for envelope in inbox.envelopes] == [["anna@example.com"]]
+    assert ledger.rows[2][0].error == (
+        "not sent, as the policy allows no mail to bert@example.org: it is not in recipient_domains of "
+        "_policy.yaml. Once it is, `runner mail retry 2` sends this mail"
+    )
+    assert told == [("bert@example.org", DeliveryState.DEAD)]
+
+
 def test_only_what_was_deferred_is_tried_again(ledger, make_outbox, inbox, make_server, make_transport, make_mail):
     inbox.answers = {"bert@example.org": "451 greylisted"}
     transport = make_transport(make_server())

@@ -91,6 +91,20 @@ def test_one_dead_recipient_is_told_with_what_to_do(undelivered):
     assert mail == undelivered((BERT, DEAD, "550 no such user"), job={"owner": OLGA})
 
 
+def test_one_that_the_policy_forbids_by_now_is_told_with_what_to_do(undelivered):
+    error = f"not sent, as the policy allows no mail to {BERT}: it is not in recipient_domains of _policy.yaml"
+    mail = undelivered((BERT, DEAD, error), job={"owner": OLGA})
+    assert mail.recipients == (OLGA,)
+    assert_says(
+        mail,
+        f"A mail to {BERT} could not be delivered, and is not tried again.",
+        f"The reason: {error}",
+        f"Take {BERT} out of jobs.d/daily_sales.yaml for the runs to come.",
+        "add the domain to recipient_domains in _policy.yaml: `runner mail retry 17` then sends the very mail to it.",
+    )
+    assert "If the address" not in texts(mail)[0]
+
+
 def test_each_end_of_a_delivery_has_an_identifier_of_its_own(undelivered):
     end = (BERT, DEAD, "550 no")
     assert len({undelivered(end, attempts=count).message_id for count in range(1, 5)}) == 4

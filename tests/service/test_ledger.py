@@ -132,6 +132,19 @@ def test_held_mails_wait_for_a_retry(settings, ledger):
     assert [str(one.state) for one in change.changed] == ["sent"]
 
 
+def test_no_retry_sends_to_whom_the_policy_of_now_allows_no_mail(settings, ledger):
+    jobs_dir = settings.project_dir / "jobs.d"
+    # The job of the mail is gone, and another one is invalid: the policy holds all the same.
+    (jobs_dir / "other.yaml").write_text("job_name: other\n")
+    (jobs_dir / "_policy.yaml").write_text("recipient_domains: [example.org]\n")
+    (one,) = retry_deliveries(settings, Choice(delivery_ids=(ledger[1],))).changed
+    assert (one.state, settings.mail_dir.exists()) == (DeliveryState.DEAD, False)
+    assert one.error.startswith("not sent, as the policy allows no mail to b@example.com")
+    (jobs_dir / "_policy.yaml").write_text("recipient_domains: [example.com]\n")
+    (one,) = retry_deliveries(settings, Choice(delivery_ids=(ledger[1],))).changed
+    assert one.state is DeliveryState.SENT
+
+
 def test_an_unknown_id_changes_nothing(settings, ledger):
     with pytest.raises(UsageError, match="no deliveries 98, 99"):
         retry_deliveries(settings, Choice(delivery_ids=(ledger[1], 98, 99)))
