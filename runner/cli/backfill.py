@@ -54,7 +54,7 @@ def command(
     Exit codes: 0 all succeeded, 1 a run failed or a mail could not be sent, 2 wrong usage, 3 could not run, 130
     ended by Ctrl-C.
     """
-    from runner.cli.environment import is_watched, open_console, open_settings, print_json
+    from runner.cli.environment import is_watched, open_console, open_settings, print_json, teller
     from runner.cli.next_fires import parse_moment
     from runner.cli.render import unsent_words
     from runner.cli.signals import StopFlag
@@ -75,7 +75,7 @@ def command(
     if dry_run:
         _show_plan(open_console(), *backfill_plan(settings, request), as_json=as_json)
         return
-    with open_backfill(settings, environ, request, stop_asked) as backfill:
+    with open_backfill(settings, environ, request, stop_asked, teller(console)) as backfill:
         click.echo(_plan_words(backfill.plan), err=True)
         with _progress(console, len(backfill.plan.todo)) as on_change:
             runs = backfill.run(on_change)

@@ -3,7 +3,8 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,11 @@ def is_watched(console: "Console") -> bool:
     """Whether somebody sees it as it changes. A pipe that FORCE_COLOR makes coloured is no terminal to a spinner,
     which would fill the log of a CI job."""
     return console.file.isatty() and not console.is_dumb_terminal
+
+
+def teller(console: "Console") -> Callable[[str], None]:
+    """What prints sentences to a console, above a spinner or a bar that it shows."""
+    return partial(console.print, markup=False, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:

@@ -76,7 +76,7 @@ def command(
         ctx.exit(_try_sample(job, sample, at, as_json=as_json))
     if output is not None:
         _require_output(output)
-    from runner.cli.environment import is_watched, open_console, open_settings, print_json
+    from runner.cli.environment import is_watched, open_console, open_settings, print_json, teller
     from runner.cli.next_fires import parse_moment
     from runner.cli.render import unsent_words
     from runner.cli.signals import StopFlag
@@ -95,9 +95,9 @@ def command(
 
         with console.status(Text(f"Running {job} …")) as status:
             logging.getLogger().addHandler(_ShowProgress(status))
-            report = run_once(settings, environ, request, stop_asked)
+            report = run_once(settings, environ, request, stop_asked, teller(console))
     else:
-        report = run_once(settings, environ, request, stop_asked)
+        report = run_once(settings, environ, request, stop_asked, teller(console))
     succeeded = report.run.state is RunState.SUCCEEDED
     if as_json:
         print_json(run_document(report.run, details=True))

@@ -11,7 +11,7 @@ from runner.core.cron import fire_key, fires_between, in_zone, parse_cron
 from runner.core.job import Job
 from runner.core.run import Fire, Run, Trigger
 from runner.errors import UsageError
-from runner.service.carrier import Carrier, open_carrier
+from runner.service.carrier import Carrier, Tell, open_carrier
 from runner.service.clock import utc_now
 from runner.service.lookup import find_job, read_catalog
 from runner.settings import Settings
@@ -84,9 +84,16 @@ def backfill_plan(settings: Settings, request: BackfillRequest) -> tuple[Job, Ba
 
 @contextmanager
 def open_backfill(
-    settings: Settings, environ: Mapping[str, str], request: BackfillRequest, stop_asked: Callable[[], bool]
+    settings: Settings,
+    environ: Mapping[str, str],
+    request: BackfillRequest,
+    stop_asked: Callable[[], bool],
+    tell: Tell,
 ) -> Iterator[Backfill]:
     """A backfill, carried out by the running service, or here where there is none.
+
+    Args:
+        stop_asked, tell: see `open_carrier`.
 
     Raises:
         UsageError: there is no such job, it has no schedule, or the span cannot be run.
@@ -94,7 +101,7 @@ def open_backfill(
     """
     job = find_job(settings, request.job_name)
     _fires(job, request)
-    with open_carrier(settings, environ, stop_asked) as carrier:
+    with open_carrier(settings, environ, stop_asked, tell) as carrier:
         yield Backfill(settings, request, job, carrier)
 
 

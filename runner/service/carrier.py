@@ -1,7 +1,8 @@
 """How runs that a person asks for are carried out: by the running service, or here where there is none."""
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from secrets import randbits
@@ -15,11 +16,13 @@ from runner.core.run import Run, RunState, Trigger
 from runner.errors import RunnerError, RunStateError, StoppedError, StoreBusyError
 from runner.execution.results import RESULT_FILE
 from runner.service.clock import utc_now
+from runner.service.peer import lock_holder
 from runner.service.run_folders import read_preview
 from runner.service.run_starts import RunFactory
 from runner.service.wiring import Works, build_works, make_outbox, open_transport
 from runner.settings import Settings
 from runner.store import service_running
+from runner.store.locks import lock_folder
 from runner.store.reader import StoreReader
 from runner.store.store import Store
 
@@ -27,6 +30,8 @@ from runner.store.store import Store
 DELIVERY_PATIENCE = 60.0
 RECORD_PATIENCE = 60.0
 STOP_PATIENCE = 10.0
+# A service that is well takes up a run at once: of one that has begun none for so long a word is said.
+TAKE_UP_SECONDS = 5.0
 WITHDRAWN = "the command that had asked for it was ended"
 # No run by hand is tried again.
 _LOST = "What was under way is lost: with the next runner start it is on record as that. Run it again then."
@@ -35,6 +40,7 @@ _LOOK_SECONDS = 0.1
 _LOOK_SHARE = 9
 
 OnChange = Callable[[Run], None]
+Tell = Callable[[str], None]
 
 
 class Carrier(Protocol):
@@ -63,12 +69,13 @@ class Carrier(Protocol):
 
 @contextmanager
 def open_carrier(
-    settings: Settings, environ: Mapping[str, str], stop_asked: Callable[[], bool]
+    settings: Settings, environ: Mapping[str, str], stop_asked: Callable[[], bool], tell: Tell
 ) -> Iterator[Carrier]:
     """The running service's queue where a service runs on the state folder; else this process itself.
 
     Args:
         stop_asked: whether the person has asked to end, as by Ctrl-C; asked again and again.
+        tell: called with a sentence for that person, where a service lets runs wait.
 
     Raises:
         RunnerError: the store cannot be opened, or the sandbox cannot be had.
@@ -76,7 +83,7 @@ def open_carrier(
     with Store.open(settings.storage_path, beside_service=True) as store:
         # Asked when the folder is this process's own, or is not: a service that starts meanwhile changes nothing.
         if not store.alone and service_running(settings.storage_path):
-            yield ServiceCarrier(settings, store, stop_asked)
+            yield ServiceCarrier(settings, store, stop_asked, tell)
             return
         with own_carrier(settings, environ, store, stop_asked) as carrier:
             yield carrier
@@ -103,18 +110,20 @@ def own_carrier(
 class ServiceCarrier:
     """Hands runs to the running service through its store, and follows them there."""
 
-    def __init__(self, settings: Settings, store: Store, stop_asked: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, store: Store, stop_asked: Callable[[], bool], tell: Tell) -> None:
         self.history: StoreReader = store
         self.new_run = RunFactory(clock=utc_now, entropy=randbits)
         self._settings = settings
         self._store = store
         self._stop_asked = stop_asked
+        self._tell = tell
 
     def carry_out(self, runs: Sequence[Run], jobs: Mapping[str, Job], on_change: OnChange) -> tuple[Run, ...]:  # noqa: ARG002 - the service knows its jobs
         """See `Carrier.carry_out`."""
         waiting = {run.run_id: run for run in self._store.add_requests(runs)}
         ended: dict[str, Run] = {}
         pause = _LOOK_SECONDS
+        tell_at = time.monotonic() + TAKE_UP_SECONDS
         while waiting:
             time.sleep(pause)
             began = time.monotonic()
@@ -128,6 +137,10 @@ class ServiceCarrier:
                     ended[run.run_id] = waiting.pop(run.run_id)
             # To look at thousands takes a while, and the service needs the processor too.
             pause = max(_LOOK_SECONDS, _LOOK_SHARE * (time.monotonic() - began))
+            if began > tell_at:
+                tell_at = math.inf
+                if not ended and all(run.state is RunState.QUEUED for run in waiting.values()):
+                    self._tell(self._waiting_words(waiting))
             if waiting and self._stop_asked():
                 self._withdraw(tuple(waiting))
             if waiting and not alive:
@@ -139,6 +152,18 @@ class ServiceCarrier:
                     hint=_LOST if cut_off else "They are on record and begin with the next runner start.",
                 )
         return self._once_mailed(tuple(run.run_id for run in runs if run.run_id in ended))
+
+    def _waiting_words(self, waiting: Collection[str]) -> str:
+        """Why none of the runs has begun, as far as can be seen from here, and what to do."""
+        runs = "the run" if len(waiting) == 1 else f"{len(waiting)} runs"
+        if not any(run.run_id in waiting for run in self._store.requested_runs()):
+            return f"The service has {runs} in its queue: runner status shows what goes first."
+        holder = lock_holder(lock_folder(self._settings.storage_path)) or "the service"
+        return (
+            f"Nobody has taken {runs} up for {TAKE_UP_SECONDS:.0f} s: the service is busy, or hangs ({holder}). "
+            "Ask runner status; where it gets no answer, end that process, with kill -9 if need be, and start the "
+            "service anew: it takes up what waits. Ctrl-C takes it back."
+        )
 
     def _once_mailed(self, run_ids: tuple[str, ...]) -> tuple[Run, ...]:
         """The runs, in that order, when the service has tried to send each of their mails or has ended, or after a

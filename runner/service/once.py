@@ -13,7 +13,7 @@ from runner.core.report import Report
 from runner.core.run import Run, Trigger
 from runner.errors import RunnerError
 from runner.execution.results import open_result
-from runner.service.carrier import open_carrier
+from runner.service.carrier import Tell, open_carrier
 from runner.service.clock import utc_now
 from runner.service.lookup import find_job
 from runner.settings import Settings
@@ -34,16 +34,23 @@ class RunRequest:
 
 
 def run_once(
-    settings: Settings, environ: Mapping[str, str], request: RunRequest, stop_asked: Callable[[], bool]
+    settings: Settings,
+    environ: Mapping[str, str],
+    request: RunRequest,
+    stop_asked: Callable[[], bool],
+    tell: Tell,
 ) -> Report:
     """Run a job to its end, record it, and send its mails: by the running service, or here where there is none.
+
+    Args:
+        stop_asked, tell: see `open_carrier`.
 
     Raises:
         StoppedError: the person has asked to end.
         RunnerError: it could not be run at all. A run that failed is a Report.
     """
     job = find_job(settings, request.job_name)
-    with open_carrier(settings, environ, stop_asked) as carrier:
+    with open_carrier(settings, environ, stop_asked, tell) as carrier:
         run = carrier.new_run(
             job,
             trigger=Trigger.MANUAL,

@@ -131,6 +131,15 @@ class StoreReader:
         with self._reading.transaction() as connection:
             return listing.read_runs(connection, listing.unfinished())
 
+    def requested_runs(self) -> tuple[Run, ...]:
+        """The queued runs that were asked for and that no service has taken up yet, in the order they were made.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._reading.transaction() as connection:
+            return listing.read_runs(connection, listing.requested())
+
     def failure_streak(self, job_name: str, before: str | None = None) -> int:
         """How many runs of a job have failed in a row, up to now or to a run; at most 10,000 are counted.
 

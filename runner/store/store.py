@@ -167,8 +167,7 @@ class Store(StoreReader):
         version = self._reading.version()
         if version == self._seen_version:
             return ()
-        with self._reading.transaction() as connection:
-            asked = listing.read_runs(connection, listing.requested())
+        asked = self.requested_runs()
         if not asked:
             self._seen_version = version
             return ()

@@ -361,7 +361,7 @@ def test_a_run_that_is_asked_for_is_of_the_job_as_it_was_just_edited(any_port, s
     start(any_port)
     for version in (2, 3):
         script.write_text(f"result = data.assign(version={version})\n")
-        report = run_once(any_port, {}, RunRequest(job_name="report", mailing=False), lambda: False)
+        report = run_once(any_port, {}, RunRequest(job_name="report", mailing=False), lambda: False, print)
         assert report.run.digest == find_job(any_port, "report").digest
         assert report.preview.rows == (("1", str(version)),)
 
@@ -379,7 +379,7 @@ def test_a_run_that_is_asked_for_is_of_the_defaults_as_they_were_just_edited(any
         defaults.write_text("timeout_seconds: 1\n")
     else:
         defaults.unlink()
-    report = run_once(any_port, {}, RunRequest(job_name="report", mailing=False), lambda: False)
+    report = run_once(any_port, {}, RunRequest(job_name="report", mailing=False), lambda: False, print)
     assert report.run.state is state
 
 
