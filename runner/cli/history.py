@@ -18,15 +18,17 @@ def command(*, job: str | None, limit: int, as_json: bool) -> None:
     settings, _ = open_settings()
     with Store.open_reader(settings.storage_path) as history:
         runs = history.runs(job_name=job, limit=limit)
+    advice = f"runner run {job or 'JOB'} makes one now."
+    if job is not None and not runs:
+        from runner.service.lookup import require_known
+
+        advice = require_known(settings, job) or advice
     if as_json:
         print_json(runs_document(runs))
         return
     if not runs:
-        from runner.service.listing import stranger_words
-
         of_job = f" of {job}" if job else ""
-        none_words = f"No runs{of_job} in {settings.storage_path}. runner run {job or 'JOB'} makes one now."
-        click.echo(stranger_words(settings, job) or none_words)
+        click.echo(f"No runs{of_job} in {settings.storage_path}. {advice}")
         return
     from runner.cli.render import run_table
 

@@ -16,11 +16,14 @@ def command(*, as_json: bool) -> None:
     from runner.core.documents import job_document
     from runner.service.clock import utc_now
     from runner.service.listing import list_jobs
+    from runner.service.lookup import empty_words
     from runner.store.store import Store
 
     settings, _ = open_settings()
     with Store.open_reader(settings.storage_path) as history:
         jobs = list_jobs(settings, history, now=utc_now())
+    if not jobs:
+        click.echo(empty_words(settings), err=as_json)
     if as_json:
         documents = [
             job_document(status.entry, next_fire=status.next_fire, last_run=status.last_run) for status in jobs
@@ -28,7 +31,6 @@ def command(*, as_json: bool) -> None:
         print_json({"jobs": documents})
         return
     if not jobs:
-        click.echo(f"No job files in {settings.jobs_dir}. runner init makes a first one.")
         return
     from runner.cli.render import job_table
 

@@ -49,17 +49,18 @@ def list_command(*, job: str | None, states: tuple[str, ...], limit: int, as_jso
     from runner.core.delivery import DeliveryState
     from runner.core.documents import ledger_document
     from runner.service.ledger import list_deliveries
-    from runner.service.listing import stranger_words
+    from runner.service.lookup import require_known
 
     settings, _ = open_settings()
     wanted = tuple(map(DeliveryState, states))
     found = list_deliveries(settings, job_name=job, states=wanted, limit=limit)
+    if job is not None and not found:
+        require_known(settings, job)
     if as_json:
         print_json({"deliveries": [ledger_document(delivery) for delivery in found]})
         return
     if not found:
-        none_words = f"No {' or '.join(states)}{' ' if states else ''}mails{f' of {job}' if job else ''}."
-        click.echo(stranger_words(settings, job) or none_words)
+        click.echo(f"No {' or '.join(states)}{' ' if states else ''}mails{f' of {job}' if job else ''}.")
         return
     from runner.cli.render_mail import delivery_table
 
@@ -121,15 +122,15 @@ def retry_command(
     from runner.core.delivery import DeliveryState
     from runner.logs import configure_logging
     from runner.service.ledger import retry_deliveries
-    from runner.service.listing import stranger_words
+    from runner.service.lookup import require_known
 
     choice = _choice(delivery_ids, all_dead=all_dead, all_held=all_held, job=job)
     settings, _ = open_settings()
     configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")))
     change = retry_deliveries(settings, choice)
     none_words = f"No mail{f' of {job}' if job else ''} is {choice.state}: there is nothing to send."
-    if not change.changed:
-        none_words = stranger_words(settings, job) or none_words
+    if job is not None and not change.changed:
+        require_known(settings, job)
     _print_change(change, settings.timezone, none_words=none_words, as_json=as_json)
     sent = all(delivery.state is DeliveryState.SENT for delivery in change.changed)
     ctx.exit(0 if sent and not change.left_out else 1)

@@ -22,14 +22,16 @@ def command(*, jobs: tuple[str, ...], after: str | None, count: int, as_json: bo
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.core.documents import fires_document
     from runner.service.coming import coming_fires
+    from runner.service.lookup import no_jobs_words
 
     settings, _ = open_settings()
     rows = coming_fires(settings, jobs, after=parse_time(after, option="--after"), count=count)
+    if not rows:
+        click.echo(no_jobs_words(settings), err=as_json)
     if as_json:
         print_json([fires_document(row.job_name, row.timezone, row.fires) for row in rows])
         return
     if not rows:
-        click.echo(f"No valid jobs in {settings.jobs_dir}. runner validate tells why.")
         return
     from runner.cli.render import fire_table
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from runner.core.cron import next_fire, parse_cron
 from runner.core.job import Job
 from runner.errors import UsageError
-from runner.service.lookup import read_catalog
+from runner.service.lookup import empty_words, nearest_words, read_catalog
 from runner.settings import Settings
 
 
@@ -36,10 +36,12 @@ def coming_fires(
     Raises:
         UsageError: a name that no valid job has.
     """
-    jobs = read_catalog(settings).jobs
+    catalog = read_catalog(settings)
+    jobs = catalog.jobs
     for name in job_names:
         if name not in jobs:
-            raise UsageError(f"there is no valid job {name!r}", hint="runner list shows the jobs.")
+            empty = "" if catalog.entries else empty_words(settings)
+            raise UsageError(f"there is no valid job {name!r}", hint=empty or nearest_words(name, jobs))
     return [
         ComingFires(
             job_name=name,

@@ -13,7 +13,7 @@ from runner.core.run import Run
 from runner.errors import RunnerError
 from runner.service.coming import job_next_fire
 from runner.service.folder import open_folder
-from runner.service.lookup import find_job, nearest_words, read_catalog
+from runner.service.lookup import find_job, read_catalog
 from runner.settings import Settings
 from runner.status.snapshot import JobStatus
 from runner.store.reader import StoreReader
@@ -66,24 +66,3 @@ def _cursor(settings: Settings, job: Job) -> CursorValue | None:
         return None
     with StoreReader.open_reader(settings.storage_path) as history:
         return history.bookmark(job.job_name).for_origin(job.origin).cursor
-
-
-def stranger_words(settings: Settings, job_name: str | None) -> str:
-    """That no job has this name, neither in the folder nor in the history, and which is the nearest; else empty.
-
-    Raises:
-        StoreError: the history cannot be read.
-    """
-    if job_name is None:
-        return ""
-    try:
-        names = {entry.job_name for entry in read_catalog(settings).entries if entry.job_name}
-    except RunnerError:
-        # The history can be looked at where the folder cannot.
-        names = set()
-    with StoreReader.open_reader(settings.storage_path) as history:
-        names.update(history.last_runs())
-    if job_name in names:
-        return ""
-    missing = f"There is no job {job_name!r} in {settings.jobs_dir}, and none in the history."
-    return f"{missing} {nearest_words(job_name, names)}"

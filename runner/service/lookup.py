@@ -1,13 +1,17 @@
 """The jobs of the folder, without a service: as one that is started now would have them."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from runner.core.catalog import Catalog, advance
 from runner.core.diagnostic import Severity
 from runner.core.job import Job
-from runner.errors import RunnerError, UsageError
-from runner.service.folder import open_folder
+from runner.errors import RunnerError, StoreError, UsageError
+from runner.jobfiles.emptiness import is_empty_on_purpose
+from runner.jobfiles.files import WorkingFiles
+from runner.service.folder import emptied_words, open_folder
 from runner.settings import Settings
+from runner.store.reader import StoreReader
 
 
 def read_catalog(settings: Settings) -> Catalog:
@@ -20,7 +24,7 @@ def find_job(settings: Settings, job_name: str) -> Job:
     """The valid job of this name.
 
     Raises:
-        UsageError: there is none; the hint names the nearest.
+        UsageError: there is none; the hint names the nearest, or says that the folder is empty all at once.
         RunnerError: its file is not valid; the message is its first finding.
     """
     catalog = read_catalog(settings)
@@ -33,9 +37,65 @@ def find_job(settings: Settings, job_name: str) -> Job:
         if job_name in (entry.job_name, entry.path):
             found = next(one for one in entry.diagnostics if one.severity is Severity.ERROR)
             raise RunnerError(str(found), hint=found.hint or "runner validate shows every finding.")
+    empty = "" if catalog.entries else empty_words(settings)
     raise UsageError(
-        f"there is no job {job_name!r} in {settings.jobs_dir}", hint=nearest_words(job_name, catalog.jobs)
+        f"there is no job {job_name!r} in {settings.jobs_dir}", hint=empty or nearest_words(job_name, catalog.jobs)
     )
+
+
+def require_known(settings: Settings, job_name: str) -> str:
+    """See that a job of this name is there, or was once: in the folder, in the history, or kept by a service.
+
+    Returns:
+        Where the folder holds no job file, what that means; else nothing.
+
+    Raises:
+        UsageError: there is none; the hint as that of `find_job`.
+        StoreError: the history cannot be read.
+    """
+    with StoreReader.open_reader(settings.storage_path) as history:
+        names = {*history.last_runs(), *(job.job_name for job in history.load_jobs().values())}
+    empty = ""
+    try:
+        entries = read_catalog(settings).entries
+    except RunnerError:
+        # The history can be looked at where the folder cannot.
+        entries = ()
+    else:
+        empty = "" if entries else empty_words(settings)
+    names.update(entry.job_name for entry in entries if entry.job_name)
+    if job_name not in names:
+        raise UsageError(
+            f"there is no job {job_name!r} in {settings.jobs_dir}, and none in the history",
+            hint=" ".join(filter(None, (nearest_words(job_name, names), empty))),
+        )
+    return empty
+
+
+def is_emptied(settings: Settings, history: StoreReader) -> bool:
+    """Whether a folder that holds no job file has lost the jobs that a service goes on with, unless that is meant.
+
+    Raises:
+        StoreError: those jobs cannot be read.
+    """
+    files = WorkingFiles(settings.project_dir)
+    return bool(history.load_jobs()) and not is_empty_on_purpose(files, str(settings.jobs_dir))
+
+
+def no_jobs_words(settings: Settings) -> str:
+    """Why no job of the folder is valid, and what to do."""
+    if read_catalog(settings).entries:
+        return f"No valid jobs in {settings.jobs_dir}. runner validate tells why."
+    return empty_words(settings)
+
+
+def empty_words(settings: Settings) -> str:
+    """What it means that the folder holds no job file, and what to do: one or two sentences."""
+    with suppress(StoreError), StoreReader.open_reader(settings.storage_path) as history:
+        if is_emptied(settings, history):
+            words = emptied_words(settings.jobs_dir)
+            return f"{words[0].upper()}{words[1:]}."
+    return f"No job files in {settings.jobs_dir}. runner init makes a first one."
 
 
 def nearest_words(job_name: str, names: Iterable[str]) -> str:

@@ -11,11 +11,9 @@ from runner.core.health import DiskSpace, FailingJob, NextFire, Standing
 from runner.core.identity import horizon
 from runner.core.run import Run, RunState
 from runner.errors import RunnerError
-from runner.jobfiles.emptiness import is_empty_on_purpose
-from runner.jobfiles.files import WorkingFiles
 from runner.service.coming import job_next_fire
 from runner.service.folder import STUCK_SECONDS, emptied_words
-from runner.service.lookup import read_catalog
+from runner.service.lookup import is_emptied, read_catalog
 from runner.service.peer import ask_service
 from runner.service.reading import Reading
 from runner.settings import Settings
@@ -40,8 +38,8 @@ def take_stock(settings: Settings, *, now: datetime) -> Standing:
     jobs = catalog.jobs
     with Store.open_reader(settings.storage_path) as store:
         unfinished = store.unfinished_runs()
-        if not catalog.entries and not folder_error:
-            folder_error = _emptied(settings, store)
+        if not (catalog.entries or folder_error) and is_emptied(settings, store):
+            folder_error = emptied_words(settings.jobs_dir)
         failing = _failing(store, jobs, horizon(now), known=not folder_error)
         deliveries = tuple((state, len(store.deliveries(states=(state,), limit=_COUNTED))) for state in _UNSENT)
     return Standing(
@@ -70,12 +68,6 @@ def _read_folder(settings: Settings) -> tuple[Catalog, str]:
         return reading.outcome(), ""
     except RunnerError as error:
         return Catalog(), error.message
-
-
-def _emptied(settings: Settings, store: StoreReader) -> str:
-    """That the folder holds none of the jobs that a service goes on with; empty where that is meant."""
-    meant = is_empty_on_purpose(WorkingFiles(settings.project_dir), str(settings.jobs_dir))
-    return "" if meant or not store.load_jobs() else emptied_words(settings.jobs_dir)
 
 
 def disk_of(settings: Settings) -> DiskSpace | None:

@@ -68,10 +68,10 @@ def test_mails_are_chosen_by_job_and_state(call, history):
 @pytest.mark.parametrize("verb", [("list",), ("retry", "--all-dead")])
 def test_a_job_that_nobody_knows_is_told(call, history, project, verb):
     done = call("mail", *verb, "--job", "sale")
-    assert done.exit_code == 0
-    assert done.stdout == (
-        f"There is no job 'sale' in {project}/jobs.d, and none in the history. Did you mean 'sales'? "
-        "runner list shows the jobs.\n"
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: there is no job 'sale' in {project}/jobs.d, and none in the history\n"
+        "  hint: Did you mean 'sales'? runner list shows the jobs.\n"
     )
 
 
