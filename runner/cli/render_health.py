@@ -69,7 +69,7 @@ def _service(service: ServiceStanding) -> Text:
     process = service.holder.rpartition(", ")[2]
     if service.silent:
         words = Text("running, does not answer", style="red").append(f" ({process}), {service.address}/")
-        words.append("\nIt hangs, or was started with another STATUS_PORT: its log says more", style="dim")
+        words.append("\nIt hangs, is just starting, or has another STATUS_TOKEN: its log says more", style="dim")
     elif service.ready is None:
         words = Text("running", style="green").append(f" ({process}), at a port that its log names")
     elif service.ready:

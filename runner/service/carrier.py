@@ -16,13 +16,12 @@ from runner.core.run import Run, RunState, Trigger
 from runner.errors import RunnerError, RunStateError, StoppedError, StoreBusyError
 from runner.execution.results import RESULT_FILE
 from runner.service.clock import utc_now
-from runner.service.peer import lock_holder
 from runner.service.run_folders import read_preview
 from runner.service.run_starts import RunFactory
 from runner.service.wiring import Works, build_works, make_outbox, open_transport
 from runner.settings import Settings
 from runner.store import service_running
-from runner.store.locks import lock_folder
+from runner.store.locks import lock_folder, lock_holder
 from runner.store.reader import StoreReader
 from runner.store.store import Store
 

@@ -178,6 +178,7 @@ class Service:
         )
         self._server = StatusServer(app, settings.status)
         self._server.start()
+        self._store.announce(self._server.url)
         self._opened.append(lambda: self._server.stop(2.0))
 
     def _take_up(self) -> None:

@@ -3,13 +3,13 @@
 import http.client
 import json
 import socket
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from runner.core.health import ServiceStanding
 from runner.settings import Settings, StatusSettings
 from runner.store import service_running
-from runner.store.locks import LOCK_NAME, lock_folder
+from runner.store.locks import announced_address, lock_folder, lock_holder
 
 _TIMEOUT_SECONDS = 2.0
 _LARGEST_ANSWER = 1 << 20
@@ -21,11 +21,12 @@ def ask_service(settings: Settings) -> ServiceStanding:
     """Whether a service runs, and whether it is ready. Never raises; takes two seconds at most."""
     if not service_running(settings.storage_path):
         return ServiceStanding(running=False)
-    holder = lock_holder(lock_folder(settings.storage_path))
-    if not settings.status.port:
+    folder = lock_folder(settings.storage_path)
+    holder = lock_holder(folder)
+    address = announced_address(folder) or _expected_address(settings.status)
+    if not address:
         return ServiceStanding(running=True, holder=holder)
-    address = f"http://{_shown(settings.status.host)}:{settings.status.port}"
-    answer = _readiness(settings.status)
+    answer = _readiness(address, settings.status)
     if answer is None:
         return ServiceStanding(running=True, holder=holder, address=address)
     reasons = answer.get("reasons")
@@ -38,13 +39,12 @@ def ask_service(settings: Settings) -> ServiceStanding:
     )
 
 
-def lock_holder(folder: Path) -> str:
-    """What the process that holds the state folder has written of itself; empty where that cannot be read."""
-    try:
-        with (folder / LOCK_NAME).open("rb") as file:
-            return file.read(80).decode("ascii", "replace").strip()
-    except OSError:
+def _expected_address(status: StatusSettings) -> str:
+    """Where a service with these settings listens; empty where it takes any free port."""
+    if not status.port:
         return ""
+    host = _ANY.get(status.host, status.host)
+    return f"http://[{host}]:{status.port}" if ":" in host else f"http://{host}:{status.port}"
 
 
 def port_is_taken(status: StatusSettings) -> str:
@@ -62,11 +62,9 @@ def port_is_taken(status: StatusSettings) -> str:
     return ""
 
 
-def _readiness(status: StatusSettings) -> dict[str, Any] | None:
-    """What `/readyz` answers; None where a service does not answer there."""
-    connection = http.client.HTTPConnection(
-        _ANY.get(status.host, status.host), status.port, timeout=_TIMEOUT_SECONDS
-    )
+def _readiness(address: str, status: StatusSettings) -> dict[str, Any] | None:
+    """What `/readyz` answers at an address; None where a service does not answer there."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=_TIMEOUT_SECONDS)
     # As bytes: a token may hold letters that Latin-1, in which texts go out, does not know.
     headers = {"Authorization": f"Bearer {status.token.reveal()}".encode()} if status.token else {}
     try:
@@ -77,7 +75,3 @@ def _readiness(status: StatusSettings) -> dict[str, Any] | None:
     finally:
         connection.close()
     return answer if isinstance(answer, dict) and "ready" in answer else None
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

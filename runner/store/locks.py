@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from runner.errors import StoreBusyError
@@ -11,6 +12,8 @@ from runner.store.faults import ELSEWHERE, not_writable
 LOCK_NAME = "runner.lock"
 A_SERVICE = "a service"
 A_SINGLE_RUN = "a single run"
+# Two short lines.
+_MOST_BYTES = 400
 _TRIES = 10
 _PAUSE_SECONDS = 0.005
 
@@ -53,6 +56,12 @@ class StateLock:
             os.close(self._descriptor)
             raise not_writable(path, error) from error
 
+    def announce(self, address: str) -> None:
+        """Write beside what this process is where it can be asked, for `announced_address`."""
+        # Others can do without, on a full disk say.
+        with suppress(OSError):
+            os.pwrite(self._descriptor, f"{address}\n".encode(), os.fstat(self._descriptor).st_size)
+
     def release(self) -> None:
         """Free the lock; a second call does nothing. The file stays: removing it would let two processes in."""
         if self._descriptor >= 0:
@@ -75,6 +84,25 @@ def is_service_there(folder: Path) -> bool:
     return False
 
 
+def lock_holder(folder: Path) -> str:
+    """What the process that holds the folder has written of itself; empty where that cannot be read."""
+    return _lines(folder)[0]
+
+
+def announced_address(folder: Path) -> str:
+    """Where the process that holds the folder says that it can be asked; empty where it does not say."""
+    return _lines(folder)[1]
+
+
+def _lines(folder: Path) -> tuple[str, str]:
+    try:
+        with (folder / LOCK_NAME).open("rb") as file:
+            holder, _, rest = file.read(_MOST_BYTES).decode("ascii", "replace").partition("\n")
+    except OSError:
+        return "", ""
+    return holder.strip(), rest.partition("\n")[0].strip()
+
+
 def _lock(descriptor: int) -> None:
     """`is_service_there` of another process holds the lock for an instant: that must not refuse a service."""
     for _ in range(_TRIES):
@@ -90,8 +118,8 @@ def _lock(descriptor: int) -> None:
 def _holder(descriptor: int) -> str:
     """What the holder has written of itself; it writes right after it has taken the lock."""
     for _ in range(_TRIES):
-        if text := os.pread(descriptor, 80, 0).decode("ascii", "replace").strip():
-            return text
+        if text := os.pread(descriptor, _MOST_BYTES, 0).decode("ascii", "replace").strip():
+            return text.partition("\n")[0]
         time.sleep(_PAUSE_SECONDS)
     return ""
 

@@ -151,6 +151,11 @@ class Store(StoreReader):
         """Record one run, such as a manual one."""
         self._writing.write(lambda changes: history.add(changes, run))
 
+    def announce(self, address: str) -> None:
+        """Tell other processes where this one, which has the state folder, can be asked."""
+        if self._state_lock is not None:
+            self._state_lock.announce(address)
+
     def add_requests(self, runs: Sequence[Run]) -> tuple[Run, ...]:
         """Record queued runs for the service to take up, though another process asks for them.
 

@@ -7,10 +7,15 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
+from runner.core.health import Health
 from runner.core.run import Run, RunState, Trigger
 from runner.jobfiles.load import JobFolder
+from runner.service.doctor.state import check_service
 from runner.service.lookup import find_job
 from runner.service.standing import take_stock
+from runner.settings import load_settings
 from runner.store.store import Store
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -156,6 +161,35 @@ def test_a_service_that_hangs_needs_attention(call, history, monkeypatch):
     assert shown.exit_code == 1
     assert "running, does not answer" in shown.stdout
     assert (asked["running"], asked["ready"], asked["address"][:17]) == (True, None, "http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(("ready", "code"), [(True, 0), (None, 1)])
+def test_status_and_doctor_ask_a_service_where_it_listens_and_agree(call, project, monkeypatch, ready, code):
+    """It was started with another STATUS_PORT than these verbs are."""
+    settings = load_settings({}, folder=project)
+    monkeypatch.setattr("runner.service.peer._TIMEOUT_SECONDS", 0.1 if ready is None else 5)
+    with Store.open(settings.storage_path) as service, socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        service.announce(f"http://127.0.0.1:{port}")
+
+        def serve():
+            for _ in range(3):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b'HTTP/1.0 200 OK\r\n\r\n{"ready": true}')
+
+        if ready:
+            threading.Thread(target=serve, daemon=True).start()
+        for wrong in ("9", "0"):
+            monkeypatch.setenv("STATUS_PORT", wrong)
+            done = call("status", "--json")
+            asked = json.loads(done.stdout)["service"]
+            assert (asked["ready"], asked["address"]) == (ready, f"http://127.0.0.1:{port}")
+            assert done.exit_code == code
+        found = check_service(settings)
+    assert found.health is (Health.OK if ready else Health.PROBLEM)
+    assert f"127.0.0.1:{port}" in found.message
 
 
 def test_a_service_at_any_free_port_is_not_said_to_be_silent(call, history):

@@ -184,7 +184,7 @@ def test_the_status_port_must_be_free(settings, closed_port):
     [
         ({"ready": True, "reasons": []}, Health.OK, "ready, page at"),
         ({"ready": False, "reasons": ["the disk is full"]}, Health.PROBLEM, "not ready: the disk is full"),
-        ("something else", Health.WARNING, "does not answer"),
+        ("something else", Health.PROBLEM, "does not answer"),
     ],
 )
 def test_a_running_service_is_asked(settings, answer, health, told):

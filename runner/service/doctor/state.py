@@ -131,10 +131,10 @@ def check_service(settings: Settings) -> Finding:
         place = f"{host}:{port} is free" if port else "any free port is taken"
         return Finding(subject=SERVICE, message=f"none runs on {settings.state_dir}; {place} for the status page")
     if service.silent:
-        return warning(
+        return problem(
             SERVICE,
             f"runs ({service.holder}), but does not answer at {service.address}/readyz",
-            "It may have been started with another STATUS_HOST or STATUS_PORT, or it hangs: look at its log.",
+            "It hangs, is just starting, or has another STATUS_TOKEN: look at its log.",
         )
     if service.ready is None:
         return Finding(subject=SERVICE, message=f"runs ({service.holder}), at a port that its log names")
