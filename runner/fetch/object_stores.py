@@ -17,6 +17,8 @@ from runner.fetch.worker import run_worker
 from runner.fetch.worker_orders import FaultKind, StoreOrder, WorkerFault, WorkerOrder, WorkerOutcome
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
+# Libraries try for longer than a fetch may take: what is wrong would never be told.
+_RETRY_SHARE = 1 / 3
 _CREDENTIALS = {
     "s3": ("AWS_",),
     "gcs": ("GOOGLE_", "GCLOUD_", "GCE_", "STORAGE_EMULATOR_HOST"),
@@ -51,6 +53,7 @@ def fetch_store(source: DataSource, context: FetchContext, references: Reference
         stem=f"input-{source.name}",
         max_bytes=source.max_bytes,
         max_files=LARGEST_MATCH,
+        retry_seconds=context.timeout_seconds * _RETRY_SHARE,
     )
     outcome = run_worker(
         WorkerOrder(store=order),

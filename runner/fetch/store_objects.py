@@ -6,6 +6,7 @@ has this size: the libraries of Google and Azure would unpack what has a `Conten
 """
 
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from fsspec.asyn import sync  # type: ignore[import-untyped]
 PIECE_BYTES = 4 << 20
 # From the first byte to read to the one behind the last.
 Read = Callable[[int, int], bytes]
+# Shares of the time for it: the first time it fails, the second and the third.
+_AZURE_WAITS = (1 / 7, 2 / 7, 4 / 7)
 # Each looks for credentials: one is enough for all threads.
 _making = threading.Lock()
 
@@ -38,8 +41,11 @@ class StoredObject:
     version: str
 
 
-def open_store(location: str) -> Any:
+def open_store(location: str, *, retry_seconds: float) -> Any:
     """fsspec's file system for an address.
+
+    Args:
+        retry_seconds: how long what fails is tried again, about, where the library can be told.
 
     Raises:
         ImportError: what reads it is not installed. Libraries raise anything else.
@@ -47,7 +53,32 @@ def open_store(location: str) -> Any:
     kind = fsspec.get_filesystem_class(urlsplit(location).scheme.lower())
     # `abfs://container@account.…` names the account, and more cannot stand in an address.
     options = kind._get_kwargs_from_urls(location)  # noqa: SLF001
-    return kind(skip_instance_cache=True, **options)
+    if family(kind) == "gcs":
+        kind = _google_for(kind, retry_seconds)
+    system = kind(skip_instance_cache=True, **options)
+    if family(kind) == "abfs":
+        _shorten_azure(system, retry_seconds)
+    return system
+
+
+def _google_for(kind: Any, retry_seconds: float) -> Any:
+    """gcsfs, which waits 1, 2, 4, 8 and 16 seconds, each up to one more, with as many of these as there is time
+    for."""
+    from gcsfs.retry import retry_request  # type: ignore[import-untyped, unused-ignore]
+
+    ask = getattr(kind._request, "__wrapped__", None)  # noqa: SLF001 - nothing public says how often it tries
+    if ask is None:
+        return kind
+    waits = itertools.accumulate(2**number + 1 for number in range(5))
+    tries = 1 + sum(total <= retry_seconds for total in waits)
+    return type(kind.__name__, (kind,), {"_request": retry_request(retries=tries)(ask)})
+
+
+def _shorten_azure(system: Any, retry_seconds: float) -> None:
+    """Azure's library waits three times, 15 seconds and more; adlfs hands on nothing that would change it."""
+    policy = getattr(getattr(system.service_client, "_config", None), "retry_policy", None)
+    if policy is not None:
+        policy.get_backoff_time = lambda settings: retry_seconds * _AZURE_WAITS[min(settings["count"], 3) - 1]
 
 
 def stored_object(name: str, info: Mapping[str, Any]) -> StoredObject:

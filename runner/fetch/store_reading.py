@@ -49,7 +49,7 @@ def download(order: StoreOrder) -> WorkerOutcome:
         OSError: a file cannot be written.
     """
     try:
-        system = open_store(order.location)
+        system = open_store(order.location, retry_seconds=order.retry_seconds)
     except ImportError as error:
         raise WorkerError(FaultKind.DRIVER, error.name or str(error)) from None
     except Exception as error:  # noqa: BLE001 - a store's library may raise anything

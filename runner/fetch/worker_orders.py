@@ -43,13 +43,15 @@ class DatabaseOrder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreOrder:
-    """Download what `location` names into `folder`; the files' names begin with `stem`."""
+    """Download what `location` names into `folder`; the files' names begin with `stem`. What fails is tried again
+    for about `retry_seconds`."""
 
     location: str
     folder: str
     stem: str
     max_bytes: int
     max_files: int
+    retry_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

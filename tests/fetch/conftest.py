@@ -59,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.seen.append((self.command, self.path, dict(self.headers.items()), self.rfile.read(length)))
         self.server.routes[self.path.partition("?")[0]](self)
 
-    do_POST = do_CONNECT = do_GET
+    do_POST = do_CONNECT = do_HEAD = do_GET
 
     def log_message(self, *args):
         pass

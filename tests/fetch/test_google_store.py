@@ -8,6 +8,7 @@ import pytest
 
 from runner.core.source import DataSource, FileType, SourceType
 from runner.errors import FetchError
+from runner.fetch import object_stores
 from runner.fetch.fetching import fetch
 
 ROWS = b"a,b\n" + b"1,2\n" * 100_000
@@ -105,6 +106,18 @@ def test_an_object_that_is_replaced_while_it_is_read_comes_whole(bucket, fetch_o
 
     bucket.after = replace
     assert fetch_object("gs://orders/hot.csv").paths[0].read_bytes() == b"b" * 5_000_000
+
+
+def test_a_store_that_is_busy_all_the_time_is_told_with_its_cause(bucket, fetch_object, server, monkeypatch):
+    # 2 seconds: a second try, after one or two.
+    monkeypatch.setattr(object_stores, "_RETRY_SHARE", 0.05)
+    bucket.deny("in.csv", 503)
+    with pytest.raises(
+        FetchError, match=r"gs://orders/in\.csv could not be read: .*reader@example.* may not.*503"
+    ):
+        fetch_object("gs://orders/in.csv")
+    asked = [path for _, path, *_ in server.seen]
+    assert max(map(asked.count, asked)) == 2
 
 
 @pytest.mark.parametrize("status", [401, 403])
