@@ -4,6 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
+from email.header import Header, decode_header
 from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime
@@ -21,6 +22,9 @@ from runner.delivery.words import one_line
 _LONG_WORD = 70
 # RFC 5322, section 2.1.1: what a line may have at most. 78 is what it should have.
 _LONGEST_LINE = 998
+# RFC 2047, section 2.
+_LONGEST_ENCODED = 75
+_ENCODED_WORD = re.compile(rb"=\?[^?\s]+\?[bq]\?[^?\s]*\?=")
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]+")
 _FROM = re.compile(rb"(?im)^From:.*\r\n(?:[ \t].*\r\n)*")
 
@@ -29,14 +33,27 @@ class _WholeWords(EmailPolicy):
     """Folds headers as its base does, but leaves a word whole that is too long for a line.
 
     The base writes such a word as an encoded one, and with it the comma behind a long address: then it is an
-    address, a Message-ID or a Content-ID no more (RFC 2047, section 5).
+    address, a Message-ID or a Content-ID no more (RFC 2047, section 5). Encoded words that are too long, as in a
+    longer line, are split; in lines of 78 the base writes some of 76.
     """
 
     def fold_binary(self, name: str, value: Any) -> bytes:
         words = str(value).split()
-        if any(len(word) > _LONG_WORD and word.isascii() for word in words):
-            return EmailPolicy.fold_binary(self.clone(max_line_length=_LONGEST_LINE), name, value)
-        return super().fold_binary(name, value)
+        folded = super().fold_binary(name, value)
+        whole = not any(len(word) > _LONG_WORD and word.isascii() for word in words)
+        if whole and all(len(word) <= _LONGEST_ENCODED for word in _ENCODED_WORD.findall(folded)):
+            return folded
+        folded = EmailPolicy.fold_binary(self.clone(max_line_length=_LONGEST_LINE), name, value)
+        return _ENCODED_WORD.sub(_split_word, folded)
+
+
+def _split_word(encoded: re.Match[bytes]) -> bytes:
+    """An encoded word as several that are short enough, one a line; no character of it is torn."""
+    if len(encoded[0]) <= _LONGEST_ENCODED:
+        return encoded[0]
+    ((content, charset),) = decode_header(encoded[0].decode("ascii"))
+    split = Header(content, charset, maxlinelen=_LONGEST_ENCODED)
+    return split.encode(linesep=SMTP.linesep).encode("ascii")
 
 
 # Seven-bit content passes every server, whether or not it offers 8BITMIME.

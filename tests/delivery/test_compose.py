@@ -8,6 +8,9 @@ import random
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.header import decode_header, make_header
+from email.headerregistry import Address
+from email.message import EmailMessage
 from html.parser import HTMLParser
 
 import pytest
@@ -19,6 +22,7 @@ from runner.core.run import Attempt, FailureKind, RunFailure, RunState
 from runner.delivery import attachment
 from runner.delivery.attachment import attach
 from runner.delivery.compose import compose, compose_recovery
+from runner.delivery.message import _POLICY
 from runner.delivery.words import width
 
 NOON = datetime(2025, 11, 9, 13, 0, tzinfo=UTC)
@@ -529,6 +533,22 @@ def test_identifiers_keep_to_their_form_whatever_the_domain(make_report, domain)
     atom = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
     for name in ("Message-ID", "References", "In-Reply-To"):
         assert re.fullmatch(f"<{atom}@{atom}>", message[name])
+
+
+@pytest.mark.parametrize("title", ["ü" * 200, f"{'a' * 80} {'ß日' * 90}", "Größe " * 30])
+def test_no_encoded_word_is_too_long_and_none_changes_what_is_told(title):
+    """RFC 2047, section 2: 75 characters each."""
+    header = EmailMessage(policy=_POLICY)
+    header["Subject"] = title.strip()
+    header["From"] = Address("Größe 日 " * 30, "a" * 60, f"{'e' * 60}.example")
+    told = header.as_bytes()
+    assert max(map(len, re.findall(rb"=\?[^?\s]+\?[bq]\?[^?\s]*\?=", told))) <= 75
+    assert max(map(len, told.split(b"\r\n"))) <= 998
+    parsed = email.message_from_bytes(told)
+    assert str(make_header(decode_header(parsed["Subject"]))) == title.strip()
+    name, address = email.utils.parseaddr(parsed["From"])
+    assert address == f"{'a' * 60}@{'e' * 60}.example"
+    assert str(make_header(decode_header(name))).split() == ["Größe", "日"] * 30
 
 
 def test_the_encoded_size_is_that_of_the_mail(make_report):
