@@ -12,23 +12,30 @@ from runner.core.run import FailureKind, RunFailure
 from runner.execution.orders import StepOrder
 
 _LEAST_THREADS, _PER_CORE = 512, 4
-_KIB_PER_MIB = 1024
+_BYTES_PER_KIB = _KIB_PER_MIB = 1024
+# What is private memory and not counted for the limit on it: the stack of the leading thread, and what the loader
+# writes into libraries.
+_UNCOUNTED_KIB = 64 * _KIB_PER_MIB
 _ENDED = b"\nState:\tZ"
 _KILLED = 1 << (signal.SIGKILL - 1)
 # PF_EXITING of the kernel, and the place of the flags.
 _EXITING, _FLAGS = 0x4, 6
 _MOMENT_SECONDS = 0.005
+_MEMORY_HINT = "Raise `resources.memory_mb` in the job file, or let the step keep less."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
     """A process at one moment: its threads, and the MiB of memory that it could share, which no limit counts.
 
-    It is `headless` when its leading thread has ended and another one works on: its memory cannot be told then.
+    `beyond_mb` is what it has of private memory beyond its limit: the kernel counts what may be written, and
+    memory that only was, or only will be, passes it by. It is `headless` when its leading thread has ended and
+    another one works on: its memory cannot be told then.
     """
 
     threads: int = 0
     shared_mb: int = 0
+    beyond_mb: int = 0
     headless: bool = False
 
 
@@ -45,14 +52,15 @@ def standing_of(pid: int) -> Standing:
     return Standing(
         threads=threads,
         shared_mb=_number(content, b"RssShmem:") // _KIB_PER_MIB,
+        beyond_mb=_beyond_limit(pid, _number(content, b"RssAnon:") + _number(content, b"VmSwap:")),
         # One that waits to be reaped has no other thread; one that is ending may have, for a moment.
         headless=_ENDED in content and threads > 1 and _works_on(pid),
     )
 
 
 def breach_of(order: StepOrder, standing: Standing) -> RunFailure | None:
-    """The bound that a step has met by its threads or its shared memory: the limits of the kernel bound private
-    memory alone, and the threads of a user. Or that they cannot be told any more."""
+    """The bound that a step has met by its threads, its shared memory, or private memory that the limits of the
+    kernel do not see. Or that they cannot be told any more."""
     most = max(_LEAST_THREADS, _PER_CORE * (os.cpu_count() or 1))
     if standing.threads > most:
         return RunFailure(
@@ -71,9 +79,21 @@ def breach_of(order: StepOrder, standing: Standing) -> RunFailure | None:
             kind=FailureKind.MEMORY,
             message=f"the step had {standing.shared_mb} MiB of shared memory and was ended "
             f"(it may have {order.memory_mb} MiB)",
-            hint="Raise `resources.memory_mb` in the job file, or let the step keep less.",
+            hint=_MEMORY_HINT,
+        )
+    if standing.beyond_mb:
+        return RunFailure(
+            kind=FailureKind.MEMORY,
+            message=f"the step took more memory than the {order.memory_mb} MiB that it may have, and was ended",
+            hint=_MEMORY_HINT,
         )
     return None
+
+
+def _beyond_limit(pid: int, private_kib: int) -> int:
+    """MiB of private memory above the limit of a process on what it may write; 0 without one."""
+    limit = _number(_content(f"/proc/{pid}/limits"), b"Max data size")
+    return max(private_kib - _UNCOUNTED_KIB - limit // _BYTES_PER_KIB, 0) // _KIB_PER_MIB if limit else 0
 
 
 def _works_on(pid: int) -> bool:
@@ -105,5 +125,5 @@ def _content(path: str) -> bytes:
 
 def _number(content: bytes, key: bytes, *, base: int = 10) -> int:
     """The number behind a key; 0 where there is none."""
-    found = re.search(rb"^%s\t *([0-9a-f]+)" % key, content, re.MULTILINE)
+    found = re.search(rb"^%s[\t ]+([0-9a-f]+)" % key, content, re.MULTILINE)
     return int(found[1], base) if found else 0

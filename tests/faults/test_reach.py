@@ -172,6 +172,38 @@ def test_memory_that_could_be_shared_counts(run):
     assert "resources.memory_mb" in outcome.failure.hint
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Memory that is not written any more is none that the limit counts.
+        """
+        for _ in range(10):
+            place = map_memory(40 << 20, 3)
+            ctypes.memset(place, 1, 40 << 20)
+            libc.mprotect(ctypes.c_void_p(place), ctypes.c_size_t(40 << 20), 1)
+        """,
+        # Nor is what becomes writable while the kernel takes both states to be beyond a limit.
+        """
+        place = map_memory(800 << 20, 0)
+        assert libc.mprotect(ctypes.c_void_p(place), ctypes.c_size_t(800 << 20), 3) == 0
+        ctypes.memset(place, 1, 800 << 20)
+        """,
+    ],
+    ids=["no-longer-written", "written-later"],
+)
+def test_private_memory_that_no_limit_sees_counts(run, text):
+    begin = """
+        libc = ctypes.CDLL(None)
+        libc.mmap.restype = ctypes.c_void_p
+        def map_memory(size, access):
+            return libc.mmap(None, ctypes.c_size_t(size), access, 0x22, -1, ctypes.c_long(0))
+        """
+    outcome = run(textwrap.dedent(begin) + textwrap.dedent(text) + "\ntime.sleep(60)", memory_mb=64)
+    assert outcome.failure.kind is FailureKind.MEMORY, outcome.failure
+    assert "more memory than the 64 MiB" in outcome.failure.message
+    assert "resources.memory_mb" in outcome.failure.hint
+
+
 def test_files_without_a_name_count_where_they_are_mapped(run, monkeypatch):
     monkeypatch.setattr(disk, "_LEAST_BOUND", 10 << 20)
     monkeypatch.setattr(disk, "_PER_MEMORY", 0)
