@@ -78,6 +78,22 @@ def test_several_statements_and_pivot(query):
 
 
 @pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE data AS FROM data WHERE amount > 1",
+        "CREATE OR REPLACE TABLE data AS FROM data WHERE amount > 1",
+        "CREATE OR REPLACE VIEW data AS SELECT * FROM data WHERE amount > 1",
+    ],
+)
+def test_a_table_that_is_called_like_a_source_is_never_passed_over(fault, query, made):
+    failure = fault(f"{made};\nSELECT * FROM data")
+    assert failure.kind is FailureKind.QUERY
+    assert "give the query's own table another" in failure.hint
+    # A temporary one comes before the source, as in any SQL.
+    assert query("CREATE TEMP TABLE data AS FROM data WHERE amount > 2;\nFROM data") == "category,amount\na,3\n"
+
+
+@pytest.mark.parametrize(
     "end",
     [
         ";  -- newest first",
@@ -161,6 +177,8 @@ def test_a_query_that_reads_another_file_is_told_the_way(fault):
     for text in ("SELECT st_point(1, 2)", "INSTALL spatial; SELECT 1", "LOAD spatial; SELECT 1"):
         assert "a step loads no extension" in fault(text).hint
     assert not fault("SELECT extension FROM data").hint
+    for text in ("SET threads = 4; SELECT 1", "PRAGMA memory_limit = '1GB'; SELECT 1"):
+        assert "Leave the setting out" in fault(text).hint
 
 
 def test_memory_is_bounded_and_told(fault):

@@ -74,7 +74,7 @@ def open_relations(connection: duckdb.DuckDBPyConnection, relations: Sequence[Re
             counts.append(_open(connection, relation))
     if all(relation.view.casefold() != THE_SOURCE for relation in relations):
         first = quote_name(relations[0].view)
-        connection.execute(f"CREATE TEMP VIEW {THE_SOURCE} AS FROM {first}")
+        connection.execute(f"CREATE VIEW {THE_SOURCE} AS FROM {first}")
     return tuple(counts)
 
 
@@ -204,9 +204,9 @@ def _open(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | No
             # What is a date in SQL is a time at midnight in a DataFrame.
             cells = ", ".join(f"CAST({quote_name(day)} AS DATE) AS {quote_name(day)}" for day in days)
             rows = f"SELECT * REPLACE ({cells}) FROM {quote_name(name)}" if days else f"FROM {quote_name(name)}"  # noqa: S608
-            connection.execute(f"CREATE TEMP VIEW {view} AS {rows}")
+            connection.execute(f"CREATE VIEW {view} AS {rows}")
             return len(relation.frame)
-        connection.execute(f"CREATE TEMP VIEW {view} AS {_rows(connection, relation)}")
+        connection.execute(f"CREATE VIEW {view} AS {_rows(connection, relation)}")
         if relation.source.format is not FileType.PARQUET and weight_of(relation.files) > _CHEAP_TO_COUNT:
             return None
         if not relation.source.format.names_columns_always:

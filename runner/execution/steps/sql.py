@@ -1,7 +1,6 @@
 """The query step: DuckDB reads the input where it lies and writes the result itself, past Python."""
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from runner.execution.steps.content import Content, QueryContent
 from runner.execution.steps.csv_tables import csv_texts
 from runner.execution.steps.faults import StepError, is_too_large, memory_error, too_large_error
 from runner.execution.steps.query_columns import QueryColumn, describe
+from runner.execution.steps.query_faults import query_failure
 from runner.execution.steps.query_text import PREFIX, bind_references, without_end
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.relations import input_failure, is_input_failure, open_relations, stage
@@ -30,18 +30,7 @@ _SPILL_DIR = "spill"
 _LARGEST_SPILL = "64GiB"
 # No source can be called so: its name has no space.
 _RESULT_TABLE = quote_name("the result")
-_SOURCES_HINT = (
-    "A query reads the tables of its sources alone: declare a file or an address under `data_source` or "
-    "`data_sources`."
-)
-# DuckDB's own words say to install one, or to set what is locked.
-_EXTENSION = re.compile(r"exists in the \w+ extension|external extensions|/extensions/")
-_EXTENSION_HINT = (
-    "A query has what DuckDB brings itself, and a step loads no extension: declare the data under `data_source` "
-    "or `data_sources`, or let a script do the work."
-)
 Value = int | float | str | None
-_PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +110,7 @@ def run_query(inputs: Inputs, order: StepOrder) -> Written:
             raise too_large_error() from error
         if is_input_failure(error):
             raise input_failure(error, FileType.CSV, inputs.relations) from error
-        raise _query_failure(error, order.step) from None
+        raise query_failure(error, order.step) from None
 
 
 def pass_through(inputs: Inputs, order: StepOrder) -> Written:
@@ -318,42 +307,3 @@ def _out_of_room(error: duckdb.Error) -> StepError:
         f"the query needs more than {_LARGEST_SPILL} beside its memory",
         hint="Let it sort, group or join less, or raise `resources.memory_mb` in the job file.",
     )
-
-
-def _query_failure(error: duckdb.Error, step: Step) -> StepError:
-    """DuckDB's own words; the place, where it names one in the user's text, as one in the job file."""
-    text = str(error)
-    hint = _hint(error, text)
-    found = _PLACE.search(text)
-    if found is None:
-        return StepError(FailureKind.QUERY, " ".join(text.split()), hint=hint)
-    message = " ".join(text[: found.start()].split())
-    line = int(found["line"])
-    lines = step.text.split("\n")
-    if not 0 <= line - step.first_line < len(lines):
-        # The place is in the COPY around the query.
-        return StepError(FailureKind.QUERY, message, hint=hint)
-    mine = lines[line - step.first_line]
-    place = f'File "{step.path}", line {line}\n    {mine}'
-    column = _column(found, mine)
-    if column is not None:
-        place += f"\n    {' ' * column}{'^' * found['caret'].count('^')}"
-    return StepError(FailureKind.QUERY, f"{message} ({step.path}, line {line})", hint=hint, traceback=place)
-
-
-def _hint(error: duckdb.Error, text: str) -> str:
-    if _EXTENSION.search(text):
-        return _EXTENSION_HINT
-    return _SOURCES_HINT if isinstance(error, duckdb.PermissionException) else ""
-
-
-def _column(found: re.Match[str], mine: str) -> int | None:
-    """Where DuckDB's caret stands in the user's own line: it shortens long lines, and may show our words too."""
-    shown = found["text"]
-    column = len(found["caret"]) - found["caret"].count("^") - len(f"LINE {found['line']}: ")
-    if mine in shown:
-        return max(column - shown.index(mine), 0)
-    core = shown.removeprefix("...").removesuffix("...")
-    if core in mine:
-        return max(mine.index(core) + column - (len("...") if shown.startswith("...") else 0), 0)
-    return None

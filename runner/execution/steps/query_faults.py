@@ -1,0 +1,71 @@
+"""What DuckDB says of a query, as the failure of its step: where it stands in the job file, and what to do now."""
+
+import re
+
+import duckdb
+
+from runner.core.job import Step
+from runner.core.run import FailureKind
+from runner.execution.steps.faults import StepError
+
+_SOURCES_HINT = (
+    "A query reads the tables of its sources alone: declare a file or an address under `data_source` or "
+    "`data_sources`."
+)
+# DuckDB's own words say to install one, or to set what is locked.
+_EXTENSION = re.compile(r"exists in the \w+ extension|external extensions|/extensions/")
+_EXTENSION_HINT = (
+    "A query has what DuckDB brings itself, and a step loads no extension: declare the data under `data_source` "
+    "or `data_sources`, or let a script do the work."
+)
+# How DuckDB says that a table or a view of the query's own is called like a source.
+_TAKEN = re.compile(r"View with name .* already exists|is of type View|attempting to recursively bind view")
+_TAKEN_HINT = "A source has that name: give the query's own table another one, and read from that."
+_LOCKED = "the configuration has been locked"
+_LOCKED_HINT = (
+    "Leave the setting out: the time zone is `timezone` and the memory `resources.memory_mb` of the job file."
+)
+_PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)
+
+
+def query_failure(error: duckdb.Error, step: Step) -> StepError:
+    """DuckDB's own words; the place, where it names one in the user's text, as one in the job file."""
+    text = str(error)
+    hint = _hint(error, text)
+    found = _PLACE.search(text)
+    if found is None:
+        return StepError(FailureKind.QUERY, " ".join(text.split()), hint=hint)
+    message = " ".join(text[: found.start()].split())
+    line = int(found["line"])
+    lines = step.text.split("\n")
+    if not 0 <= line - step.first_line < len(lines):
+        # The place is in the COPY around the query.
+        return StepError(FailureKind.QUERY, message, hint=hint)
+    mine = lines[line - step.first_line]
+    place = f'File "{step.path}", line {line}\n    {mine}'
+    column = _column(found, mine)
+    if column is not None:
+        place += f"\n    {' ' * column}{'^' * found['caret'].count('^')}"
+    return StepError(FailureKind.QUERY, f"{message} ({step.path}, line {line})", hint=hint, traceback=place)
+
+
+def _hint(error: duckdb.Error, text: str) -> str:
+    if _EXTENSION.search(text):
+        return _EXTENSION_HINT
+    if _TAKEN.search(text):
+        return _TAKEN_HINT
+    if _LOCKED in text:
+        return _LOCKED_HINT
+    return _SOURCES_HINT if isinstance(error, duckdb.PermissionException) else ""
+
+
+def _column(found: re.Match[str], mine: str) -> int | None:
+    """Where DuckDB's caret stands in the user's own line: it shortens long lines, and may show our words too."""
+    shown = found["text"]
+    column = len(found["caret"]) - found["caret"].count("^") - len(f"LINE {found['line']}: ")
+    if mine in shown:
+        return max(column - shown.index(mine), 0)
+    core = shown.removeprefix("...").removesuffix("...")
+    if core in mine:
+        return max(mine.index(core) + column - (len("...") if shown.startswith("...") else 0), 0)
+    return None
