@@ -18,6 +18,8 @@ _CAPABILITY_VERSION_3 = 0x20080522
 # files can be read at all is Landlock's to say.
 _CAP_DAC_READ_SEARCH = 1 << 2
 OPEN_FILES = 256
+# A timer of the kernel takes one of the signals that may wait for all processes of a user.
+_WAITING_SIGNALS = 512
 _TASKS = 4096
 _STACK = 8 * MIB
 # Address space that libraries reserve and never touch: allocator arenas, a guard page per thread. It is no memory.
@@ -72,6 +74,7 @@ def limit_early(*, fork_is_refused: bool) -> None:
     _set(resource.RLIMIT_CORE, 0)
     _set(resource.RLIMIT_FSIZE, LARGEST_FILE)
     _set(resource.RLIMIT_NOFILE, OPEN_FILES)
+    _set(resource.RLIMIT_SIGPENDING, _WAITING_SIGNALS)
     if not fork_is_refused:
         _set(resource.RLIMIT_NPROC, _TASKS)
 

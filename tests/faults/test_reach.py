@@ -146,6 +146,23 @@ def test_contexts_of_the_machine_are_not_taken(run):
     assert [row[0] for row in outcome.preview.rows] == ["-1", "True"]
 
 
+def test_timers_of_the_machine_are_not_taken(run):
+    outcome = run("""
+        event, timer = ctypes.create_string_buffer(64), ctypes.c_int()
+        struct.pack_into("i", event, 12, 1)  # SIGEV_NONE: it signals nobody, and counts all the same
+        timer_create = ctypes.CDLL(None, use_errno=True).syscall
+        number = 222 if os.uname().machine == "x86_64" else 107
+        made = 0
+        while made < 2000 and not timer_create(number, 1, event, ctypes.byref(timer)):
+            made += 1
+        result = [made, errno.errorcode[ctypes.get_errno()]]
+        """)
+    assert outcome.failure is None, outcome.failure
+    (made,), (refusal,) = outcome.preview.rows
+    assert int(made) <= 512
+    assert refusal == "EAGAIN"
+
+
 def test_threads_have_a_bound_that_is_named(run):
     outcome = run("""
         threading.stack_size(32 << 10)
