@@ -135,6 +135,20 @@ def test_a_bound_of_the_kernel_is_told_with_its_remedy(bench, text, hint):
     assert hint in failure.hint
 
 
+def test_files_that_are_left_open_keep_the_result_from_being_written(bench):
+    failure = bench.failure("""
+import os
+try:
+    while True:
+        os.open("kept", os.O_RDWR | os.O_CREAT)
+except OSError:
+    result = data
+""")
+    assert failure.kind is FailureKind.RESULT
+    assert "too many files open" in failure.message
+    assert "close each one" in failure.hint
+
+
 def test_what_is_written_in_c_imports_what_it_needs(bench):
     text = """
 import datetime, io, pickle, time

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import duckdb
 
 from runner.core.run import FailureKind, RunFailure
-from runner.execution.limits import LARGEST_FILE
+from runner.execution.limits import LARGEST_FILE, OPEN_FILES
 
 NO_RESULT_HINT = 'Assign the table to mail to `result`, as in: result = data.groupby("category").sum()'
 NO_COLUMNS_HINT = (
     'Where there may be no rows, name the columns, as in pd.DataFrame(rows, columns=["region", "amount"]).'
 )
+OPEN_FILES_HINT = f"A step may have {OPEN_FILES} files open at a time: close each one, as `with open(…)` does."
 _COLUMNS_SHOWN = 30
 _FILE_HINT = "Look at the file: is it what `data_source` says it is?"
 _ENCODING_HINT = "Its text is not UTF-8: set `encoding: cp1252` (or latin-1) under `data_source`."
@@ -79,6 +80,13 @@ def too_large_error() -> StepError:
         f"the result, or what is kept on the way to it, needs more than the {LARGEST_FILE >> 30} GiB of one file",
         hint="Let the step return fewer rows or columns.",
     )
+
+
+def is_out_of_descriptors(error: BaseException) -> bool:
+    """Whether a step has as many files open as it may have."""
+    if isinstance(error, duckdb.IOException):
+        return os.strerror(errno.EMFILE) in str(error)
+    return isinstance(error, OSError) and error.errno == errno.EMFILE
 
 
 def unreadable(kind: str, reason: str, *, hint: str = "", head: bytes = b"") -> StepError:

@@ -20,7 +20,15 @@ from runner.execution.steps.chart import chart_note
 from runner.execution.steps.checks import blocking_failure, evaluate
 from runner.execution.steps.content import FrameContent, QueryContent
 from runner.execution.steps.database import Connect
-from runner.execution.steps.faults import StepError, error_words, is_too_large, memory_error, too_large_error
+from runner.execution.steps.faults import (
+    OPEN_FILES_HINT,
+    StepError,
+    error_words,
+    is_out_of_descriptors,
+    is_too_large,
+    memory_error,
+    too_large_error,
+)
 from runner.execution.steps.high_water import mark_of_frame, mark_of_query
 from runner.execution.steps.no_records import NO_RECORDS, has_no_data, with_missing_columns, write_nothing
 from runner.execution.steps.places import of_input, placed
@@ -266,6 +274,12 @@ def _unexpected(error: BaseException, progress: _Progress) -> RunFailure:
     told = error_words(error)
     if progress.writing and is_too_large(error):
         return too_large_error().failure
+    if progress.writing and is_out_of_descriptors(error):
+        return RunFailure(
+            kind=FailureKind.RESULT,
+            message="`result` cannot be written: the script has left too many files open",
+            hint=OPEN_FILES_HINT,
+        )
     if progress.writing:
         return RunFailure(
             kind=FailureKind.RESULT,

@@ -8,8 +8,9 @@ from types import FrameType
 
 import pandas as pd
 
-from runner.execution.limits import LARGEST_FILE, OPEN_FILES
+from runner.execution.limits import LARGEST_FILE
 from runner.execution.namespaces import SCRATCH_FILES, SCRATCH_MB
+from runner.execution.steps.faults import OPEN_FILES_HINT, is_out_of_descriptors
 from runner.execution.steps.imports import ImportNotAllowedError
 
 _NETWORK_HINT = "A script has no network: declare the address under `data_source` or `data_sources`."
@@ -64,8 +65,8 @@ def hint_of(error: BaseException, summary: str, columns: tuple[str, ...]) -> str
         )
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return f"One file may have {LARGEST_FILE >> 30} GiB: write several, or less."
-    if isinstance(error, OSError) and error.errno == errno.EMFILE:
-        return f"A step may have {OPEN_FILES} files open at a time: close each one, as `with open(…)` does."
+    if is_out_of_descriptors(error):
+        return OPEN_FILES_HINT
     if isinstance(error, RuntimeError) and _NO_THREAD in summary:
         return "Each thread takes memory: start fewer, or raise `resources.memory_mb` in the job file."
     return _outside_hint(error, summary)
