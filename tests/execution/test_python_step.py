@@ -2,8 +2,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from runner.core.job import StepKind
 from runner.core.references import RUN_FACTS
 from runner.core.run import FailureKind
+from runner.core.source import FileType
+from runner.execution.orders import StepInput
 
 JOB_PATH = "jobs.d/sales.yaml"
 NETWORK = "A script has no network: declare the address under `data_source` or `data_sources`."
@@ -385,6 +388,7 @@ def test_a_missing_result_is_told(bench):
     assert "result = " in failure.hint
     assert "dict" in bench.failure("result = {}").message
     assert "None" in bench.failure("result = None").message
+    assert "`inplace=True`" in bench.failure("result = data.reset_index(inplace=True)").hint
 
 
 def test_columns_of_one_name_are_refused(bench):
@@ -425,12 +429,72 @@ def test_a_traceback_is_that_of_the_script(bench):
         "data.set_index('revenue')",
         "data.apply(lambda row: row['revenue'], axis=1)",
         "data.assign(n=1)['revenue']",
+        "data.groupby(['category', 'revenue']).sum()",
     ],
 )
 def test_whoever_asks_for_another_column_is_told_which_there_are(bench, result):
     failure = bench.failure(f"result = {result}")
     assert failure.message.startswith("KeyError: ")
     assert failure.hint == "`data` has the columns category, amount."
+
+
+@pytest.mark.parametrize(
+    ("result", "hint"),
+    [
+        ("regions['area']", "`regions` has the columns region, zip."),
+        ("regions.area", "`regions` has the columns region, zip."),
+        ("regions.query('area > 1')", "`regions` has the columns region, zip."),
+        ("orders.query('area > 1')", "`orders` has the columns category, amount."),
+        ("orders.merge(regions, left_on='category', right_on='name')", "`regions` has the columns region, zip."),
+        ("orders.merge(regions, on='region')", "`orders` has the columns category, amount."),
+        (
+            "pd.concat([orders, regions])['area']",
+            "`orders` has the columns category, amount; `regions` has the columns region, zip.",
+        ),
+        ("pd.concat([orders, regions[['zip']]])['region']", ""),
+    ],
+)
+def test_of_several_sources_the_one_that_was_asked_is_told(bench, tmp_path, result, hint):
+    for name, text in (("orders", "category,amount\na,1\n"), ("regions", "region,zip\nnorth,1\n")):
+        (tmp_path / f"{name}.csv").write_text(text)
+    inputs = tuple(
+        StepInput(name=name, paths=(str(tmp_path / f"{name}.csv"),), format=FileType.CSV)
+        for name in ("orders", "regions")
+    )
+    assert bench.failure(f"result = {result}", inputs=inputs).hint == hint
+
+
+def test_a_line_with_another_delimiter_is_told_as_what_it_is(bench):
+    told = 'It is one column: set `delimiter: ";"` under its source.'
+    source = "name;n\na;1\n"
+    assert bench.failure("result = data[['n']]", source=source).hint == f"`data` has the columns name;n. {told}"
+    assert bench.failure("SELECT n FROM data", source=source, kind=StepKind.QUERY).hint == told
+
+
+@pytest.mark.parametrize(
+    ("result", "hint"),
+    [
+        ("pd.to_datetime(data['day']) > run.scheduled_time", "Times with a zone and times without one"),
+        ("run.scheduled_time - pd.to_datetime(data['day'])", "Times with a zone and times without one"),
+        ("run.scheduled_time - run.scheduled_time.now()", "Times with a zone and times without one"),
+        ("pd.to_datetime(data['day']) > run.scheduled_date", "pd.Timestamp(…) makes one of a date"),
+        ("data[data['day'] > run.scheduled_date]", "`parse_dates` of its source"),
+        ("data['day'].dt.year", "`parse_dates` of its source"),
+        ("data['amount'] if data['amount'] > 1 else 0", "join conditions by & and |"),
+        ("data[(data['amount'] > 1) and (data['amount'] < 3)]", "join conditions by & and |"),
+        ("data[data['amount'] > 1 & data['day'] == 'x']", "join conditions by & and |"),
+        ("data['day'] / 2", "pd.to_numeric("),
+        ("data['day'].mean()", "pd.to_numeric("),
+        ("data[data['day'] > 5]", "pd.to_numeric("),
+        ("data['day'].astype(float)", "pd.to_numeric("),
+        ("sum(data['day'])", "pd.to_numeric("),
+        ("data.merge(data, left_on='day', right_on='amount')", "Give both columns one type"),
+    ],
+)
+def test_a_mistake_of_many_is_told_its_remedy(bench, result, hint):
+    failure = bench.failure(f"result = {result}", source="day,amount\n2025-11-09,1\n2025-11-10,2\n")
+    assert failure.kind is FailureKind.SCRIPT
+    assert hint in failure.hint, failure.message
 
 
 def test_whoever_asks_for_a_column_by_its_name_alone_is_told_which_there_are(bench):

@@ -138,6 +138,18 @@ def test_an_error_has_its_place_in_the_job_file(fault, first_line):
     assert failure.traceback == f'File "{JOB_PATH}", line {line}\n    WHERE nope = 1\n          ^^^^'
 
 
+def test_a_mistake_of_many_is_told_its_remedy(fault):
+    texts = fault("SELECT category / amount AS share FROM data")
+    assert "'/(VARCHAR, BIGINT)'" in texts.message
+    assert "Candidate functions" not in texts.message
+    assert texts.message.endswith(f"({JOB_PATH}, line 10)")
+    for text in ("SELECT sum(category) FROM data", "SELECT * FROM data WHERE category > CURRENT_DATE"):
+        assert "TRY_CAST(amount AS DOUBLE)" in fault(text).hint
+    assert "makes a gap of what cannot be converted" in fault("SELECT category::INT FROM data").hint
+    assert "in single quotes: 'a'" in fault('SELECT * FROM data WHERE category = "a"').hint
+    assert not fault("SELECT a FROM data").hint
+
+
 @pytest.mark.parametrize("first_line", [1, 10])
 def test_the_first_line_has_its_place_too(fault, first_line):
     failure = fault("SELEC 1", first_line=first_line)

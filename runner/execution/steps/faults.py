@@ -16,6 +16,7 @@ NO_COLUMNS_HINT = (
 )
 OPEN_FILES_HINT = f"A step may have {OPEN_FILES} files open at a time: close each one, as `with open(…)` does."
 _COLUMNS_SHOWN = 30
+_DELIMITERS = (";", "\t", "|")
 _FILE_HINT = "Look at the file: is it what `data_source` says it is?"
 _ENCODING_HINT = "Its text is not UTF-8: set `encoding: cp1252` (or latin-1) under `data_source`."
 _MARK_HINT = "It is text in {}: set `encoding: {}` under `data_source`."
@@ -122,6 +123,15 @@ def no_such_column(wanted: Sequence[str], known: Sequence[str], *, asked_by: str
         f"the data has no column {names}, which `{asked_by}` names",
         hint=f"It has {column_list(known)}.",
     )
+
+
+def delimiter_hint(known: Sequence[str]) -> str:
+    """What to set where the one column that a CSV has looks like several; else empty."""
+    if len(known) != 1:
+        return ""
+    found = next((sign for sign in _DELIMITERS if sign in known[0]), "")
+    shown = found.replace("\t", "\\t")
+    return f'It is one column: set `delimiter: "{shown}"` under its source.' if found else ""
 
 
 def column_list(known: Sequence[str]) -> str:

@@ -37,7 +37,7 @@ def run_script(order: StepOrder, inputs: Mapping[str, pd.DataFrame]) -> pd.DataF
     step = order.step
     remember_source(step)
     first = next(iter(inputs.values()))
-    columns = tuple(map(str, first.columns))
+    sources = {name: tuple(map(str, frame.columns)) for name, frame in inputs.items()}
     main = ModuleType("__main__")
     names: dict[str, Any] = vars(main)
     # pd and np are given because every pandas example in the world writes them.
@@ -52,9 +52,9 @@ def run_script(order: StepOrder, inputs: Mapping[str, pd.DataFrame]) -> pd.DataF
         ):
             exec(code, names)  # noqa: S102 - the product: a stranger's script, inside the sandbox
     except (MemoryError, duckdb.OutOfMemoryException) as error:
-        raise failure_of(error, step, kind=FailureKind.MEMORY, columns=columns) from None
+        raise failure_of(error, step, kind=FailureKind.MEMORY, sources=sources) from None
     except BaseException as error:  # noqa: BLE001 - sys.exit() and KeyboardInterrupt as well
-        raise failure_of(error, step, kind=FailureKind.SCRIPT, columns=columns) from None
+        raise failure_of(error, step, kind=FailureKind.SCRIPT, sources=sources) from None
     if "result" not in names:
         raise StepError(
             FailureKind.RESULT, "the script ended without a variable named `result`", hint=NO_RESULT_HINT

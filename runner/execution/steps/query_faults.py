@@ -6,7 +6,7 @@ import duckdb
 
 from runner.core.job import Step
 from runner.core.run import FailureKind
-from runner.execution.steps.faults import StepError
+from runner.execution.steps.faults import StepError, delimiter_hint
 
 _SOURCES_HINT = (
     "A query reads the tables of its sources alone: declare a file or an address under `data_source` or "
@@ -25,17 +25,27 @@ _LOCKED = "the configuration has been locked"
 _LOCKED_HINT = (
     "Leave the setting out: the time zone is `timezone` and the memory `resources.memory_mb` of the job file."
 )
+# What DuckDB says of texts where it wants numbers or times. All functions that there are stand behind it.
+_TEXTS = re.compile(r"No function matches .*VARCHAR|Cannot compare values of type .*VARCHAR")
+_CANDIDATES = re.compile(r"\s*Candidate functions:.*", re.DOTALL)
+_TEXTS_HINT = (
+    "Texts are no numbers or times: TRY_CAST(amount AS DOUBLE) makes those of a column, and gaps of what is none."
+)
+_CAST_HINT = "TRY_CAST(… AS …) makes a gap of what cannot be converted."
+_NO_COLUMN = re.compile(r'Referenced column "(?P<name>.*?)" not found')
+_BINDINGS = re.compile(r'Candidate bindings: (?P<names>".*")')
+_QUOTES_HINT = "If it is a text and no column, it stands in single quotes: '{}'."
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)
 
 
 def query_failure(error: duckdb.Error, step: Step) -> StepError:
     """DuckDB's own words; the place, where it names one in the user's text, as one in the job file."""
     text = str(error)
-    hint = _hint(error, text)
+    hint = _hint(error, text, step.text)
     found = _PLACE.search(text)
     if found is None:
         return StepError(FailureKind.QUERY, " ".join(text.split()), hint=hint)
-    message = " ".join(text[: found.start()].split())
+    message = " ".join(_CANDIDATES.sub("", text[: found.start()]).split())
     line = int(found["line"])
     lines = step.text.split("\n")
     if not 0 <= line - step.first_line < len(lines):
@@ -49,14 +59,28 @@ def query_failure(error: duckdb.Error, step: Step) -> StepError:
     return StepError(FailureKind.QUERY, f"{message} ({step.path}, line {line})", hint=hint, traceback=place)
 
 
-def _hint(error: duckdb.Error, text: str) -> str:
+def _hint(error: duckdb.Error, text: str, query: str) -> str:
     if _EXTENSION.search(text):
         return _EXTENSION_HINT
     if _TAKEN.search(text):
         return _TAKEN_HINT
     if _LOCKED in text:
         return _LOCKED_HINT
+    if _TEXTS.search(text):
+        return _TEXTS_HINT
+    if isinstance(error, duckdb.ConversionException):
+        return _CAST_HINT
+    missing = _NO_COLUMN.search(text)
+    if missing is not None:
+        return _column_hint(missing["name"], text, query)
     return _SOURCES_HINT if isinstance(error, duckdb.PermissionException) else ""
+
+
+def _column_hint(name: str, text: str, query: str) -> str:
+    """What a name may mean that is no column: a text, or part of a line whose delimiter is another one."""
+    known = _BINDINGS.search(text)
+    advice = delimiter_hint(known["names"].strip('"').split('", "')) if known is not None else ""
+    return advice or (_QUOTES_HINT.format(name) if f'"{name}"' in query else "")
 
 
 def _column(found: re.Match[str], mine: str) -> int | None:

@@ -149,7 +149,7 @@ def _is_plain(value: object) -> bool:
 
 def _hint(result: object) -> str:
     if result is None:
-        return NO_RESULT_HINT
+        return f"{NO_RESULT_HINT}. What changes a table in its place, as with `inplace=True`, gives none."
     if isinstance(result, list | tuple | Mapping) and not len(result):
         return NO_COLUMNS_HINT
     if isinstance(result, duckdb.DuckDBPyConnection):

@@ -3,15 +3,14 @@
 import errno
 import os
 import socket
-from collections.abc import Iterator
-from types import FrameType
-
-import pandas as pd
+from collections.abc import Iterator, Mapping
 
 from runner.execution.limits import LARGEST_FILE
 from runner.execution.namespaces import SCRATCH_FILES, SCRATCH_MB
+from runner.execution.steps.column_hints import columns_hint, last_frames
 from runner.execution.steps.faults import OPEN_FILES_HINT, is_out_of_descriptors
 from runner.execution.steps.imports import ImportNotAllowedError
+from runner.execution.steps.typical_hints import typical_hint
 
 _NETWORK_HINT = "A script has no network: declare the address under `data_source` or `data_sources`."
 _FOLDER_HINT = (
@@ -35,25 +34,23 @@ _NETWORK_WORDS = (
 )
 _FILE_WORDS = ("No files found that match the pattern",)
 _NO_THREAD = "can't start new thread"
-_COLUMNS_SHOWN = 30
 _LONGEST_CHAIN = 20
-_TABLES = (pd.DataFrame, pd.api.typing.DataFrameGroupBy)
 
 
-def hint_of(error: BaseException, summary: str, columns: tuple[str, ...]) -> str:
+def hint_of(error: BaseException, summary: str, sources: Mapping[str, tuple[str, ...]]) -> str:
     """One sentence; empty where the error says all there is to say.
 
     Args:
         summary: the error in one text.
-        columns: those of the first input.
+        sources: the columns of each input by its name.
     """
     if isinstance(error, SystemExit):
         return "Let the script run to its end: `result` is read after its last line."
-    if columns and (_is_of_column(error, columns) or _is_of_attribute(error, columns)):
-        more = ", …" if len(columns) > _COLUMNS_SHOWN else ""
-        return f"`data` has the columns {', '.join(columns[:_COLUMNS_SHOWN])}{more}."
+    of_columns = columns_hint(error, sources)
+    if of_columns:
+        return of_columns
     if isinstance(error, KeyError) and any(
-        frame.f_locals.get("self") is os.environ for frame in _last_frames(error, "os")
+        frame.f_locals.get("self") is os.environ for frame in last_frames(error, "os")
     ):
         return _ENVIRONMENT_HINT
     if isinstance(error, ImportError):
@@ -69,41 +66,7 @@ def hint_of(error: BaseException, summary: str, columns: tuple[str, ...]) -> str
         return OPEN_FILES_HINT
     if isinstance(error, RuntimeError) and _NO_THREAD in summary:
         return "Each thread takes memory: start fewer, or raise `resources.memory_mb` in the job file."
-    return _outside_hint(error, summary)
-
-
-def _is_of_attribute(error: BaseException, columns: tuple[str, ...]) -> bool:
-    """Whether a table of these columns was asked for another one by `data.name`."""
-    table = error.obj if type(error) is AttributeError else None
-    return type(table) is pd.DataFrame and [str(label) for label in table.columns] == list(columns)
-
-
-def _is_of_column(error: BaseException, columns: tuple[str, ...]) -> bool:
-    """Whether a table was asked for a column that these are not: the frames of pandas in which it was looked for
-    tell. None of them is a frame of the script, whose own dicts have keys too."""
-    if not isinstance(error, KeyError) or not error.args or str(error.args[0]) in columns:
-        return False
-    places = [frame.f_locals for frame in _last_frames(error, "pandas")]
-    tables = [value for place in places for value in place.values() if issubclass(type(value), _TABLES)]
-    asked = (place.get("self") for place in reversed(places))
-    labels = next((one for one in asked if issubclass(type(one), pd.Index)), None)
-    if labels is None:
-        return bool(tables)
-    # Those of the rows are no columns. A row itself, as of `apply`, is asked by the names of the columns.
-    if len(labels) == len(columns) and [label for label in labels if type(label) is str] == list(columns):
-        return True
-    return any(getattr(table, "columns", None) is labels for table in tables)
-
-
-def _last_frames(error: BaseException, package: str) -> list[FrameType]:
-    """The frames of a package between where an error was raised and the code that called it."""
-    frames: list[FrameType] = []
-    last = error.__traceback__
-    while last is not None:
-        inside = str(last.tb_frame.f_globals.get("__name__")).partition(".")[0] == package
-        frames = [*frames, last.tb_frame] if inside else []
-        last = last.tb_next
-    return frames
+    return _outside_hint(error, summary) or typical_hint(summary)
 
 
 def _outside_hint(error: BaseException, summary: str) -> str:

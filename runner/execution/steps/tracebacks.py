@@ -2,6 +2,8 @@
 
 import linecache
 import traceback
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from runner.core.job import Step
 from runner.core.run import FailureKind
@@ -10,6 +12,7 @@ from runner.execution.steps.faults import StepError, memory_error
 from runner.execution.steps.script_hints import hint_of
 
 _FRAMES_SHOWN = 20
+_NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 # Less than a message may have: the place stands behind it.
 _SUMMARY_LIMIT = 1500
 
@@ -26,8 +29,10 @@ def file_name(step: Step) -> str:
     return step.path or "script"
 
 
-def failure_of(error: BaseException, step: Step, *, kind: FailureKind, columns: tuple[str, ...] = ()) -> StepError:
-    """What a script raised, as the failure of its step."""
+def failure_of(
+    error: BaseException, step: Step, *, kind: FailureKind, sources: Mapping[str, tuple[str, ...]] = _NOTHING
+) -> StepError:
+    """What a script raised, as the failure of its step; `sources` has the columns of each input by its name."""
     shown = traceback.TracebackException.from_exception(error, compact=True)
     line = _last_line(error, shown, step)
     _keep_frames(shown, file_name(step))
@@ -38,7 +43,7 @@ def failure_of(error: BaseException, step: Step, *, kind: FailureKind, columns: 
     place = f" ({file_name(step)}, line {line})" if line else ""
     summary = _summary(error, shown)
     message = cut(summary, _SUMMARY_LIMIT) + place
-    return StepError(kind, message, hint=hint_of(error, summary, columns), traceback=text)
+    return StepError(kind, message, hint=hint_of(error, summary, sources), traceback=text)
 
 
 def _summary(error: BaseException, shown: traceback.TracebackException) -> str:
