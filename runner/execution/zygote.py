@@ -5,11 +5,10 @@ import logging
 import os
 import socket
 import subprocess
-import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
-from typing import BinaryIO
 
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import ExecutionError, RunnerError, SandboxError
@@ -18,6 +17,7 @@ from runner.execution.orders import FrameError, FrameReader, Hello, StepOrder, S
 from runner.execution.protocol import CHILD_REQUEST, NO_CHILD, TAKE_CHILD, ZygoteConfig
 from runner.execution.sandbox import NO_LEVEL, SandboxMode
 from runner.interpreter import python_command
+from runner.scratch import open_scratch
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,11 @@ class Zygote:
         self.missing: tuple[str, ...] = ()
 
     def launch(self) -> None:
-        """Begin to start, without waiting: `start` waits for what is launched."""
+        """Begin to start, without waiting: `start` waits for what is launched.
+
+        Raises:
+            ExecutionError: there can be no other process.
+        """
         with self._lock:
             self._launched = self._launched or self._new_process()
 
@@ -163,7 +167,13 @@ class Zygote:
         return True
 
     def _new_process(self) -> "_Process":
-        return _Process(mode=self._mode, waiting=self._waiting, read_roots=self._read_roots)
+        try:
+            return _Process(mode=self._mode, waiting=self._waiting, read_roots=self._read_roots)
+        except OSError as error:
+            raise ExecutionError(
+                f"the zygote cannot be started: {error}",
+                hint="Let this user have more processes (ulimit -u) and files (ulimit -n), or free some memory.",
+            ) from error
 
     def _start(self) -> None:
         process, self._launched = self._launched or self._new_process(), None
@@ -186,16 +196,22 @@ class Zygote:
 
 
 class _Process:
-    """One zygote process and the socket to it."""
+    """One zygote process and the socket to it.
+
+    Raises:
+        OSError: there is no room for another process, or no descriptor left.
+    """
 
     def __init__(self, *, mode: SandboxMode, waiting: int, read_roots: tuple[str, ...]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._complaints: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._complaints = open_scratch()
         config = ZygoteConfig(
             control_fd=theirs.fileno(), sandbox_mode=mode, waiting=waiting, read_roots=list(read_roots)
         )
         self.zygote = 0
-        with theirs:
+        with theirs, ExitStack() as opened:
+            opened.callback(self._control.close)
+            opened.callback(self._complaints.close)
             self._process = subprocess.Popen(
                 python_command("runner.execution.zygote_boot", json.dumps(asdict(config))),
                 env=ENVIRONMENT,
@@ -206,6 +222,7 @@ class _Process:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+            opened.pop_all()
 
     def hello(self) -> Hello:
         """What the zygote says when it is up.

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from runner.core.job import StepKind
 from runner.core.run import FailureKind
+from runner.errors import ExecutionError
 from runner.execution.processes import Standing
 from runner.execution.zygote import Zygote
 
@@ -351,6 +353,15 @@ def test_strict_refuses_where_a_layer_is_missing(zygote):
     assert strict.startswith("strict SandboxError SANDBOX=strict needs Landlock")
     assert "SANDBOX=best-effort" in strict
     assert best.removesuffix("+namespaces") == "best-effort seccomp"
+
+
+def test_a_zygote_that_cannot_be_started_is_told(tmp_path, monkeypatch):
+    # It needs no folder for temporary files: a container may have none.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(ExecutionError, match=r"the zygote cannot be started: .*'/nowhere/python'") as refused:
+        Zygote(sandbox_mode="strict").launch()
+    assert "ulimit -u" in refused.value.hint
 
 
 def test_off_means_off(bench_of):

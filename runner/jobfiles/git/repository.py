@@ -3,7 +3,6 @@
 import logging
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from runner.errors import RunnerError
+from runner.scratch import open_scratch
 
 _log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 10.0
@@ -140,7 +140,7 @@ def start_git(
         GitError: git is not installed.
     """
     # A file, not a pipe: nobody reads it while answers are waited for.
-    complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who closes the process
+    complaints = open_scratch()
     try:
         process = subprocess.Popen(
             ("git", *_NOTHING_FOREIGN, "-C", folder, *arguments),
