@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 import duckdb
 
 from runner.core.run import FailureKind, RunFailure
-from runner.errors import RunnerError
+from runner.errors import RunnerError, SandboxError
 from runner.execution import limits
+from runner.execution.namespaces import SCRATCH_PLACE
 from runner.execution.orders import (
     OUTPUT_LIMIT,
     FrameReader,
@@ -93,6 +94,8 @@ def serve(sandbox: Enclosure, database: duckdb.DuckDBPyConnection) -> int:
 
 def _carry_out(database: duckdb.DuckDBPyConnection, order: StepOrder, sandbox: Enclosure) -> StepOutcome:
     try:
+        if sandbox.scratch is not None:
+            _require_in_sight(order)
         _settle(order, sandbox.scratch or order.run_dir)
         sandbox.close(
             input_paths=tuple(path for source in order.inputs for path in source.paths),
@@ -113,6 +116,20 @@ def _carry_out(database: duckdb.DuckDBPyConnection, order: StepOrder, sandbox: E
         # A script may have closed it.
         printed.flush()
     return outcome
+
+
+def _require_in_sight(order: StepOrder) -> None:
+    """A child with namespaces has its temporary files where the machine has others.
+
+    Raises:
+        SandboxError: the run's folder, or an input, lies there.
+    """
+    for path in (order.run_dir, *(path for source in order.inputs for path in source.paths)):
+        if os.path.realpath(path).startswith(f"{SCRATCH_PLACE}/"):
+            raise SandboxError(
+                f"{path} lies in {SCRATCH_PLACE}, where a step has its own temporary files",
+                hint="Keep the state (JOB_STORAGE_PATH) and the files that jobs read in other folders.",
+            )
 
 
 def _settle(order: StepOrder, scratch: str) -> None:

@@ -26,7 +26,7 @@ from runner.execution.syscalls import call
 SCRATCH_MB = 512
 SCRATCH_FILES = 8192
 SCRATCH = "/dev/shm/tmp"  # noqa: S108 - in a file system of the child's own
-_SCRATCH_PLACE = "/dev/shm"  # noqa: S108 - as above
+SCRATCH_PLACE = "/dev/shm"  # noqa: S108 - as above
 _SCRATCH_OPTIONS = f"size={SCRATCH_MB}m,nr_inodes={SCRATCH_FILES},mode=0700"
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
@@ -162,7 +162,7 @@ def _place_next_child(own: int) -> None:
 
 def _mount_scratch() -> None:
     call("unshare", _NEWNS)
-    _mount("tmpfs", _SCRATCH_PLACE, _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, _SCRATCH_OPTIONS)
+    _mount("tmpfs", SCRATCH_PLACE, _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, _SCRATCH_OPTIONS)
     os.mkdir(SCRATCH, 0o700)  # noqa: PTH102 - nothing but the call
 
 

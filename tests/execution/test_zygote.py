@@ -355,6 +355,16 @@ def test_strict_refuses_where_a_layer_is_missing(zygote):
     assert best.removesuffix("+namespaces") == "best-effort seccomp"
 
 
+def test_what_lies_where_a_step_has_its_temporary_files_is_told(bench, zygote):
+    if not zygote.level.endswith("namespaces"):
+        pytest.skip(f"this machine gives {zygote.level}")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        (Path(folder) / "in.csv").write_text("a\n1\n")
+        failure = bench.failure("result = data", source=Path(folder) / "in.csv")
+    assert failure.message.startswith(f"no step was run: {folder}/in.csv lies in /dev/shm")
+    assert "in other folders" in failure.hint
+
+
 def test_a_zygote_that_cannot_be_started_is_told(tmp_path, monkeypatch):
     # It needs no folder for temporary files: a container may have none.
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
