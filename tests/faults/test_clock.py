@@ -36,9 +36,9 @@ def test_the_clock_jumps_ahead_and_back(jump, project, mail_server, wait_for):
     all_runs = min(minutes, 100)
     rested({"plain": 2, "all": 1 + all_runs, "none": 2, "follower": 2})
     notes = {(run.job_name, run.note) for run in project.runs() if run.note}
-    assert ("plain", f"{minutes - 1} earlier fires missed and not run") in notes
+    assert ("plain", f"{minutes - 1:,} earlier fires missed and not run") in notes
     if minutes > 100:
-        assert ("all", f"{minutes - 100} earlier fires missed and not run") in notes
+        assert ("all", f"{minutes - 100:,} earlier fires missed and not run") in notes
     assert service.readiness()[0] == 200
 
     project.set_clock(2 * SECOND)

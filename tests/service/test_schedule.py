@@ -338,7 +338,7 @@ def test_a_year_ahead_is_one_run_that_says_what_was_missed_and_back_again_repeat
     executor.end(next(iter(executor.orders)))
     assert scheduler.tick(clock.pass_(days=365)) == 1
     latest = store.runs()[0]
-    assert latest.note == f"{365 * 1440 - 1} earlier fires missed and not run"
+    assert latest.note == f"{365 * 1440 - 1:,} earlier fires missed and not run"
     executor.end(latest.run_id)
     assert scheduler.tick(clock.pass_(days=-365)) == 0
     assert scheduler.tick(clock.pass_(minutes=1)) == 1
@@ -369,7 +369,7 @@ def test_run_all_is_bounded_and_says_so(start, executor, store, clock, make_job)
     clock.pass_(days=1, seconds=30)
     assert start(job).tick(clock.now) == 100
     notes = {run.note for run in store.runs(limit=200)}
-    assert notes == {"1340 earlier fires missed and not run"}
+    assert notes == {"1,340 earlier fires missed and not run"}
 
 
 def test_what_is_caught_up_together_does_not_replace_one_another(start, executor, store, clock, make_job):
