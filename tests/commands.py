@@ -3,8 +3,8 @@
 The libraries are loaded once, and take most of the time of a start. Our own modules are imported anew by each process,
 in the order and at the moment in which a command wants them, and its interpreter ends as one does.
 
-The only argument is a socket (SOCK_SEQPACKET). A request is JSON, with the descriptors of standard input, output and
-error; it is answered with the number of the process, and then with its exit code.
+The only argument is a socket (SOCK_SEQPACKET). A request is JSON, with the descriptors of standard output and error; it
+is answered with the number of the process, and then with its exit code. Nothing comes in on standard input.
 """
 
 import gc
@@ -38,7 +38,7 @@ def load_libraries():
 def serve(control):
     """Fork a process for each request: True there, and False in this one, when there are no more."""
     while True:
-        message, descriptors, *_ = socket.recv_fds(control, LARGEST, 3)
+        message, descriptors, *_ = socket.recv_fds(control, LARGEST, 2)
         if not message:
             return False
         pid = os.fork()
@@ -55,7 +55,7 @@ def serve(control):
 
 def become(descriptors, *, arguments, cwd, env):
     """Be as a process is that somebody has started with all this."""
-    for number, descriptor in enumerate(descriptors):
+    for number, descriptor in enumerate(descriptors, 1):
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.chdir(cwd)

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -66,15 +65,11 @@ class Commands:
                 stdout=subprocess.DEVNULL,
             )
 
-    def __call__(self, *arguments, cwd, env, input=None, timeout=60.0):  # noqa: A002 - as subprocess.run
+    def __call__(self, *arguments, cwd, env, timeout=60.0):
         """Run one to its end: a CompletedProcess with texts, as of `subprocess.run`."""
         output, error = os.pipe(), os.pipe()
-        with tempfile.TemporaryFile() as given:
-            given.write((input or "").encode())
-            given.seek(0)
-            request = {"arguments": [str(one) for one in arguments], "cwd": str(cwd), "env": env}
-            descriptors = [given.fileno(), output[1], error[1]]
-            socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
+        request = {"arguments": [str(one) for one in arguments], "cwd": str(cwd), "env": env}
+        socket.send_fds(self._control, [json.dumps(request).encode()], [output[1], error[1]])
         os.close(output[1])
         os.close(error[1])
         readers = [self._pool.submit(_read_all, end[0]) for end in (output, error)]

@@ -28,28 +28,21 @@ def clean_environment(**extra: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def runner(commands):
-    """Runs a command to its end: `runner("validate", cwd=…)` → CompletedProcess with texts."""
-
-    def call(*arguments: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 60, **more):
-        return commands(*arguments, cwd=cwd, env=clean_environment(**(env or {})), timeout=timeout, **more)
-
-    return call
-
-
-@pytest.fixture
-def installed():
-    """The same with the installed command, in an interpreter of its own."""
+def runner():
+    """Runs the installed command to its end: `runner("validate", cwd=…)` → CompletedProcess with texts."""
     assert RUNNER.exists(), f"{RUNNER} is missing: install the project before its acceptance tests"
 
-    def call(*arguments: str, cwd: Path):
+    def call(
+        *arguments: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 60, text: str | None = None
+    ):
         return subprocess.run(
             [RUNNER, *arguments],
             cwd=cwd,
-            env=clean_environment(),
+            env=clean_environment(**(env or {})),
+            input=text,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=timeout,
             check=False,
         )
 

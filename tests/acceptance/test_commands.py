@@ -162,14 +162,14 @@ def test_demo_runs_every_job_and_names_its_mails(tmp_path, runner):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself(tmp_path, installed, verb):
-    done = installed(verb, "--help", cwd=tmp_path)
+def test_every_verb_explains_itself(tmp_path, runner, verb):
+    done = runner(verb, "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith(f"Usage: runner {verb}")
 
 
-def test_the_command_names_every_verb(tmp_path, installed):
-    shown = installed("--help", cwd=tmp_path).stdout
+def test_the_command_names_every_verb(tmp_path, runner):
+    shown = runner("--help", cwd=tmp_path).stdout
     assert [verb for verb in VERBS if verb not in shown] == []
 
 

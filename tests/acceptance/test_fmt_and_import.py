@@ -120,7 +120,7 @@ def test_fmt_keeps_modes_and_links(runner, project):
 
 def test_fmt_takes_standard_input(runner, project):
     def call(text, *arguments):
-        return runner("fmt", "-", *arguments, input=text, cwd=project)
+        return runner("fmt", "-", *arguments, text=text, cwd=project)
 
     done = call(LOOSE.replace("\r\n", "\n"))
     assert (done.returncode, done.stdout, done.stderr) == (0, TIDY, "")
