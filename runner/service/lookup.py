@@ -13,6 +13,8 @@ from runner.service.folder import emptied_words, open_folder
 from runner.settings import Settings
 from runner.store.reader import StoreReader
 
+_FIRST_JOB = "runner init makes a first one."
+
 
 def read_catalog(settings: Settings) -> Catalog:
     """The jobs of the folder as a service started now would load them."""
@@ -90,12 +92,18 @@ def no_jobs_words(settings: Settings) -> str:
 
 
 def empty_words(settings: Settings) -> str:
-    """What it means that the folder holds no job file, and what to do: one or two sentences."""
+    """That the folder holds no job file, what that means, and what to do: one or two sentences."""
+    hint = empty_hint(settings)
+    return f"No job files in {settings.jobs_dir}. {hint}" if hint == _FIRST_JOB else hint
+
+
+def empty_hint(settings: Settings) -> str:
+    """What it means that the folder holds no job file, and what to do."""
     with suppress(StoreError), StoreReader.open_reader(settings.storage_path) as history:
         if is_emptied(settings, history):
             words = emptied_words(settings.jobs_dir)
             return f"{words[0].upper()}{words[1:]}."
-    return f"No job files in {settings.jobs_dir}. runner init makes a first one."
+    return _FIRST_JOB
 
 
 def nearest_words(job_name: str, names: Iterable[str]) -> str:

@@ -91,7 +91,9 @@ def test_jobs_are_counted(settings, jobs_dir):
     assert (finding.health, "1 invalid: jobs.d/bad.yaml" in finding.message) == (Health.PROBLEM, True)
     for file in jobs_dir.iterdir():
         file.unlink()
-    assert check_jobs(settings, read_jobs(settings)[0]).health is Health.WARNING
+    finding = check_jobs(settings, read_jobs(settings)[0])
+    assert (finding.health, finding.message) == (Health.WARNING, f"no job files in {jobs_dir}")
+    assert finding.hint == "runner init makes a first one."
     jobs_dir.rmdir()
     _, finding = read_jobs(settings)
     assert (finding.health, str(jobs_dir) in finding.message) == (Health.PROBLEM, True)

@@ -8,7 +8,7 @@ from runner.core.words import counted
 from runner.errors import RunnerError
 from runner.jobfiles.git.repository import GitError, clean_environment, find_root, run_git
 from runner.service.doctor.findings import problem, warning
-from runner.service.lookup import empty_words, read_catalog
+from runner.service.lookup import empty_hint, read_catalog
 from runner.settings import Settings
 
 JOBS, GIT = "jobs", "git"
@@ -26,7 +26,7 @@ def check_jobs(settings: Settings, catalog: Catalog) -> Finding:
     """How many files there are, and whether they are valid."""
     invalid = [entry.path for entry in catalog.entries if entry.sync is not SyncState.IN_FORCE]
     if not catalog.entries:
-        return warning(JOBS, f"no job files in {settings.jobs_dir}", empty_words(settings))
+        return warning(JOBS, f"no job files in {settings.jobs_dir}", empty_hint(settings))
     suspended = sum(job.suspend for job in catalog.jobs.values())
     words = f"{len(catalog.jobs)} valid in {settings.jobs_dir}"
     if suspended:
