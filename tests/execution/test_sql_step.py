@@ -89,6 +89,10 @@ def test_a_table_that_is_called_like_a_source_is_never_passed_over(fault, query,
     failure = fault(f"{made};\nSELECT * FROM data")
     assert failure.kind is FailureKind.QUERY
     assert "give the query's own table another" in failure.hint
+    # One of the query's own has the name of no source.
+    own = fault("CREATE VIEW kept AS FROM data;\nCREATE VIEW kept AS FROM data;\nFROM kept")
+    assert "already exists" in own.message
+    assert not own.hint
     # A temporary one comes before the source, as in any SQL.
     assert query("CREATE TEMP TABLE data AS FROM data WHERE amount > 2;\nFROM data") == "category,amount\na,3\n"
 
@@ -145,6 +149,10 @@ def test_a_mistake_of_many_is_told_its_remedy(fault):
     assert texts.message.endswith(f"({JOB_PATH}, line 10)")
     for text in ("SELECT sum(category) FROM data", "SELECT * FROM data WHERE category > CURRENT_DATE"):
         assert "TRY_CAST(amount AS DOUBLE)" in fault(text).hint
+    for text in ("date_trunc('day', category)", "strftime(category, '%Y')", "category - INTERVAL 1 DAY"):
+        assert "TRY_CAST(amount AS DOUBLE)" in fault(f"SELECT {text} FROM data").hint
+    for text in ("contains(amount, category)", "replace(amount, category, 'x')", "upper(amount)"):
+        assert not fault(f"SELECT {text} FROM data").hint
     assert "makes a gap of what cannot be converted" in fault("SELECT category::INT FROM data").hint
     assert "in single quotes: 'a'" in fault('SELECT * FROM data WHERE category = "a"').hint
     assert not fault("SELECT a FROM data").hint

@@ -1,11 +1,13 @@
 """What DuckDB says of a query, as the failure of its step: where it stands in the job file, and what to do now."""
 
 import re
+from collections.abc import Collection
 
 import duckdb
 
 from runner.core.job import Step
 from runner.core.run import FailureKind
+from runner.core.source import THE_SOURCE
 from runner.execution.steps.faults import StepError, delimiter_hint
 
 _SOURCES_HINT = (
@@ -19,14 +21,22 @@ _EXTENSION_HINT = (
     "or `data_sources`, or let a script do the work."
 )
 # How DuckDB says that a table or a view of the query's own is called like a source.
-_TAKEN = re.compile(r"View with name .* already exists|is of type View|attempting to recursively bind view")
+_TAKEN = re.compile(
+    r'View with name "(?P<made>.+)" already exists|Existing object "(?P<replaced>.+)" is of type View'
+    r'|attempting to recursively bind view "(?P<bound>.+)"'
+)
 _TAKEN_HINT = "A source has that name: give the query's own table another one, and read from that."
 _LOCKED = "the configuration has been locked"
 _LOCKED_HINT = (
     "Leave the setting out: the time zone is `timezone` and the memory `resources.memory_mb` of the job file."
 )
-# What DuckDB says of texts where it wants numbers or times. All functions that there are stand behind it.
-_TEXTS = re.compile(r"No function matches .*VARCHAR|Cannot compare values of type .*VARCHAR")
+_COMPARED = re.compile(r"Cannot compare values of type .*VARCHAR")
+# What DuckDB says where no function takes what it is given. All functions that there are stand behind it.
+_NO_FUNCTION = re.compile(
+    r"No function matches the given name and argument types '(?P<given>.*)'\. You"
+    r'|Could not choose a best candidate function for the function call "(?P<tried>.*)"\. In'
+)
+_A_TEXT = re.compile(r"\b(?:VARCHAR|STRING_LITERAL)\b")
 _CANDIDATES = re.compile(r"\s*Candidate functions:.*", re.DOTALL)
 _TEXTS_HINT = (
     "Texts are no numbers or times: TRY_CAST(amount AS DOUBLE) makes those of a column, and gaps of what is none."
@@ -38,10 +48,14 @@ _QUOTES_HINT = "If it is a text and no column, it stands in single quotes: '{}'.
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)
 
 
-def query_failure(error: duckdb.Error, step: Step) -> StepError:
-    """DuckDB's own words; the place, where it names one in the user's text, as one in the job file."""
+def query_failure(error: duckdb.Error, step: Step, sources: Collection[str]) -> StepError:
+    """DuckDB's own words; the place, where it names one in the user's text, as one in the job file.
+
+    Args:
+        sources: the names of the views that the query reads.
+    """
     text = str(error)
-    hint = _hint(error, text, step.text)
+    hint = _hint(error, text, step.text, sources)
     found = _PLACE.search(text)
     if found is None:
         return StepError(FailureKind.QUERY, " ".join(text.split()), hint=hint)
@@ -59,14 +73,17 @@ def query_failure(error: duckdb.Error, step: Step) -> StepError:
     return StepError(FailureKind.QUERY, f"{message} ({step.path}, line {line})", hint=hint, traceback=place)
 
 
-def _hint(error: duckdb.Error, text: str, query: str) -> str:
+def _hint(error: duckdb.Error, text: str, query: str, sources: Collection[str]) -> str:
     if _EXTENSION.search(text):
         return _EXTENSION_HINT
-    if _TAKEN.search(text):
-        return _TAKEN_HINT
+    taken = _TAKEN.search(text)
+    if taken is not None:
+        # The query may have views of its own. One that is bound is told with the schema that it is in.
+        names = {name.casefold() for name in (THE_SOURCE, *sources)}
+        return _TAKEN_HINT if _last_name(taken).casefold() in names else ""
     if _LOCKED in text:
         return _LOCKED_HINT
-    if _TEXTS.search(text):
+    if _COMPARED.search(text) or _has_text_too_many(text):
         return _TEXTS_HINT
     if isinstance(error, duckdb.ConversionException):
         return _CAST_HINT
@@ -74,6 +91,21 @@ def _hint(error: duckdb.Error, text: str, query: str) -> str:
     if missing is not None:
         return _column_hint(missing["name"], text, query)
     return _SOURCES_HINT if isinstance(error, duckdb.PermissionException) else ""
+
+
+def _last_name(taken: re.Match[str]) -> str:
+    found = taken["made"] or taken["replaced"] or taken["bound"]
+    return found.replace('"', "").rpartition(".")[2]
+
+
+def _has_text_too_many(text: str) -> bool:
+    """Whether a function is given more texts than any of its forms takes; some take one first, and a time then."""
+    found = _NO_FUNCTION.search(text)
+    if found is None:
+        return False
+    forms = [form.partition(" -> ")[0] for form in text[found.end() :].split("\n\t")[1:]]
+    given = found["given"] or found["tried"]
+    return len(_A_TEXT.findall(given)) > max((len(_A_TEXT.findall(form)) for form in forms), default=0)
 
 
 def _column_hint(name: str, text: str, query: str) -> str:

@@ -110,7 +110,7 @@ def run_query(inputs: Inputs, order: StepOrder) -> Written:
             raise too_large_error() from error
         if is_input_failure(error):
             raise input_failure(error, FileType.CSV, inputs.relations) from error
-        raise query_failure(error, order.step) from None
+        raise query_failure(error, order.step, [relation.view for relation in inputs.relations]) from None
 
 
 def pass_through(inputs: Inputs, order: StepOrder) -> Written:

@@ -7,27 +7,40 @@ _ZONES = (
     "utc=True) gives one to texts, and .dt.tz_localize(…) to times."
 )
 _DATES = "Compare times with times: pd.Timestamp(…) makes one of a date."
-_MANY = 'Choose rows as in data[data["amount"] > 100], and join conditions by & and |, each in its brackets.'
+_MANY = (
+    'Choose rows as in data[data["amount"] > 100], and join conditions by & and |, each in its brackets. Whether '
+    "there are rows at all is told by data.empty."
+)
 _NUMBERS = (
     'Texts are no numbers: pd.to_numeric(data["amount"], errors="coerce") makes numbers of a column, and gaps of '
     "what is none."
 )
+_GAPS = (
+    "Texts and numbers have no order among them, and a gap among texts is a number, NaN: .dropna() leaves gaps "
+    'out, and pd.to_numeric(…, errors="coerce") makes numbers of texts.'
+)
 _TIMES = "Name the column under `parse_dates` of its source, or make times of it with pd.to_datetime(…)."
 _KEYS = "Give both columns one type: by `dtypes` of their sources, or with .astype(…)."
+# How Python shows types: of what is a time, a number, a text.
+_A_TIME = r"'(?:datetime\.\w+|Timestamp|Timedelta|(?:Datetime|Timedelta)Array|numpy\.(?:datetime|timedelta)64)'"
+_A_NUMBER = r"'(?:int|float|bool|decimal\.Decimal|numpy\.\w+)'"
+_A_TEXT = r"'str'"
+_TWO = r"(?:unsupported operand type\(s\) for|not supported between instances of) ?.*"
+_ORDER = r"not supported between instances of "
 _TYPICAL = (
     (r"tz-naive and tz-aware|offset-naive and offset-aware", _ZONES),
     (r"Invalid comparison between dtype=datetime64.* and (Timestamp|datetime)\b", _ZONES),
     (r"Invalid comparison between dtype=datetime64.* and date\b", _DATES),
-    (r"Invalid comparison between dtype=(str|object) and (date|datetime|Timestamp)\b", _TIMES),
-    (r"Invalid comparison between dtype=(str|object) and", _NUMBERS),
-    (r"not supported between instances of 'str' and 'datetime.date'", _TIMES),
-    (r"'r?(and|or)_'", _MANY),
+    (r"Invalid comparison between dtype=(str|object) and (date|datetime|Timestamp|DatetimeArray)\b", _TIMES),
+    (r"Invalid comparison between dtype=(str|object) and (int|float|bool|ndarray|Decimal)", _NUMBERS),
+    (r"(Cannot perform|operation) 'r?(and|or)_'|unsupported operand type\(s\) for [&|]: ", _MANY),
     (r"[Tt]he truth value of an? \w+", _MANY),
-    (
-        r"not supported for dtype 'str'|with string dtype|[Cc]ould not convert string .*to (float|numeric)",
-        _NUMBERS,
-    ),
-    (r"unsupported operand type.*'str'|not supported between instances of .*'str'", _NUMBERS),
+    (rf"{_TWO}(?:{_A_TEXT} and {_A_TIME}|{_A_TIME} and {_A_TEXT})", _TIMES),
+    (r"not supported for dtype 'str' with (dtype '(datetime|timedelta)64|.*'(pandas|datetime)\.)", _TIMES),
+    (rf"{_ORDER}(?:{_A_TEXT} and 'float'|'float' and {_A_TEXT})", _GAPS),
+    (rf"{_TWO}(?:{_A_TEXT} and {_A_NUMBER}|{_A_NUMBER} and {_A_TEXT}|{_A_TEXT} and {_A_TEXT})", _NUMBERS),
+    (r"not supported for dtype 'str'|dtype 'str' does not support|with string dtype", _NUMBERS),
+    (r"[Cc]ould not convert string .*to (float|numeric)", _NUMBERS),
     (r"Can only use \.dt accessor", _TIMES),
     (r"trying to merge on", _KEYS),
 )
