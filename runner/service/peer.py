@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ from runner.store.locks import announced_address, lock_folder, lock_holder
 
 _TIMEOUT_SECONDS = 2.0
 _LARGEST_ANSWER = 1 << 20
+# As the service writes it: no user, no path.
+_ADDRESS = re.compile(r"http://(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+):[0-9]{1,5}")
 # Addresses to listen on that nobody can connect to as such.
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - listened on by others
 
@@ -23,7 +26,7 @@ def ask_service(settings: Settings) -> ServiceStanding:
         return ServiceStanding(running=False)
     folder = lock_folder(settings.storage_path)
     holder = lock_holder(folder)
-    address = announced_address(folder) or _expected_address(settings.status)
+    address = _address(announced_address(folder)) or _expected_address(settings.status)
     if not address:
         return ServiceStanding(running=True, holder=holder)
     answer = _readiness(address, settings.status)
@@ -37,6 +40,21 @@ def ask_service(settings: Settings) -> ServiceStanding:
         ready=answer["ready"] is True,
         reasons=tuple(map(str, reasons)) if isinstance(reasons, list) else (),
     )
+
+
+def _address(told: str) -> str:
+    """What a service has told of its address; empty where that is none of this machine, as where the state folder
+    came here from another one: nobody else is asked, with the token of this one."""
+    if not _ADDRESS.fullmatch(told):
+        return ""
+    parts = urlsplit(told)
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(parts.hostname, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.bind(place)
+        return told if parts.port else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def _expected_address(status: StatusSettings) -> str:

@@ -14,6 +14,7 @@ from runner.core.run import Run, RunState, Trigger
 from runner.jobfiles.load import JobFolder
 from runner.service.doctor.state import check_service
 from runner.service.lookup import find_job
+from runner.service.peer import ask_service
 from runner.service.standing import take_stock
 from runner.settings import load_settings
 from runner.store.store import Store
@@ -190,6 +191,27 @@ def test_status_and_doctor_ask_a_service_where_it_listens_and_agree(call, projec
         found = check_service(settings)
     assert found.health is (Health.OK if ready else Health.PROBLEM)
     assert f"127.0.0.1:{port}" in found.message
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "http://203.0.113.7:8080",
+        "http://[::1",
+        "http://a@127.0.0.1:1",
+        "http://127.0.0.1:99999x",
+        "http://:1",
+        "http://127.0.0.1:65536",
+        "\0",
+    ],
+)
+def test_nobody_is_asked_at_what_is_no_address_of_this_machine(project, monkeypatch, told):
+    settings = load_settings({"STATUS_TOKEN": "not for others", "STATUS_PORT": "0"}, folder=project)
+    monkeypatch.setattr("http.client.HTTPConnection.connect", lambda _: pytest.fail("a stranger was asked"))
+    with Store.open(settings.storage_path) as service:
+        service.announce(told)
+        asked = ask_service(settings)
+    assert (asked.running, asked.address, asked.silent) == (True, "", False)
 
 
 def test_a_service_at_any_free_port_is_not_said_to_be_silent(call, history):
