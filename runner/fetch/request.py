@@ -25,9 +25,11 @@ _ACCEPT = {
     FileType.CSV: "text/csv, */*;q=0.5",
     FileType.PARQUET: "application/vnd.apache.parquet, */*;q=0.5",
 }
-# In an address that is a secret as a whole these names are of keys too; and what is as long as this may be one.
+# In an address that is a secret as a whole these names may be of keys too, and what is as long as this may be one.
 _KEY_NAMES = frozenset({"key", "code", "auth", "hash", "signature"})
 _KEY_LENGTH = 16
+# What such a name has is no short word or number, `basic` or `2026`: those stand anywhere.
+_LIKE_A_KEY = re.compile(r"(?=.*[A-Za-z])(?=.*[0-9]).*|.{8,}", re.DOTALL)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 # urllib3 ends the host at a backslash, urllib.parse does not; and the latter drops tabs and line ends.
@@ -234,7 +236,7 @@ def _mask_parts(url: str, references: References) -> None:
     """
     parts = urlsplit(url)
     pairs = [pair.partition("=") for pair in parts.query.split("&")]
-    named = {value for name, _, value in pairs if _holds_key(unquote_plus(name)) or len(value) >= _KEY_LENGTH}
+    named = {value for name, _, value in pairs if _holds_key(unquote_plus(name), value)}
     named |= {part for part in parts.path.split("/") if len(part) >= _KEY_LENGTH}
     for value in named:
         if any(value in secret for secret in references.secrets):
@@ -242,8 +244,10 @@ def _mask_parts(url: str, references: References) -> None:
             references.add_secret(unquote_plus(value))
 
 
-def _holds_key(name: str) -> bool:
-    return is_secret_name(name) or name.lower() in _KEY_NAMES
+def _holds_key(name: str, value: str) -> bool:
+    if is_secret_name(name) or len(value) >= _KEY_LENGTH:
+        return True
+    return name.lower() in _KEY_NAMES and _LIKE_A_KEY.fullmatch(value) is not None
 
 
 def _require_http(url: str, what: str = "the location") -> None:

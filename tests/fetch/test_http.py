@@ -139,6 +139,13 @@ def test_keys_in_an_address_that_a_reference_stands_for_are_masked(server, fetch
         fetch_api(server.url(path))
 
 
+def test_a_short_word_of_an_address_that_a_reference_stands_for_is_shown(server, fetch_api):
+    server.answer("/", b"no basic data in json for sales of 2026", status=403)
+    url = server.url("/?auth=basic&format=json&code=sales&key=2026")
+    with pytest.raises(FetchError, match=r"no basic data in json for sales of 2026$"):
+        fetch_api("${env:ORDERS_URL}", environ={"ORDERS_URL": url})
+
+
 def test_netrc_is_not_read(server, fetch_api, tmp_path, monkeypatch):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login anna password hunter22\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
