@@ -62,12 +62,13 @@ class CatalogEntry:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalog:
     """All jobs in force. `entries` are sorted by path; `jobs` maps names to the jobs in force. `bounds` are
-    those of the policy of the folder, which hold for the mails of jobs that are gone too."""
+    those of the policy of the folder, which hold for the mails of jobs that are gone too; None where nobody could
+    read it yet, or there was no file."""
 
     generation: int = 0
     entries: tuple[CatalogEntry, ...] = ()
     jobs: Mapping[str, Job] = field(default_factory=lambda: MappingProxyType({}))
-    bounds: RunBounds = field(default_factory=RunBounds)
+    bounds: RunBounds | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,7 +175,7 @@ def restore(jobs: Mapping[str, Job]) -> Catalog:
     return Catalog(
         entries=entries,
         jobs=MappingProxyType({job.job_name: job for job in jobs.values()}),
-        bounds=next((job.bounds for job in jobs.values()), RunBounds()),
+        bounds=next((job.bounds for job in jobs.values()), None),
     )
 
 

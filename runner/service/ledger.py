@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
+from runner.core.catalog import Catalog
 from runner.core.delivery import Delivery, DeliveryState
 from runner.core.ledger import LedgerChange, LedgerEntry, MailPart, SentBy
-from runner.errors import UsageError
+from runner.errors import RunnerError, UsageError
 from runner.service.clock import utc_now
 from runner.service.lookup import read_catalog
 from runner.service.wiring import make_outbox, open_transport
@@ -66,12 +67,13 @@ def retry_deliveries(settings: Settings, choice: Choice) -> LedgerChange:
 
     Raises:
         UsageError: one of the ids is unknown; nothing is changed.
-        RunnerError: the ledger cannot be changed.
+        RunnerError: the ledger cannot be changed, or the policy is not valid where no service knows what it was.
     """
     with Store.open(settings.storage_path, beside_service=True) as store:
         chosen, left_out = _chosen(store, choice, _why_not_retried)
+        catalog = _policed_catalog(settings) if chosen and store.try_alone() else None
         due = store.retry_deliveries([one.delivery_id for one in chosen], utc_now())
-        sent_by = _send(settings, store) if due else SentBy.NOBODY
+        sent_by = _send(settings, store, catalog) if due else SentBy.NOBODY
         if sent_by is SentBy.SERVICE:
             _wait(settings, store, due)
         return LedgerChange(changed=_as_they_are(store, due), left_out=left_out, sent_by=sent_by)
@@ -140,11 +142,26 @@ def _why_not_held(_store: StoreReader, delivery: Delivery) -> str:
     return words[delivery.state]
 
 
-def _send(settings: Settings, store: Store) -> SentBy:
-    """Send all that is due, as `runner run` does, unless another process has the state folder."""
-    if not store.try_alone():
-        return SentBy.SERVICE if service_running(settings.storage_path) else SentBy.NOBODY
+def _policed_catalog(settings: Settings) -> Catalog:
+    """The jobs of the folder, and whom its policy allows mail.
+
+    Raises:
+        RunnerError: the folder cannot be read, or the policy is not valid.
+    """
     catalog = read_catalog(settings)
+    if catalog.entries and catalog.bounds is None:
+        raise RunnerError(
+            f"nothing is sent: _policy.yaml or _defaults.yaml in {settings.jobs_dir} is not valid, and so it is "
+            "not known who may be mailed",
+            hint="runner validate shows what to correct.",
+        )
+    return catalog
+
+
+def _send(settings: Settings, store: Store, catalog: Catalog | None) -> SentBy:
+    """Send all that is due, as `runner run` does; without a catalog another process has the state folder."""
+    if catalog is None:
+        return SentBy.SERVICE if service_running(settings.storage_path) else SentBy.NOBODY
     outbox = make_outbox(
         settings, store, open_transport(settings), jobs=lambda: catalog.jobs, bounds=lambda: catalog.bounds
     )

@@ -45,12 +45,16 @@ def make_outbox(
     transport: Transport,
     *,
     jobs: Callable[[], Mapping[str, Job]],
-    bounds: Callable[[], RunBounds],
+    bounds: Callable[[], RunBounds | None],
     on_result: Callable[[Delivery, SendResult], None] | None = None,
 ) -> Outbox:
     """What sends the mails of a store as far as `bounds`, those of the policy of now, allow it, and tells the
-    owners of `jobs` of those that came to nothing."""
+    owners of `jobs` of those that came to nothing. Without bounds everybody may be mailed."""
     composer = Composer(settings.smtp.from_email)
+
+    def allows(recipient: str) -> bool:
+        return (bounds() or RunBounds()).allows_recipient(recipient)
+
     return Outbox(
         store,
         transport,
@@ -59,7 +63,7 @@ def make_outbox(
         on_result=on_result,
         context=run_context,
         notice=Notices(store=store, composer=composer, jobs=jobs, clock=utc_now),
-        allows=lambda recipient: bounds().allows_recipient(recipient),
+        allows=allows,
     )
 
 

@@ -9,7 +9,7 @@ from runner.core.ledger import SentBy
 from runner.core.run import RunState, Trigger
 from runner.delivery.folder import MailFolder
 from runner.delivery.outbox import Outbox
-from runner.errors import UsageError
+from runner.errors import RunnerError, UsageError
 from runner.service.ledger import Choice, find_entry, hold_deliveries, list_deliveries, retry_deliveries
 from runner.store.store import Store
 
@@ -143,6 +143,16 @@ def test_no_retry_sends_to_whom_the_policy_of_now_allows_no_mail(settings, ledge
     (jobs_dir / "_policy.yaml").write_text("recipient_domains: [example.com]\n")
     (one,) = retry_deliveries(settings, Choice(delivery_ids=(ledger[1],))).changed
     assert one.state is DeliveryState.SENT
+
+
+def test_no_retry_sends_anything_where_the_policy_cannot_be_told(settings, ledger):
+    before = states(settings)
+    jobs_dir = settings.project_dir / "jobs.d"
+    (jobs_dir / "other.yaml").write_text("job_name: other\n")
+    (jobs_dir / "_policy.yaml").write_text("recipient_domains: [example.org\n")
+    with pytest.raises(RunnerError, match=r"nothing is sent: _policy\.yaml"):
+        retry_deliveries(settings, Choice(delivery_ids=(ledger[1],)))
+    assert (states(settings), settings.mail_dir.exists()) == (before, False)
 
 
 def test_an_unknown_id_changes_nothing(settings, ledger):
