@@ -515,6 +515,7 @@ def test_whoever_asks_for_a_column_by_its_name_alone_is_told_which_there_are(ben
         "data['amount']['revenue']",
         "data.set_index('category')['amount'].loc['z']",
         "data.drop('revenue')",
+        "data.groupby('category').get_group('z')",
         "__import__('json').loads('{}')['revenue']",
     ],
 )

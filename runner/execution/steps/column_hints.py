@@ -44,7 +44,11 @@ def _asked(error: BaseException, sources: Mapping[str, tuple[str, ...]]) -> list
     """The input that was asked for a column that it does not have; all of them where a table that was made of them
     was. The frames of pandas in which it was looked for tell. None of them is a frame of the script, whose own
     dicts have keys too."""
-    places = [frame.f_locals for frame in last_frames(error, "pandas")]
+    frames = last_frames(error, "pandas")
+    if any(frame.f_code.co_name == "get_group" for frame in frames):
+        # It is a value of the columns that is not there.
+        return []
+    places = [frame.f_locals for frame in frames]
     asked = [place.get("self") for place in reversed(places)]
     tables = [value for place in places for value in place.values() if issubclass(type(value), _TABLES)]
     labels = next((one for one in asked if issubclass(type(one), pd.Index)), None)
