@@ -69,6 +69,11 @@ class StatusSettings:
     port: int = 8000
     token: Secret = field(default_factory=lambda: Secret(""))
 
+    def url_at(self, port: int) -> str:
+        """Where this machine finds it when it listens at a port."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - nothing is bound here
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogSettings:

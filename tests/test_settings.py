@@ -189,3 +189,16 @@ def test_what_is_no_sender_is_refused_by_name(tmp_path, sender):
 )
 def test_the_login_is_the_sender_only_where_it_is_an_address(tmp_path, login, sender):
     assert load_settings({"SMTP_USER": login}, folder=tmp_path).smtp.from_email == sender
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:81"),
+        ("::", "http://127.0.0.1:81"),
+        ("::1", "http://[::1]:81"),
+        ("a.example", "http://a.example:81"),
+    ],
+)
+def test_this_machine_finds_the_page_wherever_it_listens(tmp_path, host, url):
+    assert load_settings({"STATUS_HOST": host}, folder=tmp_path).status.url_at(81) == url

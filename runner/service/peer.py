@@ -16,8 +16,6 @@ _TIMEOUT_SECONDS = 2.0
 _LARGEST_ANSWER = 1 << 20
 # As the service writes it: no user, no path.
 _ADDRESS = re.compile(r"http://(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+):[0-9]{1,5}")
-# Addresses to listen on that nobody can connect to as such.
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - listened on by others
 
 
 def ask_service(settings: Settings) -> ServiceStanding:
@@ -59,10 +57,7 @@ def _address(told: str) -> str:
 
 def _expected_address(status: StatusSettings) -> str:
     """Where a service with these settings listens; empty where it takes any free port."""
-    if not status.port:
-        return ""
-    host = _ANY.get(status.host, status.host)
-    return f"http://[{host}]:{status.port}" if ":" in host else f"http://{host}:{status.port}"
+    return status.url_at(status.port) if status.port else ""
 
 
 def port_is_taken(status: StatusSettings) -> str:

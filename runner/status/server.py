@@ -80,10 +80,7 @@ class StatusServer:
     @property
     def url(self) -> str:
         """Where a browser on this machine finds the page."""
-        host = self._settings.host
-        if host in {"0.0.0.0", "::"}:  # noqa: S104 - nothing is bound here
-            host = "127.0.0.1"
-        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+        return self._settings.url_at(self._port)
 
     def start(self) -> None:
         """Bind, and serve from now on: a request made after this is answered.
