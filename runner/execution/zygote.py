@@ -204,13 +204,13 @@ class _Process:
 
     def __init__(self, *, mode: SandboxMode, waiting: int, read_roots: tuple[str, ...]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._complaints = open_scratch()
         config = ZygoteConfig(
             control_fd=theirs.fileno(), sandbox_mode=mode, waiting=waiting, read_roots=list(read_roots)
         )
         self.zygote = 0
         with theirs, ExitStack() as opened:
             opened.callback(self._control.close)
+            self._complaints = open_scratch()
             opened.callback(self._complaints.close)
             self._process = subprocess.Popen(
                 python_command("runner.execution.zygote_boot", json.dumps(asdict(config))),

@@ -374,6 +374,18 @@ def test_a_zygote_that_cannot_be_started_is_told(tmp_path, monkeypatch):
     assert "ulimit -u" in refused.value.hint
 
 
+def test_a_zygote_for_which_no_descriptor_is_left_keeps_none(monkeypatch):
+    def no_more():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("runner.execution.zygote.open_scratch", no_more)
+    before = set(Path("/proc/self/fd").iterdir())
+    with pytest.raises(ExecutionError, match="Too many open files") as refused:
+        Zygote(sandbox_mode="strict").launch()
+    assert "ulimit -n" in refused.value.hint
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
 def test_off_means_off(bench_of):
     zygote = Zygote(sandbox_mode="off", waiting=1)
     zygote.start()
