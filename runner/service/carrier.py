@@ -154,14 +154,14 @@ class ServiceCarrier:
 
     def _waiting_words(self, waiting: Collection[str]) -> str:
         """Why none of the runs has begun, as far as can be seen from here, and what to do."""
-        runs = "the run" if len(waiting) == 1 else f"{len(waiting)} runs"
+        runs, them = ("the run", "it") if len(waiting) == 1 else (f"{len(waiting):,} runs", "them")
         if not any(run.run_id in waiting for run in self._store.requested_runs()):
             return f"The service has {runs} in its queue: runner status shows what goes first."
         holder = lock_holder(lock_folder(self._settings.storage_path)) or "the service"
         return (
             f"Nobody has taken {runs} up for {TAKE_UP_SECONDS:.0f} s: the service is busy, or hangs ({holder}). "
             "Ask runner status; where it gets no answer, end that process, with kill -9 if need be, and start the "
-            "service anew: it takes up what waits. Ctrl-C takes it back."
+            f"service anew: it takes up what waits. Ctrl-C takes {them} back."
         )
 
     def _once_mailed(self, run_ids: tuple[str, ...]) -> tuple[Run, ...]:
