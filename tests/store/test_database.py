@@ -242,27 +242,28 @@ def test_one_who_is_interrupted_takes_nobody_along(opened):
 def test_one_who_stops_waiting_leaves_the_others_to_go_on(opened):
     """Ctrl-C in the main thread, while another thread commits."""
     program = """
-    import _thread, sys, threading, time
+    import os, signal, sys, threading
     from pathlib import Path
     from runner.store.connection import connect_writer
     from runner.store.database import Database
     path = Path(sys.argv[1])
     base = Database(path, connect_writer(path), begin="BEGIN IMMEDIATE")
-    began = threading.Event()
+    began, stopped = threading.Event(), threading.Event()
 
     def slow(changes):
         began.set()
-        time.sleep(0.3)
+        stopped.wait(10)
         changes.execute("INSERT INTO kept VALUES (0, 1)")
 
     other = threading.Thread(target=base.write, args=(slow,))
     other.start()
     began.wait()
-    threading.Timer(0.1, _thread.interrupt_main).start()
     try:
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
         base.write(lambda changes: changes.execute("INSERT INTO kept VALUES (0, 2)"))
     except KeyboardInterrupt:
         print("interrupted")
+    stopped.set()
     other.join()
     base.write(lambda changes: changes.execute("INSERT INTO kept VALUES (0, 3)"))
     """
