@@ -248,6 +248,8 @@ def test_one_who_stops_waiting_leaves_the_others_to_go_on(opened):
     from runner.store.database import Database
     path = Path(sys.argv[1])
     base = Database(path, connect_writer(path), begin="BEGIN IMMEDIATE")
+    # As in the foreground: a shell lets what it starts behind itself ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began, stopped = threading.Event(), threading.Event()
 
     def slow(changes):
