@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from runner.core.bookmark import CursorValue
 from runner.core.catalog import CatalogEntry
@@ -16,10 +17,13 @@ from runner.service.folder import open_folder
 from runner.service.lookup import find_job, read_catalog
 from runner.settings import Settings
 from runner.status.snapshot import JobStatus
-from runner.store.reader import StoreReader
+
+if TYPE_CHECKING:
+    # As in `lookup`: most that is shown of a job needs no database.
+    from runner.store.reader import StoreReader
 
 
-def list_jobs(settings: Settings, history: StoreReader, *, now: datetime) -> tuple[JobStatus, ...]:
+def list_jobs(settings: Settings, history: "StoreReader", *, now: datetime) -> tuple[JobStatus, ...]:
     """Every job file with its next fire and last run, as `GET /jobs` lists them."""
     last_runs = history.last_runs(horizon(now))
     return tuple(_status(entry, last_runs, now) for entry in read_catalog(settings).entries)
@@ -64,5 +68,7 @@ def effective_job(settings: Settings, job_name: str) -> EffectiveJob:
 def _cursor(settings: Settings, job: Job) -> CursorValue | None:
     if job.incremental is None:
         return None
+    from runner.store.reader import StoreReader
+
     with StoreReader.open_reader(settings.storage_path) as history:
         return history.bookmark(job.job_name).for_origin(job.origin).cursor

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from runner.core.catalog import Catalog, advance
 from runner.core.diagnostic import Severity
@@ -11,7 +12,10 @@ from runner.jobfiles.emptiness import is_empty_on_purpose
 from runner.jobfiles.files import WorkingFiles
 from runner.service.folder import emptied_words, open_folder
 from runner.settings import Settings
-from runner.store.reader import StoreReader
+
+if TYPE_CHECKING:
+    # To import the database takes as long as all else that a look at the folder does: only what asks it does so.
+    from runner.store.reader import StoreReader
 
 _FIRST_JOB = "runner init makes a first one."
 
@@ -55,6 +59,8 @@ def require_known(settings: Settings, job_name: str) -> str:
         UsageError: there is none; the hint as that of `find_job`.
         StoreError: the history cannot be read.
     """
+    from runner.store.reader import StoreReader
+
     with StoreReader.open_reader(settings.storage_path) as history:
         names = {*history.last_runs(), *(job.job_name for job in history.load_jobs().values())}
     empty = ""
@@ -74,7 +80,7 @@ def require_known(settings: Settings, job_name: str) -> str:
     return empty
 
 
-def is_emptied(settings: Settings, history: StoreReader) -> bool:
+def is_emptied(settings: Settings, history: "StoreReader") -> bool:
     """Whether a folder that holds no job file has lost the jobs that a service goes on with, unless that is meant.
 
     Raises:
@@ -99,6 +105,8 @@ def empty_words(settings: Settings) -> str:
 
 def empty_hint(settings: Settings) -> str:
     """What it means that the folder holds no job file, and what to do."""
+    from runner.store.reader import StoreReader
+
     with suppress(StoreError), StoreReader.open_reader(settings.storage_path) as history:
         if is_emptied(settings, history):
             words = emptied_words(settings.jobs_dir)

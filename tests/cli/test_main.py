@@ -48,16 +48,29 @@ def test_the_help_of_every_verb_is_in_one_style():
     assert "\n    # yaml-language-server: $schema=" in helps[("schema",)]
 
 
-def test_validate_imports_no_data_library_for_a_script(tmp_path):
+@pytest.fixture
+def folder(tmp_path):
+    """One with a job whose step is a script."""
     (tmp_path / "jobs.d").mkdir()
     (tmp_path / "jobs.d" / "a.yaml").write_text(
         "job_name: a\nschedule_time: '@daily'\n"
         "data_source: {source_type: file, location: a.csv, file_type: csv}\n"
         "processing_script: result = data\nconsumer_emails: [a@example.com]\n"
     )
-    loaded = modules_after("validate", cwd=tmp_path)
+    return tmp_path
+
+
+def test_validate_imports_no_data_library_for_a_script(folder):
+    loaded = modules_after("validate", cwd=folder)
     assert "yaml" in loaded
     assert not loaded & (set(HEAVY) - {"yaml"})
+
+
+@pytest.mark.parametrize("arguments", [["next"], ["next", "a"], ["show", "a"]])
+def test_what_needs_no_history_imports_no_database(folder, arguments):
+    loaded = modules_after(*arguments, cwd=folder)
+    assert "rich" in loaded
+    assert not {"sqlalchemy", "requests", "pandas", "duckdb"} & loaded
 
 
 def test_the_service_never_imports_pandas_or_duckdb():
