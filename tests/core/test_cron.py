@@ -1,5 +1,6 @@
 from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from time import perf_counter
 from zoneinfo import ZoneInfo
 
@@ -61,16 +62,25 @@ def local(moment, timezone):
     return f"{moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M%z}"
 
 
+@cache
 def transitions(timezone):
+    """Each half-hour of three years at whose end the clock is another one; no day has two."""
     zone = ZoneInfo(timezone)
-    moment, end = utc(2025, 1, 1), utc(2028, 1, 1)
-    found = []
-    while moment < end:
-        following = moment + timedelta(minutes=30)
-        if moment.astimezone(zone).utcoffset() != following.astimezone(zone).utcoffset():
-            found.append(following)
-        moment = following
-    return found
+
+    def steps(begin, end, step):
+        return [begin + number * step for number in range((end - begin) // step)]
+
+    def changes(begin, step):
+        return begin.astimezone(zone).utcoffset() != (begin + step).astimezone(zone).utcoffset()
+
+    day, half_hour = timedelta(days=1), timedelta(minutes=30)
+    return [
+        begin + half_hour
+        for midnight in steps(utc(2025, 1, 1), utc(2028, 1, 1), day)
+        if changes(midnight, day)
+        for begin in steps(midnight, midnight + day, half_hour)
+        if changes(begin, half_hour)
+    ]
 
 
 def assert_follows_oracle(oracle, expression, timezone, moment, hours):
