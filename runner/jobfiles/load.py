@@ -119,8 +119,8 @@ class JobFolder:
             elif entry is not None:
                 known[path] = entry
         known.update(self._check(unchecked))
-        for folder, reason in listing.unreadable:
-            known.update(self._unreadable(self._prefix + shown_path(folder), reason))
+        for folder, error in listing.unreadable:
+            known.update(self._unreadable(self._prefix + shown_path(folder), error.strerror or str(error)))
         before = {path: entry.file for path, entry in self._known.items()}
         self._known = known
         self._stamp(files_changed={path: entry.file for path, entry in known.items()} != before)

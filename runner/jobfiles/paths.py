@@ -296,8 +296,8 @@ def _given_file(place: str) -> Iterator[tuple[str, str]]:
 
 def _folder_files(place: str) -> Iterator[tuple[str, str]]:
     listing = list_job_files(place)
-    for folder, reason in listing.unreadable:
-        raise FolderGoneError(f"{place}/{folder}", OSError(reason))
+    for folder, error in listing.unreadable:
+        raise FolderGoneError(f"{place}/{folder}", error) from error
     for relative in listing.files:
         below, _, name = relative.rpartition("/")
         yield (f"{place}/{below}" if below else place), name

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from runner.errors import RunnerError
@@ -27,10 +28,10 @@ class FolderGoneError(RunnerError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """What a folder holds: paths relative to it, with `/`, sorted; `unreadable` are folders and the reasons."""
+    """What a folder holds: paths relative to it, with `/`, sorted; `unreadable` are folders, and why."""
 
     files: tuple[str, ...]
-    unreadable: tuple[tuple[str, str], ...] = ()
+    unreadable: tuple[tuple[str, OSError], ...] = ()
 
 
 def is_job_name(name: str) -> bool:
@@ -45,7 +46,7 @@ def list_job_files(root: Path | str) -> Listing:
         FolderGoneError: the folder itself cannot be listed.
     """
     files: list[str] = []
-    unreadable: list[tuple[str, str]] = []
+    unreadable: list[tuple[str, OSError]] = []
     seen: set[tuple[int, int]] = set()
     real = deque([""])
     # Links come last, so that a folder is known by its own path where it has one below the root.
@@ -67,8 +68,8 @@ def list_job_files(root: Path | str) -> Listing:
             if not folder:
                 raise FolderGoneError(root, error) from error
             if not isinstance(error, FileNotFoundError):
-                unreadable.append((folder, error.strerror or str(error)))
-    return Listing(files=tuple(sorted(files)), unreadable=tuple(sorted(unreadable)))
+                unreadable.append((folder, error))
+    return Listing(files=tuple(sorted(files)), unreadable=tuple(sorted(unreadable, key=itemgetter(0))))
 
 
 def _entries(folder: str) -> Iterator[tuple[str, bool, bool]]:

@@ -72,8 +72,8 @@ class WorkingSide:
         if not os.path.lexists(self.jobs_dir):
             return None
         listing = list_job_files(os.path.realpath(self.jobs_dir))
-        for folder, reason in listing.unreadable:
-            raise FolderGoneError(self.jobs_dir / folder, OSError(reason))
+        for folder, error in listing.unreadable:
+            raise FolderGoneError(self.jobs_dir / folder, error) from error
         return listing
 
     def fetch(self, locations: Sequence[str]) -> None:

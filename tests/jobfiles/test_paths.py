@@ -139,7 +139,9 @@ def test_of_a_file_on_its_own_nobody_knows_the_other_jobs(run, job):
 def test_where_a_folder_cannot_be_listed_the_other_jobs_are_not_known(run, job, monkeypatch):
     job("report", "orders")
     real = paths.list_job_files
-    monkeypatch.setattr(paths, "list_job_files", lambda place: replace(real(place), unreadable=(("x", "no"),)))
+    monkeypatch.setattr(
+        paths, "list_job_files", lambda place: replace(real(place), unreadable=(("x", OSError("no")),))
+    )
     assert rules(run("jobs.d/report.yaml")) == []
 
 
@@ -158,3 +160,18 @@ def test_a_folder_that_may_not_be_read_is_not_to_be_made():
         "Let the user of this process read it.",
     )
     assert FolderGoneError("jobs.d", FileNotFoundError(2, "No such file or directory")).hint.startswith("Make it")
+
+
+def test_a_folder_below_that_may_not_be_read_is_not_to_be_made_either(run, write, minimal, monkeypatch):
+    write("jobs.d/closed/a.yaml", minimal)
+    scandir = os.scandir
+
+    def refuse(folder):
+        if folder.endswith("/closed"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr("runner.jobfiles.walk.os.scandir", refuse)
+    with pytest.raises(FolderGoneError, match="closed cannot be listed: Permission denied") as caught:
+        run()
+    assert caught.value.hint == "Let the user of this process read it."

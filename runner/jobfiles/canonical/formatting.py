@@ -85,8 +85,8 @@ def _files(paths: Sequence[Path], *, given: bool) -> Iterator[str]:
 
 def _folder_files(place: str) -> Iterator[str]:
     listing = list_job_files(place)
-    for folder, reason in listing.unreadable:
-        raise FolderGoneError(f"{place}/{folder}", OSError(reason))
+    for folder, error in listing.unreadable:
+        raise FolderGoneError(f"{place}/{folder}", error) from error
     folders = {place}
     for relative in listing.files:
         file = f"{place}/{relative}"
