@@ -1,7 +1,7 @@
 """Two names of commits, or one and the files on disk → a Comparison."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from runner.jobfiles.defaults import job_defaults
 from runner.jobfiles.emptiness import KEEP_FILE, is_empty_on_purpose
 from runner.jobfiles.git.objects import Commit, ObjectStore
 from runner.jobfiles.git.repository import clean_environment, read_revisions
+from runner.jobfiles.layers import POLICY_FILE
 from runner.planning.load import load_sides
 from runner.planning.sides import SideFiles, commit_side, working_side
 from runner.settings import Settings
@@ -54,6 +55,8 @@ def compare_commits(
         notes = [*_ref_notes(base, asked), *_ref_notes(head, wanted)]
         if start is None:
             notes.append(_no_merge_base(asked, wanted, shallow=store.is_shallow()))
+        if sides.policy_keys:
+            notes.append(_policy_note(jobs_dir, sides.policy_keys))
         if sides.head_empty and not sides.base_empty and not is_empty_on_purpose(new.files, jobs_dir.name):
             notes.append(_emptied_note(jobs_dir))
         if not working_tree and not store.bare:
@@ -97,6 +100,10 @@ def _no_merge_base(base: Commit, head: Commit, *, shallow: bool) -> str:
         f"{base.name} and {head.name} have no common commit here, so {base.name} itself is compared:"
         f" what has been done there since shows as undone.{remedy}"
     )
+
+
+def _policy_note(jobs_dir: Path, keys: Sequence[str]) -> str:
+    return f"{jobs_dir.name}/{POLICY_FILE} bounds every job otherwise after this: {', '.join(keys)}."
 
 
 def _emptied_note(jobs_dir: Path) -> str:

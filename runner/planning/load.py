@@ -3,14 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 from runner.core.catalog import CheckedFile, link_of
 from runner.core.dependencies import find_after_faults
+from runner.core.diagnostic import has_errors
 from runner.core.effective import Origin
 from runner.core.job_defaults import JobDefaults
+from runner.core.job_policy import JobPolicy
 from runner.core.names import LinkedJob, claimed_name
 from runner.core.plan import PlanFile
 from runner.core.plan_values import JobValue, Value
@@ -36,6 +38,7 @@ class LoadedSides:
 
     Left out are the good files that are alike on both sides, whose names no other file has, and with whose `after`
     nothing is wrong on either: nothing becomes of them. `alike` are their jobs as others see them.
+    `policy_keys` are what the policy says otherwise on the two sides, where it is good on both.
     """
 
     base: tuple[PlanFile, ...]
@@ -45,6 +48,7 @@ class LoadedSides:
     head_exists: bool
     base_empty: bool
     head_empty: bool
+    policy_keys: tuple[str, ...]
 
 
 def load_sides(
@@ -81,6 +85,11 @@ class _Side:
     def layers(self, path: str) -> Layers:
         """What holds for a job file."""
         return self._layers.layers(path.rpartition("/")[0])
+
+    def policy(self) -> JobPolicy | None:
+        """What bounds every job; None where a fault in it, or beside it, keeps it from being in force."""
+        layers = self._layers.layers("")
+        return None if has_errors(layers.diagnostics) else layers.policy
 
     def read(self, path: str, shown: str) -> JobFile | ReadFault | None:
         """The file; None where this side has none."""
@@ -157,6 +166,7 @@ class _Loader:
             head_exists=self._head.exists,
             base_empty=not self._base.paths,
             head_empty=not self._head.paths,
+            policy_keys=_different_keys(self._base.policy(), self._head.policy()),
         )
 
     def _load(self, path: str) -> None:
@@ -222,6 +232,19 @@ class _Loader:
                 (one.digest, one.texts, one.diagnostics) == (other.digest, other.texts, other.diagnostics)
             ) and (self._same_links or one.policy.data_roots is None)
         return self._same_layers[folder]
+
+
+def _different_keys(before: JobPolicy | None, after: JobPolicy | None) -> tuple[str, ...]:
+    if before is None or after is None:
+        return ()
+    names = (field.name for field in fields(JobPolicy))
+    return tuple(name for name in names if _bound(before, name) != _bound(after, name))
+
+
+def _bound(policy: JobPolicy, name: str) -> object:
+    """What a policy says under a key; of a list the order means nothing."""
+    value = getattr(policy, name)
+    return frozenset(value) if isinstance(value, tuple) else value
 
 
 def _shown_paths(paths: Iterable[str], prefix: str) -> dict[str, str]:

@@ -143,12 +143,35 @@ def test_a_policy_makes_jobs_invalid_and_bounds_them(branch):
     assert found.plan.jobs[0].keys[0].after_origin == "jobs.d/_policy.yaml"
 
 
+def test_a_policy_that_changes_no_job_is_told(branch):
+    told = "jobs.d/_policy.yaml bounds every job otherwise after this: "
+    branch.write(
+        "jobs.d/_policy.yaml", "allowed_hosts: [api.example.com, x.example.com]\nmax_timeout_seconds: 900\n"
+    )
+    branch.commit()
+    found = branch.plan()
+    assert (found.plan.changed, found.notes) == (False, (f"{told}allowed_hosts, max_timeout_seconds.",))
+    branch.write(
+        "jobs.d/_policy.yaml",
+        "# why\nmax_timeout_seconds: 900\nallowed_hosts:\n  - x.example.com\n  - api.example.com\n",
+    )
+    branch.commit()
+    assert branch.plan(base="HEAD~1").notes == ()
+    branch.git("rm", "-q", "jobs.d/_policy.yaml")
+    branch.commit()
+    assert branch.plan(base="HEAD~1").notes == (f"{told}allowed_hosts, max_timeout_seconds.",)
+    assert branch.plan(base="HEAD~1", head="HEAD~2").notes == ()
+    branch.write("jobs.d/_policy.yaml", "require_owner: false\nprivate_hosts: [db.example.com]\n")
+    assert branch.plan(base="HEAD", working_tree=True).notes == (f"{told}private_hosts.",)
+
+
 def test_a_broken_policy_is_told_of_every_file(branch):
     branch.write("jobs.d/_policy.yaml", "max_timeout: 60\n")
     branch.commit()
     found = branch.plan()
     assert set(invalid(found)) == {"jobs.d/one.yaml", "jobs.d/two.yaml"}
     assert {one.path for file in found.plan.invalid for one in file.diagnostics} == {"jobs.d/_policy.yaml"}
+    assert found.notes == ()
 
 
 def test_a_script_in_a_file_of_its_own(branch):
