@@ -45,6 +45,14 @@ class TestIndex:
         ):
             assert words.replace("'", "&#39;") in text, words
 
+    def test_of_an_error_with_a_long_word_its_beginning_is_shown(self, get, source):
+        status = source.state.jobs[0]
+        failure = RunFailure(kind=FailureKind.FETCH, message=f"GET https://api.example.com/{'x' * 90}: HTTP 404")
+        source.change(jobs=(replace(status, last_run=replace(status.last_run, failure=failure)),))
+        text = visible(get("/").text)
+        assert "GET https://api.example.com/xxxxx" in text
+        assert "x" * 90 not in text
+
     def test_without_jobs_it_says_what_to_do(self, get, source):
         source.change(jobs=())
         text = visible(get("/").text)
