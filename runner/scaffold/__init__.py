@@ -1,5 +1,6 @@
 """A new repository of jobs: what `runner init` writes."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def create_repository(folder: Path) -> Scaffold:
     written, kept = [], []
     for name, source in _contents():
         target = folder / name
-        if target.exists():
+        if os.path.lexists(target):
             kept.append(name)
             continue
         try:

@@ -63,6 +63,14 @@ def test_files_that_exist_are_kept(repository):
     assert (repository / ".gitignore").read_text() == "mine\n"
 
 
+def test_a_link_that_leads_nowhere_is_kept_and_not_written_through(tmp_path):
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    (folder / ".env.example").symlink_to(tmp_path / "elsewhere")
+    assert ".env.example" in create_repository(folder).kept
+    assert not (tmp_path / "elsewhere").exists()
+
+
 @pytest.mark.parametrize(
     ("kept", "lines"),
     [("*.pyc\n", (".env", "data/", ".venv/")), ("/data\n.env\n", (".venv/",)), (".venv\n/data/\n.env\r\n", ())],
