@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ def command(
             )
         ctx.exit(_try_sample(job, sample, at, as_json=as_json))
     if output is not None:
-        _require_output(output)
+        output = _required_output(output)
     from runner.cli.environment import is_watched, open_console, open_settings, print_json, teller
     from runner.cli.next_fires import parse_moment
     from runner.cli.render import unsent_words
@@ -106,6 +107,8 @@ def command(
 
         open_console().print(report_panel(report))
     if output is not None and succeeded:
+        # It may go there too, past this stream.
+        sys.stdout.flush()
         write_result(settings.runs_dir / report.run.run_id, output)
     elif output is not None:
         click.echo(f"no result to write to {output}", err=True)
@@ -122,7 +125,8 @@ def command(
     ctx.exit(0 if succeeded and not unsent else 1)
 
 
-def _require_output(output: Path) -> None:
+def _required_output(output: Path) -> Path:
+    """Where the result goes: `-` is standard output, as for the other verbs."""
     if output.suffix.lower() in _OTHER_FORMS:
         csv = output.name.split(".")[0] + ".csv"
         raise click.UsageError(
@@ -131,7 +135,9 @@ def _require_output(output: Path) -> None:
         )
     from runner.service.once import require_place
 
-    require_place(output)
+    place = Path("/dev/stdout") if output == Path("-") else output
+    require_place(place)
+    return place
 
 
 def _try_sample(job: str, rows: int, at: str | None, *, as_json: bool) -> int:

@@ -60,6 +60,14 @@ def test_run_with_sql(repository, runner):
     done = runner("run", "totals", "--no-mail", "--output", "out.csv", cwd=repository.folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (repository.folder / "out.csv").read_text() == EXPECTED
+
+
+def test_a_dash_is_standard_output(repository, runner):
+    write_job(repository)
+    done = runner("run", "totals", "--no-mail", "--json", "--output", "-", cwd=repository.folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith(f"\n{EXPECTED}")
+    assert not (repository.folder / "-").exists()
     assert not (repository.folder / "data" / "mail").exists()
 
 
