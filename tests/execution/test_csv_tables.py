@@ -218,6 +218,19 @@ def test_a_text_that_looks_like_a_truth_stays_what_it_is(query):
     assert query("FROM data", "country,sex,n\nNO,F,1\nNO,F,2\n") == "country,sex,n\nNO,F,1\nNO,F,2\n"
 
 
+@pytest.mark.parametrize("number", ["7", "0.5", "1e3", "9" * 25])
+@pytest.mark.parametrize("truth", ["True", "no", "F"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_truth_values_beside_a_file_of_numbers_are_texts(bench, tmp_path, truth, number, order):
+    for name, cell in (("a.csv", truth), ("b.csv", number)):
+        (tmp_path / name).write_text(f"paid,n\n{cell},1\n")
+    paths = tuple(str(tmp_path / name) for name in ("a.csv", "b.csv")[::order])
+    inputs = (StepInput(paths=paths, format=FileType.CSV),)
+    for kind in SQL:
+        written = bench.csv(STEPS[kind], kind=kind, inputs=inputs)
+        assert sorted(written.splitlines()) == sorted(["paid,n", f"{truth},1", f"{number},1"])
+
+
 @pytest.mark.parametrize("other", ["2025-01-02T10:00:00", "2025-01-02"])
 def test_times_with_and_without_an_offset_are_texts(query, other):
     source = f"moment\n2025-01-02T10:00:00Z\n{other}\n"

@@ -48,6 +48,8 @@ _WHOLE_TYPES = frozenset({"BIGINT", "HUGEINT"})
 _WHOLE = (r"\s*-?(0|[1-9][0-9]*)\s*", "whole numbers")
 # Not `NO`, `F` and `yes`, which DuckDB takes for one too: a country, a sex, an answer.
 _TRUTH = (r"(?i)\s*(true|false)\s*", "truth values")
+# All that DuckDB takes for one, but for 1 and 0.
+_TAKEN_FOR_TRUTH = r"(?i)\s*(true|false|t|f|yes|no|y|n)\s*"
 _DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _CLOCK = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
 _OFFSET = "(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
@@ -191,10 +193,13 @@ def _misread(
     connection: duckdb.DuckDBPyConnection, relation: Relation, texts: str, types: Mapping[str, str], *, light: bool
 ) -> list[str]:
     """The columns of which DuckDB takes texts for values that they are to nobody else."""
-    doubts = {name: doubt for name, kind in types.items() if (doubt := _doubt(quote_name(name), kind))}
+    several = len(relation.files) > 1
+    asked_of = {name: _doubt(quote_name(name), kind, several=several) for name, kind in types.items()}
+    doubts = {name: doubt for name, doubt in asked_of.items() if doubt}
     if not doubts:
         return []
-    if _WHOLE_TYPES.issuperset(types[name] for name in doubts) and not _may_have_zeros_in_front(relation):
+    whole = not several and _WHOLE_TYPES.issuperset(types[name] for name in doubts)
+    if whole and not _may_have_zeros_in_front(relation):
         return []
     rows = texts if light else f"(FROM {texts} LIMIT {_SAMPLE_ROWS})"
     names, wrong = list(doubts), []
@@ -206,8 +211,12 @@ def _misread(
     return wrong
 
 
-def _doubt(column: str, kind: str) -> str | None:
-    """SQL for whether a text that DuckDB takes for a value of a type is something else; None where none is."""
+def _doubt(column: str, kind: str, *, several: bool) -> str | None:
+    """SQL for whether a text that DuckDB takes for a value of a type is something else; None where none is.
+
+    Args:
+        several: of several files one may have truth values, where another has numbers: to DuckDB all are numbers.
+    """
     if kind in _MOMENTS:
         other = f"NOT regexp_full_match({column}, '{_GUARDED[kind][0]}')"
         return f"CASE WHEN {column} LIKE '{_USUAL[kind]}' THEN false ELSE {other} END"
@@ -218,6 +227,8 @@ def _doubt(column: str, kind: str) -> str | None:
         # of AND both sides are worked out.
         other = f"NOT regexp_full_match({column}, '{_WHOLE[0]}')"
         return f"CASE WHEN {column} >= '1' AND {column} < ':' THEN false ELSE {other} END"
+    if kind == "DOUBLE" and several:
+        return f"regexp_full_match({column}, '{_TAKEN_FOR_TRUTH}')"
     return None
 
 
