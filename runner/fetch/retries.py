@@ -23,6 +23,8 @@ _NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
 _BACKOFF_SECONDS = 0.5
 _JITTER_SECONDS = 0.5
 _LONGEST_BACKOFF_SECONDS = 60.0
+# By itself urllib3 shortens what a server asks for to six hours.
+_LONGEST_ASKED_SECONDS = 10**9
 # Against the standard, and yet what some servers send.
 _FRACTION = re.compile(r"[0-9]+\.[0-9]+")
 
@@ -40,6 +42,7 @@ class Retries:
             backoff_factor=_BACKOFF_SECONDS,
             backoff_max=_LONGEST_BACKOFF_SECONDS,
             backoff_jitter=_JITTER_SECONDS,
+            retry_after_max=_LONGEST_ASKED_SECONDS,
         )
 
     @property

@@ -129,6 +129,7 @@ def test_retry_after_may_be_a_date_and_nonsense_is_passed_over():
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     assert 95 < Retries(1).after_status("GET", answer(429, date)) < 101
     assert Retries(1).after_status("GET", answer(429, " 2.5 ")) == 2.5
+    assert Retries(1).after_status("GET", answer(429, "100000")) == 100_000
     past = format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)
     for value in ("soon", "-5", "9" * 5000, "0", past):
         wait = Retries(1).after_status("GET", answer(429, value))
