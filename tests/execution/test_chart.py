@@ -136,6 +136,12 @@ def test_times_with_a_zone_are_drawn_at_their_own_clock(drawn, x):
     assert not any(":" in name for name in names)
 
 
+def test_the_hour_that_comes_twice_is_drawn_in_its_order(drawn):
+    x = pd.Series(pd.date_range("2026-10-25T00:00Z", periods=4, freq="30min").tz_convert("Europe/Berlin"))
+    order = [2, 0, 3, 1]
+    assert drawn(ChartKind.LINE, x[order], order)[1] == [0, 1, 2, 3]
+
+
 def test_gaps_between_times_with_a_zone_have_no_name(drawn):
     x = pd.Series([BERLIN[0], None], dtype=BERLIN.dtype)
     assert drawn(ChartKind.BAR, x, [3, 1]) == (["2026-06-01", ""], [3, 1])

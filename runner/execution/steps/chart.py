@@ -99,7 +99,8 @@ def _module(name: str) -> Any:
 
 
 def _points(table: QueryContent, chart: Chart) -> pd.DataFrame:
-    """The values of a chart: `x`, and a column of floats for each `y`, by its place."""
+    """The values of a chart: `x`, a column of floats for each `y`, by its place, and `instant`, which tells the
+    order of times with a zone: the clock shows an hour twice where it is set back."""
     known = {column.name: column for column in table.columns}
     missing = [name for name in (chart.x, *chart.y) if name not in known]
     if missing:
@@ -115,16 +116,18 @@ def _points(table: QueryContent, chart: Chart) -> pd.DataFrame:
         )
     if len(chart.y) > _SERIES:
         raise ChartError(f"a chart has at most {_SERIES} columns in `y`, not {len(chart.y)}")
-    cells = [_x_cells(known[chart.x]), *(f"TRY_CAST({known[name].key} AS DOUBLE)" for name in chart.y)]
+    x = known[chart.x]
+    cells = [_x_cells(x), *(f"TRY_CAST({known[name].key} AS DOUBLE)" for name in chart.y)]
     gaps = [f"count({known[name].key}) - count({cell})" for name, cell in zip(chart.y, cells[1:], strict=True)]
     (wrong,) = table.connection.execute(f"SELECT {', '.join(gaps)} FROM {table.source}").fetchall()  # noqa: S608
     texts = [name for name, count in zip(chart.y, wrong, strict=True) if count or known[name].is_moment]
     if texts:
         raise ChartError(f"the column {texts[0]!r} is no column of numbers: `y` names what is drawn over `x`")
+    cells.append(f"epoch_us({x.key})" if x.is_zoned else "NULL::BIGINT")
     named = ", ".join(f"{cell} AS c{place}" for place, cell in enumerate(cells))
     frame = table.connection.execute(f"SELECT {named} FROM {table.source}").df()  # noqa: S608 - quoted
-    frame = frame.set_axis(["x", *range(len(chart.y))], axis=1)
-    moments = table.moments.get(known[chart.x].place)
+    frame = frame.set_axis(["x", *range(len(chart.y)), "instant"], axis=1)
+    moments = table.moments.get(x.place)
     return frame if moments is None else frame.assign(x=_wall_clock(moments))
 
 
@@ -176,7 +179,7 @@ def _draw_lines(axes: Any, points: pd.DataFrame, chart: Chart) -> None:
         _name_places(axes, texts)
     else:
         _require_near(x, chart.x)
-        points = points.assign(x=x).sort_values("x", kind="stable")
+        points = points.assign(x=x).sort_values(["instant", "x"], kind="stable")
         x = points["x"]
         axes.xaxis.set_major_formatter(_plain)
     marker = "o" if len(points) <= _MARKED else ""

@@ -29,7 +29,6 @@ from runner.execution.steps.query_columns import QueryColumn
 from runner.execution.steps.quoting import quote_text
 
 _CELL_WIDTH, _KIND_WIDTH = 200, 60
-_ZONED = "TIMESTAMP WITH TIME ZONE"
 _CLOCKS = frozenset({"TIME", "TIME_NS"})
 # A column of gaps alone has no type.
 _TEXTS = re.compile(r'VARCHAR|JSON|ENUM\(.*\)|"NULL"', re.DOTALL)
@@ -246,7 +245,7 @@ def _moment(column: QueryColumn, value: CheckValue | None) -> tuple[str, str | N
         moment = None
     if moment is None or (is_clock and moment.tzinfo is not None):
         return column.key, None
-    zoned = moment.tzinfo is not None or column.kind == _ZONED
+    zoned = moment.tzinfo is not None or column.is_zoned
     kind = "TIME" if is_clock else "TIMESTAMPTZ" if zoned else "TIMESTAMP"
     return f"CAST({column.key} AS {kind})", f"CAST({quote_text(moment.isoformat())} AS {kind})"
 

@@ -33,7 +33,6 @@ _QUOTED = r"""("(?:[^"]|"")*"|'(?:[^']|'')*')"""
 _INNER = re.compile(rf"{_QUOTED}|\b(?:U?HUGEINT|INTERVAL|TIME(?: WITH TIME ZONE)?)(?=[\[,)]|\Z)")
 # Arrays of one length, which DuckDB writes such that other readers fail where one of them is a gap.
 _ARRAY = re.compile(rf"{_QUOTED}|\[[0-9]+\]")
-_WITH_ZONE = "TIMESTAMP WITH TIME ZONE"
 
 
 class Content(Protocol):
@@ -76,9 +75,7 @@ class FrameContent:
             QueryColumn(place, name, column.kind or kind)
             for (place, name), column, (_, kind, *_) in zip(enumerate(named), seen, kinds, strict=True)
         )
-        moments = {
-            column.place: self.frame.iloc[:, column.place] for column in columns if column.kind == _WITH_ZONE
-        }
+        moments = {column.place: self.frame.iloc[:, column.place] for column in columns if column.is_zoned}
         return QueryContent(
             connection=connection, columns=columns, source=source, total_rows=len(self.frame), moments=moments
         )

@@ -65,7 +65,7 @@ def mark_of_query(order: StepOrder, data: QueryContent, texts: str | None = None
         if not data.connection.execute(f"SELECT 1 FROM {data.source} LIMIT 1").fetchall():  # noqa: S608 - quoted
             return None
         raise no_such_column([name], [one.name for one in data.columns], asked_by=_KEY)
-    zoned = column.kind == "TIMESTAMP WITH TIME ZONE"
+    zoned = column.is_zoned
     wanted = f"max({column.key})"
     if column.is_moment or column.kind in _FLOATS:
         wanted += f" FILTER (WHERE isfinite({column.key}))"

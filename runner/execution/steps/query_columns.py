@@ -59,9 +59,14 @@ class QueryColumn(NamedTuple):
         return self.kind in {"FLOAT", "DOUBLE"}
 
     @property
+    def is_zoned(self) -> bool:
+        """Whether its cells are moments, which a clock shows by its zone."""
+        return self.kind == "TIMESTAMP WITH TIME ZONE"
+
+    @property
     def is_moment(self) -> bool:
         """Whether its cells are dates or times of a day."""
-        return bool(_MOMENTS.fullmatch(self.kind)) or self.kind == "TIMESTAMP WITH TIME ZONE"
+        return bool(_MOMENTS.fullmatch(self.kind)) or self.is_zoned
 
     @property
     def fineness(self) -> str | None:
