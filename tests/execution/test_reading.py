@@ -1,12 +1,14 @@
+import gzip
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.core.run import FailureKind
-from runner.core.source import FileType
+from runner.core.source import FileType, TableOptions
 from runner.execution.orders import StepInput
 from runner.execution.steps.faults import StepError
 from runner.execution.steps.reading import read_data
@@ -181,6 +183,32 @@ def test_truth_values_stay_what_they_are_beside_a_file_without(tmp_path, first, 
     paths = tuple(str(tmp_path / name) for name in ("a.csv", "b.csv")[::order])
     frame = read_data(StepInput(paths=paths, format=FileType.CSV))
     assert list(map(str, frame["paid"])) == [cell for part in (cells, ["True", "False"])[::order] for cell in part]
+    assert frame["n"].dtype == "int64"
+
+
+@pytest.mark.parametrize(
+    ("first", "late"), [("12", "x"), ("1.50", "x"), ("true", "F"), ("12", "True"), ("true", "1"), ("007", "x")]
+)
+@pytest.mark.parametrize("options", [TableOptions(), TableOptions(dtypes=(("n", "integer"),))])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_late_text_makes_texts_of_a_whole_column(tmp_path, first, late, options, pack):
+    # Pandas reads in pieces, here of more than 100,000 rows.
+    count = 300_000
+    path = tmp_path / f"a.csv{'.gz' if pack is gzip.compress else ''}"
+    path.write_bytes(pack(b"v,n\n" + f"{first},1\n".encode() * count + f"{late},1\n".encode()))
+    frame = read_data(StepInput(paths=(str(path),), format=FileType.CSV, table=options))
+    assert frame["v"].value_counts().to_dict() == {first: count, late: 1}
+
+
+@pytest.mark.parametrize("number", ["12", "1.50", "007", "9" * 25])
+@pytest.mark.parametrize("options", [TableOptions(), TableOptions(columns=("v", "n"))])
+@pytest.mark.parametrize("order", [1, -1])
+def test_numbers_beside_a_file_with_texts_are_texts(tmp_path, number, options, order):
+    (tmp_path / "a.csv").write_text(f"n,v\n1,{number}\n2,\n")
+    (tmp_path / "b.csv").write_text(f"v,n\n{number},3\nx,4\n")
+    paths = tuple(str(tmp_path / name) for name in ("a.csv", "b.csv")[::order])
+    frame = read_data(StepInput(paths=paths, format=FileType.CSV, table=options))
+    assert frame["v"].value_counts(dropna=False).to_dict() == {number: 2, "x": 1, np.nan: 1}
     assert frame["n"].dtype == "int64"
 
 

@@ -28,6 +28,8 @@ from runner.execution.steps.typed import NUMBER, convert, require_numbers, types
 from runner.execution.steps.whole_numbers import floats_that_lost_digits, keep_whole_numbers
 
 _PLAIN = TableOptions()
+# As pandas calls what a column holds.
+_NUMBERS = frozenset({"integer", "floating", "mixed-integer-float"})
 _FIELDS_LOST = "Length of header or names does not match"
 # What pandas takes for a gap by itself, as its documentation of `read_csv` lists it: a column without a type keeps
 # this list where another one has a list of its own.
@@ -45,7 +47,7 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
     """
     if source.table == _PLAIN:
         frames = each_file(source.paths, lambda path: _read_csv(path, {}))
-        return _with_digits(frames, [(path, {}) for path in source.paths])
+        return _with_texts(frames, [(path, {}) for path in source.paths])
     table = source.table
     options = {"sep": table.delimiter, "encoding": table.encoding, "decimal": table.decimal}
     types = types_of(table)
@@ -67,7 +69,7 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
         with of_input(path=path):
             frames.append(convert(_read_numbers(path, more, numbers), texts, timezone=timezone))
         read.append((path, more))
-    return _with_digits(frames, read, declared=types)
+    return _with_texts(frames, read, declared=types)
 
 
 def read_workbooks(source: StepInput, *, timezone: str, exact: bool = False) -> list[pd.DataFrame]:
@@ -152,11 +154,37 @@ def _with_digits(
     lost = floats_that_lost_digits(frames, declared=declared)
     for frame, names, (path, options) in zip(frames, lost, read, strict=True):
         if names:
-            places = [frame.columns.get_loc(name) for name in names]
-            texts = {**options.get("dtype", {}), **dict.fromkeys(names, "str")}
-            cells = _read_csv(path, {"usecols": places, **options, "dtype": texts})[names]
+            cells = _texts_of(frame, names, path, options)
             keep_whole_numbers(frame, partial(_whole_cells, cells), exact=len(frames) > 1)
     return frames
+
+
+def _with_texts(
+    frames: list[pd.DataFrame], read: Sequence[tuple[str, dict[str, Any]]], *, declared: Collection[str] = ()
+) -> list[pd.DataFrame]:
+    """The frames, in which a column that has texts in one file has no numbers in another: the 12 of one would not
+    be equal to that of the other. Else as `_with_digits`."""
+    if len(frames) > 1:
+        kinds = [
+            {name: _kind_of(frame[name]) for name in frame.columns if name not in declared} for frame in frames
+        ]
+        texts = {name for found in kinds for name, kind in found.items() if kind == "string"}
+        for frame, found, (path, options) in zip(frames, kinds, read, strict=True):
+            names = [name for name, kind in found.items() if name in texts and kind in _NUMBERS]
+            if names:
+                frame[names] = _texts_of(frame, names, path, options)
+    return _with_digits(frames, read, declared=declared)
+
+
+def _kind_of(column: pd.Series) -> str:
+    return pd.api.types.infer_dtype(column, skipna=True) if column.notna().any() else "empty"
+
+
+def _texts_of(frame: pd.DataFrame, names: list[str], path: str, options: dict[str, Any]) -> pd.DataFrame:
+    """The texts of some columns of a frame that was read so."""
+    places = [frame.columns.get_loc(name) for name in names]
+    texts = {**options.get("dtype", {}), **dict.fromkeys(names, "str")}
+    return _read_csv(path, {"usecols": places, **options, "dtype": texts})[names]
 
 
 def _whole_cells(texts: pd.DataFrame, name: str) -> list[int | None]:
@@ -200,16 +228,26 @@ def _read_csv(path: str, options: dict[str, Any]) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", _FIELDS_LOST, pd.errors.ParserWarning)
-            if path.lower().endswith(".zst"):
-                with open_bytes(path) as file:
-                    return pd.DataFrame(pd.read_csv(file, **options))
-            return pd.DataFrame(pd.read_csv(path, **options))
+            warnings.filterwarnings("error", category=pd.errors.DtypeWarning)
+            try:
+                return _parsed(path, options)
+            except pd.errors.DtypeWarning:
+                # It reads in pieces, to need less memory, and each has types of its own: the 12 of one is a number
+                # then, that of another a text.
+                return _parsed(path, {**options, "low_memory": False})
     except pd.errors.EmptyDataError as error:
         raise empty_csv() from error
     except pd.errors.ParserWarning as error:
         raise unreadable("CSV", "its lines have more fields than there are column names") from error
     except (pd.errors.ParserError, *UNREADABLE) as error:
         raise unreadable("CSV", str(error), head=head_of(path, HEAD_BYTES)) from error
+
+
+def _parsed(path: str, options: dict[str, Any]) -> pd.DataFrame:
+    if path.lower().endswith(".zst"):
+        with open_bytes(path) as file:
+            return pd.DataFrame(pd.read_csv(file, **options))
+    return pd.DataFrame(pd.read_csv(path, **options))
 
 
 def _read_rows(path: str, table: TableOptions) -> pd.DataFrame:
