@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Enough for every change; HYPOTHESIS_PROFILE=thorough looks longer, and few is for measuring coverage.
-settings.register_profile("few", max_examples=5)
-settings.register_profile("usual", max_examples=40)
-settings.register_profile("thorough", max_examples=1000)
+# Enough for every change; HYPOTHESIS_PROFILE=thorough looks longer, and few is for measuring coverage. None is timed:
+# on a busy machine everything takes long now and then.
+settings.register_profile("few", max_examples=5, deadline=None)
+settings.register_profile("usual", max_examples=40, deadline=None)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 

@@ -3,17 +3,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from runner.core.job import Job
 from runner.core.run import Run, RunState, Trigger
 from runner.core.source import DataSource, FileType, SourceType
 
 TESTS = Path(__file__).parents[1]
-
-# A slow machine is no failure.
-settings.register_profile("runner", deadline=None)
-settings.load_profile("runner")
 
 
 def load_module(path):

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.check import Check, CheckKind, CheckTarget
@@ -22,7 +22,6 @@ ROWS = "category,amount\na,-1\na,2\n"
 CELLS = st.lists(st.tuples(st.none() | st.integers(-3, 3), st.none() | st.sampled_from("abc")), max_size=12)
 
 
-@settings(deadline=None)
 @given(CELLS, st.integers(-3, 3))
 def test_what_is_found_is_what_counting_by_hand_finds(of_frame, rows, bound):
     frame = pd.DataFrame(

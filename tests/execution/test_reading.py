@@ -37,7 +37,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     records=st.lists(
         st.dictionaries(st.sampled_from(["a", "b", "A", "b_1", "json"]), CELLS, min_size=1), min_size=1, max_size=5

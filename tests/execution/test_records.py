@@ -46,7 +46,7 @@ def as_lines(records):
     return io.BytesIO("\n".join(map(json.dumps, records)).encode())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(records=plain_records(), piece=st.integers(1, 60))
 def test_plain_records_are_what_pandas_makes_of_them(records, piece):
     expected = pd.DataFrame(records)
@@ -59,7 +59,7 @@ def test_plain_records_are_what_pandas_makes_of_them(records, piece):
         assert sum(str(record).count("}") for record in records) > len(records)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     records=st.lists(st.dictionaries(st.sampled_from("abc"), ODD), max_size=6),
     piece=st.integers(1, 60),
@@ -170,7 +170,7 @@ GAPS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(records=st.lists(GAPS, min_size=1, max_size=8), piece=st.integers(1, 60))
 def test_a_null_is_told_from_a_missing_member_where_pandas_does(records, piece):
     expected = pd.DataFrame(records)

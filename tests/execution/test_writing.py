@@ -117,7 +117,7 @@ def test_a_table_of_few_rows_is_written_without_duckdb(tmp_path):
     assert (tmp_path / "result.csv").read_text().count("a") == 60_000
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     ticks=st.lists(st.none() | st.integers(-50_000, 50_000), min_size=1, max_size=3),
     scale=st.sampled_from(["s", "ms", "us", "ns", "D"]),
@@ -129,7 +129,7 @@ def test_any_time_is_that_of_to_csv(write, ticks, scale):
         assert rows(write(frame)) == rows(frame.to_csv(index=False, lineterminator="\n"))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     floats=st.lists(st.floats(), min_size=1, max_size=5),
     whole=st.integers(-(2**63), 2**63 - 1),

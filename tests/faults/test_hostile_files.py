@@ -329,7 +329,7 @@ def check_finding(found, lines):
 
 def hostile(strategy, examples):
     """Each example is a file of its own; nothing of it is remembered by the next."""
-    quick = settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    quick = settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     return lambda function: quick(given(content=strategy)(function))
 
 

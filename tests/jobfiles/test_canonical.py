@@ -279,7 +279,7 @@ def documents(draw):
     return text.replace("\n", "\r\n") if draw(st.booleans()) else text
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(documents())
 def test_promises_hold_for_any_document(text):
     assume(not parse("a", text)[1])
@@ -313,13 +313,13 @@ FRAGMENTS = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25))
 def test_promises_hold_for_any_text(parts):
     hold_promises("".join(parts))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text() | st.sampled_from(TEXTS), st.sampled_from(["", "\n", "\n\n"]))
 def test_any_text_is_written_so_that_every_reader_reads_it(text, end):
     data = {"job_name": text, "tags": [text + end, {text: text}], "processing_script": end + text}

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.jobfiles.lint import query as lint_query
@@ -107,7 +107,6 @@ QUERIES = st.lists(
 ).map(" ".join)  # fmt: skip
 
 
-@settings(deadline=None)
 @given(QUERIES)
 def test_the_short_way_passes_only_what_the_long_way_passes(query):
     if find_query_faults(query, DATA) == () and lint_query._reads_data_alone(query):
@@ -121,7 +120,6 @@ def test_the_common_query_takes_the_short_way():
     assert lint_query._reads_data_alone("WITH a AS (SELECT x FROM data) SELECT * FROM a")
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_query_gives_an_answer(query):
     assert all(fault.message for fault in find_query_faults(query, DATA))

@@ -2,7 +2,7 @@ import ast
 import warnings
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.diagnostic import Severity
@@ -320,7 +320,6 @@ def test_a_doubtful_script_raises_no_warning(recwarn):
     assert not recwarn.list
 
 
-@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_script_gives_an_answer(script):
     assert all(fault.message for fault in find_script_faults(script))
@@ -396,7 +395,6 @@ def compiled(script):
             return None, None
 
 
-@settings(deadline=None)
 @given(SCRIPTS)
 def test_what_the_byte_code_passes_the_syntax_tree_passes_too(script):
     code, _ = compiled(script)
@@ -404,7 +402,6 @@ def test_what_the_byte_code_passes_the_syntax_tree_passes_too(script):
         assert list(lint_script._look_closely(script, code, (), ("data",))) == []
 
 
-@settings(deadline=None)
 @given(SCRIPTS)
 def test_a_script_that_ends_well_when_it_is_run_has_no_undefined_name_on_its_straight_line(script):
     """A fault that is told of a script without branches is met when the script is run."""

@@ -257,7 +257,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(TREES, max_size=3) | TREES)
 def test_no_content_breaks_the_import_and_no_entry_is_dropped(document):
     try:

@@ -48,7 +48,7 @@ def tables(draw):
     return expected, got
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tables(), TOLERANCES)
 @example(([(1.0,), (1.5,)], [("1.5",), ("2.0",)]), 0.5)
 @example(([(1,)] * 3 + [(2,)] * 3, [("1.5",)] * 4 + [("2.5",)] * 2), 0.5)

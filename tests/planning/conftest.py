@@ -6,13 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import settings as hypothesis_settings
 
 from runner.planning.compare import compare_commits
 from runner.settings import load_settings
-
-hypothesis_settings.register_profile("runner", deadline=None)
-hypothesis_settings.load_profile("runner")
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 JOB = """\

@@ -221,6 +221,6 @@ class LifeCycle(RuleBasedStateMachine):
 
 
 LifeCycle.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=15, stateful_step_count=25, suppress_health_check=list(HealthCheck), database=None
 )
 TestLifeCycle = LifeCycle.TestCase
