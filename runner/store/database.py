@@ -1,6 +1,7 @@
 """One connection in explicit transactions; threads that want to write at the same time share one."""
 
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -29,7 +30,8 @@ class Database:
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, begin: str) -> None:
         self.path = path
-        self._file = identity(path)
+        # What SQLite writes to, and which file each was when it was opened.
+        self._files = {path: identity(path)}
         self._lock = threading.Lock()
         self._raw = connection
         self._begin = begin
@@ -108,6 +110,14 @@ class Database:
             (mode,) = self._raw.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             logger.warning("%s lies on a file system without shared memory: reading waits for writing", self.path)
+            return
+        with self.transaction():
+            # The first one makes the log where there is none.
+            pass
+        for suffix in ("-wal", "-shm"):
+            # Beside the file that links lead to.
+            log = Path(os.path.realpath(self.path) + suffix)
+            self._files[log] = identity(log)
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
@@ -182,13 +192,15 @@ class Database:
                     raise
 
     def _check_file(self) -> None:
-        """SQLite goes on writing to a file that was removed or replaced: nobody would ever see that again.
+        """SQLite goes on writing to a file that was removed or replaced, and to a log that was: nobody would ever
+        see that again.
 
         Raises:
-            StoreError: what is at the path is not the file that was opened.
+            StoreError: what is at a path is not the file that was opened.
         """
-        if self._file is not None and identity(self.path) != self._file:
-            raise moved_away(self.path)
+        for path, file in self._files.items():
+            if file is not None and identity(path) != file:
+                raise moved_away(path)
 
     def _take(self, turn: "_Turn[Any]", *, company: bool) -> None:
         """Work in company has a savepoint of its own; the error of a work that is alone ends its transaction."""

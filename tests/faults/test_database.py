@@ -154,6 +154,24 @@ def test_a_database_that_is_replaced_while_it_is_open(tmp_path):
         store.save_jobs({})
 
 
+@pytest.mark.parametrize("name", ["runner.db-wal", "runner.db-shm"])
+def test_a_log_of_the_database_that_is_removed_while_it_is_open(tmp_path, name):
+    """What is written to a removed log is gone with the process that has it open, and seen by no other: it refuses.
+
+    Also where a link leads to the database: SQLite keeps its log beside the file itself.
+    """
+    (tmp_path / "state").mkdir()
+    path, log = tmp_path / "linked.db", tmp_path / "state" / name
+    path.symlink_to(tmp_path / "state" / "runner.db")
+    with Store.open(path) as store:
+        store.save_jobs({})
+        log.rename(tmp_path / "away")
+        with pytest.raises(StoreError, match=f"{name} was removed or replaced while it was in use"):
+            store.save_jobs({})
+        (tmp_path / "away").rename(log)
+        store.save_jobs({})
+
+
 def test_a_database_that_may_only_be_read(used):
     """As another user than root: to root every file is writable."""
     folder = Path(tempfile.mkdtemp())
