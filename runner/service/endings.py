@@ -140,7 +140,7 @@ class Endings:
             started_at=last.started_at,
             finished_at=last.finished_at,
             failure=last.failure,
-            note=note,
+            note="; ".join(filter(None, (run.note, note))),
         )
         return self._judge(Report(run=failed, job=job), final=True)
 

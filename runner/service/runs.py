@@ -198,6 +198,8 @@ class RunDesk:
         if run.attempts and job is not None:
             self._on_change(self._store_ending(self._endings.of_dropped(run, job, note)))
             return
+        # Its own note may be the one record of fires that were missed.
+        note = "; ".join(filter(None, (run.note, note)))
         ended = replace(run, state=RunState.CANCELLED, finished_at=self._clock(), next_attempt_at=None, note=note)
         recorded, following = self._store.finish_run(ended, (), self._followers.of(ended))
         self._on_change(recorded)

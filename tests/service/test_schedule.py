@@ -4,7 +4,7 @@ from types import MappingProxyType
 import pytest
 
 from runner.core.catalog import Catalog, CatalogChange
-from runner.core.job import ConcurrencyPolicy, OnMissed
+from runner.core.job import ConcurrencyPolicy, OnMissed, Retry
 from runner.core.run import FailureKind, RunState, Trigger
 from runner.errors import StoreError
 from runner.service import schedule
@@ -175,6 +175,34 @@ def test_replace_drops_a_run_that_waits_for_one_that_is_slow_to_end(
     assert waiting.note.endswith(f"(concurrency_policy: replace): run {newest.run_id}")
     executor.end(slow, RunState.CANCELLED)
     assert states(store) == [RunState.RUNNING, RunState.CANCELLED, RunState.CANCELLED]
+
+
+def test_a_run_that_is_dropped_still_says_which_fires_it_stands_for(
+    start, executor, store, clock, make_job, monkeypatch
+):
+    """It is the one record of those that were missed."""
+    scheduler = start(make_job(concurrency_policy=ConcurrencyPolicy.REPLACE))
+    scheduler.tick(clock.pass_(hours=1))
+    (slow,) = executor.orders
+    monkeypatch.setattr(executor, "cancel", lambda run_id: run_id == slow)
+    scheduler.tick(clock.pass_(hours=3))
+    scheduler.tick(clock.pass_(hours=1))
+    newest, waiting, _ = store.runs()
+    assert waiting.note == (
+        "2 earlier fires missed and not run; "
+        f"the next fire replaced it before it was finished (concurrency_policy: replace): run {newest.run_id}"
+    )
+
+
+def test_so_does_one_that_is_dropped_between_two_attempts(start, executor, store, clock, make_job):
+    policy, again = ConcurrencyPolicy.REPLACE, Retry(limit=1, backoff_seconds=3600, max_delay_seconds=7200)
+    scheduler = start(make_job(concurrency_policy=policy, retry=again))
+    scheduler.tick(clock.pass_(hours=3))
+    executor.end(next(iter(executor.orders)), RunState.FAILED)
+    scheduler.tick(clock.pass_(hours=1))
+    _, failed = store.runs()
+    assert failed.state is RunState.FAILED
+    assert failed.note.startswith("2 earlier fires missed and not run; the next fire replaced it")
 
 
 def test_a_run_that_is_replaced_says_by_which_and_by_what_rule(start, executor, store, clock, make_job):
