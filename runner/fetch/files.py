@@ -9,27 +9,30 @@ from runner.core.source import DataSource
 from runner.errors import FetchError
 from runner.fetch.checked_file import CheckedFile
 from runner.fetch.context import FetchContext, Fetched
+from runner.fetch.deadline import Deadline, DeadlinePassedError, FetchCancelledError
 from runner.fetch.patterns import find_matches, has_pattern
 from runner.fetch.places import FileRules, resolve_location
 from runner.fetch.references import References
 
 LARGEST_MATCH = 10_000
+# A search says by itself that it takes too long: past this it hangs in a file system.
+SILENCE_SECONDS = 5.0
 
 
 def fetch_file(source: DataSource, context: FetchContext, references: References) -> Fetched:
     """The files that `location` names: one, or all that a pattern matches, in the order of their paths.
 
     Nothing is copied. A name that is there as it is written is that file, also with a `[` in it. The search for
-    matches is bounded by `timeout_seconds`.
+    matches is bounded by `timeout_seconds`. Where a file system gives no answer at all, a thread is left behind
+    that waits for it, and not the run.
 
     Raises:
         FetchError: there is none, or one is no regular file, may not be read, or is not the job's to read; or
-            they are more than 10,000, or together larger than `max_bytes`.
+            they are more than 10,000, or together larger than `max_bytes`; or where they lie gives no answer.
     """
     location = resolve_location(source, context, references)
     path = Path(os.path.normpath(context.project_dir / location))
-    rules = FileRules(context)
-    found = [rules.check(one) for one in _named(path, context)]
+    found = _answered(path, context)
     size = sum(file.bytes for file in found)
     if size > source.max_bytes:
         raise too_large(str(path), size, source.max_bytes)
@@ -42,6 +45,25 @@ def fetch_file(source: DataSource, context: FetchContext, references: References
         secrets=references.secrets,
         description=references.mask(_description(path, found, size)),
     )
+
+
+def _checked(path: Path, context: FetchContext) -> list[CheckedFile]:
+    rules = FileRules(context)
+    return [rules.check(one) for one in _named(path, context)]
+
+
+def _answered(path: Path, context: FetchContext) -> list[CheckedFile]:
+    """The files, once they are found and checked: a network file system may let that wait for ever."""
+    seconds = context.timeout_seconds + SILENCE_SECONDS
+    try:
+        return Deadline(seconds, context.cancelled).run(lambda: _checked(path, context))
+    except FetchCancelledError:
+        raise FetchError(f"the run was cancelled while {path} was looked for") from None
+    except DeadlinePassedError:
+        raise FetchError(
+            f"where {path} lies gives no answer: it was waited for {seconds:g} s",
+            hint="Look at its file system: the server of a network mount may be away.",
+        ) from None
 
 
 def too_large(what: str, size: int, limit: int) -> FetchError:

@@ -1,10 +1,13 @@
+import errno
 import os
+import threading
 
 import pytest
 
 from runner.core.job_policy import RunBounds
 from runner.core.source import DataSource, FileType, SourceType
 from runner.errors import FetchError
+from runner.fetch import files, places
 from runner.fetch.fetching import fetch
 
 
@@ -125,6 +128,34 @@ def test_a_search_ends_in_time_and_when_cancelled(make_context):
     context.cancelled.set()
     with pytest.raises(FetchError, match="cancelled"):
         fetch(file_source("**/*.csv"), context)
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """A file system that gives no answer to who opens a file, until the test is over."""
+    over = threading.Event()
+
+    def wait(*_, **__):
+        over.wait(5)
+        raise OSError(errno.EIO, "it answers now")
+
+    monkeypatch.setattr(places.os, "open", wait)
+    yield
+    over.set()
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_file_system_that_does_not_answer_holds_up_no_run(make_context, monkeypatch):
+    """As one on a network whose server is away: no signal wakes who waits for it."""
+    monkeypatch.setattr(files, "SILENCE_SECONDS", 0.2)
+    context = make_context(timeout_seconds=0.1)
+    with pytest.raises(FetchError, match="gives no answer") as caught:
+        fetch(file_source("sales.csv"), context)
+    assert f"{context.project_dir}/sales.csv" in caught.value.message
+    context = make_context()
+    context.cancelled.set()
+    with pytest.raises(FetchError, match="cancelled"):
+        fetch(file_source("sales.csv"), context)
 
 
 def test_too_many_files_and_too_many_bytes_are_refused(make_context, monkeypatch):
