@@ -90,7 +90,10 @@ class CatalogKeeper:
         """Why edits do not come into force: the folder does not answer, is gone, or holds no job file all at once;
         empty while they do."""
         if self._stuck:
-            return f"the folder {self._jobs_dir} does not answer: jobs run as they were, and no edit is in force"
+            return (
+                f"the folder {self._jobs_dir} does not answer, or where a file lies that a job reads: jobs run as "
+                "they were, and no edit is in force"
+            )
         if self._gone is not None:
             return f"the folder {self._jobs_dir} is gone"
         return emptied_words(self._jobs_dir) if self._emptied else ""
