@@ -13,6 +13,7 @@ from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail,
 from runner.delivery.judge import ended, forbidden, held, judge
 from runner.delivery.retry import is_out_of_reach
 from runner.delivery.transport import Transport
+from runner.errors import RunnerError
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,8 @@ class Outbox:
         self._notice = notice
         self._allows = allows
         self._waiting: tuple[tuple[Delivery, DeliveryAttempt], ...] = ()
+        # What keeps the outbox from going on, as it was told.
+        self._trouble = ""
         self._limit = _BATCH
         self._woken = threading.Event()
         self._closing = threading.Event()
@@ -203,14 +206,26 @@ class Outbox:
             try:
                 self.drain_once()
                 wait = self._seconds_to_next()
-            except Exception:
-                # A store that is away for a while must not end the mails for good.
-                log.exception("The outbox cannot go on for now")
+                if not self._waiting:
+                    self._trouble = ""
+            except Exception as error:  # noqa: BLE001 - a store that is away must not end the mails for good
+                self._tell_trouble("The outbox cannot go on for now", error)
                 wait = _AFTER_TROUBLE_SECONDS
             if closing:
                 return
             if not self._closing.is_set():
                 self._woken.wait(wait)
+
+    def _tell_trouble(self, what: str, error: Exception) -> None:
+        """Once, until it is another one or has passed: it is met again every few seconds."""
+        told = f"{what}: {error}"
+        if told == self._trouble:
+            return
+        self._trouble = told
+        if isinstance(error, RunnerError):
+            log.error("%s %s", told, error.hint)
+        else:
+            log.error("%s", told, exc_info=error)
 
     def _check(self) -> None:
         if self._closing.is_set():
@@ -309,8 +324,10 @@ class Outbox:
             with self._context(delivery.job_name, delivery.run_id):
                 try:
                     recorded = self._store.record_attempts([attempt for _, attempt in self._waiting])
-                except Exception:
-                    log.exception("What became of a mail of run %s cannot be recorded yet", delivery.run_id)
+                except Exception as error:  # noqa: BLE001 - as above
+                    self._tell_trouble(
+                        f"What became of a mail of run {delivery.run_id} cannot be recorded yet", error
+                    )
                     if not self._forget_closed():
                         return 0
                     continue
@@ -333,7 +350,8 @@ class Outbox:
         try:
             closed = {one.delivery_id for one, _ in self._waiting if self._is_closed(one.delivery_id)}
         except Exception:
-            log.exception("The store is away")
+            # What could not be recorded is told already.
+            log.debug("The store is away", exc_info=True)
             return False
         notice = next((attempt.notice for _, attempt in self._waiting if attempt.notice is not None), None)
         for delivery, attempt in self._waiting:

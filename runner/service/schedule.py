@@ -187,14 +187,19 @@ class Scheduler:
             self._store.set_cursors([cursor for cursor in unwritten.values() if cursor is not None])
             self._store.drop_cursors([name for name, cursor in unwritten.items() if cursor is None])
         except StoreError as error:
-            log.error("Where the schedules stand cannot be recorded yet: %s %s", error.message, error.hint)
-            self._cursor_trouble = f"where the schedules stand cannot be recorded: {error.message}"
+            trouble = f"where the schedules stand cannot be recorded: {error.message}"
+            if trouble != self._cursor_trouble:
+                log.error("Where the schedules stand cannot be recorded yet: %s %s", error.message, error.hint)
+            self._cursor_trouble = trouble
             return
         self._unwritten, self._cursor_trouble = {}, ""
 
     def _put_back(self, batch: list[tuple[str, DueFires]], now: datetime, error: StoreError) -> None:
-        log.error("Due runs could not be recorded, and none was begun: %s %s", error.message, error.hint)
-        self._fire_trouble = f"due runs cannot be recorded: {error.message}"
+        trouble = f"due runs cannot be recorded: {error.message}"
+        if trouble != self._fire_trouble:
+            # Once: it is tried again every few seconds.
+            log.error("Due runs could not be recorded, and none was begun: %s %s", error.message, error.hint)
+        self._fire_trouble = trouble
         self._retry_at = now + RECORD_RETRY
         queued = ((name, due) for due in self._due for name in due.job_names if name in self._cursors)
         waiting = [*batch, *queued]

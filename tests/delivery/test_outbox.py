@@ -423,6 +423,34 @@ def test_a_store_that_is_away_does_not_end_the_thread(ledger, make_outbox, make_
     outbox.close(5)
 
 
+def test_a_disk_that_stays_full_is_told_once(ledger, make_outbox, make_mail, monkeypatch, caplog):
+    monkeypatch.setattr("runner.delivery.outbox._AFTER_TROUBLE_SECONDS", 0.01)
+    turns = {"due": 0, "record": 0}
+
+    def full(turn):
+        turns[turn] += 1
+        raise StoreError("the disk is full", hint="Free some space.")
+
+    def told():
+        return [record for record in caplog.records if record.levelname == "ERROR"]
+
+    outbox = make_outbox(Scripted(sent))
+    ledger.add(make_mail())
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "due_deliveries", lambda *_: full("due"))
+        outbox.start()
+        wait_for(lambda: turns["due"] > 3)
+        patch.setattr(ledger, "record_attempts", lambda *_: full("record"))
+        patch.delattr(ledger, "due_deliveries")
+        wait_for(lambda: turns["record"] > 3)
+    wait_for(lambda: ledger.states() == ["sent", "sent"])
+    outbox.close(5)
+    first, second = told()
+    assert "cannot go on for now: the disk is full Free some space." in first.getMessage()
+    assert "cannot be recorded yet: the disk is full Free some space." in second.getMessage()
+    assert not any(record.exc_info for record in caplog.records if record.levelname != "DEBUG")
+
+
 def test_a_listener_that_fails_does_not_stop_the_mails(ledger, make_outbox, make_mail, tmp_path):
     def fail(delivery, result):
         raise ValueError("no")

@@ -216,7 +216,7 @@ def test_a_run_that_is_replaced_says_by_which_and_by_what_rule(start, executor, 
     )
 
 
-def test_fires_that_cannot_be_recorded_are_not_lost(start, store, clock, make_job, monkeypatch):
+def test_fires_that_cannot_be_recorded_are_not_lost(start, store, clock, make_job, monkeypatch, caplog):
     scheduler = start(make_job())
     clock.pass_(hours=1)
     record = store.record_fires
@@ -227,7 +227,8 @@ def test_fires_that_cannot_be_recorded_are_not_lost(start, store, clock, make_jo
     monkeypatch.setattr(store, "record_fires", full)
     assert scheduler.tick(clock.now) == 0
     assert "the disk is full" in scheduler.trouble
-    assert scheduler.tick(clock.pass_(seconds=1)) == 0
+    assert [scheduler.tick(clock.pass_(seconds=5)) for _ in range(3)] == [0, 0, 0]
+    assert caplog.text.count("the disk is full Free some space.") == 1, "told once, however often it is tried"
     monkeypatch.setattr(store, "record_fires", record)
     assert scheduler.tick(clock.pass_(seconds=5)) == 1
     assert scheduler.trouble == ""
@@ -292,7 +293,7 @@ def test_a_clock_set_back_a_little_repeats_nothing(start, executor, store, clock
     assert len(store.runs()) == 1
 
 
-def test_a_change_outlives_a_store_that_is_away(start, store, clock, make_job, monkeypatch):
+def test_a_change_outlives_a_store_that_is_away(start, store, clock, make_job, monkeypatch, caplog):
     scheduler = start(make_job())
 
     def away(*_):
@@ -303,6 +304,8 @@ def test_a_change_outlives_a_store_that_is_away(start, store, clock, make_job, m
         scheduler.apply(catalog_of(make_job("renamed")), CatalogChange(added=("renamed",), removed=("report",)))
         assert scheduler.next_fire("renamed") == clock.now.replace(hour=13)
         assert "locked" in scheduler.trouble
+        scheduler.tick(clock.pass_(seconds=5))
+        assert caplog.text.count("the database is locked") == 1
     scheduler.tick(clock.now)
     assert (list(store.cursors()), scheduler.trouble) == (["renamed"], "")
 
