@@ -33,6 +33,9 @@ fork vfork execve execveat setpgid setsid
 # io_uring does file and network calls that no filter sees; the other one has few contexts for the whole machine.
 io_uring_setup io_uring_enter io_uring_register
 io_setup io_destroy io_submit io_getevents io_pgetevents
+# Each watch is memory of the kernel that no limit counts, and one of those that all processes of a user may have.
+# Python's `selectors` falls back to poll.
+epoll_create epoll_create1
 # Memory that the limits do not count, or that outlives the process.
 memfd_create memfd_secret shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd msgrcv msgctl
 mq_open mq_unlink
@@ -61,8 +64,8 @@ truncate chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utim
 setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat file_setattr
 """
 
-# Living on without the service, and an own /proc that a service without privileges cannot look into.
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+# Living on without the service; an own /proc that a service without privileges cannot look into; more filters.
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
 # The calls that open a file, and which of their arguments has the flags.
 _OPENING = (("open", 1), ("openat", 2))
 # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_DUPFD_CLOEXEC, F_GETPIPE_SZ. Left out
@@ -74,8 +77,9 @@ _FCNTL_ALLOWED = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032)
 _CLOSE_RANGE_ALLOWED = (0, 4)
 # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. Others change attributes of files that are only read.
 _IOCTL_ALLOWED = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-# What the sandbox itself needs until it is closed.
-_UNTIL_CLOSED = ("setrlimit", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
+# What the sandbox itself needs until it is closed. The machine has room for so many filters and no more: a step
+# that takes it all keeps every other process from having one.
+_UNTIL_CLOSED = ("setrlimit", "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
 _WRITE_ONLY, _READ_WRITE, _TRUNCATE = 0o1, 0o2, 0o1000
 
 
@@ -96,11 +100,13 @@ def common_rules(machine: Machine) -> bytes:
     # A thread with descriptors of its own would have as many as the whole process may have.
     program.append(_when(calls["clone"], _all_bits(0, (_CLONE_THREAD, _CLONE_FILES))))
     program.append(_when(calls["close_range"], _one_of(2, _CLOSE_RANGE_ALLOWED)))
-    program.append(_when(calls["prctl"], _none_of(0, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE))))
+    program.append(_when(calls["prctl"], _none_of(0, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP))))
     program.append(_when(calls["fcntl"], _one_of(1, _FCNTL_ALLOWED)))
     program.append(_when(calls["ioctl"], _one_of(1, _IOCTL_ALLOWED)))
-    # Emptying a file while it is opened for reading: Landlock sees that from ABI 3 on.
-    program.extend(_when(calls[name], _not_emptied(place)) for name, place in _OPENING if name in calls)
+    # Emptying a file while it is opened for reading, which Landlock sees from ABI 3 on. And opening one for
+    # neither reading nor writing, of which Landlock asks nothing: a device would be opened, and before ABI 3
+    # any file emptied.
+    program.extend(_when(calls[name], _reads_or_writes(place)) for name, place in _OPENING if name in calls)
     # Whose flags lie in memory, where this filter cannot see them.
     program.append(_when(calls["openat2"], _give(_MISSING)))
     # From a file to a pipe it is `splice`, and this filter cannot tell. Libraries read and write instead.
@@ -185,10 +191,12 @@ def _all_bits(index: int, bits: tuple[int, ...]) -> bytes:
     return _argument(index) + tests + _give(_ALLOW)
 
 
-def _not_emptied(index: int) -> bytes:
-    """Flags of an open call: truncation only together with writing."""
-    writes = _jump(_ANY_BIT, _WRITE_ONLY | _READ_WRITE, 0, 1) + _give(_ALLOW)
-    return _argument(index) + writes + _jump(_ANY_BIT, _TRUNCATE, 0, 1) + _give(_REFUSE) + _give(_ALLOW)
+def _reads_or_writes(index: int) -> bytes:
+    """Flags of an open call: reading, writing, or the one for both, not the two; truncation only with writing."""
+    only_one = _jump(_ANY_BIT, _READ_WRITE, 0, 1) + _give(_REFUSE) + _give(_ALLOW)
+    reads = _jump(_ANY_BIT, _READ_WRITE, 0, 1) + _give(_ALLOW)
+    reads += _jump(_ANY_BIT, _TRUNCATE, 0, 1) + _give(_REFUSE) + _give(_ALLOW)
+    return _argument(index) + _jump(_ANY_BIT, _WRITE_ONLY, 0, len(only_one) // 8) + only_one + reads
 
 
 def _argument(index: int, *, high: bool = False) -> bytes:

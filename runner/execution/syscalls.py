@@ -76,7 +76,7 @@ openat2 437 437                   fallocate 285 47
 flock 73 32                       sync 162 81                       syncfs 306 267
 io_setup 206 0                    io_destroy 207 1
 io_submit 209 2                   io_getevents 208 4
-io_pgetevents 333 292
+io_pgetevents 333 292             epoll_create 213 -                epoll_create1 291 20
 landlock_create_ruleset 444 444   landlock_add_rule 445 445         landlock_restrict_self 446 446
 """
 

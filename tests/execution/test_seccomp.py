@@ -48,7 +48,7 @@ def asked(machine):
 FORBIDDEN = """
 socket socketpair connect accept4 bind listen sendto recvmsg setsockopt
 execve execveat setpgid setsid
-io_uring_setup io_uring_enter io_uring_register
+io_uring_setup io_uring_enter io_uring_register epoll_create1
 memfd_create memfd_secret shmget semget msgget mq_open
 vmsplice splice tee
 ptrace process_vm_readv process_vm_writev pidfd_open pidfd_getfd pidfd_send_signal tkill rt_sigqueueinfo
@@ -94,7 +94,7 @@ def test_no_number_stands_for_two_calls():
 
 
 def test_what_only_one_machine_has_is_refused_there(asked, machine):
-    old = "fork vfork mknod chmod chown lchown utime utimes futimesat inotify_init iopl ioperm modify_ldt uselib"
+    old = "epoll_create fork vfork mknod chmod chown lchown utime utimes futimesat inotify_init iopl ioperm modify_ldt uselib"
     for name in old.split():
         assert name not in AARCH64.calls
         if machine is X86_64:
@@ -158,6 +158,12 @@ def test_rules_on_files_are_made_until_the_sandbox_is_closed(asked, machine):
     assert judge(closed, machine, "", number=read) == ALLOW
 
 
+def test_filters_are_made_until_the_sandbox_is_closed(asked, machine):
+    assert asked("seccomp") == ALLOW
+    assert judge(seccomp.closing_filter(machine), machine, "seccomp", 1, 0) == EPERM
+    assert asked("prctl", 22, 2) == EPERM
+
+
 def test_a_file_that_is_only_read_cannot_be_emptied_held_or_marked(asked, machine):
     read, write, both, empty, create = 0, 1, 2, 0o1000, 0o100
     calls = {"openat": (3, 0), "open": (0,)} if machine is X86_64 else {"openat": (3, 0)}
@@ -166,6 +172,9 @@ def test_a_file_that_is_only_read_cannot_be_emptied_held_or_marked(asked, machin
         assert asked(name, *before, read | empty | create) == EPERM
         for flags in (read, read | create, write | empty, both | empty | create):
             assert asked(name, *before, flags) == ALLOW, flags
+        # Neither reading nor writing, which Landlock asks nothing of.
+        for flags in (write | both, write | both | empty, write | both | create):
+            assert asked(name, *before, flags) == EPERM, flags
     assert asked("openat2") == ENOSYS
     lease, pipe_size, set_flags = 1024, 1031, 0x40086602
     assert asked("fcntl", 3, lease) == EPERM

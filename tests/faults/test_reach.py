@@ -48,6 +48,7 @@ def run(zygote, script_order, tmp_path):
         "fcntl.ioctl(file, 0x40086602, (8).to_bytes(8, 'little'))",
         "os.fchmod(file.fileno(), 0o777)",
         "os.utime(source)",
+        "os.open(source, os.O_WRONLY | os.O_RDWR | os.O_TRUNC)",
     ],
 )
 def test_an_input_cannot_be_emptied_held_or_marked(run, line):
@@ -144,6 +145,47 @@ def test_contexts_of_the_machine_are_not_taken(run):
         result = [answer, ctypes.get_errno() == errno.EPERM]
         """)
     assert [row[0] for row in outcome.preview.rows] == ["-1", "True"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/dev/ptmx"])
+def test_nothing_is_opened_that_is_neither_read_nor_written(run, path):
+    outcome = run(f"""
+        try:
+            result = os.open({path!r}, os.O_WRONLY | os.O_RDWR | os.O_NONBLOCK)
+        except OSError as error:
+            result = error.strerror
+        """)
+    assert outcome.preview.rows == (("Operation not permitted",),)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["libc.syscall(317 if x86 else 277, 1, 0, head)", "libc.prctl(22, 2, head)"],
+    ids=["seccomp", "prctl"],
+)
+def test_room_of_the_machine_for_filters_is_not_taken(run, line):
+    outcome = run(f"""
+        libc, x86 = ctypes.CDLL(None, use_errno=True), os.uname().machine == "x86_64"
+        allow = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7FFF0000))
+        head = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 1, ctypes.addressof(allow)))
+        result = [{line}, ctypes.get_errno() == errno.EPERM]
+        """)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.preview.rows == (("-1",), ("True",))
+
+
+def test_watches_of_the_user_are_not_taken(run):
+    outcome = run("""
+        import select, selectors
+        try:
+            result = [select.epoll().fileno()]
+        except PermissionError:
+            with selectors.PollSelector() as others:
+                others.register(os.pipe()[1], selectors.EVENT_WRITE)
+                result = [len(others.select(0))]
+        """)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.preview.rows == (("1",),)
 
 
 def test_timers_of_the_machine_are_not_taken(run):
