@@ -57,6 +57,16 @@ class ExecutionError(RunnerError):
     """The zygote could not be started or does not answer."""
 
 
+class ThreadError(RunnerError):
+    """The system gives this process no other thread."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no other thread can be started",
+            hint="Let this user have more processes and threads (ulimit -u; in a container pids.max).",
+        )
+
+
 class StatusError(RunnerError):
     """The HTTP endpoint could not be opened."""
 

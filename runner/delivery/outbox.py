@@ -14,6 +14,7 @@ from runner.delivery.judge import ended, forbidden, held, judge
 from runner.delivery.retry import is_out_of_reach
 from runner.delivery.transport import Transport
 from runner.errors import RunnerError
+from runner.threads import begin
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ class Outbox:
     def start(self) -> None:
         """Begin to send, in a thread of its own, which first tells the log whether mails can leave at all."""
         self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
-        self._thread.start()
+        begin(self._thread)
 
     def wake(self) -> None:
         """Look at once: a run has just made a mail."""

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
 from runner.errors import ExecutionError
+from runner.threads import begin
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class LocalExecutor:
             threading.Thread(target=self._work, name=f"run-{number}", daemon=True) for number in range(max_workers)
         ]
         for thread in self._threads:
-            thread.start()
+            begin(thread)
 
     def submit(self, order: RunOrder) -> "Future[RunOutcome]":
         """See `Executor.submit`."""

@@ -241,7 +241,8 @@ class _Process:
         except (OSError, FrameError) as error:
             raise ExecutionError(
                 f"the zygote did not come up: {error}{self._last_words()}",
-                hint="Can this Python import numpy, pandas, pyarrow and duckdb? Is there memory for it?",
+                hint="Can this Python import numpy, pandas, pyarrow and duckdb? Is there memory for it, and "
+                "may this user have more processes (ulimit -u)?",
             ) from error
         # Not that of the process started here, which only stands by where there are namespaces.
         self.zygote = hello.zygote

@@ -11,6 +11,7 @@ from runner.core.catalog import Catalog, CatalogChange, CatalogEntry, CheckedFil
 from runner.core.diagnostic import Severity
 from runner.core.job import Job
 from runner.core.words import counted
+from runner.errors import ThreadError
 from runner.jobfiles.defaults import job_defaults
 from runner.jobfiles.emptiness import KEEP_FILE
 from runner.jobfiles.lint.query import find_query_faults
@@ -78,7 +79,7 @@ class CatalogKeeper:
         self._told = False
         # Readings are counted: the one that was asked for, those that have begun, and those that have ended.
         self._asked = self._begun = self._ended = 0
-        self._gone: FolderGoneError | None = None
+        self._unread: FolderGoneError | ThreadError | None = None
         self._emptied = False
         self._started = False
         self._files: tuple[CheckedFile, ...] | None = None
@@ -87,15 +88,16 @@ class CatalogKeeper:
 
     @property
     def trouble(self) -> str:
-        """Why edits do not come into force: the folder does not answer, is gone, or holds no job file all at once;
-        empty while they do."""
+        """Why edits do not come into force: the folder does not answer, is gone, cannot be read now, or holds no
+        job file all at once; empty while they do."""
         if self._stuck:
             return (
                 f"the folder {self._jobs_dir} does not answer, or where a file lies that a job reads: jobs run as "
                 "they were, and no edit is in force"
             )
-        if self._gone is not None:
-            return f"the folder {self._jobs_dir} is gone"
+        if self._unread is not None:
+            gone = isinstance(self._unread, FolderGoneError)
+            return f"the folder {self._jobs_dir} {'is gone' if gone else f'is not read: {self._unread.message}'}"
         return emptied_words(self._jobs_dir) if self._emptied else ""
 
     @property
@@ -118,10 +120,11 @@ class CatalogKeeper:
 
         Raises:
             FolderGoneError: there is no folder, and no job to go on with.
+            ThreadError: it cannot be read now, and there is no job to go on with.
         """
         change = self._await(stop_asked)
-        if self._gone is not None and not self.catalog.jobs:
-            raise self._gone
+        if self._unread is not None and not self.catalog.jobs:
+            raise self._unread
         self._started = True
         if self._pending:
             # Looked at twice before anything runs, so that a job removed while no service ran does not run again.
@@ -183,7 +186,7 @@ class CatalogKeeper:
             log.info("The folder %s answers again", self._jobs_dir)
         self._reading, self._ended = None, self._begun
         change = self._settle(reading.outcome, self._reading_since)
-        if self._folder.unsettled and self._gone is None:
+        if self._folder.unsettled and self._unread is None:
             # Nothing was looked at: whoever waits, waits for the next one, which is due soon.
             self._ended -= 1
         return change
@@ -213,16 +216,16 @@ class CatalogKeeper:
     def _settle(self, read: Callable[[], _Found], started: float) -> CatalogChange:
         try:
             files, seconds = read()
-        except FolderGoneError as error:
+        except (FolderGoneError, ThreadError) as error:
             # At a start without any job it is the caller of `take_in` who says so.
-            if not self._gone and (self.catalog.jobs or self._started):
+            if not self._unread and (self.catalog.jobs or self._started):
                 log.error("%s; every job keeps running as it was. %s", error.message, error.hint)
-            self._gone = error
+            self._unread = error
             self._rescan.done(started)
             return CatalogChange()
-        if self._gone:
+        if self._unread:
             log.info("The folder %s is back", self._jobs_dir)
-            self._gone = None
+            self._unread = None
         if self._folder.unsettled:
             # Nothing was looked at: what was missed once is not missed twice by this.
             self._rescan.done(started)

@@ -4,11 +4,15 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from runner.errors import ThreadError
+from runner.threads import begin
+
 _T = TypeVar("_T")
 
 
 class Reading(Generic[_T]):
-    """One reading, under way from when it is made. `outcome` is what it gave, once it has `ended`.
+    """One reading, under way from when it is made. `outcome` is what it gave, once it has `ended`; one that
+    no thread can be started for has ended at once.
 
     Args:
         on_end: called from the thread when it has ended.
@@ -22,7 +26,10 @@ class Reading(Generic[_T]):
         self._error: Exception | None = None
         # A daemon: a file system that never answers must not keep the process from ending.
         self._thread = threading.Thread(target=self._carry_out, name="folder", daemon=True)
-        self._thread.start()
+        try:
+            begin(self._thread)
+        except ThreadError as error:
+            self._error, self.ended = error, True
 
     def outcome(self) -> _T:
         """What was read.
@@ -36,7 +43,8 @@ class Reading(Generic[_T]):
 
     def wait(self, seconds: float) -> None:
         """Wait for its end, not longer than that."""
-        self._thread.join(seconds)
+        if not self.ended:
+            self._thread.join(seconds)
 
     def _carry_out(self) -> None:
         try:

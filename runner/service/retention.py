@@ -12,6 +12,7 @@ from runner.errors import StoreError
 from runner.service.run_folders import sweep
 from runner.settings import Settings
 from runner.store.store import Store
+from runner.threads import begin
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ _NEVER = datetime.fromtimestamp(0, UTC)
 
 
 def _in_thread(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name="retention", daemon=True).start()
+    begin(threading.Thread(target=work, name="retention", daemon=True))
 
 
 class Retention:

@@ -15,6 +15,7 @@ from runner.errors import StatusError
 from runner.settings import StatusSettings
 from runner.status.connections import Connections, bounded
 from runner.status.middleware import is_loopback
+from runner.threads import begin
 
 # So many are taken at a time, before any of them is looked at.
 _BACKLOG = 128
@@ -97,7 +98,7 @@ class StatusServer:
                 self._port,
             )
         self._thread = threading.Thread(target=self._serve, args=(listener,), name="status", daemon=True)
-        self._thread.start()
+        begin(self._thread)
 
     def stop(self, timeout: float) -> None:
         """Finish the requests at work, at most `timeout` seconds long; a second call does nothing."""

@@ -6,7 +6,7 @@ import pytest
 from runner.core.job import Job
 from runner.core.run import FailureKind, RunOrder, RunOutcome, RunState
 from runner.core.source import DataSource, FileType, SourceType
-from runner.errors import ExecutionError
+from runner.errors import ExecutionError, ThreadError
 from runner.execution.executors import LocalExecutor
 
 NOW = datetime(2025, 11, 9, tzinfo=UTC)
@@ -111,3 +111,13 @@ def test_shutdown_lets_the_running_one_finish(executor, work):
     threading.Timer(0.05, work.go.set).start()
     assert executor.shutdown(grace_seconds=5) == ()
     assert future.result(0).state is RunState.SUCCEEDED
+
+
+def test_where_no_thread_can_be_started_it_says_so(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(ThreadError, match="no other thread can be started") as caught:
+        LocalExecutor(Work(), max_workers=2, clock=lambda: NOW)
+    assert "ulimit -u" in caught.value.hint

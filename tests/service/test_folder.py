@@ -36,6 +36,21 @@ def test_a_folder_that_vanishes_keeps_every_job(keeper, settings, caplog):
     assert not keeper.trouble
 
 
+def test_a_folder_that_no_thread_can_be_started_for_keeps_every_job_and_says_so(keeper, settings, caplog):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert not keeper.rescan()
+        assert not keeper.rescan()
+    assert "no other thread can be started" in keeper.trouble
+    assert "report" in keeper.catalog.jobs
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+    assert not keeper.rescan()
+    assert not keeper.trouble
+
+
 def test_a_folder_that_vanishes_bit_by_bit_keeps_nobody_waiting(keeper, settings):
     (settings.jobs_dir / "_defaults.yaml").write_text("owner: team@example.com\n")
     keeper.rescan()
