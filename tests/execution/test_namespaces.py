@@ -122,6 +122,12 @@ def test_the_probe_tells_what_is_forbidden(start, refused, reason):
         assert process.stdout.read().strip() == reason
 
 
+def test_the_probe_tells_which_folder_is_not_there(start):
+    place = "import runner.execution.namespaces as here; here.SCRATCH_PLACE = '/dev/nowhere'"
+    with start(f"{place}\nbe_nobody(); print(enter_namespaces().missing)") as process:
+        assert process.stdout.read().strip() == "/dev/nowhere: No such file or directory"
+
+
 def test_a_child_goes_without_where_there_are_too_many(lines_of):
     program = f"{ENTER}child(namespaces)\nrefuse('unshare')\nchild(namespaces)"
     assert [seen["entered"] for seen in lines_of(program)] == [True, False]

@@ -22,7 +22,7 @@ ZONES, SANDBOX, RESOURCES, SPREADSHEETS = "time zones", "sandbox", "resources", 
 _STRICT_LEVEL = "landlock+seccomp"
 _NAMESPACES_HINT = (
     "The layers that count hold. Namespaces need root, or user namespaces for everybody (sysctl"
-    " user.max_user_namespaces), which many containers forbid."
+    " user.max_user_namespaces), which many containers forbid, and a folder /dev/shm."
 )
 _OLD_YEARS = 2
 _ZONE_VERSION_FILES = ("tzdata.zi", "+VERSION", "version")
