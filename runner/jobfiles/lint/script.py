@@ -20,7 +20,7 @@ from runner.core.references import RUN_FACTS
 from runner.core.source import THE_SOURCE
 from runner.jobfiles.lint.script_bounds import TOO_DEEP, count_words, find_excess
 from runner.jobfiles.lint.script_code import GIVEN, INDIRECT, RESULT, all_codes, is_plainly_good
-from runner.jobfiles.lint.step_fault import StepFault
+from runner.jobfiles.lint.step_fault import StepFault, fault_between
 
 if TYPE_CHECKING:
     # Brought in when a script needs it: most do not.
@@ -61,6 +61,8 @@ def find_script_faults(
     excess = find_excess(text)
     if excess is not None:
         return (excess,)
+    if "\0" in text:
+        return (_nul_fault(text),)
     try:
         code = _compile(text)
     except SyntaxError as error:
@@ -171,6 +173,19 @@ def _said_in_file(text: str, error: SyntaxError, first_line: int) -> str:
     except SyntaxError as error_there:
         error = error_there
     return error.msg
+
+
+def _nul_fault(text: str) -> StepFault:
+    """Each release of Python says this in its own way, and some do not say where."""
+    place = text.index("\0")
+    return fault_between(
+        text,
+        place,
+        place + 1,
+        rule="script-syntax",
+        message="a script cannot hold the character U+0000",
+        hint=r"Remove it. Between double quotes YAML makes it of \0; below a | that stays for Python to read.",
+    )
 
 
 def _syntax_fault(text: str, error: SyntaxError, *, said: str) -> StepFault:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 _REFERENCE = re.compile(r"\$\{[^{}]*\}")
 _BLANK = re.compile(r"\s")
-_WEB = re.compile(r"(?i)https?://")
 _START = re.compile(r"(?i)https?://[^/?#]*")
 _NAME_AND_PORT = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?(?::[0-9]*)?")
 _NUMBER_AND_PORT = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
@@ -26,8 +25,13 @@ def location_fault(location: str) -> str | None:
     fault = _character_fault(bare)
     if fault or location.startswith("${"):
         return fault
-    if not _WEB.match(bare):
+    start = _START.match(bare)
+    if start is None:
         return f"{location!r} is no http or https address"
+    written = re.split("//|@", start[0])[-1]
+    if not {"[", "]"}.isdisjoint(written) and not _NUMBER_AND_PORT.fullmatch(written):
+        # Some releases of Python take it, and others refuse it in other words.
+        return f"{written!r} is no name of a host"
     try:
         parts = urlsplit(bare)
         host, _port = parts.hostname, parts.port
