@@ -18,7 +18,13 @@ from runner.jobfiles.git.repository import clean_environment
 from runner.service.doctor import clock as clock_check
 from runner.service.doctor import diagnose
 from runner.service.doctor.clock import check_clock, is_synchronized
-from runner.service.doctor.machine import check_resources, check_sandbox, check_spreadsheets, check_zones
+from runner.service.doctor.machine import (
+    check_resources,
+    check_sandbox,
+    check_spreadsheets,
+    check_zones,
+    group_bounds,
+)
 from runner.service.doctor.mail import check_mail
 from runner.service.doctor.project import check_git, check_jobs, read_jobs
 from runner.service.doctor.settings import read_settings
@@ -304,6 +310,26 @@ def test_zones_sandbox_memory_and_spreadsheets(settings, make_job, monkeypatch):
     monkeypatch.setattr("runner.service.doctor.machine.util.find_spec", lambda _name: None)
     assert check_spreadsheets([sheet]).health is Health.PROBLEM
     assert check_spreadsheets([make_job()]).health is Health.WARNING
+
+
+@pytest.mark.parametrize(
+    ("line", "files", "bounds"),
+    [
+        ("0::/a.slice/b.service", {"a.slice/b.service/memory.max": "2", "a.slice/memory.max": "3"}, [2, 3]),
+        ("0::/b.service", {"b.service/memory.max": "max", "memory.max": "4"}, [4]),
+        ("4:cpu,memory:/b", {"memory/b/memory.limit_in_bytes": "5", "memory.max": "6"}, [5]),
+        ("3:cpu:/b", {"cpu/b/memory.limit_in_bytes": "7"}, []),
+        # A group of another namespace, as a container sees it.
+        ("0::/../b.service", {"memory.max": "8"}, [8]),
+    ],
+)
+def test_memory_is_bounded_by_each_control_group(tmp_path, line, files, bounds):
+    (tmp_path / "groups").write_text(f"{line}\n")
+    for name, text in files.items():
+        (tmp_path / "fs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "fs" / name).write_text(f"{text}\n")
+    assert group_bounds(tmp_path / "groups", tmp_path / "fs") == bounds
+    assert group_bounds(tmp_path / "none", tmp_path / "fs") == []
 
 
 def test_the_clock_is_looked_at(monkeypatch):

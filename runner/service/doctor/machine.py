@@ -26,7 +26,7 @@ _NAMESPACES_HINT = (
 )
 _OLD_YEARS = 2
 _ZONE_VERSION_FILES = ("tzdata.zi", "+VERSION", "version")
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_GROUPS, _GROUP_FOLDER = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def check_zones(settings: Settings, jobs: Iterable[Job], *, now: datetime) -> Finding:
@@ -125,16 +125,39 @@ def _cores() -> int:
 
 
 def _memory() -> int | None:
-    """Bytes of memory of the machine, or of the control group where that is less; None where it cannot be told."""
+    """Bytes of memory of the machine, or of a control group where that is less; None where it cannot be told."""
     try:
-        found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+        found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return None
-    for path in _CGROUP_LIMITS:
-        try:
-            text = Path(path).read_text(encoding="ascii").strip()
-        except OSError:
+    return min([found, *group_bounds(_GROUPS, _GROUP_FOLDER)])
+
+
+def group_bounds(groups: Path, folder: Path) -> list[int]:
+    """The bounds in bytes on the memory of this process, by its control group and those above that one.
+
+    https://man7.org/linux/man-pages/man7/cgroups.7.html, of both versions.
+
+    Args:
+        groups: the file that names the groups of the process.
+        folder: where the groups are mounted.
+    """
+    bounds: list[str] = []
+    for line in _text(groups).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
             continue
-        if text.isdigit():
-            found.append(int(text))
-    return min(found)
+        top = folder / "memory" if controllers else folder
+        name = "memory.limit_in_bytes" if controllers else "memory.max"
+        group = top / path.lstrip("/")
+        places = (place for place in (group, *group.parents) if place.is_relative_to(top))
+        bounds += [_text(place / name).strip() for place in places]
+    return [int(bound) for bound in bounds if bound.isdigit()]
+
+
+def _text(path: Path) -> str:
+    """What a file of the kernel says; nothing where it cannot be read."""
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""
