@@ -4,6 +4,7 @@
 `close` when the order is there. Namespaces come first: the zygote has its own, and each fork is prepared.
 """
 
+import errno
 import os
 import site
 import sys
@@ -206,6 +207,9 @@ class Sandbox:
 
     def _do_without(self, layer: str, remedy: str, error: OSError) -> None:
         reason = error.strerror or str(error)
+        if error.errno == errno.EPERM:
+            # The kernel has it: it is a filter around the service that refuses, as of an old container runtime.
+            remedy = f"Let the seccomp profile of the container allow the system calls of {layer}"
         if self._mode is SandboxMode.STRICT:
             raise SandboxError(
                 f"SANDBOX=strict needs {layer}, which cannot be had here: {reason}",

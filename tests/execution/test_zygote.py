@@ -324,15 +324,16 @@ def test_nothing_outlives_a_killed_service(tmp_path, gone):
         assert all(gone(pid) for pid in pids)
 
 
-def start_without(*calls):
-    """Start a zygote where the kernel seems to lack some system calls; answers with what came of it."""
+def start_without(*calls, error=errno.ENOSYS):
+    """Start a zygote where the kernel seems to lack some system calls, or a container to refuse them; answers with
+    what came of it."""
     program = textwrap.dedent(f"""
         from runner.errors import RunnerError
         from runner.execution import limits, seccomp
         from runner.execution.syscalls import this_machine
         from runner.execution.zygote import Zygote
         limits.give_up_privileges()
-        seccomp.install(seccomp.refusing_filter(this_machine(), {calls!r}, error={errno.ENOSYS}))
+        seccomp.install(seccomp.refusing_filter(this_machine(), {calls!r}, error={error}))
         for mode in ("strict", "best-effort"):
             zygote = Zygote(sandbox_mode=mode, waiting=1)
             try:
@@ -352,7 +353,10 @@ def test_strict_refuses_where_a_layer_is_missing(zygote):
     strict, best = start_without("landlock_create_ruleset")
     assert strict.startswith("strict SandboxError SANDBOX=strict needs Landlock")
     assert "SANDBOX=best-effort" in strict
+    assert "Use Linux 5.13 or newer" in strict
     assert best.removesuffix("+namespaces") == "best-effort seccomp"
+    strict, _ = start_without("landlock_create_ruleset", error=errno.EPERM)
+    assert "Operation not permitted | Let the seccomp profile of the container allow" in strict
 
 
 def test_what_lies_where_a_step_has_its_temporary_files_is_told(bench, zygote):
