@@ -1,5 +1,6 @@
 import gzip
 import json
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from runner.core.run import FailureKind
 from runner.core.source import FileType, TableOptions
 from runner.execution.orders import StepInput
+from runner.execution.steps import table_files
 from runner.execution.steps.faults import StepError
 from runner.execution.steps.reading import read_data
 
@@ -198,6 +200,23 @@ def test_a_late_text_makes_texts_of_a_whole_column(tmp_path, first, late, option
     path.write_bytes(pack(b"v,n\n" + f"{first},1\n".encode() * count + f"{late},1\n".encode()))
     frame = read_data(StepInput(paths=(str(path),), format=FileType.CSV, table=options))
     assert frame["v"].value_counts().to_dict() == {first: count, late: 1}
+
+
+def test_what_was_read_in_pieces_is_let_go_before_it_is_read_as_a_whole(tmp_path, monkeypatch):
+    kept = []
+
+    def parsed(path, options):
+        assert not any(piece() for piece in kept)
+        if "low_memory" in options:
+            return pd.DataFrame({"v": ["12", "x"]})
+        pieces = pd.DataFrame({"v": [12]})
+        kept.append(weakref.ref(pieces))
+        raise pd.errors.DtypeWarning("mixed types")
+
+    monkeypatch.setattr(table_files, "_parsed", parsed)
+    (tmp_path / "a.csv").touch()
+    frame = read_data(StepInput(paths=(str(tmp_path / "a.csv"),), format=FileType.CSV))
+    assert (len(kept), list(frame["v"])) == (1, ["12", "x"])
 
 
 @pytest.mark.parametrize("number", ["12", "1.50", "007", "9" * 25])

@@ -7,6 +7,7 @@ pass. A column that the job names a type of is read by the rules of `typed`. The
 
 import warnings
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -229,12 +230,11 @@ def _read_csv(path: str, options: dict[str, Any]) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", _FIELDS_LOST, pd.errors.ParserWarning)
             warnings.filterwarnings("error", category=pd.errors.DtypeWarning)
-            try:
+            # It reads in pieces, to need less memory, and each has types of its own: the 12 of one is a number
+            # then, that of another a text. What was read so is let go before it reads again.
+            with suppress(pd.errors.DtypeWarning):
                 return _parsed(path, options)
-            except pd.errors.DtypeWarning:
-                # It reads in pieces, to need less memory, and each has types of its own: the 12 of one is a number
-                # then, that of another a text.
-                return _parsed(path, {**options, "low_memory": False})
+            return _parsed(path, {**options, "low_memory": False})
     except pd.errors.EmptyDataError as error:
         raise empty_csv() from error
     except pd.errors.ParserWarning as error:
