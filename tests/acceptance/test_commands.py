@@ -60,6 +60,7 @@ def test_run_with_sql(repository, runner):
     done = runner("run", "totals", "--no-mail", "--output", "out.csv", cwd=repository.folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (repository.folder / "out.csv").read_text() == EXPECTED
+    assert not (repository.folder / "data" / "mail").exists()
 
 
 def test_a_dash_is_standard_output(repository, runner):
@@ -68,7 +69,6 @@ def test_a_dash_is_standard_output(repository, runner):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith(f"\n{EXPECTED}")
     assert not (repository.folder / "-").exists()
-    assert not (repository.folder / "data" / "mail").exists()
 
 
 def test_run_json_is_one_run_of_the_history(repository, runner):
