@@ -34,7 +34,7 @@ fork vfork execve execveat setpgid setsid
 io_uring_setup io_uring_enter io_uring_register
 io_setup io_destroy io_submit io_getevents io_pgetevents
 # Each watch is memory of the kernel that no limit counts, and one of those that all processes of a user may have.
-# Python's `selectors` falls back to poll.
+# The zygote has Python's `selectors` use poll.
 epoll_create epoll_create1
 # Memory that the limits do not count, or that outlives the process.
 memfd_create memfd_secret shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd msgrcv msgctl

@@ -10,6 +10,7 @@ import fcntl
 import gc
 import os
 import select
+import selectors
 import signal
 import socket
 from collections import deque
@@ -276,6 +277,8 @@ def _peek_hello(child: _Born) -> Hello:
 def main(config: ZygoteConfig, namespaces: Namespaces) -> None:
     """Run the zygote, whose namespaces are entered already."""
     control = socket.socket(fileno=config.control_fd)
+    # Chosen when it was imported, where nothing was refused yet: no step may have a watch of `epoll`.
+    vars(selectors)["DefaultSelector"] = selectors.PollSelector
     database = open_database()
     rehearse(database)
     threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are all that is needed
