@@ -85,6 +85,15 @@ class Deadline:
         if self._stopped.is_set() or self.remaining() <= 0:
             raise DeadlinePassedError
 
+    def renew(self) -> None:
+        """Called by the work before a step that may take the whole time again.
+
+        Raises:
+            DeadlinePassedError: as `check`.
+        """
+        self.check()
+        self._end = time.monotonic() + self.seconds
+
     def wait(self, seconds: float) -> None:
         """Called by the work that has nothing to do for a while; ends when nobody waits for it any more.
 

@@ -47,21 +47,25 @@ def fetch_file(source: DataSource, context: FetchContext, references: References
     )
 
 
-def _checked(path: Path, context: FetchContext) -> list[CheckedFile]:
-    rules = FileRules(context)
-    return [rules.check(one) for one in _named(path, context)]
+def _checked(path: Path, context: FetchContext, deadline: Deadline) -> list[CheckedFile]:
+    rules, found = FileRules(context), []
+    for one in _named(path, context):
+        # Ten thousand files that answer slowly do answer.
+        deadline.renew()
+        found.append(rules.check(one))
+    return found
 
 
 def _answered(path: Path, context: FetchContext) -> list[CheckedFile]:
     """The files, once they are found and checked: a network file system may let that wait for ever."""
-    seconds = context.timeout_seconds + SILENCE_SECONDS
+    deadline = Deadline(context.timeout_seconds + SILENCE_SECONDS, context.cancelled)
     try:
-        return Deadline(seconds, context.cancelled).run(lambda: _checked(path, context))
+        return deadline.run(lambda: _checked(path, context, deadline))
     except FetchCancelledError:
         raise FetchError(f"the run was cancelled while {path} was looked for") from None
     except DeadlinePassedError:
         raise FetchError(
-            f"where {path} lies gives no answer: it was waited for {seconds:g} s",
+            f"where {path} lies gives no answer: it was waited for {deadline.seconds:g} s",
             hint="Look at its file system: the server of a network mount may be away.",
         ) from None
 

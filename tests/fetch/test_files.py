@@ -1,6 +1,7 @@
 import errno
 import os
 import threading
+import time
 
 import pytest
 
@@ -156,6 +157,20 @@ def test_a_file_system_that_does_not_answer_holds_up_no_run(make_context, monkey
     context.cancelled.set()
     with pytest.raises(FetchError, match="cancelled"):
         fetch(file_source("sales.csv"), context)
+
+
+def test_many_files_that_answer_slowly_are_waited_for(make_context, monkeypatch):
+    monkeypatch.setattr(files, "SILENCE_SECONDS", 0.0)
+    context = make_context(timeout_seconds=1.0)
+    write(context.project_dir, *(f"{number}.csv" for number in range(6)))
+    opened = os.open
+
+    def slow(*arguments):
+        time.sleep(0.25)
+        return opened(*arguments)
+
+    monkeypatch.setattr(places.os, "open", slow)
+    assert len(fetch(file_source("*.csv"), context).paths) == 6
 
 
 def test_too_many_files_and_too_many_bytes_are_refused(make_context, monkeypatch):
