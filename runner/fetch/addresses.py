@@ -14,6 +14,7 @@ import idna
 from runner.core.addresses import address_fault
 from runner.core.job_policy import RunBounds
 from runner.errors import FetchError
+from runner.threads import begin
 
 # What getaddrinfo gives: family, type, protocol, canonical name, and the address of the socket.
 Found = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
@@ -104,7 +105,7 @@ def judge_proxied(host: str, port: int, bounds: RunBounds) -> None:
             return
 
     searching = threading.Thread(target=search, name="look-up", daemon=True)
-    searching.start()
+    begin(searching)
     searching.join(_LOOK_UP_SECONDS)
     judged(host.strip("[]"), tuple(found), bounds)
 

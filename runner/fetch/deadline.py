@@ -9,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
+from runner.threads import begin
+
 T = TypeVar("T")
 
 # How long a cancelled fetch may go unnoticed, and how long a stopped worker may take to let go of its file.
@@ -50,6 +52,7 @@ class Deadline:
         Raises:
             DeadlinePassedError: it was not done in time.
             FetchCancelledError: the run was cancelled first.
+            ThreadError: no thread can be started for it.
         """
         future: Future[T] = Future()
 
@@ -60,7 +63,7 @@ class Deadline:
                 future.set_exception(error)
 
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(call,), name="fetch", daemon=True).start()
+        begin(threading.Thread(target=context.run, args=(call,), name="fetch", daemon=True))
         try:
             while not wait((future,), timeout=max(0.0, min(_POLL_SECONDS, self.remaining()))).done:
                 if self._cancelled.is_set():

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runner.core.source import DataSource, SourceType
-from runner.errors import FetchError
+from runner.errors import FetchError, ThreadError
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.files import fetch_file
 from runner.fetch.places import resolve_location, scheme_of
@@ -57,7 +57,7 @@ def fetch(source: DataSource, context: FetchContext) -> Fetched:
     references = References(context.environ, context.facts)
     try:
         return FETCHERS[source.source_type](source, context, references)
-    except FetchError as error:
+    except (FetchError, ThreadError) as error:
         message, hint = references.mask(error.message), references.mask(error.hint)
     except Exception as error:  # noqa: BLE001 - what a library lets pass may hold a secret, as may its traceback
         place = traceback.extract_tb(error.__traceback__)[-1]

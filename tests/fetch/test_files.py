@@ -159,6 +159,16 @@ def test_a_file_system_that_does_not_answer_holds_up_no_run(make_context, monkey
         fetch(file_source("sales.csv"), context)
 
 
+def test_where_no_thread_can_be_started_that_is_told(make_context, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(FetchError, match="no other thread can be started") as caught:
+        fetch(file_source("sales.csv"), make_context())
+    assert "ulimit -u" in caught.value.hint
+
+
 def test_many_files_that_answer_slowly_are_waited_for(make_context, monkeypatch):
     monkeypatch.setattr(files, "SILENCE_SECONDS", 0.0)
     context = make_context(timeout_seconds=1.0)
