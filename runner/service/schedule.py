@@ -119,6 +119,8 @@ class Scheduler:
     def _record_batch(self, now: datetime) -> int:
         batch = self._next_batch()
         if not batch:
+            # What could not be recorded may be of jobs that are gone by now.
+            self._retry_at, self._fire_trouble = None, ""
             return 0
         runs = [run for job_name, due in batch for run in self._plan(job_name, due, now)]
         known = ((self._cursors[job_name], due.times[-1]) for job_name, due in batch)

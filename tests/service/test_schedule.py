@@ -236,6 +236,22 @@ def test_fires_that_cannot_be_recorded_are_not_lost(start, store, clock, make_jo
     assert run.scheduled_time == clock.now.replace(minute=0, second=0)
 
 
+def test_a_trouble_ends_with_the_job_whose_fire_it_kept(start, store, clock, make_job, monkeypatch, caplog):
+    scheduler = start(make_job())
+
+    def full(runs, cursors):
+        raise StoreError("the disk is full", hint="Free some space.")
+
+    monkeypatch.setattr(store, "record_fires", full)
+    scheduler.tick(clock.pass_(hours=1))
+    scheduler.apply(catalog_of(), CatalogChange(removed=("report",)))
+    scheduler.tick(clock.pass_(seconds=9))
+    assert scheduler.trouble == ""
+    scheduler.apply(catalog_of(make_job()), CatalogChange(added=("report",)))
+    scheduler.tick(clock.pass_(hours=1))
+    assert caplog.text.count("the disk is full Free some space.") == 2
+
+
 def test_a_fire_that_cannot_be_recorded_outlives_a_new_schedule(start, store, clock, make_job, monkeypatch):
     scheduler = start(make_job())
     due = clock.pass_(hours=1)
