@@ -100,17 +100,20 @@ def command(
     else:
         report = run_once(settings, environ, request, stop_asked, teller(console))
     succeeded = report.run.state is RunState.SUCCEEDED
-    if as_json:
-        print_json(run_document(report.run, details=True))
-    else:
-        from runner.cli.render import report_panel
+    try:
+        if as_json:
+            print_json(run_document(report.run, details=True))
+        else:
+            from runner.cli.render import report_panel
 
-        open_console().print(report_panel(report))
-    if output is not None and succeeded:
-        # It may go there too, past this stream.
+            open_console().print(report_panel(report))
+        # The result may go there too, past this stream.
         sys.stdout.flush()
-        write_result(settings.runs_dir / report.run.run_id, output)
-    elif output is not None:
+    finally:
+        # Also where nobody reads on, as behind `| head`.
+        if output is not None and succeeded:
+            write_result(settings.runs_dir / report.run.run_id, output)
+    if output is not None and not succeeded:
         click.echo(f"no result to write to {output}", err=True)
     if report.run.digest != report.job.digest:
         # It could not read the folder in time, or reads another one.
@@ -133,9 +136,9 @@ def _required_output(output: Path) -> Path:
             f"--output writes CSV, and {output.name} is called something else: name a file such as {csv}. "
             "Other forms go with the mail: set `attachment` under `delivery` in the job file."
         )
-    from runner.service.once import require_place
+    from runner.service.once import STANDARD_OUTPUT, require_place
 
-    place = Path("/dev/stdout") if output == Path("-") else output
+    place = STANDARD_OUTPUT if output == Path("-") else output
     require_place(place)
     return place
 

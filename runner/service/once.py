@@ -18,6 +18,7 @@ from runner.service.clock import utc_now
 from runner.service.lookup import find_job
 from runner.settings import Settings
 
+STANDARD_OUTPUT = Path("/dev/stdout")
 _A_PLACE = "Name a file in a folder that exists and can be written to."
 
 
@@ -93,8 +94,8 @@ def write_result(run_dir: Path, path: Path) -> None:
     with open_result(run_dir) as result:
         try:
             if _is_stream(path):
-                # At its end: it may be a file that the shell adds to.
-                with path.open("ab") as target:
+                # At its end: it may be a file that the shell adds to. A socket cannot be opened by its path.
+                with os.fdopen(os.dup(1), "ab") if path == STANDARD_OUTPUT else path.open("ab") as target:
                     shutil.copyfileobj(result, target)
             else:
                 _replace(Path(os.path.realpath(path)), result)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -322,6 +323,28 @@ def test_a_reader_that_goes_away_ends_the_output_quietly(tmp_path, arguments, un
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_result_is_written_where_its_report_cannot_be(folder, form):
+    (folder / "a.csv").write_text("n\n1\n")
+    with Path("/dev/full").open("w") as full:
+        done = call_with_output(full, "run", "a", "--no-mail", "--output", "out.csv", *form, cwd=folder)
+    assert done.returncode == 3
+    assert "the output cannot be written: No space left on device" in done.stderr
+    assert (folder / "out.csv").read_text() == "n\n1\n"
+
+
+def test_a_result_goes_to_a_socket_that_is_standard_output(folder):
+    """As of a unit of systemd, or of what Node.js starts: nobody can open it by its path."""
+    (folder / "a.csv").write_text("n\n1\n")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        done = call_with_output(theirs, "run", "a", "--no-mail", "--json", "--output", "-", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        theirs.close()
+        with ours.makefile() as read:
+            assert read.read().endswith("}\nn\n1\n")
 
 
 @pytest.mark.parametrize("arguments", [*PRINTING, ["history"], ["mail", "list"]])
