@@ -236,6 +236,9 @@ def _with_writing_told(order: RunOrder, sources: Mapping[str, Fetched], step: St
     Where more than new rows at the end was written, the cursor stays where it is: there may be rows below the
     largest one that was seen.
     """
+    if step.failure is not None and step.failure.kind in _STATES:
+        # It was broken off, maybe as it hung where a file lies: to look there now would hang too.
+        return step
     written = [file for fetched in sources.values() for file in fetched.in_place if file.was_written_to()]
     if not written:
         return step

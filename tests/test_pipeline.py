@@ -23,6 +23,7 @@ from runner.core.source import (
     TableOptions,
 )
 from runner.execution.zygote import Zygote
+from runner.fetch.checked_file import CheckedFile
 from runner.pipeline import Pipeline
 
 SECRET = "planted-secret-0815"
@@ -339,6 +340,17 @@ def test_a_file_that_is_rewritten_while_it_is_read_is_told_and_moves_no_cursor(e
     outcome, _ = execute("", step=step, incremental=Incremental(cursor="n", initial_value=0))
     assert (outcome.state, outcome.bookmark) == (RunState.SUCCEEDED, NOWHERE)
     assert outcome.note == f"{TOLD}, and the next run loads them all again"
+
+
+def test_what_a_step_that_hung_was_reading_is_not_looked_at(execute, monkeypatch):
+    """A network mount whose server goes away answers neither of them."""
+
+    def never(file):
+        raise AssertionError("it would wait for ever")
+
+    monkeypatch.setattr(CheckedFile, "was_written_to", never)
+    outcome, _ = execute("import time\ntime.sleep(60)", timeout_seconds=0.5)
+    assert outcome.state is RunState.TIMED_OUT
 
 
 @pytest.mark.parametrize("step", [StepKind.SCRIPT, StepKind.QUERY, StepKind.PASS_THROUGH])
