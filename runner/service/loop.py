@@ -13,7 +13,7 @@ from runner.core.report import local_time
 from runner.core.run import Run, Trigger
 from runner.core.words import counted
 from runner.delivery.outbox import Outbox
-from runner.errors import RunnerError, StoreError, UsageError
+from runner.errors import RunnerError, StoreError, ThreadError, UsageError
 from runner.service.changes import CatalogChanges
 from runner.service.clock import utc_now
 from runner.service.events import Events
@@ -28,6 +28,7 @@ from runner.settings import DEFAULT_SENDER, Settings
 from runner.status.app import build_app
 from runner.status.server import StatusServer
 from runner.store.store import Store
+from runner.threads import begin
 
 log = logging.getLogger(__name__)
 
@@ -287,7 +288,11 @@ class Service:
         ending = threading.Thread(
             target=self._works.executor.shutdown, kwargs={"grace_seconds": self._grace_seconds}, daemon=True
         )
-        ending.start()
+        try:
+            begin(ending)
+        except ThreadError:
+            # Then a second stop waits with it.
+            self._works.executor.shutdown(grace_seconds=self._grace_seconds)
         patient = self._stops_asked <= 1
         while ending.is_alive():
             ending.join(0.05)
