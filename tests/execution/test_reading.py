@@ -177,14 +177,26 @@ def test_a_whole_pair_is_a_character(read):
     assert read('[{"a": "\\ud83d\\ude00"}]')["a"].tolist() == ["\U0001f600"]
 
 
-@pytest.mark.parametrize(("first", "cells"), [("", ["nan"]), ("7\n", ["7"]), ("1.5\n", ["1.5"]), ("x\n", ["x"])])
+@pytest.mark.parametrize("first", ["7", "1.5", "x", "007"])
 @pytest.mark.parametrize("order", [1, -1])
-def test_truth_values_stay_what_they_are_beside_a_file_without(tmp_path, first, cells, order):
-    (tmp_path / "a.csv").write_text(f"paid,n\n{first.strip()},1\n")
+def test_truth_values_beside_a_file_of_others_are_texts(tmp_path, first, order):
+    (tmp_path / "a.csv").write_text(f"paid,n\n{first},1\n")
     (tmp_path / "b.csv").write_text("paid,n\ntrue,1\nfalse,2\n")
     paths = tuple(str(tmp_path / name) for name in ("a.csv", "b.csv")[::order])
     frame = read_data(StepInput(paths=paths, format=FileType.CSV))
-    assert list(map(str, frame["paid"])) == [cell for part in (cells, ["True", "False"])[::order] for cell in part]
+    assert list(frame["paid"]) == [cell for part in ([first], ["true", "false"])[::order] for cell in part]
+    assert frame["n"].dtype == "int64"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_truth_values_stay_what_they_are_beside_a_file_without(tmp_path, order):
+    (tmp_path / "a.csv").write_text("paid,n\n,1\n")
+    (tmp_path / "b.csv").write_text("paid,n\ntrue,1\nfalse,2\n")
+    paths = tuple(str(tmp_path / name) for name in ("a.csv", "b.csv")[::order])
+    frame = read_data(StepInput(paths=paths, format=FileType.CSV))
+    assert list(map(str, frame["paid"])) == [
+        cell for part in (["nan"], ["True", "False"])[::order] for cell in part
+    ]
     assert frame["n"].dtype == "int64"
 
 

@@ -30,7 +30,8 @@ from runner.execution.steps.whole_numbers import floats_that_lost_digits, keep_w
 
 _PLAIN = TableOptions()
 # As pandas calls what a column holds.
-_NUMBERS = frozenset({"integer", "floating", "mixed-integer-float"})
+_TRUTH = "boolean"
+_TYPED = frozenset({_TRUTH, "integer", "floating", "mixed-integer-float"})
 _FIELDS_LOST = "Length of header or names does not match"
 # What pandas takes for a gap by itself, as its documentation of `read_csv` lists it: a column without a type keeps
 # this list where another one has a list of its own.
@@ -163,18 +164,25 @@ def _with_digits(
 def _with_texts(
     frames: list[pd.DataFrame], read: Sequence[tuple[str, dict[str, Any]]], *, declared: Collection[str] = ()
 ) -> list[pd.DataFrame]:
-    """The frames, in which a column that has texts in one file has no numbers in another: the 12 of one would not
-    be equal to that of the other. Else as `_with_digits`."""
+    """The frames, in which a column that has texts in one file, or truth values in one and numbers in another, has
+    texts in each, as it would in a single file: the 12 of one would not be equal to that of the other. Else as
+    `_with_digits`."""
     if len(frames) > 1:
         kinds = [
             {name: _kind_of(frame[name]) for name in frame.columns if name not in declared} for frame in frames
         ]
-        texts = {name for found in kinds for name, kind in found.items() if kind == "string"}
+        mixed = {name for found in kinds for name in found if _is_mixed({one.get(name, "empty") for one in kinds})}
         for frame, found, (path, options) in zip(frames, kinds, read, strict=True):
-            names = [name for name, kind in found.items() if name in texts and kind in _NUMBERS]
+            names = [name for name, kind in found.items() if name in mixed and kind in _TYPED]
             if names:
                 frame[names] = _texts_of(frame, names, path, options)
     return _with_digits(frames, read, declared=declared)
+
+
+def _is_mixed(kinds: set[str]) -> bool:
+    """Whether one file has values of another kind than another in a column, of the kinds that are not texts."""
+    typed = kinds & _TYPED
+    return bool(typed) and ("string" in kinds or (_TRUTH in typed and typed != {_TRUTH}))
 
 
 def _kind_of(column: pd.Series) -> str:
