@@ -224,7 +224,7 @@ class CatalogKeeper:
             self._rescan.done(started)
             return CatalogChange()
         if self._unread:
-            log.info("The folder %s is back", self._jobs_dir)
+            log.info("The folder %s is read again", self._jobs_dir)
             self._unread = None
         if self._folder.unsettled:
             # Nothing was looked at: what was missed once is not missed twice by this.

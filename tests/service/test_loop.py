@@ -221,7 +221,7 @@ def test_a_folder_that_is_not_there_yet_at_a_restart_loses_nothing(any_port, sta
     assert "every job keeps running as it was" in caplog.text
     away.rename(any_port.jobs_dir)
     second.request_reload()
-    wait_for(lambda: "is back" in caplog.text or second.request_reload())
+    wait_for(lambda: "is read again" in caplog.text or second.request_reload())
     end(second)
     with Store.open(any_port.storage_path) as store:
         assert store.cursors() == before
