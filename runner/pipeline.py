@@ -14,6 +14,7 @@ from runner.core.references import mask, run_facts
 from runner.core.report import short_revision
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
 from runner.core.source import DataSource, TableOptions
+from runner.core.words import joined
 from runner.errors import FetchError
 from runner.execution.orders import StepInput, StepOrder, StepOutcome
 from runner.execution.step_runner import StepRunner
@@ -250,7 +251,7 @@ def _with_writing_told(order: RunOrder, sources: Mapping[str, Fetched], step: St
         cursor = None
         told += ", and the next run loads them all again"
     log.warning("%s", mask(told, _secrets(sources)))
-    return replace(step, cursor=cursor, note="; ".join(filter(None, (step.note, told))))
+    return replace(step, cursor=cursor, note=joined(step.note, told))
 
 
 def _secrets(sources: Mapping[str, Fetched]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from runner.core.delivery import MailKind
 from runner.core.job import Job
 from runner.core.preview import Preview
 from runner.core.run import Run, RunState
-from runner.core.words import counted
+from runner.core.words import counted, joined
 
 _STATE_WORDS = {
     RunState.QUEUED: "queued",
@@ -129,7 +129,7 @@ def note_words(run: Run) -> str:
     failed = any(not one.passed for one in run.checks) or any(
         one.kind is MailKind.CHECKS for one in run.deliveries
     )
-    return "; ".join(filter(None, (run.note, "checks failed" if failed else "")))
+    return joined(run.note, "checks failed" if failed else "")
 
 
 def subject(report: Report) -> str:

@@ -29,3 +29,8 @@ def squeezed(text: str, limit: int) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 job`, `2,000 jobs`: of nouns with a plural in s."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def joined(*notes: str) -> str:
+    """Notes of one thing in one line, without those that say nothing."""
+    return "; ".join(filter(None, notes))

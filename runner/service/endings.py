@@ -20,6 +20,7 @@ from runner.core.policy import (
 from runner.core.preview import Preview
 from runner.core.report import Report, count_words, duration_words, local_time, rows_in_words
 from runner.core.run import Attempt, FailureKind, FollowingRun, Run, RunFailure, RunOutcome, RunState, Trigger
+from runner.core.words import joined
 from runner.delivery.addresses import mailbox
 from runner.delivery.attachment import SMALL_FILES, Attached, attach, encoded_size
 from runner.execution.results import ATTACHMENT_FILES, RESULT_FILE
@@ -98,7 +99,7 @@ class Endings:
             rows_in=outcome.rows_in,
             rows_out=outcome.rows_out,
             failure=outcome.failure,
-            note="; ".join(filter(None, (run.note, outcome.note))),
+            note=joined(run.note, outcome.note),
             output=outcome.output,
             sandbox=outcome.sandbox,
             checks=outcome.checks,
@@ -140,7 +141,7 @@ class Endings:
             started_at=last.started_at,
             finished_at=last.finished_at,
             failure=last.failure,
-            note="; ".join(filter(None, (run.note, note))),
+            note=joined(run.note, note),
         )
         return self._judge(Report(run=failed, job=job), final=True)
 
@@ -187,7 +188,7 @@ class Endings:
     def _attach(self, report: Report) -> tuple[Report, Attached]:
         """What goes with the results; the report is of a failure where they cannot go with a mail."""
         run, job = report.run, report.job
-        note = "; ".join(filter(None, (run.note, unmailed_words(job))))
+        note = joined(run.note, unmailed_words(job))
         report = replace(report, run=replace(run, note=note))
         if report.result is None and job.delivery.attachment not in ATTACHMENT_FILES:
             report = replace(report, packed=pack_result(self._run_dir(run)))

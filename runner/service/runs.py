@@ -11,6 +11,7 @@ from runner.core.job import ConcurrencyPolicy, Job
 from runner.core.policy import Overlap, decide_overlap, replaced_words
 from runner.core.report import Report
 from runner.core.run import Run, RunOrder, RunOutcome, RunState, Trigger
+from runner.core.words import joined
 from runner.errors import RunStateError, StoreError
 from runner.execution.executors import Executor
 from runner.logs import run_context
@@ -199,7 +200,7 @@ class RunDesk:
             self._on_change(self._store_ending(self._endings.of_dropped(run, job, note)))
             return
         # Its own note may be the one record of fires that were missed.
-        note = "; ".join(filter(None, (run.note, note)))
+        note = joined(run.note, note)
         ended = replace(run, state=RunState.CANCELLED, finished_at=self._clock(), next_attempt_at=None, note=note)
         recorded, following = self._store.finish_run(ended, (), self._followers.of(ended))
         self._on_change(recorded)
