@@ -20,7 +20,7 @@ from runner.jobfiles.inspection import CheckContext
 from runner.jobfiles.layers import LayerReader, Layers
 from runner.jobfiles.look import Looked, Target, look_at
 from runner.jobfiles.verdict import Verdict
-from runner.jobfiles.walk import NO_JOB, FolderGoneError, list_job_files, shown_path
+from runner.jobfiles.walk import NO_JOB, list_job_files, shown_path
 
 if TYPE_CHECKING:
     from runner.jobfiles.verdict_cache import VerdictCache
@@ -296,8 +296,7 @@ def _given_file(place: str) -> Iterator[tuple[str, str]]:
 
 def _folder_files(place: str) -> Iterator[tuple[str, str]]:
     listing = list_job_files(place)
-    for folder, error in listing.unreadable:
-        raise FolderGoneError(f"{place}/{folder}", error) from error
+    listing.require_readable(place)
     for relative in listing.files:
         below, _, name = relative.rpartition("/")
         yield (f"{place}/{below}" if below else place), name

@@ -33,6 +33,15 @@ class Listing:
     files: tuple[str, ...]
     unreadable: tuple[tuple[str, OSError], ...] = ()
 
+    def require_readable(self, root: Path | str) -> None:
+        """See that every folder below `root`, whose listing this is, could be listed.
+
+        Raises:
+            FolderGoneError: one could not.
+        """
+        for folder, error in self.unreadable:
+            raise FolderGoneError(f"{os.fspath(root)}/{folder}", error) from error
+
 
 def is_job_name(name: str) -> bool:
     """True for the name of a job file: `*.yaml` or `*.yml` that starts with neither `_` nor `.`."""

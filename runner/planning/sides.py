@@ -9,7 +9,7 @@ from typing import Protocol
 from runner.jobfiles.files import FileSource, WorkingFiles
 from runner.jobfiles.git.objects import Entry, ObjectStore
 from runner.jobfiles.git.tree import CommitFiles
-from runner.jobfiles.walk import FolderGoneError, Listing, list_job_files
+from runner.jobfiles.walk import Listing, list_job_files
 
 
 class SideFiles(Protocol):
@@ -72,8 +72,7 @@ class WorkingSide:
         if not os.path.lexists(self.jobs_dir):
             return None
         listing = list_job_files(os.path.realpath(self.jobs_dir))
-        for folder, error in listing.unreadable:
-            raise FolderGoneError(self.jobs_dir / folder, error) from error
+        listing.require_readable(self.jobs_dir)
         return listing
 
     def fetch(self, locations: Sequence[str]) -> None:

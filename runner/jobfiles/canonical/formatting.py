@@ -15,7 +15,7 @@ from runner.jobfiles.canonical.form import canonical_form
 from runner.jobfiles.layers import DEFAULTS_FILE, POLICY_FILE
 from runner.jobfiles.read import FileKey, JobFile, ReadFault, file_key, read_job_file
 from runner.jobfiles.schema import DEFAULTS_SCHEMA, JOB_SCHEMA, POLICY_SCHEMA
-from runner.jobfiles.walk import NO_JOB, FolderGoneError, list_job_files, shown_path
+from runner.jobfiles.walk import NO_JOB, list_job_files, shown_path
 
 _SCHEMAS = {DEFAULTS_FILE: DEFAULTS_SCHEMA, POLICY_FILE: POLICY_SCHEMA}
 _BOM = "\ufeff"
@@ -85,8 +85,7 @@ def _files(paths: Sequence[Path], *, given: bool) -> Iterator[str]:
 
 def _folder_files(place: str) -> Iterator[str]:
     listing = list_job_files(place)
-    for folder, error in listing.unreadable:
-        raise FolderGoneError(f"{place}/{folder}", error) from error
+    listing.require_readable(place)
     folders = {place}
     for relative in listing.files:
         file = f"{place}/{relative}"
