@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from runner.core.report import Report
+
 # What a file of CSV is not called.
 _OTHER_FORMS = frozenset(
     {
@@ -77,11 +79,10 @@ def command(
         ctx.exit(_try_sample(job, sample, at, as_json=as_json))
     if output is not None:
         output = _required_output(output)
-    from runner.cli.environment import is_watched, open_console, open_settings, print_json, teller
+    from runner.cli.environment import is_watched, open_console, open_settings, teller
     from runner.cli.next_fires import parse_moment
     from runner.cli.render import unsent_words
     from runner.cli.signals import StopFlag
-    from runner.core.documents import run_document
     from runner.core.run import RunState
     from runner.logs import configure_logging
     from runner.service.once import RunRequest, run_once, write_result
@@ -101,12 +102,7 @@ def command(
         report = run_once(settings, environ, request, stop_asked, teller(console))
     succeeded = report.run.state is RunState.SUCCEEDED
     try:
-        if as_json:
-            print_json(run_document(report.run, details=True))
-        else:
-            from runner.cli.render import report_panel
-
-            open_console().print(report_panel(report))
+        _show(report, as_json=as_json)
         # The result may go there too, past this stream.
         sys.stdout.flush()
     finally:
@@ -128,6 +124,19 @@ def command(
     ctx.exit(0 if succeeded and not unsent else 1)
 
 
+def _show(report: "Report", *, as_json: bool) -> None:
+    from runner.cli.environment import open_console, print_json
+
+    if as_json:
+        from runner.core.documents import run_document
+
+        print_json(run_document(report.run, details=True))
+    else:
+        from runner.cli.render import report_panel
+
+        open_console().print(report_panel(report))
+
+
 def _required_output(output: Path) -> Path:
     """Where the result goes: `-` is standard output, as for the other verbs."""
     if output.suffix.lower() in _OTHER_FORMS:
@@ -147,24 +156,18 @@ def _try_sample(job: str, rows: int, at: str | None, *, as_json: bool) -> int:
     """Run the step on a sample and show what came out; the exit code."""
     from datetime import UTC, datetime
 
-    from runner.cli.environment import open_console, open_settings, print_json, working_folder
+    from runner.cli.environment import open_settings, working_folder
     from runner.cli.next_fires import parse_moment
     from runner.cli.signals import end_as_by_ctrl_c
 
     end_as_by_ctrl_c()
-    from runner.core.documents import run_document
     from runner.core.run import RunState
     from runner.jobtests.samples import SampleRequest, run_sample
 
     settings, _ = open_settings()
     request = SampleRequest(job_name=job, rows=rows, scheduled_time=parse_moment(at, option="--at"))
     report = run_sample(settings, request, folder=working_folder(), clock=lambda: datetime.now(UTC))
-    if as_json:
-        print_json(run_document(report.run, details=True))
-    else:
-        from runner.cli.render import report_panel
-
-        open_console().print(report_panel(report))
+    _show(report, as_json=as_json)
     return 0 if report.run.state is RunState.SUCCEEDED else 1
 
 
