@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -102,6 +103,16 @@ def commands():
     opened = Commands()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def use_up_threads(monkeypatch):
+    """`use_up_threads(patch=…)`: from now on no other thread can be started, as at the bound on a user's processes."""
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    return lambda patch=monkeypatch: patch.setattr(threading.Thread, "start", refuse)
 
 
 @pytest.fixture(scope="session")

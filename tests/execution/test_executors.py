@@ -113,11 +113,8 @@ def test_shutdown_lets_the_running_one_finish(executor, work):
     assert future.result(0).state is RunState.SUCCEEDED
 
 
-def test_where_no_thread_can_be_started_it_says_so(monkeypatch):
-    def refuse(thread):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+def test_where_no_thread_can_be_started_it_says_so(use_up_threads):
+    use_up_threads()
     with pytest.raises(ThreadError, match="no other thread can be started") as caught:
         LocalExecutor(Work(), max_workers=2, clock=lambda: NOW)
     assert "ulimit -u" in caught.value.hint

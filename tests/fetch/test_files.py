@@ -159,11 +159,8 @@ def test_a_file_system_that_does_not_answer_holds_up_no_run(make_context, monkey
         fetch(file_source("sales.csv"), context)
 
 
-def test_where_no_thread_can_be_started_that_is_told(make_context, monkeypatch):
-    def refuse(thread):
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+def test_where_no_thread_can_be_started_that_is_told(make_context, use_up_threads):
+    use_up_threads()
     with pytest.raises(FetchError, match="no other thread can be started") as caught:
         fetch(file_source("sales.csv"), make_context())
     assert "ulimit -u" in caught.value.hint

@@ -36,12 +36,9 @@ def test_a_folder_that_vanishes_keeps_every_job(keeper, settings, caplog):
     assert not keeper.trouble
 
 
-def test_a_folder_that_no_thread_can_be_started_for_keeps_every_job_and_says_so(keeper, settings, caplog):
-    def refuse(thread):
-        raise RuntimeError("can't start new thread")
-
+def test_a_folder_that_no_thread_can_be_started_for_keeps_every_job_and_says_so(keeper, caplog, use_up_threads):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
+        use_up_threads(patch)
         assert not keeper.rescan()
         assert not keeper.rescan()
     assert "no other thread can be started" in keeper.trouble

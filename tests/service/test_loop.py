@@ -120,19 +120,15 @@ def test_a_stop_hands_back_a_run_and_the_next_service_ends_it(any_port, start, c
     assert len(kept) == 1
 
 
-def refuse(thread):
-    raise RuntimeError("can't start new thread")
-
-
 @pytest.mark.parametrize("threads", ["free", "used up"])
-def test_a_stop_lets_a_short_run_end(any_port, start, caplog, monkeypatch, threads):
+def test_a_stop_lets_a_short_run_end(any_port, start, caplog, use_up_threads, threads):
     caplog.set_level(logging.INFO, "runner")
     (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0.5"))
     service = start(any_port, grace_seconds=20)
     run_id = service.trigger("report")
     wait_for(lambda: "Starting script step" in caplog.text)
     if threads == "used up":
-        monkeypatch.setattr(threading.Thread, "start", refuse)
+        use_up_threads()
     end(service)
     assert "Runs finished: 1; handed back, to start again with the service: 0" in caplog.text
     with Store.open_reader(any_port.storage_path) as history:
