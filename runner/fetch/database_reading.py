@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -13,9 +14,14 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from runner.fetch.column_types import declared_types, sqlite_types
+from runner.fetch.table_types import OffCalendar
 from runner.fetch.table_writer import TableWriter
 from runner.fetch.worker_faults import WorkerError
 from runner.fetch.worker_orders import DatabaseOrder, FaultKind, WorkerOutcome
+
+if TYPE_CHECKING:
+    from psycopg.abc import AdaptContext, Buffer
+    from psycopg.adapt import AdaptersMap, Loader
 
 POSTGRES, SQLITE = "postgresql", "sqlite"
 MYSQL = frozenset({"mysql", "mariadb"})
@@ -59,7 +65,7 @@ def _engine(order: DatabaseOrder) -> Engine:
     except (SQLAlchemyError, TypeError, ValueError) as error:
         raise WorkerError(FaultKind.CONNECT, _words(error)) from None
     if engine.driver == "psycopg":
-        event.listen(engine, "connect", _keep_texts)
+        event.listen(engine, "connect", _adapt)
     return engine
 
 
@@ -81,14 +87,42 @@ def _authorize(action: int, first: str | None, second: str | None, *_: str | Non
     return sqlite3.SQLITE_OK if reads else sqlite3.SQLITE_DENY
 
 
-def _keep_texts(connection: object, _record: object) -> None:
-    """JSON and intervals as PostgreSQL writes them: a month is no number of days, a number keeps its digits."""
+def _adapt(connection: object, _record: object) -> None:
+    """JSON and intervals as PostgreSQL writes them: a month is no number of days, a number keeps its digits.
+
+    Dates and times that Python does not know come as `OffCalendar`.
+    """
     from psycopg import Connection as PsycopgConnection
     from psycopg.types.string import TextLoader
 
     if isinstance(connection, PsycopgConnection):
         for name in ("json", "jsonb", "interval"):
             connection.adapters.register_loader(name, TextLoader)
+        for name in ("date", "timestamp", "timestamptz", "time", "timetz"):
+            connection.adapters.register_loader(name, _calendar_loader(connection.adapters, name))
+
+
+def _calendar_loader(adapters: "AdaptersMap", name: str) -> "type[Loader]":
+    """The driver's own loader of a type, but for values that it has no object for."""
+    from psycopg import DataError
+    from psycopg.adapt import Loader
+    from psycopg.pq import Format
+    from psycopg.types.string import TextLoader
+
+    known = adapters.get_loader(adapters.types[name].oid, Format.TEXT) or TextLoader
+
+    class CalendarLoader(Loader):
+        def __init__(self, oid: int, context: "AdaptContext | None" = None) -> None:
+            super().__init__(oid, context)
+            self._load = known(oid, context).load
+
+        def load(self, data: "Buffer") -> Any:
+            try:
+                return self._load(data)
+            except DataError:
+                return OffCalendar(bytes(data).decode())
+
+    return CalendarLoader
 
 
 @contextmanager

@@ -213,6 +213,12 @@ def _fault(fault: WorkerFault, shown: str, url: URL, source: DataSource, referen
             )
         case FaultKind.TABLE:
             return FetchError(f"{source_key(source, 'query')}: {words}", hint="Mend `query`.")
+        case FaultKind.CALENDAR:
+            return FetchError(
+                f"{source_key(source, 'query')}: {words}",
+                hint="In `query`, write NULLIF(the_column, 'the value') for a gap in its place, or "
+                "CAST(the_column AS text) for texts.",
+            )
         case FaultKind.SIZE:
             return FetchError(
                 f"the rows of the database ({shown}) are more than the {size_words(source.max_bytes)} that "

@@ -20,10 +20,29 @@ _WHOLE_DIGITS = 19
 _NAIVE, _AWARE = pa.timestamp("us"), pa.timestamp("us", tz="UTC")
 
 
+class OffCalendar(str):
+    """No date or time of the years 1 to 9999, such as `infinity` or `24:00`, as the database writes it.
+
+    Not made a text: all other values of its column would look otherwise from then on.
+    """
+
+    __slots__ = ()
+
+
+class OffCalendarError(ValueError):
+    """A column has such a value, which is the argument."""
+
+
 def to_array(values: Sequence[Any]) -> pa.Array:
-    """One piece of a column. All of them None: an array of the null type."""
+    """One piece of a column. All of them None: an array of the null type.
+
+    Raises:
+        OffCalendarError: one of them is a date or time that there is no type for.
+    """
     kinds = {type(value) for value in values}
     kinds.discard(type(None))
+    if OffCalendar in kinds:
+        raise OffCalendarError(next(value for value in values if isinstance(value, OffCalendar)))
     if not kinds:
         return pa.nulls(len(values))
     make = _MAKERS.get(next(iter(kinds))) if len(kinds) == 1 else None

@@ -16,6 +16,7 @@ class FaultKind(StrEnum):
     CONNECT = "connect"
     QUERY = "query"
     TABLE = "table"
+    CALENDAR = "calendar"
     SIZE = "size"
     COUNT = "count"
     MISSING = "missing"

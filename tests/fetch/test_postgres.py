@@ -163,6 +163,33 @@ def test_a_wrong_password_is_told_and_not_shown(fetch_rows):
     assert "Wrong9Horse" not in shown
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("timestamptz 'infinity'", "infinity"),
+        ("timestamp '-infinity'", "-infinity"),
+        ("date 'infinity'", "infinity"),
+        ("date '0044-03-15 BC'", "0044-03-15 BC"),
+        ("timestamp '12025-01-01 08:00'", "12025-01-01 08:00:00"),
+        ("time '24:00'", "24:00:00"),
+    ],
+)
+def test_a_time_of_no_calendar_names_its_column_and_what_to_write(fetch_rows, value, shown):
+    with pytest.raises(FetchError) as caught:
+        fetch_rows(f"SELECT id, CASE WHEN id = 1500 THEN {value} END AS valid_until FROM orders")
+    assert f"its column 'valid_until' has '{shown}', which is no date or time" in caught.value.message
+    assert "NULLIF(" in caught.value.hint
+    assert "AS text)" in caught.value.hint
+
+
+def test_a_time_of_no_calendar_is_a_gap_or_a_text_where_the_query_says_so(read):
+    row = read(
+        "SELECT NULLIF(t, 'infinity') AS gap, CAST(t AS text) AS words, ARRAY[t] AS list, NULLIF(c, '24:00') AS clock "
+        "FROM (SELECT timestamptz 'infinity' AS t, time '24:00' AS c) AS one"
+    ).to_pylist()
+    assert row == [{"gap": None, "words": "infinity", "list": '["infinity"]', "clock": None}]
+
+
 def _sleepers(ask):
     return ask("SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
 
