@@ -141,6 +141,13 @@ def test_a_day_that_there_is_not_makes_a_column_texts_throughout(read):
     assert sorted(set(days["at"].to_pylist())) == ["2025-00-00 00:00:00", "2025-11-09T00:00:00"]
 
 
+def test_a_day_of_nothing_is_a_gap_where_the_query_says_so(read):
+    zero = "CASE WHEN id = 1500 THEN CAST(0 AS date) ELSE day END"
+    days = read(f"SELECT {zero} AS day, NULLIF({zero}, 0) AS gap FROM orders WHERE id >= 1500 ORDER BY id")
+    assert days["day"].to_pylist()[:2] == ["0000-00-00", "2025-11-09"]
+    assert days["gap"].to_pylist()[:2] == [None, dt.date(2025, 11, 9)]
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [
