@@ -13,6 +13,7 @@ from runner.core.source import FileType
 from runner.execution.orders import StepInput
 from runner.execution.steps.packed import UNREADABLE, open_text
 from runner.execution.steps.sheet_errors import cell_errors
+from runner.execution.steps.sheet_names import sheet_names
 
 
 def write_head(whole: StepInput, path: Path, count: int) -> StepInput | None:
@@ -96,7 +97,7 @@ def _write_xlsx(whole: StepInput, path: Path, count: int) -> StepInput:
 
     try:
         with python_calamine.load_workbook(_file(whole)) as book:
-            name = whole.table.sheet or book.sheet_names[0]
+            name = whole.table.sheet or sheet_names(_file(whole)).rows[0]
             rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False, nrows=count + 1)
     except (python_calamine.CalamineError, LookupError) as error:
         raise ValueError(str(error)) from error

@@ -386,6 +386,31 @@ def test_a_cell_with_an_error_and_no_text_is_a_gap(step, tmp_path):
     assert found.splitlines()[1].replace('""', "") == "1,"
 
 
+@pytest.fixture
+def charted(tmp_path):
+    """A workbook that begins with a chart on a sheet of its own."""
+    with xlsxwriter.Workbook(tmp_path / "charted.xlsx") as book:
+        picture, sheet = book.add_chartsheet("Chart"), book.add_worksheet("Data")
+        for place, row in enumerate((["a"], [1])):
+            sheet.write_row(place, 0, row)
+        chart = book.add_chart({"type": "bar"})
+        chart.add_series({"values": "=Data!$A$2:$A$2"})
+        picture.set_chart(chart)
+    return str(tmp_path / "charted.xlsx")
+
+
+def test_the_first_sheet_is_one_that_has_rows(step, charted):
+    assert step(StepInput(paths=(charted,), format=FileType.XLSX)) == "a\n1\n"
+
+
+def test_a_chart_is_no_sheet_of_rows(step, charted):
+    failure = step.failure(
+        StepInput(paths=(charted,), format=FileType.XLSX, table=TableOptions(sheet="Chart", columns=("a",)))
+    )
+    assert failure.message.endswith(": its sheet 'Chart' has no rows")
+    assert failure.hint == "A chart can be a sheet. Its sheets are Data."
+
+
 def test_a_sheet_that_is_not_there(step, workbook, tmp_path):
     source = StepInput(paths=(workbook,), format=FileType.XLSX, table=TableOptions(sheet="Three"))
     assert "no sheet 'Three'" in step.failure(source).message

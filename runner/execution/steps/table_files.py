@@ -25,6 +25,7 @@ from runner.execution.steps.faults import (
 )
 from runner.execution.steps.packed import UNREADABLE, head_of, open_bytes
 from runner.execution.steps.places import each_file, of_input
+from runner.execution.steps.sheet_names import sheet_names
 from runner.execution.steps.typed import NUMBER, convert, require_numbers, types_of
 from runner.execution.steps.whole_numbers import floats_that_lost_digits, keep_whole_numbers
 
@@ -284,19 +285,24 @@ def _failed_cell(cell: str, error: str) -> StepError:
     return unreadable("XLSX", f"{cell} holds the error {error}", hint=hint)
 
 
+def _sheet_name(path: str, table: TableOptions) -> str:
+    """The sheet that is asked for, or the first one that has rows."""
+    names = sheet_names(path)
+    if names.rows and (not table.sheet or table.sheet in names.rows):
+        return table.sheet or names.rows[0]
+    wrong = f"its sheet '{table.sheet}' has no rows" if table.sheet in names.others else ""
+    wrong = wrong or (f"it has no sheet '{table.sheet}'" if table.sheet else "none of its sheets has rows")
+    known = f"Its sheets are {', '.join(names.rows[:20])}." if names.rows else ""
+    raise unreadable("XLSX", wrong, hint=f"A chart can be a sheet. {known}".strip() if names.others else known)
+
+
 def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> tuple[pd.DataFrame, str]:
-    """What `options` say of the sheet that is asked for, or of the first one; and its name."""
+    """What `options` say of the sheet that is asked for, or of the first one with rows; and its name."""
     # Here, as few steps need it.
     import python_calamine
 
     try:
-        with python_calamine.load_workbook(path) as book:
-            names = book.sheet_names
-        if table.sheet and table.sheet not in names:
-            raise unreadable(
-                "XLSX", f"it has no sheet '{table.sheet}'", hint=f"Its sheets are {', '.join(names[:20])}."
-            )
-        name = table.sheet or names[0]
+        name = _sheet_name(path, table)
         frame = pd.read_excel(
             path,
             sheet_name=name,
