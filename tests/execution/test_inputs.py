@@ -264,6 +264,36 @@ def test_whole_numbers_survive_a_gap(step, tmp_path, kind, nested):
     assert second.startswith(",,")
 
 
+@pytest.mark.parametrize(
+    "table", [TableOptions(), TableOptions(dtypes=(("x", "integer"),))], ids=["plain", "typed"]
+)
+@pytest.mark.parametrize("kind", [FileType.CSV, FileType.JSON, FileType.XLSX], ids=str)
+@pytest.mark.parametrize(
+    "cells",
+    [[1, None, 2**63], [-1, 2**63, 2**62], [None, -(2**70), 3], [1, 2**64]],
+    ids=["gap", "-", "far", "wide"],
+)
+def test_whole_numbers_past_64_bits_are_numbers_in_every_format(bench, tmp_path, kind, cells, table):
+    path = tmp_path / f"large.{kind}"
+    if kind is FileType.JSON:
+        path.write_text(json.dumps([{"n": cell, "x": 1} for cell in cells]))
+    elif kind is FileType.CSV:
+        path.write_text("n,x\n" + "".join(f"{'' if cell is None else cell},1\n" for cell in cells))
+    else:
+        with xlsxwriter.Workbook(path) as book:
+            sheet = book.add_worksheet()
+            for place, row in enumerate([("n", "x"), *((cell, 1) for cell in cells)]):
+                sheet.write_row(place, 0, row)
+    script = "assert data.n.isna().tolist() == [cell is None for cell in CELLS], data.n\n"
+    script += "assert data.n.dropna().astype(object).tolist() == [cell for cell in CELLS if cell], data.n\n"
+    # A sheet has floats of them, which xlsxwriter writes with sixteen digits.
+    script += "result = data[['n']]"
+    held = [cell if kind is not FileType.XLSX or cell is None else int(float(f"{cell:.16G}")) for cell in cells]
+    options = TableOptions() if kind is FileType.JSON else table
+    found = bench.csv(script.replace("CELLS", repr(held)), source=path, kind_of_file=kind, table=options)
+    assert found.replace('""', "") == "n\n" + "".join(f"{'' if cell is None else cell}\n" for cell in held)
+
+
 @pytest.mark.parametrize("key", [None, "key"])
 def test_whole_numbers_of_parquet_stay_in_their_rows(step, tmp_path, key):
     """pandas keeps the index of a frame in the file."""

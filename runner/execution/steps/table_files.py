@@ -27,7 +27,7 @@ from runner.execution.steps.packed import UNREADABLE, head_of, open_bytes
 from runner.execution.steps.places import each_file, of_input
 from runner.execution.steps.sheet_names import sheet_names
 from runner.execution.steps.typed import NUMBER, convert, require_numbers, types_of
-from runner.execution.steps.whole_numbers import floats_that_lost_digits, keep_whole_numbers
+from runner.execution.steps.whole_numbers import floats_that_lost_digits, keep_whole_numbers, read_whole_texts
 
 _PLAIN = TableOptions()
 # As pandas calls what a column holds.
@@ -50,6 +50,8 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
     """
     if source.table == _PLAIN:
         frames = each_file(source.paths, lambda path: _read_csv(path, {}))
+        for frame in frames:
+            read_whole_texts(frame, declared=(), gaps=_GAPS)
         return _with_texts(frames, [(path, {}) for path in source.paths])
     table = source.table
     options = {"sep": table.delimiter, "encoding": table.encoding, "decimal": table.decimal}
@@ -70,7 +72,9 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
         numbers = [name for name, kind in kept.items() if kind == NUMBER]
         texts = {name: kind for name, kind in kept.items() if kind != NUMBER}
         with of_input(path=path):
-            frames.append(convert(_read_numbers(path, more, numbers), texts, timezone=timezone))
+            frame = _read_numbers(path, more, numbers)
+            read_whole_texts(frame, declared=types, gaps=_GAPS)
+            frames.append(convert(frame, texts, timezone=timezone))
         read.append((path, more))
     return _with_texts(frames, read, declared=types)
 

@@ -4,6 +4,7 @@ A script gets them as pandas has them, as long as nothing is lost by it; else, a
 they stay whole numbers (`Int64`).
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _LARGEST_FLOAT = 1 << 53
+_WHOLE = re.compile(r"[+-]?[0-9]{1,38}", re.ASCII)
 _NUMBERS = {np.dtype("int64"), np.dtype("float64"), pd.Int64Dtype()}
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
 
@@ -60,10 +62,39 @@ def keep_whole_numbers(frame: pd.DataFrame, cells: Callable[[str], list[Any]], *
         try:
             column = pa.chunked_array([pa.array(values, pa.int64())])
         except OverflowError:
-            # Too large for a number of 64 bits: a float is what there is.
+            frame[name] = pd.Series(values, dtype="object", index=frame.index)
             continue
         for series in whole_numbers_of({str(name): column}, exact=exact).values():
             frame[name] = series.array
+
+
+def read_whole_texts(frame: pd.DataFrame, *, declared: Collection[str], gaps: Collection[str]) -> None:
+    """Make Python's numbers of the columns of a CSV that pandas has left texts, gaps too, as no type of 64 bits
+    holds them: whole numbers from 2^63 on beside gaps or numbers below 0.
+
+    Args:
+        declared: columns whose types the job says.
+        gaps: the texts that are gaps.
+    """
+    if not frame.columns.is_unique:
+        return
+    for name in [name for name in frame.columns if name not in declared]:
+        column = frame[name]
+        if isinstance(column.dtype, pd.StringDtype) and (values := _whole_values(column, gaps)):
+            frame[name] = pd.Series(values, dtype="object", index=frame.index)
+
+
+def _whole_values(texts: pd.Series, gaps: Collection[str]) -> list[int | None]:
+    """The whole numbers that texts are; nothing where one is another text."""
+    values: list[int | None] = []
+    for text in texts.array:
+        if not isinstance(text, str) or text in gaps:
+            values.append(None)
+        elif _WHOLE.fullmatch(text):
+            values.append(int(text))
+        else:
+            return []
+    return values
 
 
 def floats_that_lost_digits(frames: Sequence[pd.DataFrame], *, declared: Collection[str]) -> list[list[str]]:
