@@ -414,6 +414,13 @@ def test_a_number_in_a_sheet_has_all_its_digits(attach, kind):
     assert sheet_of(path)[1][1:] == [[number, float(exact)] for number in numbers]
 
 
+def test_a_decimal_that_a_sheet_would_round_is_a_text_of_plain_digits(attach):
+    _, path = attach(
+        "import decimal\nresult = pd.DataFrame({'d': [decimal.Decimal('1.00000000000000000001E-9')]})"
+    )
+    assert sheet_of(path)[1][1] == ["0.00000000100000000000000000001"]
+
+
 def test_a_text_too_long_for_a_cell_is_measured_as_a_sheet_does(attach, bench):
     _, path = attach("result = pd.DataFrame({'a': ['😀' * 16_383 + 'x']})")
     assert sheet_of(path)[1][1] == ["😀" * 16_383 + "x"]

@@ -6,6 +6,7 @@ from decimal import Decimal
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -191,6 +192,22 @@ def test_negative_numbers_of_any_type_are_no_formulas(write):
         }
     )
     assert write(frame).splitlines()[1] == "-0.5,-0.5,-0.50,-1,-1"
+
+
+def test_decimals_are_plain_digits(write):
+    fine = pa.array([Decimal(0), Decimal("0.0000000001")], pa.decimal128(18, 10))
+    frame = pd.DataFrame(
+        {
+            "object": [Decimal("0E-10"), Decimal("1E-10")],
+            "arrow": pd.Series(fine, dtype=pd.ArrowDtype(fine.type)),
+            "mixed": [Decimal("-0E-9"), "x"],
+            "category": pd.Categorical([Decimal("1E-7"), Decimal("NaN")]),
+        }
+    )
+    assert write(frame).splitlines()[1:] == [
+        "0.0000000000,0.0000000000,-0.000000000,0.0000001",
+        "0.0000000001,0.0000000001,x,",
+    ]
 
 
 def test_a_category_of_numbers_may_have_gaps(write):

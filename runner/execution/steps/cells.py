@@ -2,12 +2,14 @@
 
 The texts are those of `to_csv(index=False)`: floats in their shortest form, booleans as True and False, gaps as
 nothing, a column of times as fine as its finest value, lists and other objects as `str` shows them, but arrays as
-lists. Each text goes through a guard: `defuse` puts a `'` before one that a spreadsheet would run as a formula.
+lists. Small decimals are plain digits, as those of a query are: 0.0000000000 for what `str` shows as 0E-10. Each
+text goes through a guard: `defuse` puts a `'` before one that a spreadsheet would run as a formula.
 """
 
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from enum import StrEnum
 from numbers import Number
 from typing import Any
@@ -83,9 +85,15 @@ def texts_of(series: pd.Series, unit: str = "", *, guard: Guard) -> list[str]:
     cells = zip(values, series.isna().tolist(), strict=True)
     if kind is CellKind.TEXT:
         return [
-            "" if gap else str(cell) if isinstance(cell, Number) else guard(text_of(cell)) for cell, gap in cells
+            "" if gap else number_text(cell) if isinstance(cell, Number) else guard(text_of(cell))
+            for cell, gap in cells
         ]
     return ["" if gap else str(cell) for cell, gap in cells]
+
+
+def number_text(number: Any) -> str:
+    """A number as text; a small decimal without an exponent. A large one that was rounded keeps it: 1E+2."""
+    return format(number, "f") if isinstance(number, Decimal) and number.adjusted() < 0 else str(number)
 
 
 def text_of(value: Any) -> str:

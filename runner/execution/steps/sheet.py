@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from runner.core.report import count_words
 from runner.core.run import FailureKind
 from runner.core.words import counted
+from runner.execution.steps.cells import number_text
 from runner.execution.steps.faults import StepError
 from runner.execution.steps.file_marks import own_files_unmarked
 
@@ -144,7 +145,7 @@ def _write_number(sheet: Any, row: int, place: int, number: Any, style: Any) -> 
     if exact and isfinite(number):
         sheet.write_number(row, place, number, style)
     elif isinstance(number, int) or not isnan(number):
-        sheet.write_string(row, place, str(number))
+        sheet.write_string(row, place, number_text(number))
 
 
 def _width(column: SheetColumn, cells: Iterable[SheetCell]) -> int:
