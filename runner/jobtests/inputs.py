@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from runner.core.source import DataSource, FileType, SourceType, TableOptions
 from runner.errors import RunnerError
 from runner.execution.orders import StepInput
-from runner.jobfiles.lint.job_tests import is_inside_project
+from runner.jobfiles.lint.job_tests import is_csv_name, is_inside_project
 from runner.jobtests.values import Cell, Given
 
 # Neither a file that is expected nor a result is read into memory beyond this.
@@ -77,7 +77,7 @@ def write_expected(project_dir: Path, location: str, content: bytes) -> None:
         InputError: it cannot be written.
     """
     path = _place(project_dir, location)
-    if path.suffix.lower() != ".csv" or ".git" in PurePosixPath(location).parts:
+    if not is_csv_name(location) or ".git" in PurePosixPath(location).parts:
         raise InputError(
             f"{location} is not written: an expected file is a CSV of the project",
             hint="Name a file that ends in .csv.",

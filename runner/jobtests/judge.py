@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from runner.core.run import FailureKind, RunFailure
 from runner.core.words import counted
+from runner.jobfiles.lint.job_tests import expected_file_hint
 from runner.jobtests.compare import compare_columns, compare_row_count, compare_rows, summary, together
 from runner.jobtests.tables import TableError, expected_rows, read_table
 from runner.jobtests.values import Comparison, Difference, Expectation, JobTestOutcome, Table
@@ -58,7 +59,7 @@ def judge_result(expect: Expectation, content: bytes, expected_file: bytes | Non
     try:
         comparison = _compare(expect, table, content, expected_file)
     except TableError as error:
-        return not_judged(f"{expect.file} cannot be read as CSV: {error}", "runner test --update writes it anew.")
+        return not_judged(f"{expect.file} cannot be read as CSV: {error}", expected_file_hint(expect.file or ""))
     if comparison.equal:
         return PASSED
     return Judgement(

@@ -11,14 +11,13 @@ from runner.core.job import Job
 from runner.core.source import SourceType
 from runner.execution.orders import StepOutcome
 from runner.fetch.patterns import find_matches, has_pattern
+from runner.jobfiles.lint.job_tests import expected_file_hint
 from runner.jobtests.bench import Bench, StepRun, open_bench
 from runner.jobtests.inputs import InputError, read_expected, real_place, write_expected
 from runner.jobtests.judge import fits_file, judge_failure, judge_result, not_judged
 from runner.jobtests.load import Selection
 from runner.jobtests.values import JobTest, JobTestOutcome, JobTestReport, JobTestResult
 from runner.settings import Settings
-
-_UPDATE_HINT = "runner test --update writes it from what comes out."
 
 
 def run_tests(selection: Selection, settings: Settings, *, update: bool = False) -> JobTestReport:
@@ -68,7 +67,7 @@ class ExpectedFiles:
             try:
                 return read_expected(self._project_dir, expect.file), False
             except InputError as error:
-                raise InputError(error.message, hint=error.hint or _UPDATE_HINT) from None
+                raise InputError(error.message, hint=error.hint or expected_file_hint(expect.file)) from None
         with self._lock:
             before = self._before(expect.file)
             if before is not None and fits_file(expect, result, before):

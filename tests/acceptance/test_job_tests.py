@@ -93,6 +93,17 @@ def test_expected_files_are_rewritten(runner, project):
     assert "wrote" not in runner("test", "--update", cwd=project.folder).stdout
 
 
+@pytest.mark.parametrize("content", [None, b"\xff"], ids=["missing", "no CSV"])
+def test_update_is_not_promised_for_what_it_does_not_write(runner, project, content):
+    project.write("orders.yaml", ORDERS.replace("tests/sums.csv", "tests/sums.json"))
+    if content is not None:
+        (project.folder / "tests" / "sums.json").write_bytes(content)
+    done = runner("test", cwd=project.folder)
+    assert "hint: An expected file is a CSV: name one that ends in .csv" in done.stdout
+    refused = runner("test", "--update", cwd=project.folder)
+    assert "tests/sums.json is not written" in refused.stdout
+
+
 def test_json_and_junit(runner, project):
     project.write("broken.yaml", ORDERS.replace("consumer_emails", "consumers").replace("orders", "broken", 1))
     done = runner("test", "--format", "json", cwd=project.folder)

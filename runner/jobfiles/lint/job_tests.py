@@ -46,6 +46,18 @@ def is_inside_project(location: str) -> bool:
     return "\0" not in location and not path.is_absolute() and ".." not in path.parts
 
 
+def is_csv_name(location: str) -> bool:
+    """Whether `runner test --update` writes a file of this name."""
+    return PurePosixPath(location).suffix.lower() == ".csv"
+
+
+def expected_file_hint(location: str) -> str:
+    """What to do where there is no such expected file, or one that is no CSV."""
+    if is_csv_name(location):
+        return "runner test --update writes it from what comes out."
+    return "An expected file is a CSV: name one that ends in .csv, and runner test --update writes it."
+
+
 def _check_names(inspection: Inspection, tests: list[Any]) -> None:
     lines: dict[str, int] = {}
     for place, _ in enumerate(tests):
@@ -121,7 +133,7 @@ def _check_expected_file(inspection: Inspection, path: Path) -> None:
             inspection,
             path,
             location,
-            hint="runner test --update writes it from what comes out.",
+            hint=expected_file_hint(location),
             severity=Severity.WARNING,
         )
 
