@@ -9,7 +9,6 @@ from operator import is_
 from pathlib import Path
 
 from runner.core.catalog import CheckedFile
-from runner.core.diagnostic import Diagnostic
 from runner.core.effective import EffectiveValue
 from runner.core.job_defaults import JobDefaults
 from runner.jobfiles.check import build_checked
@@ -26,7 +25,7 @@ from runner.jobfiles.lint.step_fault import FindFault
 from runner.jobfiles.parse import parse
 from runner.jobfiles.read import FileKey, JobFile, ReadFault, ReadProblem, file_key, read_job_file
 from runner.jobfiles.verdict import Dependency, is_settled
-from runner.jobfiles.walk import Listing, list_job_files, shown_path
+from runner.jobfiles.walk import Listing, list_job_files, shown_path, unlisted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +119,7 @@ class JobFolder:
                 known[path] = entry
         known.update(self._check(unchecked))
         for folder, error in listing.unreadable:
-            known.update(self._unreadable(self._prefix + shown_path(folder), error.strerror or str(error)))
+            known.update(self._unreadable(self._prefix + shown_path(folder), error))
         before = {path: entry.file for path, entry in self._known.items()}
         self._known = known
         self._stamp(files_changed={path: entry.file for path, entry in known.items()} != before)
@@ -212,15 +211,9 @@ class JobFolder:
             layers=layers,
         )
 
-    def _unreadable(self, folder: str, reason: str) -> dict[str, _Known]:
+    def _unreadable(self, folder: str, error: OSError) -> dict[str, _Known]:
         """A finding for a folder that cannot be listed; what was known below it stays as it was."""
-        finding = Diagnostic(
-            path=folder,
-            rule="unreadable",
-            message=f"the folder cannot be listed: {reason}",
-            hint="Check its permissions.",
-        )
-        failed = CheckedFile(path=folder, digest="", job=None, diagnostics=(finding,))
+        failed = CheckedFile(path=folder, digest="", job=None, diagnostics=(unlisted(folder, error),))
         kept = {path: entry for path, entry in self._known.items() if path.startswith(f"{folder}/")}
         return {folder: self._remember(failed, (), (0, 0, 0, 0), "", NO_LAYERS), **kept}
 

@@ -20,7 +20,7 @@ from runner.jobfiles.inspection import CheckContext
 from runner.jobfiles.layers import LayerReader, Layers
 from runner.jobfiles.look import Looked, Target, look_at
 from runner.jobfiles.verdict import Verdict
-from runner.jobfiles.walk import NO_JOB, list_job_files, shown_path
+from runner.jobfiles.walk import NO_JOB, list_job_files, shown_path, unlisted
 
 if TYPE_CHECKING:
     from runner.jobfiles.verdict_cache import VerdictCache
@@ -62,7 +62,7 @@ def check_paths(
 
     Raises:
         UsageError: a path that does not exist.
-        FolderGoneError: a folder that cannot be listed, or no `paths` and no `jobs_dir`.
+        FolderGoneError: a folder of `paths` that cannot be listed, or no `paths` and no `jobs_dir`.
     """
     trees = _Trees(jobs_dir.name, os.fspath(folder), defaults, now)
     groups = trees.targets(paths) if paths else trees.targets_in(jobs_dir)
@@ -79,7 +79,7 @@ def check_paths(
         verdicts.extend(found)
     checker.save()
     texts: dict[str, str] = {}
-    diagnostics: set[Diagnostic] = set()
+    diagnostics = {finding for findings in trees.unlisted.values() for finding in findings}
     for verdict in verdicts:
         if verdict.diagnostics:
             diagnostics.update(verdict.diagnostics)
@@ -195,6 +195,7 @@ class _Trees:
         self._now = now
         self._seen: set[str] = set()
         self._whole: set[str] = set()
+        self.unlisted: dict[str, list[Diagnostic]] = {}
         self._groups: dict[str, list[Target]] = defaultdict(list)
         self._trees: dict[str, tuple[CheckContext, LayerReader]] = {}
         self._contexts: dict[str, tuple[str, CheckContext]] = {}
@@ -206,8 +207,7 @@ class _Trees:
             if not os.path.lexists(place):
                 raise UsageError(f"there is no {path}", hint="Name files or folders that exist.")
             if os.path.isdir(place):  # noqa: PTH112 - a text
-                self._whole.add(place)
-                self._take(_folder_files(place), given=place)
+                self._take_folder(place)
             else:
                 self._take(_given_file(place), given=os.path.dirname(place))  # noqa: PTH120
         return self._groups
@@ -215,14 +215,13 @@ class _Trees:
     def targets_in(self, jobs_dir: Path) -> Mapping[str, Sequence[Target]]:
         """Every file of the folder of jobs."""
         place = os.path.abspath(jobs_dir)  # noqa: PTH100 - as above
-        self._whole.add(place)
-        self._take(_folder_files(place), given=place)
+        self._take_folder(place)
         return self._groups
 
     def rest_of(self, top: str) -> list[Target] | None:
         """The files of a tree that were not given; None where it is not known how far the tree goes."""
         if top in self._whole:
-            return []
+            return None if self.unlisted.get(top) else []
         if top.rpartition("/")[2] != self._jobs_dir_name:
             return None
         listing = list_job_files(top)
@@ -234,6 +233,15 @@ class _Trees:
             for folder, file in files
             if file not in self._seen and self._context(folder, top)[0] == top
         ]
+
+    def _take_folder(self, place: str) -> None:
+        listing = list_job_files(place)
+        self._whole.add(place)
+        self.unlisted[place] = [
+            unlisted(self._shown(f"{place}/{folder}"), error) for folder, error in listing.unreadable
+        ]
+        parts = (f"{place}/{relative}".rpartition("/") for relative in listing.files)
+        self._take(((folder, name) for folder, _, name in parts), given=place)
 
     def _take(self, files: Iterable[tuple[str, str]], *, given: str) -> None:
         for folder, name in files:
@@ -292,11 +300,3 @@ def _given_file(place: str) -> Iterator[tuple[str, str]]:
     folder, _, name = place.rpartition("/")
     if not name.startswith(NO_JOB):
         yield folder, name
-
-
-def _folder_files(place: str) -> Iterator[tuple[str, str]]:
-    listing = list_job_files(place)
-    listing.require_readable(place)
-    for relative in listing.files:
-        below, _, name = relative.rpartition("/")
-        yield (f"{place}/{below}" if below else place), name

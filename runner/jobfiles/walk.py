@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
+from runner.core.diagnostic import Diagnostic
 from runner.errors import RunnerError
 
 SUFFIXES = (".yaml", ".yml")
@@ -41,6 +42,16 @@ class Listing:
         """
         for folder, error in self.unreadable:
             raise FolderGoneError(f"{os.fspath(root)}/{folder}", error) from error
+
+
+def unlisted(folder: str, error: OSError) -> Diagnostic:
+    """The finding for a folder below that cannot be listed. `folder` is as it is shown."""
+    return Diagnostic(
+        path=folder,
+        rule="unreadable",
+        message=f"the folder cannot be listed: {error.strerror or error}",
+        hint="Let the user of this process read it.",
+    )
 
 
 def is_job_name(name: str) -> bool:

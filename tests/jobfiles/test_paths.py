@@ -162,8 +162,10 @@ def test_a_folder_that_may_not_be_read_is_not_to_be_made():
     assert FolderGoneError("jobs.d", FileNotFoundError(2, "No such file or directory")).hint.startswith("Make it")
 
 
-def test_a_folder_below_that_may_not_be_read_is_not_to_be_made_either(run, write, minimal, monkeypatch):
-    write("jobs.d/closed/a.yaml", minimal)
+def test_a_folder_below_that_may_not_be_read_is_a_finding_and_not_to_be_made_either(run, job, write, monkeypatch):
+    job("report", "orders")
+    job("orders", path="jobs.d/closed/orders.yaml")
+    write("jobs.d/b.yaml", "x: 1\n")
     scandir = os.scandir
 
     def refuse(folder):
@@ -172,6 +174,9 @@ def test_a_folder_below_that_may_not_be_read_is_not_to_be_made_either(run, write
         return scandir(folder)
 
     monkeypatch.setattr("runner.jobfiles.walk.os.scandir", refuse)
-    with pytest.raises(FolderGoneError, match="closed cannot be listed: Permission denied") as caught:
-        run()
-    assert caught.value.hint == "Let the user of this process read it."
+    # Nor is it known that there is no job `orders`.
+    found, *rest = [one for one in run().diagnostics if one.path != "jobs.d/b.yaml"]
+    assert (found.path, found.rule, rest) == ("jobs.d/closed", "unreadable", [])
+    assert found.message == "the folder cannot be listed: Permission denied"
+    assert found.hint == "Let the user of this process read it."
+    assert {"jobs.d/b.yaml", "jobs.d/closed"} == {one.path for one in run("jobs.d/b.yaml", "jobs.d").diagnostics}
