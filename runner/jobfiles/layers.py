@@ -6,6 +6,7 @@ The policy stands at the top of the folder of jobs; defaults may stand in every 
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from runner.core.diagnostic import Diagnostic, Severity, has_errors
@@ -25,6 +26,13 @@ _MISNAMED = {
     "_policy.yml": POLICY_FILE,
     "_policies.yaml": POLICY_FILE,
     "_policies.yml": POLICY_FILE,
+}
+# As those, unless there is the file that is meant: some file systems take the one name for the other.
+_MISSPELT = {
+    "_defaults.YAML": DEFAULTS_FILE,
+    "_Defaults.yaml": DEFAULTS_FILE,
+    "_policy.YAML": POLICY_FILE,
+    "_Policy.yaml": POLICY_FILE,
 }
 
 
@@ -175,8 +183,8 @@ class LayerReader:
                 message=f"{name} is not read",
                 hint=f"Rename it to {meant}.",
             )
-            for name, meant in _MISNAMED.items()
-            if self._exists(base + name)
+            for name, meant in chain(_MISNAMED.items(), _MISSPELT.items())
+            if self._exists(base + name) and not (name in _MISSPELT and self._exists(base + meant))
         )
         return tuple(found)
 

@@ -66,7 +66,17 @@ def test_links_are_followed_inside_the_tree(repo, files, tmp_path):
 
 
 def test_job_files_are_listed_as_on_disk(repo, files):
-    for name in ("a.yaml", "b.yml", "c.txt", "_defaults.yaml", ".hidden.yaml", ".git-sync/d.yaml", "x/y/z.yaml"):
+    for name in (
+        "a.yaml",
+        "b.yml",
+        "B.YML",
+        "c.txt",
+        "d.Yaml",
+        "_defaults.yaml",
+        ".hidden.yaml",
+        ".git-sync/d.yaml",
+        "x/y/z.yaml",
+    ):
         repo.write(f"jobs.d/{name}")
     repo.write("other/e.yaml")
     repo.write("jobs.d/x/_draft/f.yaml")

@@ -104,6 +104,15 @@ def test_misnamed_files_are_told(reader, write):
     ]
 
 
+def test_names_in_capitals_are_told_unless_the_file_itself_is_there(reader, write):
+    write("jobs.d/_policy.YAML", "max_memory_mb: 512\n")
+    assert rules(reader.layers("")) == [("jobs.d/_policy.YAML", "settings-file-name", "warning")]
+    # As on a file system that takes the one name for the other.
+    write("jobs.d/team/_Defaults.yaml", "timezone: UTC\n")
+    write("jobs.d/team/_defaults.yaml", "timezone: UTC\n")
+    assert [path for path, *_ in rules(reader.layers("team"))] == ["jobs.d/_policy.YAML"]
+
+
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
