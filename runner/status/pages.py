@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -65,6 +66,7 @@ class Pages:
             note_words=note_words,
             state_words=state_words,
             commit=short_revision,
+            job_page=job_page,
             label=lambda key: key.replace("_", " ").capitalize(),
         )
 
@@ -128,6 +130,13 @@ class Pages:
 
     def _render(self, template: str, **values: object) -> str:
         return self._environment.get_template(template).render(values)
+
+
+def job_page(job_name: str | None) -> str:
+    """The address of the page of a job; empty where none leads to it: an invalid file may say `../x`."""
+    if not job_name or "/" in job_name or job_name in {".", ".."}:
+        return ""
+    return f"/jobs/{quote(job_name, safe='')}"
 
 
 def relative_words(moment: datetime, now: datetime) -> str:

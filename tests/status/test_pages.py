@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from runner.core.catalog import SyncState
 from runner.core.check import Check, CheckKind, CheckResult
 from runner.core.delivery import DeliveryState
 from runner.core.diagnostic import Diagnostic
@@ -52,6 +53,18 @@ class TestIndex:
         text = visible(get("/").text)
         assert "GET https://api.example.com/xxxxx" in text
         assert "x" * 90 not in text
+
+    @pytest.mark.parametrize("name", ["../../etc", "a/b", "..", "My Report", "50%?#x", "Größe"])
+    def test_every_link_to_a_job_leads_to_its_page(self, get, source, name):
+        """An invalid file may say anything."""
+        status = source.state.jobs[0]
+        entry = replace(status.entry, job=None, job_name=name, sync=SyncState.INVALID)
+        source.change(jobs=(JobStatus(entry=entry),))
+        html = get("/").text
+        assert name in visible(html)
+        for link in re.findall(r'href="(/jobs/[^"]+)"', html):
+            found = get(link, headers=BROWSER)
+            assert (found.status_code, name in found.text) == (200, True), link
 
     def test_without_jobs_it_says_what_to_do(self, get, source):
         source.change(jobs=())
