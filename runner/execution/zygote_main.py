@@ -117,13 +117,23 @@ class _Nursery:
             self._reap(child, telling=False)
 
     def _first_child(self) -> Hello:
-        """What the first child says of itself; it stays to be used."""
-        child = self._bear()
-        self._waiting.append(child)
-        try:
-            return _peek_hello(child)
-        except (FrameError, OSError) as error:
-            return Hello(error=f"the first child did not come up: {error}")
+        """What the first child says of itself; it stays to be used.
+
+        One that is killed, as where memory is short for a moment, is followed by another; a silent one is not: the
+        service waits no longer.
+        """
+        for is_last in (False, True):
+            child = self._bear()
+            self._waiting.append(child)
+            try:
+                return _peek_hello(child)
+            except (FrameError, OSError) as error:
+                fault = f"the first child did not come up: {error}"
+                if is_last or isinstance(error, TimeoutError):
+                    break
+            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+            self._reap(child)
+        return Hello(error=fault)
 
     def _patience(self) -> float | None:
         """Milliseconds to wait for something to happen before children are forked ahead; None: for ever."""

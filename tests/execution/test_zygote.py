@@ -276,6 +276,22 @@ def test_a_waiting_child_that_was_killed_is_replaced(own_zygote, bench_of):
     assert bench_of(own_zygote).csv("result = 1") == "result\n1\n"
 
 
+def test_a_first_child_that_was_killed_is_followed_by_another(bench_of):
+    """As where memory is short for a moment while the service starts."""
+    zygote = Zygote(sandbox_mode="off", waiting=1)
+    zygote.launch()
+    # Without namespaces the process that was started is the zygote.
+    parent = zygote._launched._process.pid
+    while not (born := children_of(parent)):
+        assert zygote._launched._process.poll() is None
+    os.kill(born[0], signal.SIGKILL)
+    try:
+        zygote.start()
+        assert bench_of(zygote).run("result = data").failure is None
+    finally:
+        zygote.close()
+
+
 def test_a_polite_stop_leaves_the_steps_to_the_service(own_zygote, bench_of):
     bench = bench_of(own_zygote)
     pids = [own_zygote.pid, *children_of(own_zygote.pid)]
