@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def command(*, once: bool, directory: Path | None) -> None:
     """See it work: a temporary project, each of its jobs run once, their mails kept as files, the page shown.
 
-    Nothing is sent and nothing of yours is touched. One job fails on purpose, to show the mail that says why.
+    Nothing is sent and nothing of yours is touched. One job fails on purpose, to show the mail that says why: the
+    exit code is 0 all the same.
     """
     from runner.cli.environment import is_watched, open_console, open_settings
     from runner.cli.signals import Signals
