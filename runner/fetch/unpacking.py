@@ -18,9 +18,14 @@ _NO_HEADER = -zlib.MAX_WBITS
 _DEFLATE = "deflate"
 _GZIP = b"\x1f\x8b"
 _KNOWN = frozenset({"gzip", "x-gzip", _DEFLATE})
-# What is not asked for, as not every machine can read it. Other words are no compression: `identity`, `utf-8`.
-_FOREIGN = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
+# Words that leave a body as it is: the standard has the first alone, and servers send the others too. All other
+# words name a packing that is not asked for, such as `br`: not every machine can read it.
+_UNCHANGED = frozenset(
+    {"identity", "none", "binary", "8bit", "aws-chunked", "utf-8", "utf8", "iso-8859-1", "us-ascii"}
+)
 _MOST_CODINGS = 5
+# What may stand behind the end of a packed body: padding, and the line end of a careless server.
+_PADDING = b"\0 \t\r\n"
 
 
 def unpacked(pieces: Iterator[bytes], content_encoding: str, check: Callable[[], None]) -> Iterator[bytes]:
@@ -36,9 +41,9 @@ def unpacked(pieces: Iterator[bytes], content_encoding: str, check: Callable[[],
         requests.exceptions.ContentDecodingError: it is not packed so, or ends too early.
     """
     codings = [word.lower() for word in re.split(r"[\s,]+", content_encoding) if word]
-    if len(codings) > _MOST_CODINGS or not _FOREIGN.isdisjoint(codings):
+    if len(codings) > _MOST_CODINGS or not (_KNOWN | _UNCHANGED).issuperset(codings):
         raise FetchError(
-            f"the answer is packed as {', '.join(codings[:_MOST_CODINGS])}, which was not asked for",
+            f"the answer is packed as {', '.join(codings[:_MOST_CODINGS])[:100]}, which was not asked for",
             hint="The server must obey the header Accept-Encoding, which is `gzip, deflate`: check `headers`.",
         )
     for coding in reversed(codings):
@@ -75,9 +80,10 @@ def _has_header(head: bytes) -> bool:
 
 
 def _inflated(pieces: Iterator[bytes], check: Callable[[], None], *, may_be_bare: bool) -> Iterator[bytes]:
-    """One packing undone. Several streams in a row are one body; padding after them is no part of it.
+    """One packing undone. Several streams of gzip in a row are one body; padding after them is no part of it.
 
-    A bare stream has no checksum, and nothing after it: what is none would be taken for one otherwise.
+    Anything else behind its end would be lost without a word: it is a fault. A bare stream has no checksum, and
+    nothing after it: what is none would be taken for one otherwise.
     """
     stream: Any = None
     is_first, is_bare = True, False
@@ -88,7 +94,8 @@ def _inflated(pieces: Iterator[bytes], check: Callable[[], None], *, may_be_bare
             if stream is None:
                 if is_bare:
                     raise ContentDecodingError("it goes on behind its end")
-                if not is_first and not rest.startswith(b"\x1f"):
+                if not is_first and not rest.startswith(_GZIP[:1]):
+                    _require_padding(rest, pieces)
                     return
                 is_bare = may_be_bare and is_first and not _has_header(rest)
                 stream, is_first = zlib.decompressobj(_NO_HEADER if is_bare else _ANY_HEADER), False
@@ -97,6 +104,12 @@ def _inflated(pieces: Iterator[bytes], check: Callable[[], None], *, may_be_bare
             stream = None if stream.eof else stream
     if stream is not None:
         raise ContentDecodingError("it ends too early")
+
+
+def _require_padding(rest: bytes, pieces: Iterator[bytes]) -> None:
+    for piece in chain((rest,), pieces):
+        if piece.strip(_PADDING):
+            raise ContentDecodingError("it goes on behind its end")
 
 
 def _drained(stream: Any, packed: bytes) -> Iterator[bytes]:

@@ -20,19 +20,40 @@ def unpack(packed, encoding="gzip", *, size=1000, check=lambda: None):
 
 @given(st.lists(st.binary(max_size=300_000), min_size=1, max_size=3), st.integers(1, 70_000), st.booleans())
 def test_streams_in_a_row_are_one_body_however_they_are_cut(parts, size, padded):
-    packed = b"".join(map(gzip.compress, parts)) + (b"\0" * 9 if padded else b"")
+    packed = b"".join(map(gzip.compress, parts)) + (b"\0" * 9 + b"\r\n" if padded else b"")
     assert unpack(packed, size=size) == b"".join(parts)
 
 
 def test_what_is_packed_twice_is_unpacked_twice():
     assert unpack(gzip.compress(zlib.compress(ROWS)), "deflate, GZIP") == ROWS
-    assert unpack(ROWS, "identity") == ROWS
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity, UTF-8", "none", "aws-chunked"])
+def test_a_word_for_no_packing_leaves_a_body_as_it_is(encoding):
+    assert unpack(ROWS, encoding) == ROWS
+    assert unpack(gzip.compress(ROWS), f"gzip, {encoding}") == ROWS
 
 
 @pytest.mark.parametrize("packed", [gzip.compress(ROWS)[:-1], gzip.compress(ROWS) + b"\x1f\x8b\x08", b"plain"])
 def test_what_is_no_whole_stream_is_refused(packed):
     with pytest.raises(ContentDecodingError):
         unpack(packed)
+
+
+@pytest.mark.parametrize(
+    ("packed", "encoding"),
+    [
+        (zlib.compress(b"id\n1\n") + zlib.compress(b"2\n"), "deflate"),
+        (gzip.compress(b"id\n1\n") + zlib.compress(b"2\n"), "gzip"),
+        (gzip.compress(b"id\n1\n") + b"2\n", "gzip"),
+        (gzip.compress(b"id\n1\n") + bytes(9) + gzip.compress(b"2\n"), "gzip"),
+    ],
+    ids=["two of zlib", "gzip and zlib", "gzip and plain", "padding and gzip"],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_what_stands_behind_the_end_of_a_body_is_not_lost_without_a_word(packed, encoding, size):
+    with pytest.raises(ContentDecodingError, match="goes on behind its end"):
+        unpack(packed, encoding, size=size)
 
 
 def bare(content):
@@ -56,7 +77,7 @@ def test_what_is_no_whole_bare_stream_is_refused(packed):
 
 
 def test_what_was_not_asked_for_is_refused():
-    for encoding in ("br", ", ".join(["gzip"] * 6)):
+    for encoding in ("br", "lz4", "gzip, bzip2", "x-snappy-framed", "base64", ", ".join(["gzip"] * 6)):
         with pytest.raises(FetchError, match=r"packed as \w+.* not asked for"):
             unpack(ROWS, encoding)
 
