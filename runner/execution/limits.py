@@ -18,6 +18,8 @@ _CAPABILITY_VERSION_3 = 0x20080522
 # files can be read at all is Landlock's to say.
 _CAP_DAC_READ_SEARCH = 1 << 2
 OPEN_FILES = 256
+# DuckDB has all CSVs of a source open at once, for each place where a query names it.
+_READERS_OF_AN_INPUT = 16
 # A timer of the kernel takes one of the signals that may wait for all processes of a user.
 _WAITING_SIGNALS = 512
 _TASKS = 4096
@@ -73,22 +75,23 @@ def limit_early(*, fork_is_refused: bool) -> None:
     """
     _set(resource.RLIMIT_CORE, 0)
     _set(resource.RLIMIT_FSIZE, LARGEST_FILE)
-    _set(resource.RLIMIT_NOFILE, OPEN_FILES)
     _set(resource.RLIMIT_SIGPENDING, _WAITING_SIGNALS)
     if not fork_is_refused:
         _set(resource.RLIMIT_NPROC, _TASKS)
 
 
-def limit_late(*, memory_mb: int, cpu_seconds: int | None) -> None:
+def limit_late(*, memory_mb: int, cpu_seconds: int | None, input_files: int) -> None:
     """The limits of this step, above what the child has mapped so far.
 
-    DATA counts what can be written and is private: heap, arrays, stacks. AS counts everything, shared memory
-    too, and needs room for address space that is reserved and never used.
+    NOFILE leaves room for the inputs, which may be thousands of files. DATA counts what can be written and is
+    private: heap, arrays, stacks. AS counts everything, shared memory too, and needs room for address space that
+    is reserved and never used.
     """
     mapped, data = _mapped()
     stacks = 2 * (os.cpu_count() or 1) * _STACK
     _set(resource.RLIMIT_DATA, data + memory_mb * MIB + stacks)
     _set(resource.RLIMIT_AS, mapped + memory_mb * MIB + stacks + _RESERVED)
+    _set(resource.RLIMIT_NOFILE, OPEN_FILES + _READERS_OF_AN_INPUT * input_files)
     if cpu_seconds is not None:
         # SIGKILL at once, without SIGXCPU before it: the first process of a pid namespace would not die of that.
         _set(resource.RLIMIT_CPU, cpu_seconds)

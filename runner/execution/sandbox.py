@@ -161,7 +161,7 @@ class Sandbox:
         Raises:
             SandboxError: a layer that was prepared cannot be closed.
         """
-        limits.limit_late(memory_mb=memory_mb, cpu_seconds=cpu_seconds)
+        limits.limit_late(memory_mb=memory_mb, cpu_seconds=cpu_seconds, input_files=len(input_paths))
         try:
             if self._ruleset is not None:
                 self._ruleset.allow_reading(input_paths)

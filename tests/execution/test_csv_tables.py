@@ -1,5 +1,8 @@
+import errno
 import gzip
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -8,8 +11,10 @@ import pytest
 from runner.core.job import AttachmentFormat, StepKind
 from runner.core.run import FailureKind
 from runner.core.source import FileType, TableOptions
+from runner.execution.limits import OPEN_FILES
 from runner.execution.orders import StepInput
 from runner.execution.steps.csv_tables import csv_rows
+from runner.execution.steps.faults import unreadable
 from runner.execution.steps.staged import Relation
 from runner.execution.steps.typed import refusal_in
 
@@ -355,3 +360,20 @@ def test_types_that_the_job_names_hold(bench, kind, attachment, type_, text):
 def test_names_that_are_not_plain(bench, kind):
     text = 'it\'s,"x ""y""",select\n1,2,a\n'
     assert bench.csv(STEPS[kind], kind=kind, source=text) == text
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+def test_a_source_of_many_files_is_read_as_a_whole(bench, tmp_path, kind):
+    count = OPEN_FILES + 20
+    paths = tuple(str(tmp_path / f"{number}.csv") for number in range(count))
+    for path in paths:
+        Path(path).write_text("n\n1\n")
+    twice = "SELECT a.n FROM data AS a POSITIONAL JOIN data"
+    text = twice if kind is StepKind.QUERY else STEPS[kind]
+    inputs = (StepInput(paths=paths, format=FileType.CSV),)
+    assert bench.csv(text, kind=kind, inputs=inputs) == "n\n" + "1\n" * count
+
+
+def test_a_machine_that_allows_too_few_files_is_named_with_its_remedy():
+    error = unreadable("CSV", f'IO Error: Cannot open file "9.csv": {os.strerror(errno.EMFILE)}')
+    assert "ulimit -Hn" in error.failure.hint

@@ -15,6 +15,10 @@ NO_COLUMNS_HINT = (
     'Where there may be no rows, name the columns, as in pd.DataFrame(rows, columns=["region", "amount"]).'
 )
 OPEN_FILES_HINT = f"A step may have {OPEN_FILES} files open at a time: close each one, as `with open(…)` does."
+_MANY_FILES_HINT = (
+    "A query has all files of a source open at once: let the service have more of them (ulimit -Hn; for systemd "
+    "LimitNOFILE), or write them into fewer files."
+)
 _COLUMNS_SHOWN = 30
 _DELIMITERS = (";", "\t", "|")
 _FILE_HINT = "Look at the file: is it what `data_source` says it is?"
@@ -98,6 +102,8 @@ def unreadable(kind: str, reason: str, *, hint: str = "", head: bytes = b"") -> 
     """
     if not hint and kind == "CSV" and _NOT_UTF8.search(reason):
         hint = next((told for mark, told in _HEADS.items() if head.startswith(mark)), _ENCODING_HINT)
+    if not hint and os.strerror(errno.EMFILE) in reason:
+        hint = _MANY_FILES_HINT
     return StepError(
         FailureKind.FETCH,
         f"the data cannot be read as {kind}: {reason}",
