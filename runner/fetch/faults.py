@@ -24,6 +24,8 @@ _NOT_MODIFIED = 304
 _BROKEN_OFF = (http.client.RemoteDisconnected, http.client.IncompleteRead)
 # How http.client tells that a proxy makes no way for TLS.
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: (?P<answer>(?P<status>\d{3}).*)", re.DOTALL)
+# The part of OpenSSL that fails where authorities are loaded, before anything is sent.
+_TRUST_STORE = "X509"
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^<>]*>", re.IGNORECASE | re.DOTALL)
 _HINTS = {
     400: "The server does not understand the request: check `params`, `headers` and `body`.",
@@ -175,6 +177,11 @@ def _tls_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:
             return FetchError(
                 f"the certificate of {host} is not accepted: {cause.verify_message}",
                 hint="For an authority of your own, name its file in REQUESTS_CA_BUNDLE.",
+            )
+        if isinstance(cause, ssl.SSLError) and cause.library == _TRUST_STORE:
+            return FetchError(
+                f"the file of certificate authorities holds none that can be read: {host} was not asked",
+                hint="Look at the PEM file that REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE names.",
             )
     return FetchError(
         f"no TLS connection to {host}{_tls_reason(causes)}", hint="Check that the port speaks https."

@@ -502,6 +502,17 @@ def test_certificates_are_verified(make_server, tls_context, fetch_api, ca_file)
     assert fetch_api(url, environ={"REQUESTS_CA_BUNDLE": str(ca_file)}).bytes == len(ROWS)
 
 
+@pytest.mark.parametrize(
+    "content", ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_a_file_of_authorities_that_holds_none_is_named(server, fetch_api, tmp_path, content):
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text(content)
+    with pytest.raises(FetchError, match="file of certificate authorities") as caught:
+        fetch_api(server.url(scheme="https"), environ={"SSL_CERT_FILE": str(bundle)})
+    assert "SSL_CERT_FILE" in caught.value.hint
+
+
 def test_a_redirect_that_drops_tls_is_refused(make_server, tls_context, fetch_api, ca_file):
     server, plain = make_server(tls_context), make_server()
     server.answer("/", status=302, Location=plain.url("/"))
