@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -31,8 +31,11 @@ _NOTHING = frozenset({DeliveryState.DEAD, DeliveryState.HELD})
 class OutboxStore(Protocol):
     """What the outbox needs of the store. Times are aware UTC; everything may raise."""
 
-    def due_deliveries(self, now: datetime, limit: int) -> Sequence[tuple[Delivery, Mail]]:
-        """At most `limit` open deliveries whose next attempt is due, the longest waiting first.
+    def due_deliveries(
+        self, now: datetime, limit: int, run_ids: Collection[str] | None = None
+    ) -> Sequence[tuple[Delivery, Mail]]:
+        """At most `limit` open deliveries whose next attempt is due, the longest waiting first: of these runs,
+        or of all.
 
         Others of the last mail may come with them. Those of one mail come with the very same `Mail`, and those of
         two mails never do.
@@ -96,6 +99,7 @@ class Outbox:
         notice: given a mail and those of its deliveries that an attempt has left dead or held, as they are then,
             the mail that tells people so, or None. A delivery of such a notice makes no other.
         allows: whether a recipient may be mailed now; asked before each attempt. To others nothing is sent.
+        run_ids: the runs whose mails are sent; None: all.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class Outbox:
         context: Callable[[str, str], AbstractContextManager[object]] = _no_context,
         notice: Callable[[Mail, Sequence[Delivery]], Mail | None] = _no_notice,
         allows: Callable[[str], bool] = _everybody,
+        run_ids: Collection[str] | None = None,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -118,6 +123,7 @@ class Outbox:
         self._context = context
         self._notice = notice
         self._allows = allows
+        self._run_ids = run_ids
         self._waiting: tuple[tuple[Delivery, DeliveryAttempt], ...] = ()
         # What keeps the outbox from going on, as it was told.
         self._trouble = ""
@@ -251,12 +257,12 @@ class Outbox:
 
     def _due(self) -> Sequence[tuple[Delivery, Mail]]:
         now = self._clock()
-        due = self._store.due_deliveries(now, self._limit)
+        due = self._store.due_deliveries(now, self._limit, self._run_ids)
         if not due:
             moment = self._store.next_delivery_time()
             if moment is not None and is_out_of_reach(moment, now=now):
                 # The clock was set back, and nobody shall wait until it is where it was.
-                due = self._store.due_deliveries(moment, self._limit)
+                due = self._store.due_deliveries(moment, self._limit, self._run_ids)
         if due:
             # Several deliveries of a batch may be of one mail, which is there once.
             size = sum(len(mail.message) for mail, _ in _by_mail(due))

@@ -219,6 +219,8 @@ class OwnCarrier:
         self._works: Works
         self._on_change: OnChange = _ignore
         self._asked: tuple[Run, ...] = ()
+        # What was asked for, and the jobs that follow it.
+        self._made: set[str] = set()
         self._jobs: Mapping[str, Job] = {}
 
     def use(self, works: Works) -> None:
@@ -228,6 +230,7 @@ class OwnCarrier:
 
     def changed(self, run: Run) -> None:
         """A run has begun, ended, or is to be tried again; called from any thread."""
+        self._made.add(run.run_id)
         self._on_change(run)
 
     def carry_out(self, runs: Sequence[Run], jobs: Mapping[str, Job], on_change: OnChange) -> tuple[Run, ...]:
@@ -276,7 +279,8 @@ class OwnCarrier:
             time.sleep(_LOOK_SECONDS)
 
     def _drain(self) -> None:
-        """Send what is due, of earlier runs too, until the person asks to end, or none is taken for a while.
+        """Send what is due, of earlier runs too where a server is set, until the person asks to end, or none is
+        taken for a while.
 
         A server that is silent has a minute for each mail, and thousands may be due.
         """
@@ -294,7 +298,13 @@ class OwnCarrier:
         # All jobs of a folder are under one policy.
         bounds = next((job.bounds for job in self._jobs.values()), RunBounds())
         outbox = make_outbox(
-            self._settings, self._store, transport, jobs=lambda: self._jobs, bounds=lambda: bounds, on_result=tell
+            self._settings,
+            self._store,
+            transport,
+            jobs=lambda: self._jobs,
+            bounds=lambda: bounds,
+            on_result=tell,
+            asked=self._made,
         )
         outbox.drain_once(enough)
 

@@ -73,7 +73,7 @@ def retry_deliveries(settings: Settings, choice: Choice) -> LedgerChange:
         chosen, left_out = _chosen(store, choice, _why_not_retried)
         catalog = _policed_catalog(settings) if chosen and store.try_alone() else None
         due = store.retry_deliveries([one.delivery_id for one in chosen], utc_now())
-        sent_by = _send(settings, store, catalog) if due else SentBy.NOBODY
+        sent_by = _send(settings, store, catalog, due) if due else SentBy.NOBODY
         if sent_by is SentBy.SERVICE:
             _wait(settings, store, due)
         return LedgerChange(changed=_as_they_are(store, due), left_out=left_out, sent_by=sent_by)
@@ -158,12 +158,17 @@ def _policed_catalog(settings: Settings) -> Catalog:
     return catalog
 
 
-def _send(settings: Settings, store: Store, catalog: Catalog | None) -> SentBy:
-    """Send all that is due, as `runner run` does; without a catalog another process has the state folder."""
+def _send(settings: Settings, store: Store, catalog: Catalog | None, retried: Sequence[Delivery]) -> SentBy:
+    """Send what is due, as `runner run` does; without a catalog another process has the state folder."""
     if catalog is None:
         return SentBy.SERVICE if service_running(settings.storage_path) else SentBy.NOBODY
     outbox = make_outbox(
-        settings, store, open_transport(settings), jobs=lambda: catalog.jobs, bounds=lambda: catalog.bounds
+        settings,
+        store,
+        open_transport(settings),
+        jobs=lambda: catalog.jobs,
+        bounds=lambda: catalog.bounds,
+        asked={one.run_id for one in retried},
     )
     outbox.drain_once()
     return SentBy.COMMAND

@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from secrets import randbits
 
@@ -47,9 +47,15 @@ def make_outbox(
     jobs: Callable[[], Mapping[str, Job]],
     bounds: Callable[[], RunBounds | None],
     on_result: Callable[[Delivery, SendResult], None] | None = None,
+    asked: Collection[str] | None = None,
 ) -> Outbox:
     """What sends the mails of a store as far as `bounds`, those of the policy of now, allow it, and tells the
-    owners of `jobs` of those that came to nothing. Without bounds everybody may be mailed."""
+    owners of `jobs` of those that came to nothing. Without bounds everybody may be mailed.
+
+    Args:
+        asked: the runs that a command is for. Where no server is set it takes no mail of others: its shell may
+            lack what the service has, and they wait for a server.
+    """
     composer = Composer(settings.smtp.from_email)
 
     def allows(recipient: str) -> bool:
@@ -64,6 +70,7 @@ def make_outbox(
         context=run_context,
         notice=Notices(store=store, composer=composer, jobs=jobs, clock=utc_now),
         allows=allows,
+        run_ids=None if settings.smtp.host else asked,
     )
 
 

@@ -34,8 +34,11 @@ DELIVERIES: Select[Any] = (
 )
 
 
-def due_deliveries(connection: Connection, now: datetime, limit: int) -> Sequence[tuple[Delivery, Mail]]:
-    """At most `limit` open deliveries whose time has come, the longest waiting first, with their mails.
+def due_deliveries(
+    connection: Connection, now: datetime, limit: int, run_ids: Collection[str] | None
+) -> Sequence[tuple[Delivery, Mail]]:
+    """At most `limit` open deliveries whose time has come, the longest waiting first, with their mails: of these
+    runs, or of all.
 
     Others of the last mail come with them, so that it is handed over once for all its recipients, up to 100. Of
     mails beyond `MOST_BYTES` in all only the first is given: others are due after these.
@@ -44,6 +47,8 @@ def due_deliveries(connection: Connection, now: datetime, limit: int) -> Sequenc
     # A clock that was ahead for a while must not put a mail off for as long.
     due_now = or_(when <= micros(now), when > micros(now + _OUT_OF_REACH))
     query = DELIVERIES.where(tables.open_delivery, due_now).order_by(when, tables.deliveries.c.delivery_id)
+    if run_ids is not None:
+        query = query.where(tables.mails.c.run_id.in_(run_ids))
     rows = list(connection.execute(query.limit(limit)).mappings())
     if rows and len(rows) == limit:
         last = rows[-1]["mail_id"]

@@ -1,7 +1,7 @@
 """The Store: everything the service must not forget."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
@@ -246,14 +246,17 @@ class Store(StoreReader):
 
     # Outbox
 
-    def due_deliveries(self, now: datetime, limit: int) -> Sequence[tuple[Delivery, Mail]]:
-        """At most `limit` open deliveries whose time has come, the longest waiting first, with their mails.
+    def due_deliveries(
+        self, now: datetime, limit: int, run_ids: Collection[str] | None = None
+    ) -> Sequence[tuple[Delivery, Mail]]:
+        """At most `limit` open deliveries whose time has come, the longest waiting first, with their mails: of
+        these runs, or of all.
 
         Others of the last mail come with them, up to 100 recipients of it; those of one mail have the very same
         `Mail`.
         """
         with self._reading.transaction() as connection:
-            return ledger.due_deliveries(connection, now, limit)
+            return ledger.due_deliveries(connection, now, limit, run_ids)
 
     def next_delivery_time(self) -> datetime | None:
         """When the next delivery is due; None where nothing is open."""

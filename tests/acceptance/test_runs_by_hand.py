@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import socket
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -211,6 +213,26 @@ def test_ctrl_c_while_mails_are_sent_waits_for_no_more_than_the_one_under_way(
     ledger = json.loads(runner("mail", "list", "--json", cwd=project).stdout)["deliveries"]
     assert sorted(one["state"] for one in ledger) == ["pending"] * 7 + ["sent"]
     assert len(box.began) == 1
+
+
+def test_what_waits_for_a_server_is_kept_as_no_file_where_a_shell_names_none(project, runner):
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        away = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(nobody.getsockname()[1]), "SMTP_USE_TLS": "false"}
+    assert runner("run", "summary", cwd=project, env=away).returncode == 1
+
+    def states():
+        ledger = json.loads(runner("mail", "list", "--json", cwd=project).stdout)["deliveries"]
+        return {(one["job_name"], one["state"]) for one in ledger}
+
+    assert states() == {("summary", "deferred")}
+    # Its time has come.
+    with sqlite3.connect(project / "data" / "runner.db") as database:
+        database.execute("UPDATE deliveries SET next_attempt_at = 0")
+    database.close()
+    done = runner("run", "sales", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert states() == {("summary", "deferred"), ("sales", "sent")}
+    assert len(list((project / "data" / "mail").glob("*.eml"))) == 1
 
 
 def test_a_service_that_starts_during_a_run_by_hand_waits_for_it(

@@ -10,6 +10,7 @@ from runner.core.job import DeliveryOptions, OnAmbiguous
 from runner.core.run import RunState
 from runner.delivery.attachment import attach
 from runner.delivery.compose import compose, compose_undelivered
+from runner.delivery.folder import MailFolder
 from runner.delivery.outbox import Outbox
 from runner.store import Store
 
@@ -192,3 +193,16 @@ def test_a_clock_that_is_set_back_keeps_no_mail_waiting(opened, make_report, inb
     inbox.mail_answer = None
     make_outbox(store, transport, now=NOON - timedelta(days=365)).drain_once()
     assert states(store) == ["sent", "sent"]
+
+
+def test_a_command_without_a_server_takes_no_mail_of_other_runs(opened, make_report, tmp_path):
+    store = opened()
+    report = make_report()
+    finish(store, report)
+    other = replace(report, run=replace(report.run, run_id="01k9mabcdefghjkmnpqrstvwxz", fire_key="other"))
+    finish(store, other)
+    make_outbox(store, MailFolder(tmp_path / "mail"), run_ids={other.run.run_id}).drain_once()
+    assert set(states(store, other.run.run_id)) == {"sent"}
+    assert set(states(store)) == {"pending"}
+    make_outbox(store, MailFolder(tmp_path / "mail")).drain_once()
+    assert set(states(store)) == {"sent"}
