@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +15,13 @@ from runner.core.report import short_revision
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
 from runner.core.source import DataSource, TableOptions
 from runner.core.words import joined
-from runner.errors import FetchError
+from runner.errors import FetchError, ThreadError
 from runner.execution.orders import StepInput, StepOrder, StepOutcome
 from runner.execution.step_runner import StepRunner
+from runner.fetch.answering import wait_for_answer
+from runner.fetch.checked_file import CheckedFile
 from runner.fetch.context import FetchContext, Fetched
+from runner.fetch.deadline import Deadline
 from runner.fetch.fetching import fetch
 from runner.fetch.words import one_line
 from runner.logs import run_context
@@ -63,7 +66,7 @@ class Pipeline:
                 if sources is None:
                     return self._unchanged(order, started)
                 step = self._process(order, sources, cancelled)
-                step = _masked(_with_writing_told(order, sources, step), _secrets(sources))
+                step = _masked(_with_writing_told(order, sources, step, cancelled), _secrets(sources))
                 bookmark = _bookmark(order, sources, step)
             except FetchError as error:
                 kind = FailureKind.CANCELLED if cancelled.is_set() else FailureKind.FETCH
@@ -231,27 +234,59 @@ def _bookmark(order: RunOrder, sources: Mapping[str, Fetched], step: StepOutcome
     return Bookmark(cursor=step.cursor, validators=validators)
 
 
-def _with_writing_told(order: RunOrder, sources: Mapping[str, Fetched], step: StepOutcome) -> StepOutcome:
+def _with_writing_told(
+    order: RunOrder, sources: Mapping[str, Fetched], step: StepOutcome, cancelled: threading.Event
+) -> StepOutcome:
     """The outcome of a step, whose files may have been written to meanwhile: it has seen a part of them then.
 
-    Where more than new rows at the end was written, the cursor stays where it is: there may be rows below the
-    largest one that was seen.
+    Where more than new rows at the end was written, or nobody knows, the cursor stays where it is: there may be
+    rows below the largest one that was seen.
+
+    Raises:
+        FetchError: the run was cancelled meanwhile.
     """
     if step.failure is not None and step.failure.kind in _STATES:
         # It was broken off, maybe as it hung where a file lies: to look there now would hang too.
         return step
-    written = [file for fetched in sources.values() for file in fetched.in_place if file.was_written_to()]
-    if not written:
+    files = [file for fetched in sources.values() for file in fetched.in_place]
+    if not files:
         return step
-    names = ", ".join(one_line(file.path.name) for file in written[:_FILES_SHOWN])
-    names += ", …" if len(written) > _FILES_SHOWN else ""
-    told = f"somebody wrote to {names} while the run read it: rows may be missing"
-    cursor = step.cursor
-    if order.job.incremental is not None and any(file.was_rewritten() for file in written):
-        cursor = None
+    asks_end = order.job.incremental is not None
+    try:
+        written, rewritten = wait_for_answer(
+            _shown_names(files), lambda deadline: _written(files, deadline, asks_end=asks_end), cancelled=cancelled
+        )
+    except (FetchError, ThreadError) as error:
+        if cancelled.is_set():
+            raise
+        rewritten = asks_end
+        told = f"whether somebody wrote to the data while the run read it is not known: {error.message}"
+    else:
+        if not written:
+            return step
+        told = f"somebody wrote to {_shown_names(written)} while the run read it: rows may be missing"
+    if rewritten:
         told += ", and the next run loads them all again"
     log.warning("%s", mask(told, _secrets(sources)))
-    return replace(step, cursor=cursor, note=joined(step.note, told))
+    return replace(step, cursor=None if rewritten else step.cursor, note=joined(step.note, told))
+
+
+def _written(
+    files: Sequence[CheckedFile], deadline: Deadline, *, asks_end: bool
+) -> tuple[Sequence[CheckedFile], bool]:
+    """Those that were written to, and whether, where that `asks_end`, more than new rows at the end of one was."""
+    written = []
+    for file in files:
+        # Ten thousand files that answer slowly do answer.
+        deadline.renew()
+        if file.was_written_to():
+            written.append(file)
+    return written, asks_end and any(file.was_rewritten() for file in written)
+
+
+def _shown_names(files: Sequence[CheckedFile]) -> str:
+    names = ", ".join(one_line(file.path.name) for file in files[:_FILES_SHOWN])
+    return names + (", …" if len(files) > _FILES_SHOWN else "")
 
 
 def _secrets(sources: Mapping[str, Fetched]) -> frozenset[str]:

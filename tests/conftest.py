@@ -115,6 +115,43 @@ def use_up_threads(monkeypatch):
     return lambda patch=monkeypatch: patch.setattr(threading.Thread, "start", refuse)
 
 
+class SilentMount:
+    """A folder that answers nobody while its server is away, as a network mount: no signal wakes who waits there."""
+
+    def __init__(self, path):
+        self.path = path
+        self._there = threading.Event()
+        self._there.set()
+
+    def goes(self):
+        self._there.clear()
+
+    def comes_back(self):
+        self._there.set()
+
+    def hold(self, call):
+        """The call of the system, which waits where it asks for what is on the mount."""
+
+        def held(path, *arguments, **options):
+            if isinstance(path, str | os.PathLike) and f"{os.fspath(path)}/".startswith(f"{self.path}/"):
+                assert self._there.wait(60)
+            return call(path, *arguments, **options)
+
+        return held
+
+
+@pytest.fixture
+def mount(tmp_path, monkeypatch):
+    """A SilentMount in the folder of the test, there at first."""
+    mount = SilentMount(tmp_path / "mount")
+    mount.path.mkdir()
+    for name in ("stat", "lstat", "open", "readlink"):
+        monkeypatch.setattr(os, name, mount.hold(getattr(os, name)))
+    monkeypatch.setattr("runner.fetch.answering.SILENCE_SECONDS", 0.3)
+    yield mount
+    mount.comes_back()
+
+
 @pytest.fixture(scope="session")
 def zygote():
     """What runs the steps of all tests that need none of their own: to start one takes a second."""

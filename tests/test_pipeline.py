@@ -353,6 +353,26 @@ def test_what_a_step_that_hung_was_reading_is_not_looked_at(execute, monkeypatch
     assert outcome.state is RunState.TIMED_OUT
 
 
+@pytest.mark.parametrize("incremental", [None, Incremental(cursor="n", initial_value=0)])
+def test_what_gives_no_answer_after_a_step_ends_the_run_all_the_same(execute, mount, monkeypatch, incremental):
+    (mount.path / "a.csv").write_text("n\n1\n")
+    source = DataSource(source_type=SourceType.FILE, location="mount/a.csv", format=FileType.CSV)
+    was_written_to = CheckedFile.was_written_to
+
+    def then_away(file):
+        mount.goes()
+        return was_written_to(file)
+
+    monkeypatch.setattr(CheckedFile, "was_written_to", then_away)
+    outcome, _ = execute("result = data", data_source=source, incremental=incremental)
+    assert outcome.state is RunState.SUCCEEDED
+    assert outcome.note == (
+        "whether somebody wrote to the data while the run read it is not known: where a.csv lies gives no answer: "
+        f"it was waited for 0.3 s{', and the next run loads them all again' if incremental else ''}"
+    )
+    assert outcome.bookmark == (NOWHERE if incremental else None)
+
+
 @pytest.mark.parametrize("step", [StepKind.SCRIPT, StepKind.QUERY, StepKind.PASS_THROUGH])
 def test_an_incremental_load_of_nothing_is_an_empty_result(execute, tmp_path, step):
     texts = {

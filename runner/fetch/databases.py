@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError
 from runner.core.report import size_words
 from runner.core.source import DataSource, FileType
 from runner.errors import FetchError
+from runner.fetch.answering import wait_for_answer
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.places import FileRules, resolve_location, source_key
 from runner.fetch.query_binding import bind_query
@@ -194,7 +195,9 @@ def _sqlite_file(url: URL, source: DataSource, context: FetchContext) -> str:
             f"{source_key(source, 'location')} names no SQLite file",
             hint="Write sqlite:///data/shop.db, or sqlite:////srv/shop.db for an absolute path.",
         )
-    return str(FileRules(context).check(Path(os.path.normpath(context.project_dir / url.database))).path)
+    path = Path(os.path.normpath(context.project_dir / url.database))
+    file = wait_for_answer(str(path), lambda _: FileRules(context).check(path), cancelled=context.cancelled)
+    return str(file.path)
 
 
 def _fault(fault: WorkerFault, shown: str, url: URL, source: DataSource, references: References) -> FetchError:

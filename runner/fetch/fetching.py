@@ -54,7 +54,7 @@ def fetch(source: DataSource, context: FetchContext) -> Fetched:
     Raises:
         FetchError: it cannot be had; message and hint are masked, and no chained exception holds a secret.
     """
-    references = References(context.environ, context.facts)
+    references = References(context.environ, context.facts, context.cancelled)
     try:
         return FETCHERS[source.source_type](source, context, references)
     except (FetchError, ThreadError) as error:

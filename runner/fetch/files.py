@@ -7,24 +7,22 @@ from pathlib import Path
 from runner.core.report import size_words
 from runner.core.source import DataSource
 from runner.errors import FetchError
+from runner.fetch.answering import SILENCE_SECONDS, wait_for_answer
 from runner.fetch.checked_file import CheckedFile
 from runner.fetch.context import FetchContext, Fetched
-from runner.fetch.deadline import Deadline, DeadlinePassedError, FetchCancelledError
+from runner.fetch.deadline import Deadline
 from runner.fetch.patterns import find_matches, has_pattern
 from runner.fetch.places import FileRules, resolve_location
 from runner.fetch.references import References
 
 LARGEST_MATCH = 10_000
-# A search says by itself that it takes too long: past this it hangs in a file system.
-SILENCE_SECONDS = 5.0
 
 
 def fetch_file(source: DataSource, context: FetchContext, references: References) -> Fetched:
     """The files that `location` names: one, or all that a pattern matches, in the order of their paths.
 
     Nothing is copied. A name that is there as it is written is that file, also with a `[` in it. The search for
-    matches is bounded by `timeout_seconds`. Where a file system gives no answer at all, a thread is left behind
-    that waits for it, and not the run.
+    matches is bounded by `timeout_seconds`.
 
     Raises:
         FetchError: there is none, or one is no regular file, may not be read, or is not the job's to read; or
@@ -32,7 +30,13 @@ def fetch_file(source: DataSource, context: FetchContext, references: References
     """
     location = resolve_location(source, context, references)
     path = Path(os.path.normpath(context.project_dir / location))
-    found = _answered(path, context)
+    found = wait_for_answer(
+        str(path),
+        lambda deadline: _checked(path, context, deadline),
+        cancelled=context.cancelled,
+        # A search says by itself that it takes too long: past this it hangs in a file system.
+        seconds=context.timeout_seconds + SILENCE_SECONDS,
+    )
     size = sum(file.bytes for file in found)
     if size > source.max_bytes:
         raise too_large(str(path), size, source.max_bytes)
@@ -54,20 +58,6 @@ def _checked(path: Path, context: FetchContext, deadline: Deadline) -> list[Chec
         deadline.renew()
         found.append(rules.check(one))
     return found
-
-
-def _answered(path: Path, context: FetchContext) -> list[CheckedFile]:
-    """The files, once they are found and checked: a network file system may let that wait for ever."""
-    deadline = Deadline(context.timeout_seconds + SILENCE_SECONDS, context.cancelled)
-    try:
-        return deadline.run(lambda: _checked(path, context, deadline))
-    except FetchCancelledError:
-        raise FetchError(f"the run was cancelled while {path} was looked for") from None
-    except DeadlinePassedError:
-        raise FetchError(
-            f"where {path} lies gives no answer: it was waited for {deadline.seconds:g} s",
-            hint="Look at its file system: the server of a network mount may be away.",
-        ) from None
 
 
 def too_large(what: str, size: int, limit: int) -> FetchError:

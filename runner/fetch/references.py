@@ -6,11 +6,13 @@ import json
 import os
 import re
 import stat
+import threading
 from collections.abc import Callable, Mapping
 from urllib.parse import quote, quote_plus
 
 from runner.core.references import MASK, Reference, ReferenceKind, ReferenceSyntaxError, mask, substitute
 from runner.errors import FetchError
+from runner.fetch.answering import wait_for_answer
 
 _FILE_LIMIT = 64 * 1024
 # How Python shows bytes of the environment that are no UTF-8.
@@ -24,11 +26,15 @@ class References:
     Args:
         environ: what `${env:NAME}` reads.
         facts: what `${run:fact}` reads.
+        cancelled: ends the wait for a file of `${file:…}`.
     """
 
-    def __init__(self, environ: Mapping[str, str], facts: Mapping[str, str]) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], facts: Mapping[str, str], cancelled: threading.Event | None = None
+    ) -> None:
         self._environ = environ
         self._facts = facts
+        self._cancelled = cancelled or threading.Event()
         self._secrets: set[str] = set()
 
     @property
@@ -121,7 +127,7 @@ class References:
         if reference.kind is ReferenceKind.ENV:
             value = self._from_environment(reference.name, used_in)
         else:
-            value = _from_file(reference.name, used_in)
+            value = _from_file(reference.name, used_in, self._cancelled)
         self.add_secret(value)
         return value
 
@@ -140,23 +146,17 @@ class References:
         return value
 
 
-def _from_file(path: str, used_in: str) -> str:
+def _from_file(path: str, used_in: str, cancelled: threading.Event) -> str:
     place = f"${{file:{path}}} in {used_in}"
     hint = "The service's user must be able to read this file; mount or create it."
     try:
-        # Non-blocking, so that a FIFO without a writer does not hold the run.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise FetchError(f"{place}: this is no regular file", hint="Name a file that holds the value.")
-            with open(handle, "rb", closefd=False) as file:
-                content = file.read(_FILE_LIMIT + 1)
-        finally:
-            os.close(handle)
+        content = wait_for_answer(place, lambda _: _content_of(path), cancelled=cancelled)
     except OSError as error:
         raise FetchError(f"{place}: {error.strerror}", hint=hint) from None
     except ValueError:
         raise FetchError(f"{place}: this is no path", hint=hint) from None
+    if content is None:
+        raise FetchError(f"{place}: this is no regular file", hint="Name a file that holds the value.")
     if len(content) > _FILE_LIMIT:
         raise FetchError(f"{place}: the file is larger than 64 KiB", hint="A value of a request is a short text.")
     try:
@@ -166,3 +166,16 @@ def _from_file(path: str, used_in: str) -> str:
     if not value:
         raise FetchError(f"{place}: the file is empty", hint="Write the value into it.")
     return value
+
+
+def _content_of(path: str) -> bytes | None:
+    """The beginning of a file, more than is allowed where there is more; None of what is no regular file."""
+    # Non-blocking, so that a FIFO without a writer does not hold the run.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        with open(handle, "rb", closefd=False) as file:
+            return file.read(_FILE_LIMIT + 1)
+    finally:
+        os.close(handle)

@@ -239,3 +239,9 @@ def test_a_password_within_an_option_is_masked_by_itself(make_context):
     references = References({}, {})
     _parse(source, make_context(), references)
     assert references.mask("login failed, PWD=Correct9Horse") == "login failed, PWD=***"
+
+
+def test_a_file_system_that_does_not_answer_holds_up_no_run(shop, fetch_rows, mount):
+    mount.goes()
+    with pytest.raises(FetchError, match=r"mount/shop.db lies gives no answer"):
+        fetch_rows("SELECT 1", url=f"sqlite:///{mount.path}/shop.db")

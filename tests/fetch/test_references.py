@@ -1,6 +1,7 @@
 import base64
 import json
 import os
+import threading
 from urllib.parse import quote
 
 import pytest
@@ -85,3 +86,19 @@ def test_half_a_secret_at_a_cut_end_is_masked():
 def test_a_reference_of_no_known_kind_is_told():
     with pytest.raises(FetchError, match=r"data_source.location: \$\{vault:x\} is no reference"):
         References({}, FACTS).resolve("${vault:x}", "data_source.location")
+
+
+def test_a_file_that_gives_no_answer_holds_up_no_run(mount):
+    (mount.path / "token").write_text("abc")
+    place = f"${{file:{mount.path}/token}}"
+    mount.goes()
+    with pytest.raises(FetchError) as caught:
+        References({}, FACTS).resolve(place, "data_source.auth.token")
+    assert caught.value.message == (
+        f"where {place} in data_source.auth.token lies gives no answer: it was waited for 0.3 s"
+    )
+    assert "network mount" in caught.value.hint
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(FetchError, match="cancelled"):
+        References({}, FACTS, cancelled).resolve(place, "data_source.auth.token")
