@@ -147,7 +147,8 @@ def mount(tmp_path, monkeypatch):
     mount.path.mkdir()
     for name in ("stat", "lstat", "open", "readlink"):
         monkeypatch.setattr(os, name, mount.hold(getattr(os, name)))
-    monkeypatch.setattr("runner.fetch.answering.SILENCE_SECONDS", 0.3)
+    for module in ("runner.jobfiles.data_looks", "runner.fetch.answering"):
+        monkeypatch.setattr(f"{module}.SILENCE_SECONDS", 0.3)
     yield mount
     mount.comes_back()
 

@@ -24,8 +24,8 @@ from runner.core.plan_values import KeyChange, changed_keys, masked_text
 from runner.core.run import require_aware
 
 FIRES_SHOWN = 3
-# Data files are seldom in git, so that every job would be warned of.
-_NO_NEWS = "missing-file"
+# Data files are seldom in git, so that every job would be warned of; and where they lie on disk is no change.
+_NO_NEWS = frozenset({"missing-file", "no-answer"})
 _TOLD_BY_ACTIONS = frozenset({"job_name", "suspend"})
 
 _Files = Mapping[str, PlanFile]
@@ -276,7 +276,7 @@ def _new_warnings(old: _Files, new: _Files) -> tuple[Diagnostic, ...]:
         for file in new.values()
         for one in file.file.diagnostics
         if one.severity is Severity.WARNING
-        and one.rule != _NO_NEWS
+        and one.rule not in _NO_NEWS
         and (one.path, one.rule, one.message) not in known
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from runner.core.diagnostic import Diagnostic, cut_diagnostics, has_errors, sort_diagnostics
 from runner.core.names import NamePlace
+from runner.errors import ThreadError
 from runner.jobfiles.document import Document
 from runner.jobfiles.inspection import CheckContext, Inspection
 from runner.jobfiles.lint.checks import lint
@@ -31,9 +32,15 @@ class Inspected:
 
 
 def inspect_file(job_file: JobFile, context: CheckContext) -> Inspected:
-    """Look at one file. Never raises: what goes wrong in here is a finding `internal-error`."""
+    """Look at one file. What goes wrong in here is a finding `internal-error`.
+
+    Raises:
+        ThreadError: no thread can be started to look at data files: none of the others would fare better.
+    """
     try:
         return _inspect(job_file, context)
+    except ThreadError:
+        raise
     except Exception as error:  # noqa: BLE001 - the other files are to be checked all the same
         return Inspected(verdict=_internal_error(job_file, error))
 
@@ -70,7 +77,7 @@ def build_checked(inspected: Inspected, context: CheckContext, *, revision: str 
 
 
 def check_file(job_file: JobFile, context: CheckContext, *, revision: str = "") -> "CheckedFile":
-    """Check one file and make its job. Never raises."""
+    """Check one file and make its job; raises as `inspect_file`."""
     return build_checked(inspect_file(job_file, context), context, revision=revision)
 
 

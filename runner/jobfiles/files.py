@@ -2,12 +2,16 @@
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from runner.jobfiles.data_looks import DataLooks
 from runner.jobfiles.read import FileKey, JobFile, ReadFault, file_key, read_job_file
 
 NO_FILE: FileKey = (0, 0, -1, 0)
+# Of a data file that may be there or not: where it lies gives no answer.
+SILENT: FileKey = (0, 0, -2, 0)
 
 
 class FileSource(Protocol):
@@ -20,16 +24,37 @@ class FileSource(Protocol):
         """The state of a file, None where there is nothing. Where only its being there counts: zeros, or `NO_FILE`
         of what is there and is no regular file."""
 
-    def real_path(self, location: str) -> str:
+    def look(self, location: str) -> FileKey | None:
+        """As `probe` where only its being there counts, for a data file: `SILENT` where there is no answer.
+
+        Raises:
+            ThreadError: no thread can be started for it.
+        """
+
+    def look_ahead(self, locations: Iterable[str]) -> None:
+        """Look at data files at once, for `look` to answer from until the next call of this: by the thousand that
+        is much sooner.
+
+        Raises:
+            ThreadError: as by `look`.
+        """
+
+    def real_path(self, location: str) -> str | None:
         """The path of a location, relative to the project folder where it is in it, links followed where there
-        are any."""
+        are any; None where there is no answer.
+
+        Raises:
+            ThreadError: as by `look`.
+        """
 
 
 class WorkingFiles:
-    """The files as they are now on disk."""
+    """The files as they are now on disk. Not for several threads at a time."""
 
     def __init__(self, project_dir: Path) -> None:
         self._project_dir = os.fspath(project_dir)
+        self._looks = DataLooks(self._project_dir)
+        self._looked: dict[str, FileKey | None] = {}
 
     def read(self, location: str, shown: str) -> JobFile | ReadFault:
         """See `FileSource.read`."""
@@ -37,16 +62,52 @@ class WorkingFiles:
 
     def probe(self, location: str, *, by_content: bool) -> FileKey | None:
         """See `FileSource.probe`."""
-        try:
-            # Called for every job at every scan: Path costs as much as the call.
-            status = os.stat(location if location[:1] == "/" else f"{self._project_dir}/{location}")  # noqa: PTH116
-        except (OSError, ValueError):
-            return None
-        if by_content:
+        status = _status(self._path(location))
+        if by_content and status is not None:
             return file_key(status)
-        return (0, 0, 0, 0) if stat.S_ISREG(status.st_mode) else NO_FILE
+        return _presence(status)
 
-    def real_path(self, location: str) -> str:
+    def look(self, location: str) -> FileKey | None:
+        """See `FileSource.look`."""
+        if location not in self._looked:
+            return self._look(location)[location]
+        return self._looked[location]
+
+    def look_ahead(self, locations: Iterable[str]) -> None:
+        """See `FileSource.look_ahead`. Where all answer, no thread is left: a fork may follow."""
+        self._looked = self._look(*dict.fromkeys(locations))
+        self._looks.close()
+
+    def real_path(self, location: str) -> str | None:
         """See `FileSource.real_path`."""
         root = os.path.realpath(self._project_dir)
-        return os.path.relpath(os.path.realpath(os.path.join(root, location)), root)  # noqa: PTH118 - realpath of what is not there
+        path = os.path.join(root, location)  # noqa: PTH118 - realpath of what is not there
+        real = self._looks.ask(os.path.realpath, path).get(path)
+        return None if real is None else os.path.relpath(real, root)
+
+    def _look(self, *locations: str) -> dict[str, FileKey | None]:
+        paths = {location: self._path(location) for location in locations}
+        found = self._looks.ask(_look_at, *paths.values())
+        return {location: found.get(path, SILENT) for location, path in paths.items()}
+
+    def _path(self, location: str) -> str:
+        # Called for every job at every scan: Path costs as much as the call.
+        return location if location[:1] == "/" else f"{self._project_dir}/{location}"
+
+
+def _look_at(path: str) -> FileKey | None:
+    return _presence(_status(path))
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116 - as above
+    except (OSError, ValueError):
+        return None
+
+
+def _presence(status: os.stat_result | None) -> FileKey | None:
+    """The state of a file of which only its being there counts."""
+    if status is None:
+        return None
+    return (0, 0, 0, 0) if stat.S_ISREG(status.st_mode) else NO_FILE

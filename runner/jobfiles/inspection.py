@@ -9,7 +9,7 @@ from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.job_defaults import JobDefaults
 from runner.core.names import NamePlace
 from runner.jobfiles.document import Document, Path, Span
-from runner.jobfiles.files import NO_FILE, FileSource
+from runner.jobfiles.files import NO_FILE, SILENT, FileSource
 from runner.jobfiles.layers import NO_LAYERS, Layers
 from runner.jobfiles.lint.query import find_query_faults
 from runner.jobfiles.lint.step_fault import FindFault
@@ -112,22 +112,35 @@ class Inspection:
             Diagnostic(path=shown, **place._asdict(), severity=severity, rule=rule, message=message, hint=hint)
         )
 
-    def file_fault(self, location: str) -> tuple[str, str] | None:
-        """What is wrong with a data file, not there or no file, and a hint where one is sure; remembered, so that
-        its coming or going is noticed."""
-        key = self._probe(location)
+    def file_fault(self, path: Path, location: str) -> tuple[str, str] | None:
+        """What is wrong with the data file that the value of a path names, not there or no file, and a hint where
+        one is sure; remembered, so that its coming or going is noticed."""
+        key = self._look(path, location)
         if key is None:
             return f"there is no file {location!r}", ""
         return (f"{location!r} is a folder or a device, not a file", "Name a file.") if key == NO_FILE else None
 
-    def is_folder(self, location: str) -> bool:
+    def may_be_folder(self, path: Path, location: str) -> bool:
         """Whether data files may be in a folder: it is there, and no file; remembered as by `file_fault`."""
-        return self._probe(location) == NO_FILE
+        return self._look(path, location) in {NO_FILE, SILENT}
 
-    def _probe(self, location: str) -> FileKey | None:
-        key = self.context.files.probe(location, by_content=False)
+    def tell_silence(self, path: Path, location: str) -> None:
+        """A finding, at the value of a path, that nothing answers where a data file or a folder of them lies;
+        remembered, so that an answer is noticed."""
+        self.dependencies.append(Dependency(location=location, key=SILENT, by_content=False))
+        self._report_silence(path, location)
+
+    def _look(self, path: Path, location: str) -> FileKey | None:
+        key = self.context.files.look(location)
         self.dependencies.append(Dependency(location=location, key=key, by_content=False))
+        if key == SILENT:
+            self._report_silence(path, location)
         return key
+
+    def _report_silence(self, path: Path, location: str) -> None:
+        hint = "Look at its file system: the server of a network mount may be away."
+        message = f"where {location!r} lies gives no answer: whether it is there is not known"
+        self.report(path, "no-answer", message, hint, severity=Severity.WARNING)
 
     def read(self, location: str) -> JobFile | ReadFault:
         """A step's file; remembered, so that a change of it is noticed."""

@@ -32,7 +32,7 @@ class _Candidate(NamedTuple):
 
 
 def judge_files(files: Sequence[tuple[JobFile, CheckContext]]) -> list[Verdict]:
-    """The verdicts on files, in the order given. Never raises: see `inspect_file`."""
+    """The verdicts on files, in the order given; raises as `inspect_file`."""
     return [inspected.verdict for inspected in inspect_files(files)]
 
 

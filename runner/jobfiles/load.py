@@ -94,6 +94,7 @@ class JobFolder:
 
         Raises:
             FolderGoneError: the folder is gone; nothing that is remembered is lost.
+            ThreadError: no thread can be started to look at data files; neither is anything lost.
         """
         root = os.path.realpath(self._jobs_dir)
         listing = list_job_files(root)
@@ -107,6 +108,8 @@ class JobFolder:
         reader = self._read_layers(root, listing, context)
         if reader is None:
             return self._scanned
+        dependencies = (one for known in self._known.values() for one in known.dependencies)
+        self._files.look_ahead(one.location for one in dependencies if not one.by_content)
         known: dict[str, _Known] = {}
         unchecked: list[tuple[JobFile, CheckContext]] = []
         for relative in listing.files:

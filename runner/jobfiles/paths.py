@@ -112,6 +112,7 @@ class _Checker:
         cache = self._cache
         if cache is None:
             return [looked.verdict for looked in self._look_at_all(targets)]
+        cache.look_ahead(targets)
         known = [cache.find(target) for target in targets]
         new = [target for target, verdict in zip(targets, known, strict=True) if verdict is None]
         looked = self._look_at_all(new)

@@ -20,7 +20,7 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True):
     """A file that a check looked at beside the job file, by its location.
 
     `key` is its state then, None where it was not there. Of a data file only its being there counts: `by_content`
-    is False and `key` holds zeros. `digest` is that of what was read.
+    is False and `key` is that of `FileSource.look`. `digest` is that of what was read.
     """
 
     location: str
@@ -30,7 +30,9 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_current(self, files: FileSource) -> bool:
         """True while the file is as it was."""
-        return files.probe(self.location, by_content=self.by_content) == self.key
+        if not self.by_content:
+            return files.look(self.location) == self.key
+        return files.probe(self.location, by_content=True) == self.key
 
     def has_same_content(self, files: FileSource) -> bool:
         """True while the file holds what it held, whenever it was written."""

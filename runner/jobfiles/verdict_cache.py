@@ -10,7 +10,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ import msgspec
 
 from runner import __version__
 from runner.core.job_defaults import JobDefaults
+from runner.jobfiles.files import FileSource
 from runner.jobfiles.look import Looked, Target
 from runner.jobfiles.read import FileKey, ReadFault, file_key, read_job_file
 from runner.jobfiles.verdict import Verdict, is_settled
@@ -60,6 +62,18 @@ class VerdictCache:
         self._before = _read(file, stamp)
         self._now: dict[str, _Entry] = {}
         self._changed = False
+
+    def look_ahead(self, targets: Sequence[Target]) -> None:
+        """Look at the data files of all that is about to be found."""
+        locations: dict[FileSource, list[str]] = defaultdict(list)
+        for target in targets:
+            entry = self._before.get(target.shown)
+            if entry is not None:
+                locations[target.context.files] += [
+                    one.location for one in entry.verdict.dependencies if not one.by_content
+                ]
+        for files, some in locations.items():
+            files.look_ahead(some)
 
     def find(self, target: Target) -> Verdict | None:
         """The verdict on a file as it is now; None where it has to be checked."""

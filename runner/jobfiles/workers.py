@@ -17,7 +17,8 @@ _CHUNK = 1 << 20
 def look_in_parallel(targets: Sequence[Target], *, workers: int) -> list[Looked]:
     """Read and check files in `workers` processes; the answers are in the order given.
 
-    Not to be called where other threads run: they would not be there after the fork.
+    Not to be called where other threads run, for they would not be there after the fork; those that only wait for
+    an answer of a file system are not missed.
     """
     _prepare()
     children = [_Child(targets[number::workers]) for number in range(workers)]

@@ -92,8 +92,8 @@ class CatalogKeeper:
         job file all at once; empty while they do."""
         if self._stuck:
             return (
-                f"the folder {self._jobs_dir} does not answer, or where a file lies that a job reads: jobs run as "
-                "they were, and no edit is in force"
+                f"the folder {self._jobs_dir} does not answer, or where a script or query of a job lies: jobs run "
+                "as they were, and no edit is in force"
             )
         if self._unread is not None:
             gone = isinstance(self._unread, FolderGoneError)

@@ -7,6 +7,7 @@ import pytest
 from runner.core.catalog import Catalog, SyncState, advance
 from runner.core.job_defaults import JobDefaults
 from runner.core.job_policy import RunBounds
+from runner.errors import ThreadError
 from runner.jobfiles.lint.query_process import QueryProcess
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.walk import FolderGoneError, list_job_files
@@ -276,3 +277,75 @@ def test_a_job_whose_recipients_a_tightened_policy_refuses_goes_on_without_them(
     catalog, _ = advance(catalog, folder.scan())
     assert catalog.entries[0].sync is SyncState.INVALID
     assert not catalog.jobs["a"].bounds.allows_recipient(recipient)
+
+
+@pytest.fixture
+def mounted(write, job, mount):
+    """A job whose data file is on the mount."""
+    write("mount/sales.csv", "n\n1\n")
+    write("jobs.d/a.yaml", job("a").replace("sales.csv", "mount/sales.csv"))
+    return mount
+
+
+def rules(files):
+    return {file.path: [found.rule for found in file.diagnostics] for file in files}
+
+
+def test_where_no_data_file_answers_the_folder_is_followed(folder, write, job, mounted):
+    mounted.goes()
+    first = folder.scan()
+    assert names(first) == {"jobs.d/a.yaml": "a"}
+    assert rules(first) == {"jobs.d/a.yaml": ["no-answer"]}
+    began = time.monotonic()
+    write("jobs.d/b.yaml", job("b"))
+    second = folder.scan()
+    assert names(second) == {"jobs.d/a.yaml": "a", "jobs.d/b.yaml": "b"}
+    assert folder.scan() is second
+    assert time.monotonic() - began < 0.3, "what is known to be silent is not waited for"
+    mounted.comes_back()
+    time.sleep(0.1)
+    assert rules(folder.scan()) == {"jobs.d/a.yaml": [], "jobs.d/b.yaml": []}
+
+
+def test_a_mount_that_goes_away_later_changes_no_job(folder, mounted):
+    (first,) = folder.scan()
+    mounted.goes()
+    (second,) = folder.scan()
+    assert (second.job, second.digest) == (first.job, first.digest)
+    assert [str(found.severity) for found in second.diagnostics] == ["warning"]
+
+
+def test_data_roots_where_nothing_answers_are_left_to_the_run(folder, write, job, mounted):
+    write("jobs.d/_policy.yaml", "data_roots: [mount, data]\n")
+    write("jobs.d/b.yaml", job("b"))
+    write("jobs.d/c.yaml", job("c").replace("sales.csv", "data/c.csv"))
+    write("data/c.csv", "n\n1\n")
+    mounted.goes()
+    assert rules(folder.scan()) == {
+        "jobs.d/a.yaml": ["no-answer"],
+        # It may be that the root leads there.
+        "jobs.d/b.yaml": ["no-answer"],
+        "jobs.d/c.yaml": [],
+    }
+    mounted.comes_back()
+    time.sleep(0.1)
+    assert rules(folder.scan()) == {
+        "jobs.d/a.yaml": [],
+        "jobs.d/b.yaml": ["outside-data-roots"],
+        "jobs.d/c.yaml": [],
+    }
+
+
+def test_without_a_thread_to_look_at_data_files_no_job_is_lost(folder, write, job, use_up_threads):
+    write("jobs.d/a.yaml", job("a"))
+    with pytest.MonkeyPatch.context() as patch:
+        use_up_threads(patch)
+        with pytest.raises(ThreadError):
+            folder.scan()
+    (first,) = folder.scan()
+    folder.scan()
+    with pytest.MonkeyPatch.context() as patch:
+        use_up_threads(patch)
+        with pytest.raises(ThreadError):
+            folder.scan()
+    assert folder.scan()[0] is first

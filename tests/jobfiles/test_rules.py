@@ -136,6 +136,12 @@ def test_what_is_too_much_to_show_gives_its_rule(project):
     assert [one.rule for one in found if one.rule == "more-findings"] == ["more-findings"]
 
 
+def test_a_file_system_that_does_not_answer_gives_its_rule(project, write, minimal, mount):
+    write("jobs.d/a.yaml", minimal.replace("sales.csv", "mount/sales.csv"))
+    mount.goes()
+    assert [found.rule for found in validate(project)] == ["no-answer"]
+
+
 def test_a_fault_of_the_checker_gives_its_rule(project, write, context):
     def fail(text):
         raise ZeroDivisionError
@@ -146,7 +152,7 @@ def test_a_fault_of_the_checker_gives_its_rule(project, write, context):
 
 
 def test_only_what_no_text_can_show_has_no_example():
-    assert {rule.name for rule in WITHOUT} == {*MADE, *BY_WRITING, *FAULTS, "more-findings"}
+    assert {rule.name for rule in WITHOUT} == {*MADE, *BY_WRITING, *FAULTS, "more-findings", "no-answer"}
     assert all(rule.no_example.endswith(".") for rule in WITHOUT)
 
 

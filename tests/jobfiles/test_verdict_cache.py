@@ -235,3 +235,14 @@ def test_two_writers_leave_a_whole_file(project, context, write, minimal, tmp_pa
         if file.exists():
             assert VerdictCache(file, "stamp").find(target) == looked.verdict
     assert [one.name for one in file.parent.iterdir()] == ["verdicts"]
+
+
+def test_silence_is_remembered_as_long_as_it_lasts(validate, checked, write, minimal, mount):
+    write("mount/sales.csv", "n\n1\n")
+    write("jobs.d/a.yaml", minimal.replace("sales.csv", "mount/sales.csv"))
+    mount.goes()
+    for _ in range(2):
+        assert [found.rule for found in validate().diagnostics] == ["no-answer"]
+    mount.comes_back()
+    assert not validate().diagnostics
+    assert checked == ["jobs.d/a.yaml"]

@@ -176,3 +176,25 @@ def test_a_mount_that_comes_late_at_a_start_loses_no_job(settings, keeper):
     later.stop()
     assert list(later.catalog.jobs) == ["report"]
     assert "holds no job file any more" in later.trouble
+
+
+def test_a_data_file_that_gives_no_answer_keeps_no_edit_from_coming_into_force(settings, mount, caplog):
+    settings.jobs_dir.mkdir()
+    on_mount = JOB.replace("a.csv", f"{mount.path}/a.csv")
+    (settings.jobs_dir / "report.yaml").write_text(on_mount)
+    mount.goes()
+    keeper = CatalogKeeper(settings, on_hint=lambda: None)
+    try:
+        keeper.begin({})
+        keeper.take_in()
+        assert "report" in keeper.catalog.jobs
+        (settings.jobs_dir / "report.yaml").write_text(on_mount.replace("0 9", "0 10"))
+        assert keeper.rescan().changed == ("report",)
+        assert not keeper.trouble
+        assert [str(found.rule) for entry in keeper.catalog.entries for found in entry.diagnostics] == [
+            "no-answer"
+        ]
+        assert caplog.text.count("gives no answer") == 1
+    finally:
+        mount.comes_back()
+        keeper.stop()

@@ -309,7 +309,7 @@ def test_a_folder_that_does_not_answer_at_a_start_holds_up_nobody(any_port, star
         assert service.job_names() == (("report",) if known else ())
         (reason,) = readiness(service)["reasons"]
         assert reason.startswith(f"the folder {any_port.jobs_dir} does not answer")
-        assert "or where a file lies that a job reads" in reason
+        assert "or where a script or query of a job lies" in reason
         assert caplog.text.count("does not answer") == 1
         if known:
             run = service.trigger("report")

@@ -58,6 +58,13 @@ class CommitFiles:
             return NO_FILE if path in self._folders else None
         return _key(entry) if by_content else (0, 0, 0, 0)
 
+    def look(self, location: str) -> FileKey | None:
+        """See `FileSource.look`."""
+        return self.probe(location, by_content=False)
+
+    def look_ahead(self, locations: Iterable[str]) -> None:
+        """Nothing to do: what is in a commit is known."""
+
     def real_path(self, location: str) -> str:
         """See `FileSource.real_path`."""
         return os.path.relpath(self._real(location) or self._absolute(location), self._project_dir)

@@ -154,6 +154,6 @@ def _check_file(
             "Name a file below the folder that holds the folder of jobs, so that git knows it.",
         )
         return
-    fault = inspection.file_fault(location)
+    fault = inspection.file_fault(path, location)
     if fault is not None:
         inspection.report(path, "missing-file", fault[0], fault[1] or hint, severity=severity)

@@ -83,8 +83,14 @@ def _check_path(inspection: Inspection, place: Path, file: str, policy_path: str
         return
     files = inspection.context.files
     roots = inspection.context.layers.policy.data_roots or ()
-    real = files.real_path(file)
-    if not any(_is_inside(real, files.real_path(root)) for root in roots):
+    real, real_roots = files.real_path(file), {root: files.real_path(root) for root in roots}
+    if real is not None and any(_is_inside(real, root) for root in real_roots.values() if root is not None):
+        return
+    silent = [file] if real is None else [root for root, found in real_roots.items() if found is None]
+    if silent:
+        # A run looks at it again, and refuses what it may not read.
+        inspection.tell_silence(place, silent[0])
+    else:
         inspection.report(
             place,
             "outside-data-roots",

@@ -88,10 +88,10 @@ def _check_path(inspection: Inspection, path: Path, location: str) -> None:
         inspection.report(path, "bad-location", f"{location!r} is an address, not a path", hint)
     elif _PATTERN.search(location):
         folder = fixed_part(location)
-        if not inspection.is_folder(folder):
+        if not inspection.may_be_folder(path, folder):
             message = f"there is no folder {folder!r}"
             inspection.report(path, "missing-file", message, _hint_for_path(location), severity=Severity.WARNING)
-    elif fault := inspection.file_fault(location):
+    elif fault := inspection.file_fault(path, location):
         hint = fault[1] or _hint_for_path(location)
         inspection.report(path, "missing-file", fault[0], hint, severity=Severity.WARNING)
 

@@ -1,5 +1,6 @@
 """Rules on reading a file at all."""
 
+from runner.core.diagnostic import Severity
 from runner.jobfiles.rules.rule import Rule, files, job
 
 _WITH_STEP_FILE = job("processing_script_file: steps/clean.py\n")
@@ -48,6 +49,17 @@ FILE_RULES = (
                 "steps/clean.py": "result = data.dropna()\n",
             }
         ),
+    ),
+    Rule(
+        name="no-answer",
+        severity=Severity.WARNING,
+        summary="Where a data file lies gives no answer.",
+        reason=(
+            "A network mount whose server is away lets whoever looks at it wait for ever. It was waited for five"
+            " seconds: whether the file is there, and inside the data roots, is not known. The job is in force,"
+            " and its runs fail while nothing answers."
+        ),
+        no_example="It is not a matter of text: the file system does not answer.",
     ),
     Rule(
         name="not-a-file",
