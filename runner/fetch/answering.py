@@ -11,6 +11,10 @@ _T = TypeVar("_T")
 
 # A look at one file of a network may take a while; past this nothing answers.
 SILENCE_SECONDS = 5.0
+# How long a cancelled run may go unnoticed.
+_POLL_SECONDS = 0.1
+# What was looked at in vain → the end of that look, which its thread still waits for.
+_unanswered: dict[str, threading.Event] = {}
 
 
 def wait_for_answer(
@@ -21,7 +25,7 @@ def wait_for_answer(
     seconds: float | None = None,
 ) -> _T:
     """What `look` returns, or raises. Where a file system gives no answer at all, a thread is left behind that
-    waits for it, and not the run.
+    waits for it, and not the run; the next run waits for the same one: however many there are, it is one thread.
 
     Args:
         where: what is looked at, for the message; not masked.
@@ -34,8 +38,21 @@ def wait_for_answer(
         ThreadError: no thread can be started for it.
     """
     deadline = Deadline(SILENCE_SECONDS if seconds is None else seconds, cancelled)
+    ended = threading.Event()
+
+    def answer() -> _T:
+        try:
+            return look(deadline)
+        finally:
+            ended.set()
+
     try:
-        return deadline.run(lambda: look(deadline))
+        _await_earlier(where, deadline, cancelled)
+        try:
+            return deadline.run(answer)
+        except (DeadlinePassedError, FetchCancelledError):
+            _unanswered[where] = ended
+            raise
     except FetchCancelledError:
         raise FetchError(f"the run was cancelled while {where} was looked for") from None
     except DeadlinePassedError:
@@ -43,3 +60,18 @@ def wait_for_answer(
             f"where {where} lies gives no answer: it was waited for {deadline.seconds:g} s",
             hint="Look at its file system: the server of a network mount may be away.",
         ) from None
+
+
+def _await_earlier(where: str, deadline: Deadline, cancelled: threading.Event) -> None:
+    """Wait for the look that an earlier run has left behind, if there is one.
+
+    Raises:
+        DeadlinePassedError: it has not ended in time.
+        FetchCancelledError: the run was cancelled first.
+    """
+    earlier = _unanswered.get(where)
+    while earlier is not None and not earlier.wait(min(_POLL_SECONDS, max(0.0, deadline.remaining()))):
+        if cancelled.is_set():
+            raise FetchCancelledError
+        deadline.check()
+    _unanswered.pop(where, None)

@@ -92,8 +92,11 @@ def test_a_file_that_gives_no_answer_holds_up_no_run(mount):
     (mount.path / "token").write_text("abc")
     place = f"${{file:{mount.path}/token}}"
     mount.goes()
-    with pytest.raises(FetchError) as caught:
-        References({}, FACTS).resolve(place, "data_source.auth.token")
+    threads = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(FetchError) as caught:
+            References({}, FACTS).resolve(place, "data_source.auth.token")
+    assert threading.active_count() == threads + 1, "one waits for all runs"
     assert caught.value.message == (
         f"where {place} in data_source.auth.token lies gives no answer: it was waited for 0.3 s"
     )
@@ -102,3 +105,5 @@ def test_a_file_that_gives_no_answer_holds_up_no_run(mount):
     cancelled.set()
     with pytest.raises(FetchError, match="cancelled"):
         References({}, FACTS, cancelled).resolve(place, "data_source.auth.token")
+    mount.comes_back()
+    assert References({}, FACTS).resolve(place, "data_source.auth.token") == "abc"
