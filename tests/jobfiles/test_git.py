@@ -155,6 +155,22 @@ def test_a_git_that_fails_is_a_warning_and_no_revision(committed, tmp_path, capl
     assert "broken" in caplog.text
 
 
+def test_a_git_that_hangs_once_is_told_once_and_asked_again(committed, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("runner.jobfiles.git.repository.TIMEOUT_SECONDS", 0.2)
+    (tmp_path / "bin").mkdir()
+    git = tmp_path / "bin/git"
+    git.write_text("#!/bin/sh\nexec sleep 5\n")
+    git.chmod(0o755)
+    repository = Repository(committed, {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
+    assert repository.revisions(files_changed=True) == Revisions()
+    assert repository.revisions(files_changed=False) == Revisions()
+    assert caplog.messages == [
+        f"git does not tell the revision of {committed}: it takes longer than 0 s. Try git status in the same folder"
+    ]
+    git.unlink()
+    assert repository.revisions(files_changed=False).commit
+
+
 def test_the_environment_leads_git_nowhere_else(committed, git):
     environ = clean_environment({**os.environ, "GIT_DIR": "/nowhere", "GIT_WORK_TREE": "/nowhere"})
     assert (environ["GIT_OPTIONAL_LOCKS"], environ["GIT_TERMINAL_PROMPT"]) == ("0", "0")

@@ -63,13 +63,15 @@ class GitError(RunnerError):
 
 
 class Repository:
-    """The repository that holds a project folder; asked again only when it or the files have changed."""
+    """The repository that holds a project folder; asked again only when it or the files have changed, or where git
+    has failed or hung: that is told once, for it may pass."""
 
     def __init__(self, project_dir: Path, environ: Mapping[str, str] | None = None) -> None:
         self._project_dir = project_dir
         self._environ = clean_environment(os.environ if environ is None else environ)
         self._state: tuple[Path, StateKey] | None = None
         self._revisions = Revisions()
+        self._told = ""
 
     def revisions(self, *, files_changed: bool) -> Revisions:
         """The state now; from memory while neither files nor the repository's own state files have changed."""
@@ -81,8 +83,13 @@ class Repository:
         # Asked for before git is: a commit in between is seen by the next call.
         state = (root, _state_key(root))
         if files_changed or state != self._state:
-            self._revisions = read_revisions(root, project, self._environ)
-            self._state = state
+            self._state = None
+            self._revisions, fault = _ask_revisions(root, project, self._environ)
+            if not fault:
+                self._state = state
+            elif fault != self._told:
+                _log.warning("%s", fault)
+            self._told = fault
         return self._revisions
 
 
@@ -164,23 +171,31 @@ def _cannot_run(error: Exception) -> GitError:
 
 def read_revisions(root: Path, project: Path, environ: Mapping[str, str]) -> Revisions:
     """Commit and changed files of a folder by one `git status`; none, and a warning, where git fails or hangs."""
+    revisions, fault = _ask_revisions(root, project, environ)
+    if fault:
+        _log.warning("%s", fault)
+    return revisions
+
+
+def _ask_revisions(root: Path, project: Path, environ: Mapping[str, str]) -> tuple[Revisions, str]:
+    """Commit and changed files of a folder, and why there are none where git fails or hangs."""
     prefix = _prefix(root, project)
     ask = partial(_ask, root, prefix.rstrip("/") or ".", environ)
     try:
         try:
-            return _parse_status(ask(*_STATUS, _WITH_SUBMODULES), prefix)
+            return _parse_status(ask(*_STATUS, _WITH_SUBMODULES), prefix), ""
         except subprocess.CalledProcessError as error:
             # One submodule that cannot be read, as its repository is gone or another user's, fails all of it.
             submodules = _submodules(ask("ls-files", "--stage", "-z"))
             if not submodules:
                 raise
             _log.warning("git does not tell what is changed in submodules of %s: %s", project, _said(error))
-            return _parse_status(ask(*_STATUS, _WITHOUT_SUBMODULES), prefix, submodules)
+            return _parse_status(ask(*_STATUS, _WITHOUT_SUBMODULES), prefix, submodules), ""
     except FileNotFoundError:
         _log.debug("git is not installed: jobs have no revision")
+        return Revisions(), ""
     except (OSError, subprocess.SubprocessError) as error:
-        _log.warning("git does not tell the revision of %s: %s", project, _said(error))
-    return Revisions()
+        return Revisions(), f"git does not tell the revision of {project}: {_said(error)}"
 
 
 def _ask(root: Path, place: str, environ: Mapping[str, str], *arguments: str) -> str:
@@ -203,6 +218,8 @@ def _ask(root: Path, place: str, environ: Mapping[str, str], *arguments: str) ->
 
 def _said(error: Exception) -> str:
     """What git said of an error."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it takes longer than {error.timeout:.0f} s. Try git status in the same folder"
     return (getattr(error, "stderr", None) or b"").decode("utf-8", "replace").strip() or str(error)
 
 
