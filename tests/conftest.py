@@ -145,7 +145,7 @@ def mount(tmp_path, monkeypatch):
     """A SilentMount in the folder of the test, there at first."""
     mount = SilentMount(tmp_path / "mount")
     mount.path.mkdir()
-    for name in ("stat", "lstat", "open", "readlink"):
+    for name in ("stat", "lstat", "open", "readlink", "scandir"):
         monkeypatch.setattr(os, name, mount.hold(getattr(os, name)))
     for module in ("runner.jobfiles.data_looks", "runner.fetch.answering"):
         monkeypatch.setattr(f"{module}.SILENCE_SECONDS", 0.3)

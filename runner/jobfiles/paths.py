@@ -20,7 +20,7 @@ from runner.jobfiles.inspection import CheckContext
 from runner.jobfiles.layers import LayerReader, Layers
 from runner.jobfiles.look import Looked, Target, look_at
 from runner.jobfiles.verdict import Verdict
-from runner.jobfiles.walk import NO_JOB, list_job_files, shown_path, unlisted
+from runner.jobfiles.walk import NO_JOB, list_job_files, require_answer, shown_path, unlisted
 
 if TYPE_CHECKING:
     from runner.jobfiles.verdict_cache import VerdictCache
@@ -63,7 +63,9 @@ def check_paths(
     Raises:
         UsageError: a path that does not exist.
         FolderGoneError: a folder of `paths` that cannot be listed, or no `paths` and no `jobs_dir`.
+        SilentFolderError: a path that does not answer.
     """
+    require_answer(*(paths or [jobs_dir]))
     trees = _Trees(jobs_dir.name, os.fspath(folder), defaults, now)
     groups = trees.targets(paths) if paths else trees.targets_in(jobs_dir)
     layers_around = tuple(trees.layers())

@@ -3,12 +3,14 @@
 import os
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
 from runner.core.diagnostic import Diagnostic
 from runner.errors import RunnerError
+from runner.jobfiles.data_looks import SILENCE_SECONDS, DataLooks
 
 SUFFIXES = (".yaml", ".yml")
 NO_JOB = ("_", ".")
@@ -25,6 +27,42 @@ class FolderGoneError(RunnerError):
             if closed
             else "Make it, set JOBS_DIR, or start in the folder that holds jobs.d.",
         )
+
+
+class SilentFolderError(RunnerError):
+    """A folder gives no answer, as where the server of a network mount is away.
+
+    Args:
+        seconds: how long it was waited for.
+    """
+
+    def __init__(self, folder: Path | str, seconds: float) -> None:
+        super().__init__(
+            f"the folder {shown_path(os.fspath(folder))} does not answer: it was waited for {seconds:g} s",
+            hint="Look at its file system: the server of a network mount may be away.",
+        )
+
+
+def require_answer(*paths: Path | str) -> None:
+    """See that what is about to be read answers, whatever it says.
+
+    Raises:
+        SilentFolderError: one does not.
+        ThreadError: no thread can be started to look at it.
+    """
+    looks = DataLooks("/")
+    places = {os.path.abspath(path): path for path in paths}  # noqa: PTH100 - no link is followed
+    answers = looks.ask(_listed, *places)
+    looks.close()
+    for place, path in places.items():
+        if place not in answers:
+            raise SilentFolderError(path, SILENCE_SECONDS)
+
+
+def _listed(path: str) -> None:
+    """Ask for what a folder holds, or of a file whether it is there."""
+    with suppress(OSError), os.scandir(path) as entries:
+        next(entries, None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,7 @@ from runner.jobfiles.defaults import job_defaults
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.parse import parse
 from runner.jobfiles.read import ReadFault, read_job_file
+from runner.jobfiles.walk import require_answer
 from runner.jobtests.build import build_tests
 from runner.jobtests.values import JobTestOutcome, JobTestResult, JobWithTests
 from runner.settings import Settings
@@ -69,8 +70,10 @@ def check_folder(jobs_dir: Path, project_dir: Path, settings: Settings) -> tuple
 
     Raises:
         FolderGoneError: the folder is gone.
+        SilentFolderError: it does not answer.
     """
     defaults = job_defaults(settings)
+    require_answer(jobs_dir)
     return find_broken_links(find_duplicates(JobFolder(jobs_dir, project_dir, defaults).scan()))
 
 

@@ -13,6 +13,7 @@ from runner.jobfiles.emptiness import KEEP_FILE, is_empty_on_purpose
 from runner.jobfiles.git.objects import Commit, ObjectStore
 from runner.jobfiles.git.repository import clean_environment, read_revisions
 from runner.jobfiles.layers import POLICY_FILE
+from runner.jobfiles.walk import require_answer
 from runner.planning.load import load_sides
 from runner.planning.sides import SideFiles, commit_side, working_side
 from runner.settings import Settings
@@ -36,10 +37,12 @@ def compare_commits(
         GitError: no git, no repository, or no such commit in it.
         RunnerError: the folder of jobs is not in the repository, or on neither side.
         FolderGoneError: a folder on disk that cannot be listed.
+        SilentFolderError: the folder of jobs on disk does not answer.
     """
     # The folder may be a link: then it is the link that is in the repository.
     project = Path(os.path.realpath(settings.project_dir))
     jobs_dir = project / settings.jobs_dir.name
+    require_answer(jobs_dir)
     with ObjectStore(project if jobs_dir.is_symlink() else jobs_dir, environ) as store:
         _require_inside(jobs_dir, store)
         asked, wanted = store.find_commit(base), store.find_commit(head)

@@ -10,7 +10,9 @@ from runner.core.job import Job
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.jobfiles.emptiness import is_empty_on_purpose
 from runner.jobfiles.files import WorkingFiles
-from runner.service.folder import emptied_words, open_folder
+from runner.jobfiles.walk import SilentFolderError
+from runner.service.folder import STUCK_SECONDS, emptied_words, open_folder
+from runner.service.reading import Reading
 from runner.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,8 +23,19 @@ _FIRST_JOB = "runner init makes a first one."
 
 
 def read_catalog(settings: Settings) -> Catalog:
-    """The jobs of the folder as a service started now would load them."""
-    catalog, _ = advance(Catalog(), open_folder(settings).scan())
+    """The jobs of the folder as a service started now would load them.
+
+    Raises:
+        FolderGoneError: there is no folder, or it cannot be listed.
+        SilentFolderError: it does not answer.
+        ThreadError: no thread can be started for it.
+    """
+    # In a thread: Ctrl-C does not wake who waits for a file system.
+    reading = Reading(open_folder(settings).scan)
+    reading.wait(STUCK_SECONDS)
+    if not reading.ended:
+        raise SilentFolderError(settings.jobs_dir, STUCK_SECONDS)
+    catalog, _ = advance(Catalog(), reading.outcome())
     return catalog
 
 

@@ -8,7 +8,7 @@ from runner.core.job_defaults import JobDefaults
 from runner.errors import UsageError
 from runner.jobfiles import paths
 from runner.jobfiles.paths import check_paths
-from runner.jobfiles.walk import FolderGoneError
+from runner.jobfiles.walk import FolderGoneError, SilentFolderError
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -180,3 +180,9 @@ def test_a_folder_below_that_may_not_be_read_is_a_finding_and_not_to_be_made_eit
     assert found.message == "the folder cannot be listed: Permission denied"
     assert found.hint == "Let the user of this process read it."
     assert {"jobs.d/b.yaml", "jobs.d/closed"} == {one.path for one in run("jobs.d/b.yaml", "jobs.d").diagnostics}
+
+
+def test_a_folder_that_does_not_answer_is_told(mount):
+    mount.goes()
+    with pytest.raises(SilentFolderError, match="does not answer: it was waited for"):
+        check_paths((), jobs_dir=mount.path, folder=mount.path.parent, defaults=JobDefaults(), now=NOW)

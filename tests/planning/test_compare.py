@@ -9,6 +9,7 @@ from runner.core.documents import plan_document
 from runner.core.job_defaults import JobDefaults
 from runner.errors import RunnerError
 from runner.jobfiles.git.objects import ObjectStore
+from runner.jobfiles.walk import SilentFolderError
 from runner.planning.load import load_sides
 from runner.planning.render import render
 from runner.planning.sides import commit_side, working_side
@@ -488,3 +489,11 @@ def test_sources_and_checks_are_compared_value_by_value(branch):
     assert (retries.before, retries.after) == (3, 5)
     assert location.after == "postgresql://***${env:PW}@db.example.org/stock"
     assert '+    "unique": "b"' in checks.diff
+
+
+@pytest.mark.parametrize("working_tree", [False, True])
+def test_a_folder_that_does_not_answer_is_told(branch, mount, working_tree):
+    mount.path = branch.path / "jobs.d"
+    mount.goes()
+    with pytest.raises(SilentFolderError, match="does not answer"):
+        branch.plan(working_tree=working_tree)
