@@ -371,6 +371,9 @@ def test_what_gives_no_answer_after_a_step_ends_the_run_all_the_same(execute, mo
         f"it was waited for 0.3 s{', and the next run loads them all again' if incremental else ''}"
     )
     assert outcome.bookmark == (NOWHERE if incremental else None)
+    monkeypatch.setattr(CheckedFile, "was_written_to", was_written_to)
+    other, _ = execute("result = data")
+    assert (other.state, other.note) == (RunState.SUCCEEDED, ""), "of the same name, elsewhere"
 
 
 @pytest.mark.parametrize("step", [StepKind.SCRIPT, StepKind.QUERY, StepKind.PASS_THROUGH])

@@ -23,6 +23,7 @@ def wait_for_answer(
     *,
     cancelled: threading.Event,
     seconds: float | None = None,
+    place: str = "",
 ) -> _T:
     """What `look` returns, or raises. Where a file system gives no answer at all, a thread is left behind that
     waits for it, and not the run; the next run waits for the same one: however many there are, it is one thread.
@@ -32,6 +33,7 @@ def wait_for_answer(
         look: may `renew` the deadline, where one answer follows the other.
         cancelled: ends the wait.
         seconds: how long it may take; left out: as long as one answer.
+        place: what tells it from anything else, where `where` does not.
 
     Raises:
         FetchError: there is no answer, or the run was cancelled first.
@@ -39,6 +41,7 @@ def wait_for_answer(
     """
     deadline = Deadline(SILENCE_SECONDS if seconds is None else seconds, cancelled)
     ended = threading.Event()
+    place = place or where
 
     def answer() -> _T:
         try:
@@ -47,11 +50,11 @@ def wait_for_answer(
             ended.set()
 
     try:
-        _await_earlier(where, deadline, cancelled)
+        _await_earlier(place, deadline, cancelled)
         try:
             return deadline.run(answer)
         except (DeadlinePassedError, FetchCancelledError):
-            _unanswered[where] = ended
+            _unanswered[place] = ended
             raise
     except FetchCancelledError:
         raise FetchError(f"the run was cancelled while {where} was looked for") from None
@@ -62,16 +65,16 @@ def wait_for_answer(
         ) from None
 
 
-def _await_earlier(where: str, deadline: Deadline, cancelled: threading.Event) -> None:
+def _await_earlier(place: str, deadline: Deadline, cancelled: threading.Event) -> None:
     """Wait for the look that an earlier run has left behind, if there is one.
 
     Raises:
         DeadlinePassedError: it has not ended in time.
         FetchCancelledError: the run was cancelled first.
     """
-    earlier = _unanswered.get(where)
+    earlier = _unanswered.get(place)
     while earlier is not None and not earlier.wait(min(_POLL_SECONDS, max(0.0, deadline.remaining()))):
         if cancelled.is_set():
             raise FetchCancelledError
         deadline.check()
-    _unanswered.pop(where, None)
+    _unanswered.pop(place, None)
