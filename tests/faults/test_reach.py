@@ -207,7 +207,7 @@ def test_timers_of_the_machine_are_not_taken(run):
 
 def test_threads_have_a_bound_that_is_named(run):
     outcome = run("""
-        threading.stack_size(32 << 10)
+        threading.stack_size(max(32 << 10, os.sysconf("SC_THREAD_STACK_MIN")))
         for _ in range(20_000):
             threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
         """)
