@@ -21,7 +21,8 @@ from runner.scratch import open_scratch
 
 log = logging.getLogger(__name__)
 
-_START_SECONDS = 30.0
+# Seconds; on a small board, or from a cold disk, the libraries take a while.
+_START_SECONDS = 60.0
 _ANSWER_SECONDS = 10.0
 _TURN_SECONDS = 0.25
 _STOP_SECONDS = 5.0
@@ -85,7 +86,7 @@ class Zygote:
 
         Raises:
             SandboxError: `strict`, and Landlock or seccomp is missing.
-            ExecutionError: it does not come up within 30 s.
+            ExecutionError: it does not come up within 60 s.
         """
         with self._lock:
             self._closed = False

@@ -33,7 +33,7 @@ from runner.execution.sandbox import Sandbox, SandboxMode, library_roots
 from runner.execution.steps.database import open_database
 from runner.execution.steps.rehearsal import rehearse
 
-_FIRST_CHILD_SECONDS = 20.0
+_FIRST_CHILD_SECONDS = 40.0
 # A fork at the moment of a hand-over would take the processor, and locks on the memory that is shared, from the
 # child that begins its work: those that wait are made up for when it has ended, or has taken longer.
 _REFILL_SECONDS = 0.02
