@@ -10,7 +10,7 @@ from runner.core.job import Job
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.jobfiles.emptiness import is_empty_on_purpose
 from runner.jobfiles.files import WorkingFiles
-from runner.jobfiles.walk import SilentFolderError
+from runner.jobfiles.walk import SilentFolderError, require_answer
 from runner.service.folder import STUCK_SECONDS, emptied_words, open_folder
 from runner.service.reading import Reading
 from runner.settings import Settings
@@ -30,6 +30,7 @@ def read_catalog(settings: Settings) -> Catalog:
         SilentFolderError: it does not answer.
         ThreadError: no thread can be started for it.
     """
+    require_answer(settings.jobs_dir)
     # In a thread: Ctrl-C does not wake who waits for a file system.
     reading = Reading(open_folder(settings).scan)
     reading.wait(STUCK_SECONDS)

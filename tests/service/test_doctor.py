@@ -5,9 +5,11 @@ import sqlite3
 import subprocess
 import tempfile
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -101,8 +103,18 @@ def test_jobs_are_counted(settings, jobs_dir):
     assert (finding.health, finding.message) == (Health.WARNING, f"no job files in {jobs_dir}")
     assert finding.hint == "runner init makes a first one."
     jobs_dir.rmdir()
-    _, finding = read_jobs(settings)
+    finding = read_jobs(settings).unreadable
     assert (finding.health, str(jobs_dir) in finding.message) == (Health.PROBLEM, True)
+
+
+def test_a_folder_that_does_not_answer_is_told_soon_and_git_is_not_asked(tmp_path, mount):
+    mount.path = tmp_path / "jobs.d"
+    mount.goes()
+    began = time.monotonic()
+    findings = {finding.subject: finding for finding in islice(diagnose(tmp_path), 3)}
+    assert time.monotonic() - began < 10
+    assert (findings["jobs"].health, "does not answer" in findings["jobs"].message) == (Health.PROBLEM, True)
+    assert (findings["git"].health, "git is not asked" in findings["git"].message) == (Health.WARNING, True)
 
 
 def test_git_is_looked_at(settings, jobs_dir, monkeypatch):

@@ -25,10 +25,10 @@ def diagnose(folder: Path) -> Iterator[Finding]:
     yield finding
     if settings is None:
         return
-    catalog, unreadable = read_jobs(settings)
+    catalog, unreadable, answers = read_jobs(settings)
     jobs = tuple(catalog.jobs.values())
     yield unreadable or check_jobs(settings, catalog)
-    yield check_git(settings)
+    yield check_git(settings, answers=answers)
     yield check_state(settings)
     yield check_database(settings)
     yield check_service(settings)

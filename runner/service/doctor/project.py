@@ -1,12 +1,14 @@
 """The folder of jobs, and the git repository around it."""
 
 import os
+from typing import NamedTuple
 
 from runner.core.catalog import Catalog, SyncState
 from runner.core.health import Finding
 from runner.core.words import counted
 from runner.errors import RunnerError
 from runner.jobfiles.git.repository import GitError, clean_environment, find_root, run_git
+from runner.jobfiles.walk import SilentFolderError
 from runner.service.doctor.findings import problem, warning
 from runner.service.lookup import empty_hint, read_catalog
 from runner.settings import Settings
@@ -14,12 +16,21 @@ from runner.settings import Settings
 JOBS, GIT = "jobs", "git"
 
 
-def read_jobs(settings: Settings) -> tuple[Catalog, Finding | None]:
-    """The jobs of the folder; with a finding where it cannot be read."""
+class JobsRead(NamedTuple):
+    """The jobs of the folder; with a finding where it cannot be read, and whether it answers at all."""
+
+    catalog: Catalog
+    unreadable: Finding | None = None
+    answers: bool = True
+
+
+def read_jobs(settings: Settings) -> JobsRead:
+    """The jobs of the folder, as far as it can be read."""
     try:
-        return read_catalog(settings), None
+        return JobsRead(read_catalog(settings))
     except RunnerError as error:
-        return Catalog(), problem(JOBS, error.message, error.hint)
+        answers = not isinstance(error, SilentFolderError)
+        return JobsRead(Catalog(), problem(JOBS, error.message, error.hint), answers)
 
 
 def check_jobs(settings: Settings, catalog: Catalog) -> Finding:
@@ -37,8 +48,11 @@ def check_jobs(settings: Settings, catalog: Catalog) -> Finding:
     return Finding(subject=JOBS, message=words)
 
 
-def check_git(settings: Settings) -> Finding:
-    """Whether revisions can be told: git is there, the folder is in a repository, and git will read it."""
+def check_git(settings: Settings, *, answers: bool = True) -> Finding:
+    """Whether revisions can be told: git is there, the folder is in a repository, and git will read it. Where the
+    folder does not answer, git is not asked: it would wait there."""
+    if not answers:
+        return warning(GIT, "git is not asked of a folder that does not answer")
     environ = clean_environment(os.environ)
     project = settings.project_dir.resolve()
     try:
