@@ -19,6 +19,8 @@ _TRIES = 3
 # O_NONBLOCK: opening a FIFO or a terminal must not wait for its other end.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _BOM = "\ufeff"
+# What Python has for bytes of a path that are no UTF-8.
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
 _LOOKED_AT = 100
 # How files begin that are no text in UTF-8, and what to do with them.
 _OTHER_BEGINNINGS = (
@@ -93,7 +95,7 @@ def read_job_file(path: Path | str, shown: str) -> JobFile | ReadFault:
             return not_a_file(shown)
         before, content, after = answer
         if before == after and (len(content) == before[2] or len(content) > MAX_BYTES):
-            return decode(shown, content, before)
+            return decode(path, shown, content, before)
     finding = Diagnostic(
         path=shown,
         rule="unreadable",
@@ -150,9 +152,17 @@ def _os_fault(error: OSError, shown: str) -> ReadFault:
     return ReadFault(problem=ReadProblem.BAD, finding=finding)
 
 
-def decode(shown: str, content: bytes, key: FileKey) -> JobFile | ReadFault:
-    """A file from its bytes: at most 256 KiB, strict UTF-8, no unusable character."""
+def decode(path: Path | str, shown: str, content: bytes, key: FileKey) -> JobFile | ReadFault:
+    """A file from its bytes: at most 256 KiB, strict UTF-8, as its name is, no unusable character."""
     digest = hashlib.sha256(content).hexdigest()
+    if _is_misnamed(os.fspath(path), shown):
+        finding = Diagnostic(
+            path=shown,
+            rule="not-utf8",
+            message="the name of the file, or of a folder that it is in, is not UTF-8",
+            hint="Rename it.",
+        )
+        return ReadFault(problem=ReadProblem.BAD, finding=finding, digest=digest, key=key)
     if len(content) > MAX_BYTES:
         finding = Diagnostic(
             path=shown,
@@ -180,6 +190,14 @@ def decode(shown: str, content: bytes, key: FileKey) -> JobFile | ReadFault:
     if found := find_bad_character(shown, text):
         return ReadFault(problem=ReadProblem.BAD, finding=found, digest=digest, key=key)
     return JobFile(path=shown, text=text, digest=digest, key=key)
+
+
+def _is_misnamed(path: str, shown: str) -> bool:
+    """Whether a path is not UTF-8 as far as it is shown: the way to the project may be called anything."""
+    if path.isascii():
+        return False
+    parts = shown.count("/") + 1
+    return any(map(_NO_UTF8.search, path.split("/")[-parts:]))
 
 
 def find_bad_character(shown: str, text: str) -> Diagnostic | None:

@@ -18,6 +18,8 @@ def test_files_are_read_as_on_disk(repo, files):
         assert all(isinstance(one, ReadFault) for one in rules)
         assert [one.finding.rule for one in rules] == ["not-utf8", "too-large", "bad-character", "missing-file"]
     assert source.read("jobs.d", "x").finding.rule == "not-a-file"
+    repo.write(b"jobs.d/raw\xff.yaml", "a: 1\n")
+    assert files().read("jobs.d/raw\udcff.yaml", "jobs.d/raw\ufffd.yaml").finding.rule == "not-utf8"
 
 
 def test_probe_tells_contents_apart(repo, files):

@@ -193,11 +193,12 @@ def test_links_are_followed_and_circles_are_not(project, write, job):
     assert list_job_files(project / "jobs.d").files == ("shared/b.yaml", "team/a.yaml")
 
 
-def test_names_that_are_no_utf8_can_be_shown(folder, project, job):
-    (project / "jobs.d" / os.fsdecode(b"caf\xe9.yaml")).write_text(job("a"))
+def test_names_that_are_no_utf8_can_be_shown_and_are_not_in_force(folder, project, job):
+    for name in (b"caf\xe9.yaml", b"caf\xff.yaml"):
+        (project / "jobs.d" / os.fsdecode(name)).write_text(job("a"))
     (file,) = folder.scan()
-    assert file.path == "jobs.d/caf\ufffd.yaml"
-    assert file.job.job_name == "a"
+    assert (file.path, file.job) == ("jobs.d/caf\ufffd.yaml", None)
+    assert [found.rule for found in file.diagnostics] == ["not-utf8"]
 
 
 def git(project, *arguments):

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from runner.jobfiles.read import MAX_BYTES, JobFile, ReadFault, ReadProblem, find_bad_character, read_job_file
+from runner.jobfiles.walk import shown_path
 
 
 def test_a_file_is_read_with_its_digest_and_key(write, minimal):
@@ -37,6 +38,19 @@ def test_bytes_that_are_no_utf8_are_a_finding_at_their_place(write):
     assert isinstance(answer, ReadFault)
     assert (answer.problem, answer.finding.rule) == (ReadProblem.BAD, "not-utf8")
     assert (answer.finding.line, answer.finding.column) == (2, 4)
+    assert len(answer.digest) == 64
+
+
+@pytest.mark.parametrize("name", ["jobs.d/n\udcff.yaml", "jobs.d/t\udcff/a.yaml", "t\udcff/jobs.d/a.yaml"])
+def test_a_name_that_is_not_utf8_is_a_finding_where_it_is_shown(write, name):
+    path = write(name, "a: 1\n")
+    shown = shown_path(name[name.index("jobs.d") :])
+    answer = read_job_file(path, shown)
+    if name.startswith("t"):
+        assert isinstance(answer, JobFile), "where the project lies, folders may be called anything"
+        return
+    assert (answer.problem, answer.finding.rule, answer.finding.path) == (ReadProblem.BAD, "not-utf8", shown)
+    assert "name" in answer.finding.message
     assert len(answer.digest) == 64
 
 

@@ -48,7 +48,7 @@ class CommitFiles:
         content = self._fetched.get(entry.object_id)
         if content is None:
             content = next(self._store.contents((entry.object_id,)))
-        return decode(shown, content, _key(entry))
+        return decode(location, shown, content, _key(entry))
 
     def probe(self, location: str, *, by_content: bool) -> FileKey | None:
         """See `FileSource.probe`."""

@@ -81,10 +81,11 @@ FILE_RULES = (
     ),
     Rule(
         name="not-utf8",
-        summary="The file is not UTF-8.",
+        summary="The file, or its name, is not UTF-8.",
         reason=(
             "YAML in git is UTF-8. In another encoding the letters of a name or a filter would be guessed,"
-            " and a wrong guess changes the result in silence."
+            " and a wrong guess changes the result in silence. A name of a file that is not UTF-8 can be neither"
+            " shown nor typed, and two of them look the same."
         ),
         no_example="Bytes that are not UTF-8 cannot be shown. Save the file as UTF-8.",
     ),
