@@ -254,11 +254,10 @@ def _with_writing_told(
     asks_end = order.job.incremental is not None
     try:
         written, rewritten = wait_for_answer(
-            _shown_names(files),
+            files[0].path,
             lambda deadline: _written(files, deadline, asks_end=asks_end),
             cancelled=cancelled,
-            # Others have a file of this name too.
-            place=str(files[0].path),
+            where=_shown_names(files),
         )
     except (FetchError, ThreadError) as error:
         if cancelled.is_set():

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from runner.errors import FetchError
@@ -13,27 +14,30 @@ _T = TypeVar("_T")
 SILENCE_SECONDS = 5.0
 # How long a cancelled run may go unnoticed.
 _POLL_SECONDS = 0.1
+# How many threads wait for files of one folder: a file can have another name for each run.
+_MOST_BESIDE = 4
 # What was looked at in vain → the end of that look, which its thread still waits for.
-_unanswered: dict[str, threading.Event] = {}
+_unanswered: dict[Path, threading.Event] = {}
+_lock = threading.Lock()
 
 
 def wait_for_answer(
-    where: str,
+    path: Path,
     look: Callable[[Deadline], _T],
     *,
     cancelled: threading.Event,
     seconds: float | None = None,
-    place: str = "",
+    where: str = "",
 ) -> _T:
     """What `look` returns, or raises. Where a file system gives no answer at all, a thread is left behind that
-    waits for it, and not the run; the next run waits for the same one: however many there are, it is one thread.
+    waits for it, and not the run; later runs wait for the same one, so that there are few, however many runs fail.
 
     Args:
-        where: what is looked at, for the message; not masked.
+        path: what is looked at; of several, one of them.
         look: may `renew` the deadline, where one answer follows the other.
         cancelled: ends the wait.
         seconds: how long it may take; left out: as long as one answer.
-        place: what tells it from anything else, where `where` does not.
+        where: what is looked at, for the message, if that is not the path; not masked.
 
     Raises:
         FetchError: there is no answer, or the run was cancelled first.
@@ -41,7 +45,7 @@ def wait_for_answer(
     """
     deadline = Deadline(SILENCE_SECONDS if seconds is None else seconds, cancelled)
     ended = threading.Event()
-    place = place or where
+    where = where or str(path)
 
     def answer() -> _T:
         try:
@@ -50,11 +54,12 @@ def wait_for_answer(
             ended.set()
 
     try:
-        _await_earlier(place, deadline, cancelled)
+        _await_earlier(path, deadline, cancelled)
         try:
             return deadline.run(answer)
         except (DeadlinePassedError, FetchCancelledError):
-            _unanswered[place] = ended
+            with _lock:
+                _unanswered[path] = ended
             raise
     except FetchCancelledError:
         raise FetchError(f"the run was cancelled while {where} was looked for") from None
@@ -65,16 +70,25 @@ def wait_for_answer(
         ) from None
 
 
-def _await_earlier(place: str, deadline: Deadline, cancelled: threading.Event) -> None:
+def _await_earlier(path: Path, deadline: Deadline, cancelled: threading.Event) -> None:
     """Wait for the look that an earlier run has left behind, if there is one.
 
     Raises:
         DeadlinePassedError: it has not ended in time.
         FetchCancelledError: the run was cancelled first.
     """
-    earlier = _unanswered.get(place)
+    earlier = _earlier_look(path)
     while earlier is not None and not earlier.wait(min(_POLL_SECONDS, max(0.0, deadline.remaining()))):
         if cancelled.is_set():
             raise FetchCancelledError
         deadline.check()
-    _unanswered.pop(place, None)
+
+
+def _earlier_look(path: Path) -> threading.Event | None:
+    """The end of a look that is still under way: at this path, or, where there are enough, beside it."""
+    with _lock:
+        for place, ended in list(_unanswered.items()):
+            if ended.is_set():
+                del _unanswered[place]
+        beside = [ended for place, ended in _unanswered.items() if place.parent == path.parent]
+        return _unanswered.get(path) or (beside[0] if len(beside) >= _MOST_BESIDE else None)

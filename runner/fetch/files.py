@@ -31,7 +31,7 @@ def fetch_file(source: DataSource, context: FetchContext, references: References
     location = resolve_location(source, context, references)
     path = Path(os.path.normpath(context.project_dir / location))
     found = wait_for_answer(
-        str(path),
+        path,
         lambda deadline: _checked(path, context, deadline),
         cancelled=context.cancelled,
         # A search says by itself that it takes too long: past this it hangs in a file system.

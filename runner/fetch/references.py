@@ -8,6 +8,7 @@ import re
 import stat
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 from runner.core.references import MASK, Reference, ReferenceKind, ReferenceSyntaxError, mask, substitute
@@ -150,7 +151,7 @@ def _from_file(path: str, used_in: str, cancelled: threading.Event) -> str:
     place = f"${{file:{path}}} in {used_in}"
     hint = "The service's user must be able to read this file; mount or create it."
     try:
-        content = wait_for_answer(place, lambda _: _content_of(path), cancelled=cancelled)
+        content = wait_for_answer(Path(path), lambda _: _content_of(path), cancelled=cancelled, where=place)
     except OSError as error:
         raise FetchError(f"{place}: {error.strerror}", hint=hint) from None
     except ValueError:

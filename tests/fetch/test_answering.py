@@ -1,0 +1,49 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from runner.errors import FetchError
+from runner.fetch import answering
+from runner.fetch.answering import wait_for_answer
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    """`ask("/away/a")` is what is found there, once `ask.back` is set."""
+    monkeypatch.setattr(answering, "SILENCE_SECONDS", 0.2)
+    back = threading.Event()
+
+    def call(path):
+        def look(_deadline):
+            assert back.wait(60)
+            return path
+
+        return wait_for_answer(Path(path), look, cancelled=threading.Event())
+
+    call.back = back
+    yield call
+    back.set()
+
+
+def test_files_of_another_name_for_each_run_keep_few_threads(ask):
+    threads = threading.active_count()
+    for minute in range(8):
+        with pytest.raises(FetchError, match=f"/away/{minute}.csv lies gives no answer"):
+            ask(f"/away/{minute}.csv")
+    assert threading.active_count() - threads == 4
+    with pytest.raises(FetchError):
+        ask("/elsewhere/a.csv")
+    assert threading.active_count() - threads == 5, "another folder is looked at by itself"
+    ask.back.set()
+    assert ask("/away/9.csv") == "/away/9.csv"
+
+
+def test_what_has_answered_is_forgotten(ask):
+    with pytest.raises(FetchError):
+        ask("/away/a.csv")
+    (ended,) = [end for path, end in answering._unanswered.items() if path == Path("/away/a.csv")]
+    ask.back.set()
+    assert ended.wait(10)
+    assert ask("/other/b.csv") == "/other/b.csv"
+    assert not answering._unanswered
