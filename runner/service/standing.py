@@ -12,10 +12,9 @@ from runner.core.identity import horizon
 from runner.core.run import Run, RunState
 from runner.errors import RunnerError
 from runner.service.coming import job_next_fire
-from runner.service.folder import STUCK_SECONDS, emptied_words
+from runner.service.folder import emptied_words
 from runner.service.lookup import is_emptied, read_catalog
 from runner.service.peer import ask_service
-from runner.service.reading import Reading
 from runner.settings import Settings
 from runner.store.reader import StoreReader
 from runner.store.store import Store
@@ -60,12 +59,8 @@ def take_stock(settings: Settings, *, now: datetime) -> Standing:
 
 def _read_folder(settings: Settings) -> tuple[Catalog, str]:
     """The jobs of the folder, and why they cannot be told."""
-    reading = Reading(lambda: read_catalog(settings))
-    reading.wait(STUCK_SECONDS)
-    if not reading.ended:
-        return Catalog(), f"the folder {settings.jobs_dir} does not answer"
     try:
-        return reading.outcome(), ""
+        return read_catalog(settings), ""
     except RunnerError as error:
         return Catalog(), error.message
 

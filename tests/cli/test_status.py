@@ -126,12 +126,13 @@ def test_a_folder_that_is_empty_all_at_once_is_told_unless_it_is_meant(call, his
 def test_a_folder_that_does_not_answer_is_part_of_the_answer(call, project, monkeypatch):
     answers = threading.Event()
     monkeypatch.setattr(JobFolder, "scan", lambda _self: answers.wait(60) and ())
-    monkeypatch.setattr("runner.service.standing.STUCK_SECONDS", 0.2)
+    monkeypatch.setattr("runner.service.lookup.STUCK_SECONDS", 0.2)
     try:
         document = json.loads(call("status", "--json").stdout)
     finally:
         answers.set()
-    assert document["jobs"]["error"] == f"the folder {project / 'jobs.d'} does not answer"
+    folder = project / "jobs.d"
+    assert document["jobs"]["error"] == f"the folder {folder} does not answer: it was waited for 0.2 s"
 
 
 def test_all_well_ends_with_zero():
