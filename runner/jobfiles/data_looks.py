@@ -24,8 +24,9 @@ SILENCE_SECONDS = 5.0
 _ALL_SECONDS = 15.0
 # How often within the first of them it is seen whether there are answers.
 _PEEKS = 20
-# Each keeps a thread. With so many, nothing is looked at until one of them answers.
-_MOST_SILENT = 8
+# Each keeps a thread, and is waited for once: with more, a first scan would be as long as one of a folder of jobs
+# that does not answer. With so many, nothing is looked at until one of them answers.
+_MOST_SILENT = 5
 # Under its mount point in proc(5), a space is written `\040`.
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
