@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import duckdb
 
+from runner.core.job import StepKind
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import RunnerError, SandboxError
 from runner.execution import limits
@@ -97,8 +98,11 @@ def _carry_out(database: duckdb.DuckDBPyConnection, order: StepOrder, sandbox: E
         if sandbox.scratch is not None:
             _require_in_sight(order)
         _settle(order, sandbox.scratch or order.run_dir)
+        paths = tuple(path for source in order.inputs for path in source.paths)
         sandbox.close(
-            input_paths=tuple(path for source in order.inputs for path in source.paths),
+            input_paths=paths,
+            # A script is handed tables, which are read from one file after the other.
+            open_inputs=0 if order.step.kind is StepKind.SCRIPT else len(paths),
             run_dir=order.run_dir,
             memory_mb=order.memory_mb,
             cpu_seconds=order.cpu_seconds,

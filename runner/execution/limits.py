@@ -80,18 +80,19 @@ def limit_early(*, fork_is_refused: bool) -> None:
         _set(resource.RLIMIT_NPROC, _TASKS)
 
 
-def limit_late(*, memory_mb: int, cpu_seconds: int | None, input_files: int) -> None:
+def limit_late(*, memory_mb: int, cpu_seconds: int | None, open_inputs: int) -> None:
     """The limits of this step, above what the child has mapped so far.
 
-    NOFILE leaves room for the inputs, which may be thousands of files. DATA counts what can be written and is
-    private: heap, arrays, stacks. AS counts everything, shared memory too, and needs room for address space that
-    is reserved and never used.
+    NOFILE leaves room for the inputs that are open at a time, which may be thousands: never for those of a script,
+    which could have as many pipes in their place, whose contents no limit counts. DATA counts what can be written
+    and is private: heap, arrays, stacks. AS counts everything, shared memory too, and needs room for address space
+    that is reserved and never used.
     """
     mapped, data = _mapped()
     stacks = 2 * (os.cpu_count() or 1) * _STACK
     _set(resource.RLIMIT_DATA, data + memory_mb * MIB + stacks)
     _set(resource.RLIMIT_AS, mapped + memory_mb * MIB + stacks + _RESERVED)
-    _set(resource.RLIMIT_NOFILE, OPEN_FILES + _READERS_OF_AN_INPUT * input_files)
+    _set(resource.RLIMIT_NOFILE, OPEN_FILES + _READERS_OF_AN_INPUT * open_inputs)
     if cpu_seconds is not None:
         # SIGKILL at once, without SIGXCPU before it: the first process of a pid namespace would not die of that.
         _set(resource.RLIMIT_CPU, cpu_seconds)

@@ -31,6 +31,7 @@ class _Bounds:
         self,
         *,
         input_paths: tuple[str, ...],  # noqa: ARG002 - all files can be read
+        open_inputs: int,  # noqa: ARG002 - as many as the system allows
         run_dir: str,  # noqa: ARG002 - and written
         memory_mb: int,  # noqa: ARG002 - not bounded: other systems take RLIMIT_AS and do not hold it
         cpu_seconds: int | None,

@@ -86,9 +86,15 @@ class Enclosure(Protocol):
         """All that does not depend on the order."""
 
     def close(
-        self, *, input_paths: tuple[str, ...], run_dir: str, memory_mb: int, cpu_seconds: int | None
+        self,
+        *,
+        input_paths: tuple[str, ...],
+        open_inputs: int,
+        run_dir: str,
+        memory_mb: int,
+        cpu_seconds: int | None,
     ) -> None:
-        """The rest, for one order."""
+        """The rest, for one order; of its inputs so many are open at a time."""
 
 
 class Sandbox:
@@ -154,14 +160,21 @@ class Sandbox:
         limits.limit_early(fork_is_refused=self._filtered)
 
     def close(
-        self, *, input_paths: tuple[str, ...], run_dir: str, memory_mb: int, cpu_seconds: int | None
+        self,
+        *,
+        input_paths: tuple[str, ...],
+        open_inputs: int,
+        run_dir: str,
+        memory_mb: int,
+        cpu_seconds: int | None,
     ) -> None:
-        """The rest, for one order: its paths, its limits. After this nothing can be had back.
+        """The rest, for one order: its paths, how many of them are open at a time, its limits. After this nothing
+        can be had back.
 
         Raises:
             SandboxError: a layer that was prepared cannot be closed.
         """
-        limits.limit_late(memory_mb=memory_mb, cpu_seconds=cpu_seconds, input_files=len(input_paths))
+        limits.limit_late(memory_mb=memory_mb, cpu_seconds=cpu_seconds, open_inputs=open_inputs)
         try:
             if self._ruleset is not None:
                 self._ruleset.allow_reading(input_paths)

@@ -374,6 +374,14 @@ def test_a_source_of_many_files_is_read_as_a_whole(bench, tmp_path, kind):
     assert bench.csv(text, kind=kind, inputs=inputs) == "n\n" + "1\n" * count
 
 
+def test_files_of_a_source_leave_a_script_no_more_to_open(bench, tmp_path):
+    paths = (str(tmp_path / "a.csv"),) * 300
+    Path(paths[0]).write_text("n\n1\n")
+    script = "import resource\nresult = pd.DataFrame({'n': resource.getrlimit(resource.RLIMIT_NOFILE)})"
+    inputs = (StepInput(paths=paths, format=FileType.CSV),)
+    assert bench.csv(script, inputs=inputs) == f"n\n{OPEN_FILES}\n{OPEN_FILES}\n"
+
+
 def test_a_machine_that_allows_too_few_files_is_named_with_its_remedy():
     error = unreadable("CSV", f'IO Error: Cannot open file "9.csv": {os.strerror(errno.EMFILE)}')
     assert "ulimit -Hn" in error.failure.hint
