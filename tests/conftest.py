@@ -120,6 +120,8 @@ class SilentMount:
 
     def __init__(self, path):
         self.path = path
+        # The threads that have waited here.
+        self.held = []
         self._there = threading.Event()
         self._there.set()
 
@@ -127,13 +129,18 @@ class SilentMount:
         self._there.clear()
 
     def comes_back(self):
+        """Let go of all who wait: they are at their end after it."""
         self._there.set()
+        for thread in self.held:
+            thread.join(10)
 
     def hold(self, call):
         """The call of the system, which waits where it asks for what is on the mount."""
 
         def held(path, *arguments, **options):
             if isinstance(path, str | os.PathLike) and f"{os.fspath(path)}/".startswith(f"{self.path}/"):
+                if not self._there.is_set():
+                    self.held.append(threading.current_thread())
                 assert self._there.wait(60)
             return call(path, *arguments, **options)
 
