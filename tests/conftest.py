@@ -175,11 +175,13 @@ def zygote():
 @pytest.fixture(scope="session")
 def smtp_controller():
     """A class of real SMTP servers: of aiosmtpd, with its arguments, `port=0` for one that is free."""
+    import asyncio
+
     from aiosmtpd.controller import Controller
 
     class SmtpController(Controller):
-        """Lets the system choose the port, and breaks off what is connected still when it stops: the connection of
-        a process that was killed would be complained of in some later test."""
+        """Lets the system choose the port, and breaks off what is connected still when it stops, or is about to be:
+        the connection of a process that was killed would be complained of in some later test."""
 
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
@@ -190,6 +192,17 @@ def smtp_controller():
             return self._connected[-1]
 
         def cancel_tasks(self, stop_loop=True):
+            self._ending = self.loop.create_task(self._end(stop_loop))
+
+        async def _end(self, stop_loop):
+            # Not closed: what is accepted already would fail half-way.
+            for one in self.server.sockets:
+                self.loop.remove_reader(one)
+            # A task of asyncio's own makes a connection of it; a handshake may take its time.
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            accepting = [task for task in others if "accept" in task.get_coro().__qualname__]
+            if accepting:
+                await asyncio.wait(accepting, timeout=1)
             for one in self._connected:
                 if one.transport is not None:
                     one.transport.abort()
