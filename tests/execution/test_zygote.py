@@ -276,7 +276,7 @@ def test_a_waiting_child_that_was_killed_is_replaced(own_zygote, bench_of):
     assert bench_of(own_zygote).csv("result = 1") == "result\n1\n"
 
 
-def test_a_first_child_that_was_killed_is_followed_by_another(bench_of):
+def test_a_first_child_that_was_killed_is_followed_by_another(bench_of, gone):
     """As where memory is short for a moment while the service starts."""
     zygote = Zygote(sandbox_mode="off", waiting=1)
     zygote.launch()
@@ -287,6 +287,8 @@ def test_a_first_child_that_was_killed_is_followed_by_another(bench_of):
     os.kill(born[0], signal.SIGKILL)
     try:
         zygote.start()
+        # On a busy machine it may have said first that it is there.
+        assert gone(born[0])
         assert bench_of(zygote).run("result = data").failure is None
     finally:
         zygote.close()
