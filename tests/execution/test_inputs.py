@@ -294,6 +294,14 @@ def test_whole_numbers_past_64_bits_are_numbers_in_every_format(bench, tmp_path,
     assert found.replace('""', "") == "n\n" + "".join(f"{'' if cell is None else cell}\n" for cell in held)
 
 
+def test_texts_with_zeros_in_front_are_made_no_numbers_of(bench, tmp_path):
+    """pandas has left them texts, as one of them is too large for 64 bits beside a gap."""
+    path = tmp_path / "keys.csv"
+    path.write_text("n,x\n007,1\n,2\n9300000000000000000,3\n")
+    found = bench.csv("result = data[['n']]", source=path, kind_of_file=FileType.CSV, table=TableOptions())
+    assert found.replace('""', "") == "n\n007\n\n9300000000000000000\n"
+
+
 @pytest.mark.parametrize("key", [None, "key"])
 def test_whole_numbers_of_parquet_stay_in_their_rows(step, tmp_path, key):
     """pandas keeps the index of a frame in the file."""

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _LARGEST_FLOAT = 1 << 53
-_WHOLE = re.compile(r"[+-]?[0-9]{1,38}", re.ASCII)
+# Without zeros in front, which would be lost: they belong to a key, such as a number of a parcel.
+_WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]{0,37})", re.ASCII)
 _NUMBERS = {np.dtype("int64"), np.dtype("float64"), pd.Int64Dtype()}
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
 
