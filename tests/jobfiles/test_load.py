@@ -315,6 +315,36 @@ def test_a_mount_that_goes_away_later_changes_no_job(folder, mounted):
     assert [str(found.severity) for found in second.diagnostics] == ["warning"]
 
 
+@pytest.mark.parametrize(
+    ("root", "inside"),
+    [
+        ("{project}", ["here.csv", "data/c.csv"]),
+        (".", ["here.csv", "data/c.csv"]),
+        ("{project}/..", ["here.csv", "data/c.csv", "../beside.csv", "../project2/d.csv"]),
+        ("..", ["here.csv", "data/c.csv", "../beside.csv", "../project2/d.csv"]),
+        ("/", ["here.csv", "data/c.csv", "../beside.csv", "../project2/d.csv", "/far.csv"]),
+        ("data", ["data/c.csv"]),
+        ("{project}/../project2", ["../project2/d.csv"]),
+        ("../project", ["here.csv", "data/c.csv"]),
+    ],
+)
+def test_a_root_may_be_the_folder_of_the_project_or_one_above_it(tmp_path, job, root, inside):
+    jobs = tmp_path / "up" / "project" / "jobs.d"
+    jobs.mkdir(parents=True)
+    project = str(jobs.parent)
+    (jobs / "_policy.yaml").write_text(f"data_roots: ['{root.format(project=project)}']\n")
+    locations = ["here.csv", "data/c.csv", "../beside.csv", "../project2/d.csv", "/far.csv"]
+    for number, location in enumerate(locations):
+        (jobs / f"job-{number}.yaml").write_text(job(f"job-{number}").replace("sales.csv", location))
+    found = rules(JobFolder(jobs, jobs.parent, JobDefaults()).scan())
+    allowed = [
+        location
+        for number, location in enumerate(locations)
+        if "outside-data-roots" not in found[f"jobs.d/job-{number}.yaml"]
+    ]
+    assert allowed == inside
+
+
 def test_data_roots_where_nothing_answers_are_left_to_the_run(folder, write, job, mounted):
     write("jobs.d/_policy.yaml", "data_roots: [mount, data]\n")
     write("jobs.d/b.yaml", job("b"))

@@ -100,8 +100,11 @@ def _check_path(inspection: Inspection, place: Path, file: str, policy_path: str
 
 
 def _is_inside(path: str, root: str) -> bool:
-    if root == ".":
-        return path != ".." and not path.startswith(("../", "/"))
+    """Both as `FileSource.real_path` gives them."""
+    steps_up = root.split("/")
+    if set(steps_up) <= {".", ".."}:
+        # The project's own folder, or one that it is in.
+        return path.split("/").count("..") <= steps_up.count("..")
     return path == root or path.startswith(f"{root}/")
 
 
