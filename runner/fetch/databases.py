@@ -196,7 +196,8 @@ def _sqlite_file(url: URL, source: DataSource, context: FetchContext) -> str:
             hint="Write sqlite:///data/shop.db, or sqlite:////srv/shop.db for an absolute path.",
         )
     path = Path(os.path.normpath(context.project_dir / url.database))
-    file = wait_for_answer(path, lambda _: FileRules(context).check(path), cancelled=context.cancelled)
+    rules = FileRules(context)
+    file = wait_for_answer(path, lambda _: rules.check(path), cancelled=context.cancelled)
     return str(file.path)
 
 

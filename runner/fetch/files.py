@@ -30,9 +30,10 @@ def fetch_file(source: DataSource, context: FetchContext, references: References
     """
     location = resolve_location(source, context, references)
     path = Path(os.path.normpath(context.project_dir / location))
+    rules = FileRules(context)
     found = wait_for_answer(
         path,
-        lambda deadline: _checked(path, context, deadline),
+        lambda deadline: _checked(path, context, rules, deadline),
         cancelled=context.cancelled,
         # A search says by itself that it takes too long: past this it hangs in a file system.
         seconds=context.timeout_seconds + SILENCE_SECONDS,
@@ -51,8 +52,8 @@ def fetch_file(source: DataSource, context: FetchContext, references: References
     )
 
 
-def _checked(path: Path, context: FetchContext, deadline: Deadline) -> list[CheckedFile]:
-    rules, found = FileRules(context), []
+def _checked(path: Path, context: FetchContext, rules: FileRules, deadline: Deadline) -> list[CheckedFile]:
+    found = []
     for one in _named(path, context):
         # Ten thousand files that answer slowly do answer.
         deadline.renew()

@@ -3,10 +3,12 @@
 import os
 import re
 import stat
+import threading
 from pathlib import Path
 
 from runner.core.source import ENV_FILE, KERNEL_FOLDERS, THE_SOURCE, DataSource
 from runner.errors import FetchError
+from runner.fetch.answering import wait_for_answer
 from runner.fetch.checked_file import CheckedFile, ending_of
 from runner.fetch.context import FetchContext
 from runner.fetch.references import References
@@ -15,6 +17,8 @@ _RUNS, _MAIL, _SINGLE_RUNS, _LOCK = "runs", "mail", "single-runs", "runner.lock"
 _DATABASE_ENDINGS = ("", "-wal", "-shm", "-journal")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _UNSAFE_IN_CURSOR = frozenset("/*?[\0")
+# `.env` of a project → where it was last found to lie.
+_env_files: dict[Path, Path] = {}
 
 
 def source_key(source: DataSource, key: str) -> str:
@@ -47,13 +51,20 @@ class FileRules:
     """Which files one fetch may read. What this depends on is resolved once, for any number of files."""
 
     def __init__(self, context: FetchContext) -> None:
+        """Waits for the folder of the project, which may be on a network whose server is away, and not for ever.
+
+        Raises:
+            FetchError: it gives no answer, and gave none to an earlier fetch; or the run was cancelled.
+            ThreadError: no thread can be started for it.
+        """
         project = context.project_dir
         self._rule = f" (relative locations start at {project})"
         self._named_roots = context.bounds.data_roots
-        self._roots = tuple(_real(project / root) for root in self._named_roots or ())
+        self._roots = tuple(Path(os.path.normpath(project / root)) for root in self._named_roots or ())
+        self._real_roots: dict[Path, Path] = {}
         run_dir = _real(context.run_dir)
         self._closed = [run_dir, *map(Path, KERNEL_FOLDERS)]
-        self._own = [_real(project / ENV_FILE)]
+        self._own = [_real_env_file(project / ENV_FILE, context.cancelled)]
         # The folder of the runner's state is the one with `runs`, which holds the folder of this run.
         if run_dir.parent.name == _RUNS:
             state = run_dir.parent.parent
@@ -124,7 +135,9 @@ class FileRules:
         )
 
     def _require_root(self, path: Path, real: Path) -> None:
-        if any(_is_below(real, root) for root in self._roots):
+        # First those that have it by their names: another one may lie where nothing answers.
+        likely = sorted(self._roots, key=lambda root: not _is_below(real, root))
+        if any(_is_below(real, self._real_root(root)) for root in likely):
             return
         shown = ", ".join(self._named_roots or ()) or "none"
         leads = "" if real == path else f": it leads to {real}"
@@ -132,6 +145,25 @@ class FileRules:
             f"{path} is outside the data roots of the policy ({shown}){leads}",
             hint="Move the file, or have its folder added to `data_roots` in _policy.yaml.",
         )
+
+    def _real_root(self, root: Path) -> Path:
+        if root not in self._real_roots:
+            self._real_roots[root] = _real(root)
+        return self._real_roots[root]
+
+
+def _real_env_file(path: Path, cancelled: threading.Event) -> Path:
+    """Where `.env` lies, which may be a link; while nothing answers there, where it was before.
+
+    Raises:
+        FetchError, ThreadError: as by `FileRules`.
+    """
+    try:
+        _env_files[path] = wait_for_answer(path, lambda _: _real(path), cancelled=cancelled)
+    except FetchError:
+        if cancelled.is_set() or path not in _env_files:
+            raise
+    return _env_files[path]
 
 
 def _real(path: Path) -> Path:

@@ -159,6 +159,43 @@ def test_a_file_system_that_does_not_answer_holds_up_no_run(make_context, monkey
         fetch(file_source("sales.csv"), context)
 
 
+def test_a_root_that_does_not_answer_holds_up_no_file_of_another(make_context, mount, tmp_path):
+    write(tmp_path, "project/data/in.csv", "project/linked/in.csv", "lake/a.csv", "out.csv")
+    (tmp_path / "link").symlink_to("lake")
+    roots = (
+        str(mount.path),
+        "data",
+        str(tmp_path / "project" / "linked" / ".." / "linked"),
+        str(tmp_path / "link"),
+    )
+    context = make_context(bounds=RunBounds(data_roots=roots))
+    mount.goes()
+    for location in ("data/in.csv", "linked/in.csv"):
+        assert fetch(file_source(location), context).paths == (context.project_dir / location,)
+    mount.comes_back()
+    assert fetch(file_source(tmp_path / "link/a.csv"), context).paths == (tmp_path / "lake/a.csv",)
+    with pytest.raises(FetchError, match="outside the data roots"):
+        fetch(file_source(tmp_path / "out.csv"), context)
+
+
+def test_a_project_that_does_not_answer_holds_up_no_file_elsewhere(make_context, mount, tmp_path):
+    write(tmp_path, "elsewhere/in.csv", "elsewhere/secrets.txt")
+    (mount.path / ".env").symlink_to(tmp_path / "elsewhere" / "secrets.txt")
+    context = make_context(project_dir=mount.path)
+    for _ in range(2):
+        assert fetch(file_source(tmp_path / "elsewhere/in.csv"), context).bytes
+        with pytest.raises(FetchError, match="belongs to the system or to the runner itself"):
+            fetch(file_source(tmp_path / "elsewhere/secrets.txt"), context)
+        mount.goes()
+
+
+def test_of_a_project_that_never_answered_no_file_is_read(make_context, mount, tmp_path):
+    write(tmp_path, "elsewhere/in.csv")
+    mount.goes()
+    with pytest.raises(FetchError, match=r"where .*/mount/\.env lies gives no answer: it was waited for 0\.3 s"):
+        fetch(file_source(tmp_path / "elsewhere/in.csv"), make_context(project_dir=mount.path))
+
+
 def test_where_no_thread_can_be_started_that_is_told(make_context, use_up_threads):
     use_up_threads()
     with pytest.raises(FetchError, match="no other thread can be started") as caught:
