@@ -10,7 +10,8 @@ import click
 def command(*, as_json: bool) -> None:
     """List the jobs of the folder, with next fire and last run.
 
-    Reads the folder as it is now, and the run history of the state folder where there is one.
+    Reads the folder as it is now, and the run history of the state folder where there is one. A file that is not
+    valid is shown with its last good version, where a service has one in force.
     """
     from runner.cli.environment import open_console, open_settings, print_json
     from runner.core.documents import job_document

@@ -91,6 +91,8 @@ def _jobs(standing: Standing) -> Text:
         words.append(", ").append(f"{len(standing.invalid)} invalid", style="red")
         words.append(": ").append_text(foreign(_some(standing.invalid)))
         words.append("\nrunner validate shows why", style="dim")
+        if standing.kept:
+            words.append(f"; {counted(standing.kept, 'last good version')} in force", style="dim")
     return words
 
 

@@ -92,6 +92,7 @@ SHORT_OF_SPACE = 1_000_000_000
 class Standing:
     """Where everything stands at one moment.
 
+    `in_force` counts jobs, `kept` those of them that are the last good versions of files that are not valid now.
     `invalid` are the paths of files that are not in force as they stand now; `deliveries` the states in which
     deliveries are stuck or wait, with their number.
     """
@@ -101,6 +102,7 @@ class Standing:
     in_force: int
     suspended: int
     invalid: tuple[str, ...] = ()
+    kept: int = 0
     folder_error: str = ""
     running: tuple[Run, ...] = ()
     queued: tuple[Run, ...] = ()

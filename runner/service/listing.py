@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def list_jobs(settings: Settings, history: "StoreReader", *, now: datetime) -> tuple[JobStatus, ...]:
     """Every job file with its next fire and last run, as `GET /jobs` lists them."""
     last_runs = history.last_runs(horizon(now))
-    return tuple(_status(entry, last_runs, now) for entry in read_catalog(settings).entries)
+    entries = read_catalog(settings, history.load_jobs()).entries
+    return tuple(_status(entry, last_runs, now) for entry in entries)
 
 
 def _status(entry: CatalogEntry, last_runs: Mapping[str, Run], now: datetime) -> JobStatus:

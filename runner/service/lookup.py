@@ -1,10 +1,11 @@
 """The jobs of the folder, without a service: as one that is started now would have them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from runner.core.catalog import Catalog, advance
+from runner.core.catalog import Catalog, advance, restore
 from runner.core.diagnostic import Severity
 from runner.core.job import Job
 from runner.errors import RunnerError, StoreError, UsageError
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 _FIRST_JOB = "runner init makes a first one."
 
 
-def read_catalog(settings: Settings) -> Catalog:
+def read_catalog(settings: Settings, remembered: Mapping[str, Job] = MappingProxyType({})) -> Catalog:
     """The jobs of the folder as a service started now would load them.
+
+    Args:
+        remembered: path → job of those that a service has left in force: a file that is not valid goes on with its
+            last good version. Without them, the folder speaks for itself.
 
     Raises:
         FolderGoneError: there is no folder, or it cannot be listed.
@@ -36,7 +41,11 @@ def read_catalog(settings: Settings) -> Catalog:
     reading.wait(STUCK_SECONDS)
     if not reading.ended:
         raise SilentFolderError(settings.jobs_dir, STUCK_SECONDS)
-    catalog, _ = advance(Catalog(), reading.outcome())
+    files = reading.outcome()
+    catalog = restore(remembered)
+    # A file that is gone has to be missed twice.
+    for _ in range(2 if remembered else 1):
+        catalog, _change = advance(catalog, files)
     return catalog
 
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from heapq import nsmallest
 
-from runner.core.catalog import Catalog, SyncState
+from runner.core.catalog import Catalog, SyncState, restore
 from runner.core.delivery import DeliveryState
 from runner.core.health import DiskSpace, FailingJob, NextFire, Standing
 from runner.core.identity import horizon
+from runner.core.job import Job
 from runner.core.run import Run, RunState
 from runner.errors import RunnerError
 from runner.service.coming import job_next_fire
@@ -33,20 +34,23 @@ def take_stock(settings: Settings, *, now: datetime) -> Standing:
     Raises:
         StoreError: the history cannot be read.
     """
-    catalog, folder_error = _read_folder(settings)
-    jobs = catalog.jobs
     with Store.open_reader(settings.storage_path) as store:
-        unfinished = store.unfinished_runs()
+        remembered = store.load_jobs()
+        catalog, folder_error = _read_folder(settings, remembered)
         if not (catalog.entries or folder_error) and is_emptied(settings, store):
-            folder_error = emptied_words(settings.jobs_dir)
+            catalog, folder_error = restore(remembered), emptied_words(settings.jobs_dir)
+        jobs = catalog.jobs
+        unfinished = store.unfinished_runs()
         failing = _failing(store, jobs, horizon(now), known=not folder_error)
         deliveries = tuple((state, len(store.deliveries(states=(state,), limit=_COUNTED))) for state in _UNSENT)
+    invalid = [entry for entry in catalog.entries if entry.sync is not SyncState.IN_FORCE]
     return Standing(
         at=now,
         service=ask_service(settings),
         in_force=len(jobs),
         suspended=sum(job.suspend for job in jobs.values()),
-        invalid=tuple(entry.path for entry in catalog.entries if entry.sync is not SyncState.IN_FORCE),
+        invalid=tuple(entry.path for entry in invalid),
+        kept=sum(entry.job is not None for entry in invalid),
         folder_error=folder_error,
         running=tuple(run for run in unfinished if run.state is RunState.RUNNING),
         queued=tuple(run for run in unfinished if run.state is RunState.QUEUED),
@@ -57,12 +61,12 @@ def take_stock(settings: Settings, *, now: datetime) -> Standing:
     )
 
 
-def _read_folder(settings: Settings) -> tuple[Catalog, str]:
-    """The jobs of the folder, and why they cannot be told."""
+def _read_folder(settings: Settings, remembered: Mapping[str, Job]) -> tuple[Catalog, str]:
+    """The jobs in force, and why the folder cannot tell."""
     try:
-        return read_catalog(settings), ""
+        return read_catalog(settings, remembered), ""
     except RunnerError as error:
-        return Catalog(), error.message
+        return restore(remembered), error.message
 
 
 def disk_of(settings: Settings) -> DiskSpace | None:

@@ -78,6 +78,21 @@ def test_json_holds_the_same(call, history):
     assert document["next_fires"][0]["job_name"] == "sales"
 
 
+def test_a_bad_edit_hides_neither_the_job_that_goes_on_nor_that_it_fails(call, history, project):
+    with Store.open(history.storage_path) as store:
+        job = find_job(history, "sales")
+        gone = replace(job, job_name="gone", path="jobs.d/gone.yaml")
+        store.save_jobs({one.path: one for one in (job, gone)})
+    (project / "jobs.d" / "sales.yaml").write_text("job_name: sales\nschedule_tim: x\n")
+    document = json.loads(call("status", "--json").stdout)
+    assert (document["jobs"]["in_force"], document["jobs"]["invalid"]) == (1, ["jobs.d/sales.yaml"])
+    assert [one["job_name"] for one in document["failing"]] == ["sales"]
+    assert [one["job_name"] for one in document["next_fires"]] == ["sales"]
+    assert "runner validate shows why; 1 last good version in force" in call("status").stdout
+    (listed,) = json.loads(call("list", "--json").stdout)["jobs"]
+    assert (listed["sync"], listed["schedule_time"], bool(listed["next_fire"])) == ("invalid", "0 9 * * *", True)
+
+
 def test_a_folder_that_is_gone_is_part_of_the_answer(call, history, project):
     for file in (project / "jobs.d").iterdir():
         file.unlink()
