@@ -126,6 +126,9 @@ def _mails(standing: Standing) -> Text:
     words = Text()
     for state, count in standing.deliveries:
         words.append(", " if words else "").append(f"{count} ").append_text(delivery_text(state))
+    if standing.waiting_since is not None and standing.mails_wait_long:
+        seconds = (standing.at - standing.waiting_since).total_seconds()
+        words.append(f"; one waits for {duration_words(seconds)}", style="red")
     chosen = " ".join(f"--state {state}" for state, _ in standing.deliveries)
     return words.append(f"\nrunner mail list {chosen} shows them", style="dim")
 

@@ -10,7 +10,8 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     """Show on one screen where everything stands, while the service runs and when it does not.
 
     Something needs attention when no service runs, or it is not ready or does not answer, a file is not in force,
-    the last run of a job by schedule failed, a mail was given up or is held, or the disk is nearly full.
+    the last run of a job by schedule failed, a mail was given up, is held or has waited for an hour, or the disk
+    is nearly full.
 
     Exit codes: 0 all is well, 1 something needs attention, 2 wrong usage, 3 could not look.
     """

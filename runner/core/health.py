@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from runner.core.delivery import DeliveryState
@@ -86,6 +86,8 @@ class DiskSpace:
 
 # A result may be a gigabyte.
 SHORT_OF_SPACE = 1_000_000_000
+# A server that lets everybody come again, or is started anew, takes a mail sooner.
+LONG_WAIT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +96,7 @@ class Standing:
 
     `in_force` counts jobs, `kept` those of them that are the last good versions of files that are not valid now.
     `invalid` are the paths of files that are not in force as they stand now; `deliveries` the states in which
-    deliveries are stuck or wait, with their number.
+    deliveries are stuck or wait, with their number, `waiting_since` when the mail was made that waits longest.
     """
 
     at: datetime
@@ -108,12 +110,19 @@ class Standing:
     queued: tuple[Run, ...] = ()
     failing: tuple[FailingJob, ...] = ()
     deliveries: tuple[tuple[DeliveryState, int], ...] = ()
+    waiting_since: datetime | None = None
     next_fires: tuple[NextFire, ...] = ()
     disk: DiskSpace | None = None
 
     @property
+    def mails_wait_long(self) -> bool:
+        """Whether a mail has waited for so long that its server, or a setting, has to be mended."""
+        return self.waiting_since is not None and self.at - self.waiting_since > LONG_WAIT
+
+    @property
     def needs_attention(self) -> bool:
-        """Whether somebody should look. Mails that are tried again and runs that wait are the normal course."""
+        """Whether somebody should look. Runs that wait, and mails that do so for less than an hour, are the normal
+        course."""
         stuck = any(state in {DeliveryState.DEAD, DeliveryState.HELD} for state, count in self.deliveries if count)
         return bool(
             not self.service.running
@@ -123,5 +132,6 @@ class Standing:
             or self.invalid
             or self.failing
             or stuck
+            or self.mails_wait_long
             or (self.disk is not None and self.disk.short)
         )

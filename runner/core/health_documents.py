@@ -50,6 +50,7 @@ def standing_document(standing: Standing) -> Document:
             for one in standing.failing
         ],
         "deliveries": {str(state): count for state, count in standing.deliveries},
+        "mails_waiting_since": utc_text(standing.waiting_since) if standing.waiting_since else None,
         "next_fires": [
             {
                 "job_name": fire.job_name,

@@ -42,7 +42,8 @@ def take_stock(settings: Settings, *, now: datetime) -> Standing:
         jobs = catalog.jobs
         unfinished = store.unfinished_runs()
         failing = _failing(store, jobs, horizon(now), known=not folder_error)
-        deliveries = tuple((state, len(store.deliveries(states=(state,), limit=_COUNTED))) for state in _UNSENT)
+        deliveries = {state: store.deliveries(states=(state,), limit=_COUNTED) for state in _UNSENT}
+    waiting = (*deliveries[DeliveryState.PENDING], *deliveries[DeliveryState.DEFERRED])
     invalid = [entry for entry in catalog.entries if entry.sync is not SyncState.IN_FORCE]
     return Standing(
         at=now,
@@ -55,7 +56,8 @@ def take_stock(settings: Settings, *, now: datetime) -> Standing:
         running=tuple(run for run in unfinished if run.state is RunState.RUNNING),
         queued=tuple(run for run in unfinished if run.state is RunState.QUEUED),
         failing=failing,
-        deliveries=tuple((state, count) for state, count in deliveries if count),
+        deliveries=tuple((state, len(found)) for state, found in deliveries.items() if found),
+        waiting_since=min((one.created_at for one in waiting), default=None),
         next_fires=_next_fires(catalog, now),
         disk=disk_of(settings),
     )

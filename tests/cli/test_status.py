@@ -5,10 +5,11 @@ import re
 import socket
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from runner.core.delivery import DeliveryAttempt, DeliveryState, SendResult
 from runner.core.health import Health
 from runner.core.run import Run, RunState, Trigger
 from runner.jobfiles.load import JobFolder
@@ -163,10 +164,27 @@ def test_all_well_ends_with_zero():
     assert not well.needs_attention
     assert replace(well, disk=DiskSpace(path="/", free_bytes=10**8, total_bytes=10**11)).needs_attention
     assert replace(well, service=ServiceStanding(running=True, ready=False)).needs_attention
+    since = NOON - timedelta(hours=1)
+    assert not replace(well, waiting_since=since).needs_attention
+    assert replace(well, waiting_since=since - timedelta(seconds=1)).needs_attention
     # At a port of its own it cannot be asked; where it can be, no answer is one.
     unasked = ServiceStanding(running=True)
     assert not replace(well, service=unasked).needs_attention
     assert replace(well, service=replace(unasked, address="http://127.0.0.1:8000")).needs_attention
+
+
+def test_a_mail_that_waits_for_long_is_told(call, history):
+    """As with a password that the server refuses: it is tried for five days, and nobody has a report meanwhile."""
+    result = SendResult(state=DeliveryState.DEFERRED, error="535 no")
+    with Store.open(history.storage_path) as store:
+        dead = store.deliveries(states=(DeliveryState.DEAD,))[0]
+        store.retry_deliveries([dead.delivery_id], NOON)
+        attempt = DeliveryAttempt(delivery_id=dead.delivery_id, result=result, at=NOON, next_attempt_at=NOON)
+        store.record_attempts([attempt])
+        shown = " ".join(call("status").stdout.split())
+        document = json.loads(call("status", "--json").stdout)
+    assert re.search(r"1 deferred; one waits for [\d,]+ h", shown)
+    assert document["mails_waiting_since"] == "2026-03-02T12:00:00Z"
 
 
 def test_a_service_that_hangs_needs_attention(call, history, monkeypatch):
