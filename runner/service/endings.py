@@ -229,12 +229,17 @@ class Endings:
         return str(self._run_dir(run) / RESULT_FILE) if outcome.result_file else None
 
 
-def lost(run: Run, at: datetime) -> Run:
-    """A run that was under way when the service ended."""
+def lost(run: Run, at: datetime, *, in_force: bool = True) -> Run:
+    """A run that was under way when the service ended.
+
+    Args:
+        in_force: its job is, so that it can be run again.
+    """
+    again = f"run it again with: runner run {run.job_name}" if in_force else "its job is not in force any more"
     failure = RunFailure(
         kind=FailureKind.LOST,
         message="The service stopped while it was running",
-        hint=f"Look at the service's log for why it stopped; run it again with: runner run {run.job_name}",
+        hint=f"Look at the service's log for why it stopped; {again}",
     )
     return replace(run, state=RunState.LOST, finished_at=at, failure=failure)
 

@@ -137,7 +137,7 @@ class RunDesk:
         """
         tidy(self._run_dir(run))
         if job is None:
-            recorded, _ = self._store.finish_run(lost(run, self._clock()), ())
+            recorded, _ = self._store.finish_run(lost(run, self._clock(), in_force=False), ())
             self._on_change(recorded)
             return None
         ending = self._endings.of_lost(run, job, self._clock())

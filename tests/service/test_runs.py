@@ -401,6 +401,15 @@ def test_lost_runs_tell_the_people_of_their_job(desk, store, clock, make_job):
     assert mail.subject.startswith("Job Failed: report")
 
 
+@pytest.mark.parametrize(
+    ("in_force", "hint"), [(True, "runner run report"), (False, "its job is not in force any more")]
+)
+def test_the_hint_of_a_lost_run_names_what_can_be_done(desk, store, clock, make_job, in_force, hint):
+    run = left_behind(desk, store, clock, make_job())
+    desk.recover(run, make_job() if in_force else None)
+    assert store.run(run.run_id).failure.hint.endswith(hint)
+
+
 @pytest.mark.parametrize("in_force", [True, False])
 def test_nothing_that_a_script_has_left_stays_of_a_lost_run(
     desk, settings, store, clock, make_job, leave_files, in_force
