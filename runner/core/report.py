@@ -65,11 +65,8 @@ def local_time(moment: datetime, timezone: str) -> str:
     """
     local = moment.astimezone(ZoneInfo(timezone))
     clock = f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
-    offset = local.isoformat(timespec="minutes")[-6:]
-    name = local.tzname() or ""
-    if not name.isalpha():
-        return f"{clock} {offset}"
-    return f"{clock} {name}" if name == "UTC" else f"{clock} {name} ({offset})"
+    offset, zone = local.isoformat(timespec="minutes")[-6:], _zone(local)
+    return f"{clock} {zone}" if zone in {"UTC", offset} else f"{clock} {zone} ({offset})"
 
 
 def duration_words(seconds: float | None) -> str:
@@ -138,8 +135,19 @@ def subject(report: Report) -> str:
 
 
 def mail_subject(kind: MailKind, job_name: str, moment: datetime, timezone: str) -> str:
-    """`Job Recovered: {job_name} - {timestamp}`: what it is, of which job, and the local time it is about."""
-    return f"{_SUBJECT_WORDS[kind]}: {job_name} - {moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M:%S}"
+    """`Job Recovered: {job_name} - {timestamp}`: what it is, of which job, and the local time it is about.
+
+    In the hour that comes twice as clocks go back the time has its zone, `02:30:00 CEST`: it would be of two runs.
+    """
+    local = moment.astimezone(ZoneInfo(timezone))
+    twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+    return f"{_SUBJECT_WORDS[kind]}: {job_name} - {local:%Y-%m-%d %H:%M:%S}{f' {_zone(local)}' if twice else ''}"
+
+
+def _zone(local: datetime) -> str:
+    """`CET`; many zones have no letters for an abbreviation: `-03:00`."""
+    name = local.tzname() or ""
+    return name if name.isalpha() else local.isoformat(timespec="minutes")[-6:]
 
 
 def mail_kind(report: Report) -> MailKind:

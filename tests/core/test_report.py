@@ -165,6 +165,23 @@ def test_every_kind_of_mail_has_a_subject(kind, words):
 
 
 @pytest.mark.parametrize(
+    ("timezone", "moment", "stamp"),
+    [
+        ("Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-25 02:30:00 CEST"),
+        ("Europe/Berlin", "2026-10-25T01:30:00Z", "2026-10-25 02:30:00 CET"),
+        ("Europe/Berlin", "2026-10-24T23:59:59Z", "2026-10-25 01:59:59"),
+        ("Europe/Berlin", "2026-10-25T02:00:00Z", "2026-10-25 03:00:00"),
+        ("Europe/Berlin", "2026-03-29T01:00:00Z", "2026-03-29 03:00:00"),
+        ("America/Nuuk", "2026-10-25T00:30:00Z", "2026-10-24 23:30:00 -01:00"),
+        ("America/Nuuk", "2026-10-25T01:30:00Z", "2026-10-24 23:30:00 -02:00"),
+    ],
+)
+def test_the_subject_of_an_hour_that_comes_twice_tells_which_it_is(timezone, moment, stamp):
+    subject = reports.mail_subject(MailKind.RESULTS, "hourly", datetime.fromisoformat(moment), timezone)
+    assert subject == f"Job Results: hourly - {stamp}"
+
+
+@pytest.mark.parametrize(
     ("attempt", "limit", "words"), [(1, 0, ""), (1, 2, ""), (2, 2, "2 of 3"), (3, 2, "3 of 3"), (3, 0, "3 of 3")]
 )
 def test_attempts_are_told_from_the_second_on(make_job, make_run, attempt, limit, words):
