@@ -20,7 +20,7 @@ from runner.jobfiles.inspection import CheckContext
 from runner.jobfiles.layers import LayerReader, Layers
 from runner.jobfiles.look import Looked, Target, look_at
 from runner.jobfiles.verdict import Verdict
-from runner.jobfiles.walk import NO_JOB, list_job_files, require_answer, shown_path, unlisted
+from runner.jobfiles.walk import NO_JOB, list_job_files, passed_over, require_answer, shown_path, unlisted
 
 if TYPE_CHECKING:
     from runner.jobfiles.verdict_cache import VerdictCache
@@ -81,7 +81,7 @@ def check_paths(
         verdicts.extend(found)
     checker.save()
     texts: dict[str, str] = {}
-    diagnostics = {finding for findings in trees.unlisted.values() for finding in findings}
+    diagnostics = {*trees.passed_over, *(finding for findings in trees.unlisted.values() for finding in findings)}
     for verdict in verdicts:
         if verdict.diagnostics:
             diagnostics.update(verdict.diagnostics)
@@ -199,6 +199,7 @@ class _Trees:
         self._seen: set[str] = set()
         self._whole: set[str] = set()
         self.unlisted: dict[str, list[Diagnostic]] = {}
+        self.passed_over: set[Diagnostic] = set()
         self._groups: dict[str, list[Target]] = defaultdict(list)
         self._trees: dict[str, tuple[CheckContext, LayerReader]] = {}
         self._contexts: dict[str, tuple[str, CheckContext]] = {}
@@ -243,6 +244,7 @@ class _Trees:
         self.unlisted[place] = [
             unlisted(self._shown(f"{place}/{folder}"), error) for folder, error in listing.unreadable
         ]
+        self.passed_over.update(passed_over(self._shown(f"{place}/{relative}")) for relative in listing.misnamed)
         parts = (f"{place}/{relative}".rpartition("/") for relative in listing.files)
         self._take(((folder, name) for folder, _, name in parts), given=place)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
-from runner.core.diagnostic import Diagnostic
+from runner.core.diagnostic import Diagnostic, Severity
 from runner.errors import RunnerError
 from runner.jobfiles.data_looks import SILENCE_SECONDS, DataLooks
 
@@ -67,10 +67,12 @@ def _listed(path: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """What a folder holds: paths relative to it, with `/`, sorted; `unreadable` are folders, and why."""
+    """What a folder holds: paths relative to it, with `/`, sorted; `unreadable` are folders, and why. `misnamed`
+    are files that would be those of jobs without the capitals in `.YAML`."""
 
     files: tuple[str, ...]
     unreadable: tuple[tuple[str, OSError], ...] = ()
+    misnamed: tuple[str, ...] = ()
 
     def require_readable(self, root: Path | str) -> None:
         """See that every folder below `root`, whose listing this is, could be listed.
@@ -92,9 +94,26 @@ def unlisted(folder: str, error: OSError) -> Diagnostic:
     )
 
 
+def passed_over(path: str) -> Diagnostic:
+    """The finding for a file that is no job's only by the case of its name. `path` is as it is shown."""
+    stem, dot, ending = path.rpartition("/")[2].rpartition(".")
+    return Diagnostic(
+        path=path,
+        severity=Severity.WARNING,
+        rule="job-file-name",
+        message=f"{stem}{dot}{ending} is not read as a job: its name ends in capitals",
+        hint=f"Rename it to {stem}{dot}{ending.lower()}, or give it a _ in front if it is none.",
+    )
+
+
 def is_job_name(name: str) -> bool:
     """True for the name of a job file: `*.yaml` or `*.yml` that starts with neither `_` nor `.`."""
     return name.endswith(SUFFIXES) and not name.startswith(NO_JOB)
+
+
+def is_misnamed(name: str) -> bool:
+    """True for a name that would be that of a job file without its capitals."""
+    return is_job_name(name.lower()) and not is_job_name(name)
 
 
 def list_job_files(root: Path | str) -> Listing:
@@ -104,6 +123,7 @@ def list_job_files(root: Path | str) -> Listing:
         FolderGoneError: the folder itself cannot be listed.
     """
     files: list[str] = []
+    misnamed: list[str] = []
     unreadable: list[tuple[str, OSError]] = []
     seen: set[tuple[int, int]] = set()
     real = deque([""])
@@ -121,17 +141,22 @@ def list_job_files(root: Path | str) -> Listing:
                 if is_folder:
                     (linked if is_link else real).append(path)
                 else:
-                    files.append(path)
+                    (files if is_job_name(name) else misnamed).append(path)
         except OSError as error:
             if not folder:
                 raise FolderGoneError(root, error) from error
             if not isinstance(error, FileNotFoundError):
                 unreadable.append((folder, error))
-    return Listing(files=tuple(sorted(files)), unreadable=tuple(sorted(unreadable, key=itemgetter(0))))
+    return Listing(
+        files=tuple(sorted(files)),
+        unreadable=tuple(sorted(unreadable, key=itemgetter(0))),
+        misnamed=tuple(sorted(misnamed)),
+    )
 
 
 def _entries(folder: str) -> Iterator[tuple[str, bool, bool]]:
-    """Name, whether it is a folder, whether it is a link; of folders that are not hidden, and of job files."""
+    """Name, whether it is a folder, whether it is a link; of folders that are not hidden, and of files whose names
+    are those of jobs but for capitals."""
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
@@ -141,7 +166,7 @@ def _entries(folder: str) -> Iterator[tuple[str, bool, bool]]:
                 is_folder = entry.is_dir()
             except OSError:  # a link that leads in a circle: reading the file will say so
                 is_folder = False
-            if is_folder or is_job_name(name):
+            if is_folder or is_job_name(name) or is_misnamed(name):
                 yield name, is_folder, entry.is_symlink()
 
 

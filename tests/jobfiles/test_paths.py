@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from runner.core.diagnostic import Severity
 from runner.core.job_defaults import JobDefaults
 from runner.errors import UsageError
 from runner.jobfiles import paths
@@ -82,6 +83,19 @@ def test_paths_outside_the_working_folder_are_shown_in_full(run, write, project,
 def test_files_that_are_no_jobs_are_passed_over(run, write):
     write("jobs.d/_defaults.yaml", "x")
     assert run("jobs.d/_defaults.yaml", "jobs.d").files == ()
+
+
+def test_a_job_file_whose_name_ends_in_capitals_is_told(run, write, minimal):
+    for name in ("Sales.YAML", "team/b.Yml", "_c.YAML", ".d.YAML", "e.YAML.bak"):
+        write(f"jobs.d/{name}", minimal)
+    validation = run()
+    assert (validation.files, rules(validation)) == (
+        (),
+        [("jobs.d/Sales.YAML", "job-file-name"), ("jobs.d/team/b.Yml", "job-file-name")],
+    )
+    first = validation.diagnostics[0]
+    assert first.severity is Severity.WARNING
+    assert first.hint == "Rename it to Sales.yaml, or give it a _ in front if it is none."
 
 
 def test_a_link_that_leads_nowhere_is_a_finding(run, project):

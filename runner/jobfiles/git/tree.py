@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from runner.jobfiles.files import NO_FILE
 from runner.jobfiles.git.objects import LINK, Entry, ObjectStore
 from runner.jobfiles.read import FileKey, JobFile, ReadFault, decode, no_file, not_a_file
-from runner.jobfiles.walk import Listing, is_job_name
+from runner.jobfiles.walk import Listing, is_job_name, is_misnamed
 
 # As many as Linux follows.
 _MOST_LINKS = 40
@@ -86,6 +86,7 @@ class CommitFiles:
         if top is None or top not in self._folders:
             return None
         files: list[str] = []
+        misnamed: list[str] = []
         seen: set[str] = set()
         real: deque[tuple[str, str]] = deque([("", top)])
         linked: deque[tuple[str, str]] = deque()
@@ -105,7 +106,9 @@ class CommitFiles:
                     linked.append((path, target))
                 elif is_job_name(name):
                     files.append(path)
-        return Listing(files=tuple(sorted(files)))
+                elif is_misnamed(name):
+                    misnamed.append(path)
+        return Listing(files=tuple(sorted(files)), misnamed=tuple(sorted(misnamed)))
 
     def _folder_behind(self, path: str) -> str | None:
         if self._entries[path].mode != LINK:

@@ -70,6 +70,17 @@ FOLDER_RULES = (
         good=files({"jobs.d/daily.yaml": job(), "jobs.d/weekly.yaml": _WEEKLY}),
     ),
     Rule(
+        name="job-file-name",
+        severity=Severity.WARNING,
+        summary="A file would be a job's, but its name ends in capitals.",
+        reason=(
+            "The names of job files end in .yaml or .yml, in small letters. What stands in Sales.YAML was meant"
+            " to run, and does not."
+        ),
+        bad=files({"jobs.d/daily.YAML": job()}),
+        good=files({"jobs.d/daily.yaml": job()}),
+    ),
+    Rule(
         name="policy-misplaced",
         summary="A _policy.yaml stands below the top of the folder of jobs.",
         reason=(
