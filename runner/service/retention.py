@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from runner.core.documents import utc_text
 from runner.core.job import Job
+from runner.core.report import size_words
 from runner.errors import StoreError
 from runner.service.run_folders import sweep
 from runner.settings import Settings
@@ -94,6 +95,9 @@ class Retention:
                 count,
             )
         sweep(self._settings.runs_dir, self._store.known)
+        given = self._store.compact()
+        if given:
+            log.info("The database gave %s back to the disk", size_words(given))
 
     def _may_be_ahead(self, now: datetime) -> bool:
         """Whether nothing ran for a day before the last hour: in that one, an earlier start may have caught up by

@@ -343,6 +343,14 @@ class Store(StoreReader):
             removed += self._remove(batch)
         return tuple(removed)
 
+    def compact(self) -> int:
+        """Give the disk back what mails and runs have taken that are gone, where it is much: how many bytes.
+
+        Raises:
+            StoreError: the database cannot be written now.
+        """
+        return self._writing.compact()
+
     def _ended_before(self, before: datetime) -> Iterator[tuple[str, str]]:
         after = (0, "")
         while some := self._read(partial(retention.ended_before, before=before, after=after)):

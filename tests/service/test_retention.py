@@ -50,6 +50,13 @@ def test_what_is_old_goes_at_the_start_and_then_every_hour(retention, ended, sto
     assert len(store.runs()) == 2
 
 
+def test_what_the_database_does_not_need_goes_back_to_the_disk(retention, store, monkeypatch, caplog):
+    monkeypatch.setattr(type(store), "compact", lambda _self: 300_000_000)
+    with caplog.at_level("INFO"):
+        retention.tidy_if_due()
+    assert "The database gave 300.0 MB back to the disk" in caplog.text
+
+
 def test_a_start_whose_clock_is_ahead_costs_no_history(ended, store, settings, clock, up, jobs):
     """What was missed by that clock is caught up before anything is removed; the service is started again, too."""
     run_id = ended()

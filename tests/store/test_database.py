@@ -319,3 +319,32 @@ def test_kill_nine_among_many_threads(path):
     assert found["a"] == found["b"], "both runs of a call, or none"
     assert answered <= found["a"]
     assert len(found["a"] - answered) <= 8
+
+
+def test_room_that_is_not_needed_any_more_goes_back_to_the_disk(opened, monkeypatch):
+    """As after a day without a mail server: the file would stay as long as it ever was."""
+    monkeypatch.setattr(database, "_MUCH_FREE", 1 << 20)
+    opened.write(put(0, 1))
+    opened.write(lambda changes: changes.execute("CREATE TABLE mails AS SELECT zeroblob(5000000) AS message"))
+    assert opened.compact() == 0
+    opened.write(lambda changes: changes.execute("UPDATE mails SET message = NULL"))
+    monkeypatch.setattr(database, "_SOON_COPIED", 1)
+    assert opened.compact() == 0, "the rest would take too long"
+    monkeypatch.setattr(database, "_SOON_COPIED", 1 << 20)
+    assert opened.compact() > 4_900_000
+    assert opened.path.stat().st_size < 50_000
+    assert opened.compact() == 0
+    opened.write(put(0, 2))
+    assert kept(opened) == [1, 2]
+
+
+def test_room_is_not_given_back_while_another_writes(opened, monkeypatch):
+    monkeypatch.setattr(database, "_MUCH_FREE", 0)
+    opened._raw.execute("PRAGMA busy_timeout = 10")
+    other = sqlite3.connect(opened.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match=r"locked|busy"):
+        opened.compact()
+    other.close()
+    opened.write(put(0, 1))
+    assert kept(opened) == [1]
