@@ -33,7 +33,12 @@ class InsecureServerError(Exception):
 
 
 class LoginError(Exception):
-    """The server did not accept user and password. The text is the server's answer."""
+    """The server did not accept user and password. The text is the server's answer; `for_good` says that it would
+    be the same the next time."""
+
+    def __init__(self, text: str, *, for_good: bool = False) -> None:
+        super().__init__(text)
+        self.for_good = for_good
 
 
 class NoAnswerError(smtplib.SMTPException):
@@ -233,8 +238,9 @@ class Connection(smtplib.SMTP):
                 self._log_in_utf8(user, password)
         except smtplib.SMTPAuthenticationError as error:
             answer = server_words(error.smtp_code, error.smtp_error)
-            passing = 400 <= error.smtp_code < 500
-            raise LoginError(answer if passing else f"{answer}; check SMTP_USER and SMTP_PASSWORD") from None
+            if 400 <= error.smtp_code < 500:
+                raise LoginError(answer) from None
+            raise LoginError(f"{answer}; check SMTP_USER and SMTP_PASSWORD", for_good=True) from None
         except smtplib.SMTPNotSupportedError:
             raise LoginError("it offers no way to log in; set no SMTP_USER if it needs none") from None
         except (smtplib.SMTPServerDisconnected, NoAnswerError):

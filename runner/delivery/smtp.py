@@ -6,6 +6,7 @@ import logging
 import smtplib
 import ssl
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from runner.core.delivery import DeliveryState, Mail, SendResult
@@ -27,6 +28,8 @@ _QUIT_SECONDS = 2.0
 # What a server may take for its answer to a whole mail: RFC 5321, section 4.5.3.2.6.
 _LONGEST_ANSWER = 600.0
 _CHECK_SECONDS = 15.0
+# Servers shut out who is refused some times in ten minutes, and then say nothing of the password any more.
+_LOGIN_PAUSE = 600.0
 _DONE, _GOING = 250, 421
 _ACCEPTED = frozenset({_DONE, 251})
 # The server wants a login or TLS first: a setting to mend, not a mail to give up.
@@ -40,7 +43,8 @@ class SmtpTransport:
     With `use_tls`, STARTTLS, or TLS from the first byte on port 465; certificates are always verified, and a
     server that offers no STARTTLS gets nothing. 5xx answers are dead, but for those that a setting or another day
     mends; everything else that fails is deferred, and ambiguous where it broke off after the end of the content. A
-    recipient that is refused keeps its answer. Errors never hold the password. Thread-safe: one mail at a time.
+    recipient that is refused keeps its answer. A login that is refused for good is not tried again for ten
+    minutes: mails are deferred meanwhile. Errors never hold the password. Thread-safe: one mail at a time.
 
     Args:
         total_timeout: seconds that one mail may take in all, connection included; a large one has more once its
@@ -58,6 +62,8 @@ class SmtpTransport:
         self._context = _tls_context(settings)
         self._connection: Connection | None = None
         self._answer_seconds = 0.0
+        self._login_fault = ""
+        self._login_pause_ends = 0.0
         self._lock = threading.Lock()
 
     def describe(self) -> str:
@@ -94,6 +100,7 @@ class SmtpTransport:
             if not isinstance(error, _FORESEEN):
                 log.exception("The check of %s met something unforeseen", self._server)
             words = opening_fault(error, server=self._server, seconds=seconds, expired=connection.expired)
+            self._pause_logins(error, words)
             return self._safe(words)
         finally:
             connection.close()
@@ -113,6 +120,9 @@ class SmtpTransport:
 
     def _send(self, mail: Mail, recipients: tuple[str, ...]) -> dict[str, SendResult]:
         reused = self._connection is not None
+        if not reused and time.monotonic() < self._login_pause_ends:
+            fault = SendResult(state=DeliveryState.DEFERRED, error=self._login_fault)
+            return dict.fromkeys(recipients, fault)
         connection = self._connection or Connection(self._settings, self._context)
         self._connection = connection
         connection.answer_seconds = self._answer_seconds
@@ -223,6 +233,7 @@ class SmtpTransport:
             words = opening_fault(
                 error, server=self._server, seconds=self._total_timeout, expired=connection.expired
             )
+            self._pause_logins(error, words)
             return SendResult(state=DeliveryState.DEFERRED, error=self._safe(words))
         if isinstance(error, smtplib.SMTPResponseException) and 400 <= error.smtp_code < 600:
             at_sender = isinstance(error, smtplib.SMTPSenderRefused)
@@ -237,6 +248,11 @@ class SmtpTransport:
             error=self._safe(words) + ("; the server may have taken the mail" if unsure else ""),
             ambiguous=unsure,
         )
+
+    def _pause_logins(self, error: Exception, words: str) -> None:
+        if isinstance(error, LoginError) and error.for_good:
+            self._login_pause_ends = time.monotonic() + _LOGIN_PAUSE
+            self._login_fault = self._safe(f"{words}; not tried again for {_LOGIN_PAUSE / 60:.0f} minutes")
 
     def _safe(self, text: str) -> str:
         """One line, capped, without the password in any form it is sent in."""

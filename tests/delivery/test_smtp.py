@@ -7,6 +7,7 @@ import ssl
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -170,6 +171,28 @@ def test_a_login_that_is_not_refused_is_not_told_as_wrong(raw_server, make_trans
     answers = {"ehlo": "250-hi\r\n250 AUTH XOAUTH2 GSSAPI"}
     words = make_transport(raw_server(scripted(answers)), user="robot", password=password).check()
     assert "to log in it offers XOAUTH2, GSSAPI alone, and runner knows CRAM-MD5, LOGIN, PLAIN" in words
+
+
+def test_a_login_that_is_refused_for_good_is_not_tried_for_each_mail(
+    raw_server, make_transport, make_mail, monkeypatch
+):
+    """Servers shut out an address that is refused a few times: then nobody reads that the password is wrong."""
+    logins = []
+    answers = {"ehlo": "250-hi\r\n250 AUTH PLAIN", "auth": "535 5.7.8 wrong"}
+    transport = make_transport(raw_server(scripted(answers, opened=logins)), user="robot", password="x1234")
+    for _ in range(3):
+        [result] = transport.send(make_mail(), [ANNA]).values()
+        assert result.state is DeliveryState.DEFERRED
+        assert "535 5.7.8 wrong; check SMTP_USER and SMTP_PASSWORD" in result.error
+    assert len(logins) == 1
+    assert result.error.endswith("; not tried again for 10 minutes")
+    later = time.monotonic() + 601
+    monkeypatch.setattr("runner.delivery.smtp.time", SimpleNamespace(monotonic=lambda: later))
+    answers["auth"] = "454 not now"
+    for _ in range(2):
+        [result] = transport.send(make_mail(), [ANNA]).values()
+        assert result.error.endswith("454 not now"), "what passes is tried for each mail"
+    assert len(logins) == 3
 
 
 def test_one_refused_recipient_does_not_hold_the_others(inbox, make_server, make_transport, make_mail, caplog):
