@@ -6,14 +6,14 @@ still waits is what is remembered of the place: nobody waits there a second time
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from runner.core.mounts import Mount, mount_of
+from runner.mounts import read_mounts
 from runner.threads import begin
 
 _log = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ _PEEKS = 20
 # Each keeps a thread, and is waited for once: with more, a first scan would be as long as one of a folder of jobs
 # that does not answer. With so many, nothing is looked at until one of them answers.
 _MOST_SILENT = 5
-# Under its mount point in proc(5), a space is written `\040`.
-_ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 class _Order(Generic[_T]):
@@ -178,22 +176,14 @@ class DataLooks:
 def _place_of(path: str, home: str) -> str:
     """The widest folder that is as silent as a path: its mount; behind a link from home, its folder."""
     path = os.path.normpath(path)
-    mounts = _mount_points()
-    mount = _mount_of(path, mounts)
-    if mount not in {"/", _mount_of(os.path.normpath(home), mounts)}:
+    mounts = read_mounts()
+    mount = _point_of(path, mounts)
+    if mount not in {"/", _point_of(os.path.normpath(home), mounts)}:
         return mount
     return os.path.dirname(path).rstrip("/") or path  # noqa: PTH120 - as texts: no Path is looked at
 
 
-def _mount_of(path: str, mounts: Sequence[str]) -> str:
+def _point_of(path: str, mounts: Sequence[Mount]) -> str:
     """The nearest mount point that holds a path, as it is written: to resolve links would hang."""
-    return max((one for one in mounts if f"{path}/".startswith(f"{one.rstrip('/')}/")), key=len, default="/")
-
-
-def _mount_points() -> list[str]:
-    """What is mounted where, as the kernel says without asking any of it; nothing off Linux."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        return []
-    return [_ESCAPED.sub(lambda found: chr(int(found[1], 8)), line.split(" ")[4]) for line in lines]
+    mount = mount_of(path, mounts)
+    return mount.point if mount is not None else "/"

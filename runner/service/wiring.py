@@ -20,12 +20,14 @@ from runner.errors import StoreBusyError
 from runner.execution.executors import LocalExecutor, cancelled_outcome
 from runner.execution.step_runner import StepRunner, make_step_runner
 from runner.logs import run_context
+from runner.mounts import shared_file_system
 from runner.pipeline import Pipeline
 from runner.service.clock import utc_now
 from runner.service.composer import Composer
 from runner.service.notices import Notices
 from runner.service.runs import RunDesk
 from runner.settings import Settings
+from runner.store.faults import LOCAL_DISK, shared_words
 from runner.store.store import Store, service_running
 
 log = logging.getLogger(__name__)
@@ -77,12 +79,17 @@ def make_outbox(
 def open_store(settings: Settings, stop_asked: Callable[[], bool]) -> Store:
     """The store of the settings; while a single run has it, wait for that to end, for a while.
 
+    Where other machines may work on it too the log says so: its lock keeps none of them out.
+
     Args:
         stop_asked: whether the service is to stop before it has begun: then it waits no more.
 
     Raises:
         StoreError: it cannot be opened, or another service has it.
     """
+    kind = shared_file_system(settings.storage_path)
+    if kind:
+        log.warning("%s %s. %s", settings.state_dir, shared_words(kind), LOCAL_DISK)
     deadline = time.monotonic() + SINGLE_RUN_PATIENCE
     told = False
     while True:

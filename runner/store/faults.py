@@ -1,5 +1,6 @@
 """What the errors of SQLite and of its files mean, and what to do about them."""
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,10 @@ from sqlalchemy.exc import SQLAlchemyError, StatementError
 from runner.errors import StoreError
 
 ELSEWHERE = "or set JOB_STORAGE_PATH to another file"
+LOCAL_DISK = "Set JOB_STORAGE_PATH to a file on a disk of this machine."
+# The log of SQLite needs memory that its processes share, and all of it needs locks: some mounts give neither.
+_NO_SHARING = tuple(f"SQLITE_{name}" for name in ("IOERR_SHM", "IOERR_LOCK", "IOERR_RDLOCK", "PROTOCOL"))
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 @contextmanager
@@ -30,7 +35,17 @@ def damaged(path: Path, detail: str) -> StoreError:
     )
 
 
+def shared_words(kind: str) -> str:
+    """What it means where the state lies on a file system of this kind."""
+    return (
+        f"lies on a mount of type {kind}, which other machines may use: neither locks nor the database's log hold "
+        "between them, so a second service there is not refused, runs every job again and damages the history"
+    )
+
+
 def not_writable(path: Path, error: OSError) -> StoreError:
+    if error.errno in _NO_LOCKS:
+        return _no_sharing(path, f"takes no locks ({error.strerror})")
     return StoreError(
         f"{path} cannot be opened for writing: {error.strerror}",
         hint=f"Let the user of this process write there, {ELSEWHERE}.",
@@ -53,6 +68,10 @@ def moved_away(path: Path) -> StoreError:
     )
 
 
+def _no_sharing(path: Path, detail: str) -> StoreError:
+    return StoreError(f"the file system of {path} {detail}", hint=LOCAL_DISK)
+
+
 def _translate(error: BaseException, path: Path) -> StoreError:
     name = getattr(error, "sqlite_errorname", None) or ""
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
@@ -72,6 +91,8 @@ def _translate(error: BaseException, path: Path) -> StoreError:
             f"{path} cannot be opened: {error}",
             hint=f"Let the user of this process read and write it and its folder, {ELSEWHERE}.",
         )
+    if name.startswith(_NO_SHARING):
+        return _no_sharing(path, f"has no locks or no shared memory ({error})")
     if name.startswith("SQLITE_IOERR"):
         return StoreError(
             f"{path} cannot be read or written: {error}", hint="Look at the disk and the system log."

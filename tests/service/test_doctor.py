@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from runner import mounts
 from runner.core.health import Health
 from runner.core.job import AttachmentFormat, DeliveryOptions, Resources
+from runner.core.mounts import Mount
 from runner.jobfiles.git.repository import clean_environment
 from runner.service.doctor import clock as clock_check
 from runner.service.doctor import diagnose
@@ -158,6 +160,18 @@ def test_the_state_folder_is_tried_and_left_as_it_was(settings, tmp_path):
     (tmp_path / "file").write_text("no folder")
     finding = check_state(blocked)
     assert (finding.health, "is no folder" in finding.message) == (Health.PROBLEM, True)
+
+
+def test_state_that_other_machines_may_reach_is_warned_of(settings, tmp_path, monkeypatch):
+    listed = (Mount(point="/", kind="ext4"), Mount(point=str(tmp_path.resolve()), kind="nfs4"))
+    monkeypatch.setattr(mounts, "read_mounts", lambda: listed)
+    to_be_made = check_state(settings)
+    settings.state_dir.mkdir()
+    made = check_state(settings)
+    assert "is made when the service starts, but lies on a mount of type nfs4" in to_be_made.message
+    for finding in (to_be_made, made):
+        assert (finding.health, "is not refused" in finding.message) == (Health.WARNING, True)
+        assert finding.hint == "Set JOB_STORAGE_PATH to a file on a disk of this machine."
 
 
 def test_the_database_is_checked_and_left_as_it_was(settings):

@@ -10,6 +10,8 @@ from dataclasses import replace
 import pytest
 import requests
 
+from runner import mounts
+from runner.core.mounts import Mount
 from runner.core.run import RunState
 from runner.errors import StatusError, StoreError, UsageError
 from runner.jobfiles.load import JobFolder
@@ -100,6 +102,15 @@ def wait_for(condition, seconds=20):
             return answer
         time.sleep(0.02)
     raise AssertionError("waited in vain")
+
+
+def test_a_start_says_that_other_machines_may_reach_its_state(any_port, start, caplog, monkeypatch):
+    listed = (Mount(point=str(any_port.state_dir.resolve().parent), kind="nfs4"),)
+    monkeypatch.setattr(mounts, "read_mounts", lambda: listed)
+    start(any_port)
+    warned = [record for record in caplog.records if "lies on a mount of type nfs4" in record.getMessage()]
+    assert [record.levelname for record in warned] == ["WARNING"]
+    assert "JOB_STORAGE_PATH" in warned[0].getMessage()
 
 
 def test_a_stop_hands_back_a_run_and_the_next_service_ends_it(any_port, start, caplog):

@@ -1,5 +1,7 @@
 """Opening, refusing, surviving: what lies on the disk, and who else is there."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -19,6 +21,7 @@ import pytest
 from runner.core.run import RunState
 from runner.errors import StoreBusyError, StoreError
 from runner.store import Store, StoreReader, service_running
+from runner.store.faults import LOCAL_DISK, storage_errors
 from runner.store.locks import StateLock
 
 
@@ -93,6 +96,34 @@ class TestModes:
     def test_a_folder_in_the_place_of_the_file(self, tmp_path):
         with pytest.raises(StoreError, match="cannot be opened for writing: Is a directory"):
             Store.open(tmp_path)
+
+
+class TestFileSystemsThatShareNothing:
+    def test_without_locks(self, path, monkeypatch):
+        def refuse(descriptor, operation):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
+        with pytest.raises(
+            StoreError, match=r"the file system of .* takes no locks \(No locks available\)"
+        ) as caught:
+            Store.open(path)
+        assert caught.value.hint == LOCAL_DISK
+
+    @pytest.mark.parametrize("name", ["SQLITE_IOERR_SHMMAP", "SQLITE_IOERR_LOCK", "SQLITE_PROTOCOL"])
+    def test_without_shared_memory(self, path, name):
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorname = name
+        with pytest.raises(StoreError, match="has no locks or no shared memory") as caught, storage_errors(path):
+            raise error
+        assert caught.value.hint == LOCAL_DISK
+
+    def test_a_broken_disk_is_another_matter(self, path):
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorname = "SQLITE_IOERR_READ"
+        with pytest.raises(StoreError, match="cannot be read or written") as caught, storage_errors(path):
+            raise error
+        assert caught.value.hint == "Look at the disk and the system log."
 
 
 class TestSecondService:

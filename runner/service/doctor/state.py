@@ -6,16 +6,17 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from runner.core.health import Finding
+from runner.core.health import Finding, Health
 from runner.core.report import size_words
 from runner.errors import StoreError
+from runner.mounts import shared_file_system
 from runner.service.doctor.findings import problem, warning
 from runner.service.peer import ask_service, port_is_taken
 from runner.service.standing import disk_of
 from runner.settings import Settings
 from runner.store.connection import connect_reader, integrity
 from runner.store.database import Database
-from runner.store.faults import storage_errors
+from runner.store.faults import LOCAL_DISK, shared_words, storage_errors
 from runner.store.migrations import NEWEST
 from runner.store.reader import schema_of
 
@@ -31,7 +32,7 @@ def check_state(settings: Settings) -> Finding:
     if not folder.is_dir():
         nearest = next((place for place in (folder, *folder.parents) if place.exists()), Path("/"))
         if os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir():
-            return Finding(subject=STATE, message=f"{folder} is made when the service starts")
+            return _of_shared(settings, f"{folder} is made when the service starts")
         return problem(
             STATE,
             f"{folder} cannot be made: {nearest} is {'closed to this user' if nearest.is_dir() else 'no folder'}",
@@ -53,13 +54,22 @@ def check_state(settings: Settings) -> Finding:
             f"{folder} is writable, but only {size_words(disk.free_bytes)} are free",
             "Free some space; RUN_RETENTION_DAYS and RUN_RETENTION_COUNT bound what is kept.",
         )
-    if seconds > _SLOW_SECONDS:
+    finding = _of_shared(settings, f"{folder} is writable{room}")
+    if finding.health is Health.OK and seconds > _SLOW_SECONDS:
         return warning(
             STATE,
             f"{folder} is writable{room}, but writing through to the disk took {seconds:.1f} s",
             "Every run waits for this several times: put the folder on a local disk.",
         )
-    return Finding(subject=STATE, message=f"{folder} is writable{room}")
+    return finding
+
+
+def _of_shared(settings: Settings, message: str) -> Finding:
+    """What is well, and whether other machines may work on the same folder."""
+    kind = shared_file_system(settings.storage_path)
+    if kind:
+        return warning(STATE, f"{message}, but {shared_words(kind)}", LOCAL_DISK)
+    return Finding(subject=STATE, message=message)
 
 
 def _write_through(folder: Path) -> float:
