@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import pandas as pd
 import pytest
 
 from runner.core.job import StepKind
@@ -83,6 +84,7 @@ finally:
         ("import pytz", "pytz", "Use zoneinfo of the standard library; or add it to allowed_imports"),
         ("exec('import _socket')", "_socket", "Import the public module instead."),
         ("def f():\n    import yaml\nf()", "yaml", "add it to allowed_imports in jobs.d/_policy.yaml"),
+        ("def f():\n    import yaml\nf()", "yaml", "Files beside a script are no part of it."),
     ],
 )
 def test_an_import_that_is_not_allowed_is_explained(bench, text, module, hint):
@@ -489,12 +491,58 @@ def test_a_line_with_another_delimiter_is_told_as_what_it_is(bench):
         ("data['day'].astype(float)", "pd.to_numeric("),
         ("sum(data['day'])", "pd.to_numeric("),
         ("data.merge(data, left_on='day', right_on='amount')", "Give both columns one type"),
+        ("data.groupby('amount').mean()", "choose the columns of numbers"),
+        ("data['day'].rolling(2).mean()", "choose the columns of numbers"),
+        ("data['day'].astype(int)", "pd.to_numeric("),
+        ("data.assign(n=1, k=1).pivot(index='n', columns='k', values='amount')", "data.pivot_table("),
+        ("data['amount'].shift().astype(int)", '.astype("Int64") keeps it'),
+        ("pd.to_datetime(data['day'] + 'x')", 'errors="coerce"'),
+        ("pd.to_datetime(['2026-01-02', '02.03.2026'])", 'errors="coerce"'),
+        ("data.append(data)", "It is pd.concat([data, more]) in this pandas."),
+        ("data['amount'].iteritems()", "It is .items() in this pandas."),
+        ("data.ix[0]", "It is .loc[…] by name, or .iloc[…] by number in this pandas."),
+        ("pd.to_datetime(data['day']).dt.week", "It is .dt.isocalendar().week in this pandas."),
+        ("data.fillna(method='ffill')", "It is .ffill() or .bfill() in this pandas."),
     ],
 )
 def test_a_mistake_of_many_is_told_its_remedy(bench, result, hint):
     failure = bench.failure(f"result = {result}", source="day,amount\n2025-11-09,1\n2025-11-10,2\n")
     assert failure.kind is FailureKind.SCRIPT
     assert hint in failure.hint, failure.message
+
+
+@pytest.mark.skipif(pd.__version__ < "3", reason="until then such a line works")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "data['amount'][data['category'] == 'a'] = 0",
+        "data[data['category'] == 'a']['amount'] = 0",
+        "data.amount.fillna(0, inplace=True)",
+        "data['category'].replace({'a': 'c'}, inplace=True)",
+    ],
+)
+def test_what_is_written_to_a_copy_fails_as_it_would_be_lost(bench, line):
+    failure = bench.failure(f"{line}\nresult = data")
+    assert failure.kind is FailureKind.SCRIPT
+    assert failure.message.startswith("pandas.errors.ChainedAssignmentError: ")
+    assert failure.message.endswith(f"({JOB_PATH}, line 10)")
+    assert "In one step it is data.loc[" in failure.hint
+
+
+def test_what_is_written_to_a_table_that_somebody_holds_is_kept(bench):
+    text = """
+def marked(table):
+    table["n"] = 1
+    return table
+tables = {"a": data}
+tables["a"].loc[0, "amount"] = 7
+for _, group in data.groupby("category"):
+    group["amount"] = 0
+column = data["amount"]
+column[1] = 9
+result = data.copy().pipe(marked)[["amount", "n"]].apply(lambda row: row, axis=1)
+"""
+    assert bench.csv(text) == "amount,n\n7,1\n2,1\n3,1\n"
 
 
 def test_whoever_asks_for_a_column_by_its_name_alone_is_told_which_there_are(bench):

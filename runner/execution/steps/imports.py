@@ -15,7 +15,10 @@ from typing import Any
 
 from runner.core.imports import MIXED_PACKAGES, REFUSAL_HINTS, import_allowed, import_refusal
 
-_UNKNOWN_HINT = "Leave it out, or add it to allowed_imports in jobs.d/_policy.yaml, if it is installed."
+_UNKNOWN_HINT = (
+    "Leave it out, or add it to allowed_imports in jobs.d/_policy.yaml, if it is installed. Files beside a script "
+    "are no part of it."
+)
 
 
 class ImportNotAllowedError(ImportError):

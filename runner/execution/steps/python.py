@@ -1,6 +1,7 @@
 """The script step: the user's Python over `data`, leaving `result`."""
 
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import numpy as np
 import pandas as pd
+from pandas.errors import ChainedAssignmentError  # type: ignore[attr-defined, unused-ignore]
 
 from runner.core.job import Step
 from runner.core.run import FailureKind
@@ -49,6 +51,7 @@ def run_script(order: StepOrder, inputs: Mapping[str, pd.DataFrame]) -> pd.DataF
             script_logs(),
             guarded_imports(names, order.allowed_imports),
             own_files_unmarked(),
+            _lost_writing_raised(),
         ):
             exec(code, names)  # noqa: S102 - the product: a stranger's script, inside the sandbox
     except (MemoryError, duckdb.OutOfMemoryException) as error:
@@ -60,6 +63,15 @@ def run_script(order: StepOrder, inputs: Mapping[str, pd.DataFrame]) -> pd.DataF
             FailureKind.RESULT, "the script ended without a variable named `result`", hint=NO_RESULT_HINT
         )
     return table_of(names["result"], columns={name for frame in inputs.values() for name in frame.columns})
+
+
+@contextmanager
+def _lost_writing_raised() -> Iterator[None]:
+    """While it lasts, what is written to a copy that nothing holds is an error, as with `data["a"][rows] = 1`.
+    Before pandas 3 such lines worked; now it warns, and the result is as if they were not there."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", category=ChainedAssignmentError)
+        yield
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from runner.execution.namespaces import SCRATCH_FILES, SCRATCH_MB
 from runner.execution.steps.column_hints import columns_hint, last_frames
 from runner.execution.steps.faults import OPEN_FILES_HINT, is_out_of_descriptors
 from runner.execution.steps.imports import ImportNotAllowedError
-from runner.execution.steps.typical_hints import typical_hint
+from runner.execution.steps.typical_hints import gone_hint, typical_hint
 
 _NETWORK_HINT = "A script has no network: declare the address under `data_source` or `data_sources`."
 _FOLDER_HINT = (
@@ -24,7 +24,8 @@ _ENVIRONMENT_HINT = (
     "A script has nothing of the service's environment: ${env:…} stands in `data_source`, where it is never shown."
 )
 _LIBRARY_HINT = (
-    "A script has the standard library, numpy, pandas, pyarrow, duckdb, and what is installed beside the runner."
+    "A script has the standard library, numpy, pandas, pyarrow, duckdb, and what is installed beside the "
+    "runner. Files beside a script are no part of it."
 )
 # What libraries write that do not raise an error of Python's own.
 _NETWORK_WORDS = (
@@ -46,9 +47,9 @@ def hint_of(error: BaseException, summary: str, sources: Mapping[str, tuple[str,
     """
     if isinstance(error, SystemExit):
         return "Let the script run to its end: `result` is read after its last line."
-    of_columns = columns_hint(error, sources)
-    if of_columns:
-        return of_columns
+    of_names = gone_hint(summary) or columns_hint(error, sources)
+    if of_names:
+        return of_names
     if isinstance(error, KeyError) and any(
         frame.f_locals.get("self") is os.environ for frame in last_frames(error, "os")
     ):

@@ -15,12 +15,42 @@ _NUMBERS = (
     'Texts are no numbers: pd.to_numeric(data["amount"], errors="coerce") makes numbers of a column, and gaps of '
     "what is none."
 )
+_OF_NUMBERS = (
+    'Texts are no numbers: choose the columns of numbers, as in data.groupby("region")[["amount"]].mean(), or '
+    'make numbers of texts by pd.to_numeric(data["amount"], errors="coerce").'
+)
 _GAPS = (
     "Texts and numbers have no order among them, and a gap among texts is a number, NaN: .dropna() leaves gaps "
     'out, and pd.to_numeric(…, errors="coerce") makes numbers of texts.'
 )
 _TIMES = "Name the column under `parse_dates` of its source, or make times of it with pd.to_datetime(…)."
 _KEYS = "Give both columns one type: by `dtypes` of their sources, or with .astype(…)."
+_ONE_STEP = (
+    'To write to a part of a table changes a copy alone. In one step it is data.loc[data["amount"] > 100, "size"] '
+    '= "large", and in place of `inplace=True` data["amount"] = data["amount"].fillna(0).'
+)
+_SAME_KEYS = 'Several rows have the same keys: data.pivot_table(…, aggfunc="sum") makes one of them.'
+_NO_WHOLE = 'A gap is no whole number: .astype("Int64") keeps it, and .fillna(0) fills it.'
+_NO_TIME = (
+    'pd.to_datetime(…, errors="coerce") makes gaps of what is no time. Days written otherwise are read by '
+    'format="%d.%m.%Y", and several ways of writing by format="mixed".'
+)
+# What pandas had once, and scripts of then have still → what it has now.
+_GONE = {
+    "append": "pd.concat([data, more])",
+    "applymap": ".map(…)",
+    "as_matrix": ".to_numpy()",
+    "backfill": ".bfill()",
+    "iteritems": ".items()",
+    "ix": ".loc[…] by name, or .iloc[…] by number",
+    "lookup": ".loc[…] or .at[…]",
+    "mad": "(x - x.mean()).abs().mean()",
+    "pad": ".ffill()",
+    "swapaxes": ".T",
+    "week": ".dt.isocalendar().week",
+    "weekofyear": ".dt.isocalendar().week",
+}
+_OLD_NAME = re.compile(r"'(?:DataFrame|Series|DatetimeProperties)' object has no attribute '(\w+)'")
 # How Python shows types: of what is a time, a number, a text.
 _A_TIME = r"'(?:datetime\.\w+|Timestamp|Timedelta|(?:Datetime|Timedelta)Array|numpy\.(?:datetime|timedelta)64)'"
 _A_NUMBER = r"'(?:int|float|bool|decimal\.Decimal|numpy\.\w+)'"
@@ -39,11 +69,24 @@ _TYPICAL = (
     (r"not supported for dtype 'str' with (dtype '(datetime|timedelta)64|.*'(pandas|datetime)\.)", _TIMES),
     (rf"{_ORDER}(?:{_A_TEXT} and 'float'|'float' and {_A_TEXT})", _GAPS),
     (rf"{_TWO}(?:{_A_TEXT} and {_A_NUMBER}|{_A_NUMBER} and {_A_TEXT}|{_A_TEXT} and {_A_TEXT})", _NUMBERS),
-    (r"not supported for dtype 'str'|dtype 'str' does not support|with string dtype", _NUMBERS),
-    (r"[Cc]ould not convert string .*to (float|numeric)", _NUMBERS),
+    (r"dtype 'str' does not support|reduction '\w+' with string dtype|No numeric types to aggregate", _OF_NUMBERS),
+    (r"not supported for dtype 'str'|with string dtype", _NUMBERS),
+    (r"[Cc]ould not convert string .*to (float|numeric)|invalid literal for int\(\)", _NUMBERS),
     (r"Can only use \.dt accessor", _TIMES),
     (r"trying to merge on", _KEYS),
+    (r"ChainedAssignmentError", _ONE_STEP),
+    (r"duplicate entries, cannot reshape", _SAME_KEYS),
+    (r"Cannot convert non-finite values .*to integer", _NO_WHOLE),
+    (r"DateParseError|time data .* doesn't match format", _NO_TIME),
+    (r"fillna\(\) got an unexpected keyword argument 'method'", "It is .ffill() or .bfill() in this pandas."),
 )
+
+
+def gone_hint(summary: str) -> str:
+    """One sentence where a script asks for what pandas had once; empty for any other error."""
+    found = _OLD_NAME.search(summary)
+    now = _GONE.get(found[1]) if found else None
+    return f"It is {now} in this pandas." if now else ""
 
 
 def typical_hint(summary: str) -> str:

@@ -14,6 +14,8 @@ from runner.jobfiles.wording.finding import cut
 # A node, what is wrong with it, and what to do.
 _Found = tuple[ast.AST, str, str]
 
+# A name that nobody knows is often that of a file with helpers.
+_ONE_FILE = "Files beside a script are no part of it."
 # No module has a longer name.
 _LONGEST_MEANT = 64
 
@@ -75,7 +77,7 @@ def _judge(module: str, node: ast.AST, extra: tuple[str, ...]) -> Iterator[_Foun
         known = sys.stdlib_module_names | LIBRARIES if len(module) <= _LONGEST_MEANT else ()
         meant = difflib.get_close_matches(module, known, n=1, cutoff=0.8)
         top = cut(module.partition(".")[0])
-        hint = f"Add {top} to allowed_imports in _policy.yaml, if it is installed."
+        hint = f"Add {top} to allowed_imports in _policy.yaml, if it is installed. {_ONE_FILE}"
         if meant:
             hint = f"Did you mean {meant[0]}? Otherwise add {top} to allowed_imports in _policy.yaml."
     yield node, f"scripts may not import {module if len(module) <= _LONGEST_MEANT else cut(module)}", hint
