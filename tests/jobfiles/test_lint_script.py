@@ -421,3 +421,44 @@ def test_a_script_that_ends_well_when_it_is_run_has_no_undefined_name_on_its_str
         assert bad.isdisjoint(rules(script))
     else:
         assert not bad.isdisjoint(rules(script))
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("data['a'][data['b'] > 1] = 0", "data['a']"),
+        ("data['a'][0] += 1", "data['a']"),
+        ("data[data['a'] == 1]['b'] = data['c']", "data[data['a'] == 1]"),
+        ("data.loc[data['a'] > 1]['b'] = 0", "data.loc[data['a'] > 1]"),
+        ("data['a'].loc[0] = 1", "data['a']"),
+        ("data['a'].fillna(0, inplace=True)", "data['a']"),
+        ("if True:\n  data['ü'].replace({1: 2}, inplace=True)", "data['ü']"),
+        ("def f():\n  data['a'][0] = 1", "data['a']"),
+        ("stock['a'][0] = 1", "stock['a']"),
+    ],
+)
+def test_what_is_written_to_a_part_of_a_source_is_lost(line, part):
+    (fault,) = find_script_faults(f"{line}\nresult = data", tables=("data", "stock"))
+    assert (fault.rule, fault.severity) == ("script-lost-write", Severity.WARNING)
+    written = f"{line}\n".split("\n")[fault.line - 1]
+    assert written[fault.column - 1 : fault.end_column - 1] == part
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "data.loc[0, 'a'] = 1",
+        "data['a'] = data['a'].fillna(0)",
+        "data.fillna(0, inplace=True)",
+        "data['a'].fillna(0, inplace=False)",
+        "column = data['a']\ncolumn[0] = 1",
+        "print(data['a'][0] == 1)",
+        # What a script binds itself may be anything.
+        "data = {'a': {}}\ndata['a']['b'] = 1",
+        "def f(data):\n  data['a']['b'] = 1",
+        "counts = {'a': {}}\ncounts['a']['b'] = 1",
+        "globals()['data'] = {'a': {}}\ndata['a']['b'] = 1",
+    ],
+)
+def test_what_is_written_elsewhere_is_kept(line):
+    assert find_script_faults(f"{line}\nresult = data") == ()

@@ -39,6 +39,10 @@ _NO_RESULT = StepFault(
     hint="Assign a DataFrame to it, such as: result = data.",
 )
 _UNKNOWN_FACT = re.compile(rf"\brun[ \t\f]*\.(?![ \t\f]*(?:{'|'.join(RUN_FACTS)})\b)")
+# `][…] =`, `].loc[`, `inplace=`.
+_WRITING = re.compile(
+    r"\]\[[^\n]{0,200}\][ \t]{0,9}(?:\*\*|//|>>|<<|[-+*/%&|^@])?=(?!=)|\]\.(?:i?loc|i?at)\[|\binplace\b"
+)
 # `from . import x`: the dots are no part of the name that the byte code holds.
 _RELATIVE = re.compile(r"\bfrom[ \t\f]*[.\\]")
 
@@ -51,7 +55,8 @@ def find_script_faults(
     first_line: int = 1,
 ) -> tuple[StepFault, ...]:
     """Why a script cannot work: rules `too-long`, `script-syntax`, `script-no-result`,
-    `script-result-not-always-assigned`, `undefined-name`, `import-not-allowed` and, a warning, `bad-reference`.
+    `script-result-not-always-assigned`, `undefined-name`, `import-not-allowed` and, warnings, `bad-reference` and
+    `script-lost-write`.
 
     Args:
         allowed_imports: modules that the policy adds.
@@ -71,7 +76,7 @@ def find_script_faults(
         return (TOO_DEEP,)
     except ValueError as error:
         return (StepFault(rule="script-syntax", message=f"the script cannot be compiled: {error}"),)
-    plain = "${" not in text and not _imports_relatively(text) and not _asks_unknown_fact(text)
+    plain = not ("${" in text or _imports_relatively(text) or _asks_unknown_fact(text) or _may_lose_writing(text))
     given = GIVEN if tables == _ONE_TABLE else GIVEN.union(tables)
     if plain and is_plainly_good(code, _may_import(allowed_imports), given):
         return ()
@@ -117,6 +122,11 @@ def _asks_unknown_fact(text: str) -> bool:
     return "run" in text and _UNKNOWN_FACT.search(text) is not None
 
 
+def _may_lose_writing(text: str) -> bool:
+    """Whether a script may write to a part of a table; only a closer look tells."""
+    return _WRITING.search(text) is not None
+
+
 def _imports_relatively(text: str) -> bool:
     return "from" in text and _RELATIVE.search(text) is not None
 
@@ -128,6 +138,7 @@ def _look_closely(
 
     from runner.jobfiles.lint.script_facts import find_unknown_facts
     from runner.jobfiles.lint.script_imports import find_imports
+    from runner.jobfiles.lint.script_lost_writing import find_lost_writing
     from runner.jobfiles.lint.script_names import ScriptNames, find_undefined
     from runner.jobfiles.lint.script_texts import find_idle_references
 
@@ -140,6 +151,8 @@ def _look_closely(
     yield from islice(find_idle_references(text, tree), _MOST_TOLD)
     if "run" not in tables:
         yield from islice(find_unknown_facts(text, names, tree), _MOST_TOLD)
+    if _may_lose_writing(text):
+        yield from islice(find_lost_writing(text, names, tree, {THE_SOURCE, *tables}), _MOST_TOLD)
     # Blocks can stand in each other deeper than they can be followed: what is too deep is not judged.
     with suppress(RecursionError):
         yield from islice(find_undefined(text, names, tree, tables), _MOST_TOLD)

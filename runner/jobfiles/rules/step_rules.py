@@ -1,5 +1,6 @@
 """Rules on scripts, queries, and what they may use."""
 
+from runner.core.diagnostic import Severity
 from runner.jobfiles.rules.rule import Rule, files, job
 
 _SUM = 'processing_script: |\n  result = data.groupby("category").sum()\n'
@@ -77,6 +78,18 @@ STEP_RULES = (
         reason="The source is the table data. A name that is none, most often a typing slip, fails every run.",
         bad=job("processing_query: SELECT category FROM sales\n"),
         good=job("processing_query: SELECT category FROM data\n"),
+    ),
+    Rule(
+        name="script-lost-write",
+        severity=Severity.WARNING,
+        summary="The script writes to a part of a table, which is a copy.",
+        reason=(
+            "data[...] makes a new table or column. What is written to that, by a second [...] or with"
+            " inplace=True, never reaches data. Before pandas 3 it did; now the run fails, as its result would"
+            " be as if the line were not there."
+        ),
+        bad=job('processing_script: |\n  data["amount"][data["amount"] < 0] = 0\n  result = data\n'),
+        good=job('processing_script: |\n  data.loc[data["amount"] < 0, "amount"] = 0\n  result = data\n'),
     ),
     Rule(
         name="script-no-result",
