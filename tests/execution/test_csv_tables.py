@@ -82,6 +82,24 @@ def test_a_line_of_more_fields_than_names_is_refused(bench, kind, columns):
 
 
 @pytest.mark.parametrize("kind", STEPS, ids=str)
+def test_names_with_another_delimiter_are_told_from_their_rows(bench, kind):
+    failure = bench.failure(STEPS[kind], kind=kind, source="\nregion;amount\r\nnorth;1,5\r\nsouth;2,5\r\n")
+    assert failure.hint == 'It is one column: set `delimiter: ";"` under its source.'
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize(
+    "source",
+    ['[{"a": 1, "b": 2}]', '\ufeff[\n  {\n    "a": 1\n  }\n]\n', '{"a": 1}\n{"a": 2}\n', '{\n"rows": []}'],
+)
+def test_json_is_no_table_of_column_names(bench, kind, source):
+    failure = bench.failure(STEPS[kind], kind=kind, source=source)
+    assert failure.message == "the data cannot be read as CSV: it is JSON"
+    assert "`json`, or `ndjson`" in failure.hint
+    assert bench.csv(STEPS[kind], kind=kind, source='"{a",[b\n1,2\n') == "{a,[b\n1,2\n"
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
 @pytest.mark.parametrize("columns", [(), ("a", "b"), ("b",)])
 def test_a_delimiter_at_the_end_of_each_line_is_no_field(bench, kind, columns):
     source = "a,b\n1,x,\n2,y,\n"

@@ -216,6 +216,16 @@ def test_records_that_are_no_objects_are_refused(bench, step, kind, source, plac
     assert failure.hint == 'Records are objects: [{"name": "a", "amount": 1}, …].'
 
 
+@pytest.mark.parametrize("step", [StepKind.QUERY, StepKind.SCRIPT, StepKind.PASS_THROUGH])
+def test_a_record_on_each_line_is_told_what_it_is(bench, step):
+    text = {StepKind.QUERY: "SELECT count(*) AS n FROM data", StepKind.SCRIPT: "result = data"}.get(step, "")
+    failure = bench.failure(text, kind=step, source='{"a": 1}\n{"a": 2}\n', kind_of_file=FileType.JSON)
+    assert failure.message == "the data cannot be read as JSON: Extra data at line 2, column 1"
+    assert failure.hint.startswith("Where each line is a record of its own, it is `ndjson`")
+    failure = bench.failure(text, kind=step, source='{"a": 1} x\n', kind_of_file=FileType.JSON)
+    assert "ndjson" not in failure.hint
+
+
 @pytest.mark.parametrize("step", [StepKind.QUERY, StepKind.SCRIPT])
 def test_a_record_that_is_no_object_is_found_in_its_file(bench, tmp_path, step):
     paths = [tmp_path / name for name in ("good.json", "bad.json.gz")]

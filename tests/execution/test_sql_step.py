@@ -155,6 +155,8 @@ def test_a_mistake_of_many_is_told_its_remedy(fault):
         assert not fault(f"SELECT {text} FROM data").hint
     assert "makes a gap of what cannot be converted" in fault("SELECT category::INT FROM data").hint
     assert "in single quotes: 'a'" in fault('SELECT * FROM data WHERE category = "a"').hint
+    own = fault("SELECT category, sum(revenue) AS revenue FROM data GROUP BY category")
+    assert own.hint == "No table here has a column 'revenue': it is only what the query calls what it makes."
     assert not fault("SELECT a FROM data").hint
 
 

@@ -70,6 +70,8 @@ def test_at_the_top(key, hint):
         ),
         ({**JOB, "resources": {"cpu": 5, "memory": 6}}, {"cpu": "Did you mean cpu_seconds?", "memory": "Did you mean memory_mb?"}),
         ({**JOB, "retry": {"limits": 3}}, {"limits": "Did you mean limit?"}),
+        ({**JOB, "retry": {"count": 3}}, {"count": "Did you mean limit?"}),
+        ({**JOB, "checks": [{"count": {"min": 1}}]}, {"count": "Did you mean row_count?"}),
         ({**JOB, "data_source": {**API, "format": "csv"}}, {"format": "Did you mean response_format?"}),
         ({**JOB, "data_source": {**FILE, "format": "csv"}}, {"format": "file_type is there already: remove this one."}),
         ({**JOB, "data_source": {"source_type": "file", "location": "a", "format": "csv"}}, {"format": "Did you mean file_type?"}),

@@ -20,11 +20,11 @@ import duckdb
 from runner.core.csv_cells import allow_long_cells
 from runner.core.source import TableOptions
 from runner.execution.orders import StepInput
-from runner.execution.steps.faults import HEAD_BYTES, empty_csv, unreadable
+from runner.execution.steps.faults import HEAD_BYTES, StepError, empty_csv, unreadable
 from runner.execution.steps.packed import UNREADABLE, head_of, is_packed, open_text, write_utf8
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.staged import Relation, files_of, weight_of
-from runner.execution.steps.table_files import require_columns
+from runner.execution.steps.table_files import names_hint, refuse_json, require_columns
 from runner.execution.steps.typed import checked_cell, has_offset, is_moment, sql_cell, sql_types, types_of
 
 _STRICT = "header = true, quote = '\"', escape = '\"', skip = 0, comment = '', dateformat = '%Y-%m-%d'"
@@ -75,6 +75,7 @@ def stage_csv(source: StepInput, path: str, target: str) -> str:
         StepError: kind FETCH, it is empty, or no text in that encoding.
     """
     table = source.table
+    refuse_json(path)
     try:
         with open_text(path, _codec(table)) as file:
             head = file.read(_HEAD)
@@ -140,9 +141,14 @@ def csv_rows(connection: duckdb.DuckDBPyConnection, relation: Relation, *, light
     return f"SELECT {', '.join(cells)} FROM {rows}"  # noqa: S608 - quoted
 
 
-def describe_fault(relation: Relation) -> str:
-    """Why DuckDB finds no table in the files of a relation, as the first line tells that has more or fewer fields
+def no_table(relation: Relation) -> StepError:
+    """DuckDB finds no table in the files of a relation: the first line tells why that has more or fewer fields
     than the column names."""
+    hints = (names_hint(path, relation.source.table.delimiter) for path in relation.source.paths)
+    return unreadable("CSV", _fault_in(relation), hint=next(filter(None, hints), ""))
+
+
+def _fault_in(relation: Relation) -> str:
     for path in relation.source.paths:
         name = os.path.basename(path)  # noqa: PTH119 - `path` is text
         with suppress(*UNREADABLE, csv.Error):

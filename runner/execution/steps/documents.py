@@ -16,6 +16,9 @@ from runner.execution.steps.whole_numbers import keep_whole_numbers
 # So many characters of a text are shown on each side of what is wrong in it.
 _SHOWN = 20
 _PATHS_SHOWN = 10
+# What Python says where a second document stands behind the first.
+_MORE = "Extra data"
+_LINES_HINT = "Where each line is a record of its own, it is `ndjson`, and so `data_source` has to say."
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -29,7 +32,9 @@ def load_json(path: str) -> Any:
         with open_text(path) as file:
             return json.load(file)
     except json.JSONDecodeError as error:
-        raise unreadable("JSON", f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+        reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        lines = error.msg == _MORE and error.lineno > 1 and error.colno == 1
+        raise unreadable("JSON", reason, hint=_LINES_HINT if lines else "") from error
     except (*UNREADABLE, RecursionError) as error:
         raise unreadable("JSON", str(error)) from error
 

@@ -43,6 +43,9 @@ _TEXTS_HINT = (
 )
 _CAST_HINT = "TRY_CAST(… AS …) makes a gap of what cannot be converted."
 _NO_COLUMN = re.compile(r'Referenced column "(?P<name>.*?)" not found')
+# A column that is not there, called as the query calls what it makes of it: `sum(amount) AS amount`.
+_OWN_NAME = re.compile(r'Column "(?P<name>.*?)" referenced that exists in the SELECT clause')
+_OWN_NAME_HINT = "No table here has a column '{}': it is only what the query calls what it makes."
 _BINDINGS = re.compile(r'Candidate bindings: (?P<names>".*")')
 _QUOTES_HINT = "If it is a text and no column, it stands in single quotes: '{}'."
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<caret>\s*\^+)", re.MULTILINE)
@@ -90,6 +93,9 @@ def _hint(error: duckdb.Error, text: str, query: str, sources: Collection[str]) 
     missing = _NO_COLUMN.search(text)
     if missing is not None:
         return _column_hint(missing["name"], text, query)
+    own = _OWN_NAME.search(text)
+    if own is not None:
+        return _OWN_NAME_HINT.format(own["name"])
     return _SOURCES_HINT if isinstance(error, duckdb.PermissionException) else ""
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from runner.core.source import THE_SOURCE, FileType
 from runner.execution.orders import StepInput, StepOrder
-from runner.execution.steps.csv_tables import csv_rows, csv_texts, describe_fault, is_aware, stage_csv
+from runner.execution.steps.csv_tables import csv_rows, csv_texts, is_aware, no_table, stage_csv
 from runner.execution.steps.documents import load_json, select_records
 from runner.execution.steps.faults import StepError, memory_error, unreadable
 from runner.execution.steps.json_tables import count_objects, json_reader, json_texts
@@ -216,7 +216,7 @@ def _open(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | No
         raise memory_error() from error
     except duckdb.Error as error:
         if _NO_TABLE in str(error):
-            raise unreadable("CSV", describe_fault(relation)) from error
+            raise no_table(relation) from error
         raise input_failure(error, relation.source.format, [relation]) from error
     return int(counted[0][0])
 

@@ -5,6 +5,7 @@ have types: a text stays one, and only an empty cell is a gap, or one with the e
 pass. A column that the job names a type of is read by the rules of `typed`. The first row names the columns.
 """
 
+import re
 import warnings
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from runner.execution.orders import StepInput
 from runner.execution.steps.faults import (
     HEAD_BYTES,
     StepError,
+    delimiter_hint,
     empty_csv,
     empty_sheet,
     no_such_column,
@@ -30,6 +32,9 @@ from runner.execution.steps.typed import NUMBER, convert, require_numbers, types
 from runner.execution.steps.whole_numbers import floats_that_lost_digits, keep_whole_numbers, read_whole_texts
 
 _PLAIN = TableOptions()
+_HEAD = 4096
+_JSON_START = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{\s*"')
+_JSON_HINT = "Let `data_source` say so: `json`, or `ndjson` where each line is a record of its own."
 # As pandas calls what a column holds.
 _TRUTH = "boolean"
 _TYPED = frozenset({_TRUTH, "integer", "floating", "mixed-integer-float"})
@@ -48,6 +53,7 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
     Raises:
         StepError: kind FETCH, a file is no such CSV, or no file has a column that the job names.
     """
+    each_file(source.paths, refuse_json)
     if source.table == _PLAIN:
         frames = each_file(source.paths, lambda path: _read_csv(path, {}))
         for frame in frames:
@@ -77,6 +83,23 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
             frames.append(convert(frame, texts, timezone=timezone))
         read.append((path, more))
     return _with_texts(frames, read, declared=types)
+
+
+def refuse_json(path: str) -> None:
+    """A CSV begins with the names of its columns, and JSON in one line would be nothing but such names.
+
+    Raises:
+        StepError: kind FETCH, the file is JSON.
+    """
+    if _JSON_START.match(head_of(path, _HEAD)):
+        raise unreadable("CSV", "it is JSON", hint=_JSON_HINT)
+
+
+def names_hint(path: str, delimiter: str) -> str:
+    """What to set where the first line of a CSV is one name to this delimiter, and not to another; else empty."""
+    lines = head_of(path, _HEAD).decode(errors="replace").split("\n")
+    names = next((line for line in lines if line.strip()), "").rstrip("\r")
+    return delimiter_hint(names.split(delimiter))
 
 
 def read_workbooks(source: StepInput, *, timezone: str, exact: bool = False) -> list[pd.DataFrame]:
@@ -251,7 +274,8 @@ def _read_csv(path: str, options: dict[str, Any]) -> pd.DataFrame:
     except pd.errors.EmptyDataError as error:
         raise empty_csv() from error
     except pd.errors.ParserWarning as error:
-        raise unreadable("CSV", "its lines have more fields than there are column names") from error
+        told = "its lines have more fields than there are column names"
+        raise unreadable("CSV", told, hint=names_hint(path, options.get("sep", _PLAIN.delimiter))) from error
     except (pd.errors.ParserError, *UNREADABLE) as error:
         raise unreadable("CSV", str(error), head=head_of(path, HEAD_BYTES)) from error
 

@@ -40,7 +40,10 @@ _OTHER_NAMES = (
     ("timeout_seconds", "timeout timeoutsec timeoutsecs executiontimeout activedeadlineseconds maxduration"),
     ("max_timeout_seconds", "timeout timeoutseconds"),
     ("retry", "retries retrypolicy retrystrategy onretry"),
-    ("limit", "retries maxretries retrylimit attempts maxattempts backofflimit"),
+    (
+        "limit",
+        "retries maxretries retrylimit attempts maxattempts backofflimit count retrycount maxtries tries times",
+    ),
     ("backoff_seconds", "backoff retrydelay retryinterval retrydelayseconds delay delayseconds wait waitseconds"),
     ("max_delay_seconds", "maxdelay maxbackoff maxretrydelay maxbackoffseconds maxwait"),
     ("resources", "limits"),
