@@ -17,7 +17,7 @@ from runner.errors import UsageError
 from runner.jobfiles.document import Document
 from runner.jobfiles.files import WorkingFiles
 from runner.jobfiles.inspection import CheckContext
-from runner.jobfiles.layers import LayerReader, Layers
+from runner.jobfiles.layers import DEFAULTS_FILE, POLICY_FILE, LayerReader, Layers
 from runner.jobfiles.look import Looked, Target, look_at
 from runner.jobfiles.verdict import Verdict
 from runner.jobfiles.walk import NO_JOB, list_job_files, passed_over, require_answer, shown_path, unlisted
@@ -57,8 +57,9 @@ def check_paths(
     an ancestor is of the project `folder`, and the top of its tree is the folder that was given.
     Names must be unique within a tree. Files whose names start with `_` or `.` are no jobs. Where a job comes
     after others, these are looked for in its whole tree, whatever was given; of a file on its own no tree is
-    known. With `workers` above 1 many files are checked in that many processes; a cache spares those that have not
-    changed, and is opened only for a folder of some size.
+    known. What is wrong with a `_defaults.yaml` or `_policy.yaml` is told where a file near it is given, or it
+    itself. With `workers` above 1 many files are checked in that many processes; a cache spares those that have
+    not changed, and is opened only for a folder of some size.
 
     Raises:
         UsageError: a path that does not exist.
@@ -213,7 +214,7 @@ class _Trees:
             if os.path.isdir(place):  # noqa: PTH112 - a text
                 self._take_folder(place)
             else:
-                self._take(_given_file(place), given=os.path.dirname(place))  # noqa: PTH120
+                self._take_file(*os.path.split(place))
         return self._groups
 
     def targets_in(self, jobs_dir: Path) -> Mapping[str, Sequence[Target]]:
@@ -247,6 +248,13 @@ class _Trees:
         self.passed_over.update(passed_over(self._shown(f"{place}/{relative}")) for relative in listing.misnamed)
         parts = (f"{place}/{relative}".rpartition("/") for relative in listing.files)
         self._take(((folder, name) for folder, _, name in parts), given=place)
+
+    def _take_file(self, folder: str, name: str) -> None:
+        if name in {DEFAULTS_FILE, POLICY_FILE}:
+            # No job, but what is wrong with it is wrong with the jobs around.
+            self._context(folder, folder)
+        elif not name.startswith(NO_JOB):
+            self._take([(folder, name)], given=folder)
 
     def _take(self, files: Iterable[tuple[str, str]], *, given: str) -> None:
         for folder, name in files:
@@ -299,9 +307,3 @@ class _Trees:
     def _shown(self, place: str) -> str:
         inside = place.startswith(f"{self._folder}/")
         return shown_path(place[len(self._folder) + 1 :] if inside else place)
-
-
-def _given_file(place: str) -> Iterator[tuple[str, str]]:
-    folder, _, name = place.rpartition("/")
-    if not name.startswith(NO_JOB):
-        yield folder, name

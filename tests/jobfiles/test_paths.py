@@ -98,6 +98,18 @@ def test_a_job_file_whose_name_ends_in_capitals_is_told(run, write, minimal):
     assert first.hint == "Rename it to Sales.yaml, or give it a _ in front if it is none."
 
 
+def test_the_files_around_jobs_are_looked_at_when_they_are_given(run, write):
+    write("jobs.d/team/_defaults.yaml", "time_zone: UTC\n")
+    write("jobs.d/_policy.yaml", "max_timeout: 5\n")
+    write("jobs.d/_other.yaml", "x")
+    policy, team = ("jobs.d/_policy.yaml", "unknown-key"), ("jobs.d/team/_defaults.yaml", "unknown-key")
+    assert rules(run("jobs.d/_policy.yaml")) == [policy]
+    assert rules(run("jobs.d/team/_defaults.yaml")) == [policy, team]
+    assert rules(run("jobs.d/_other.yaml")) == []
+    write("jobs.d/_policy.yaml", "max_timeout_seconds: 5\n")
+    assert rules(run("jobs.d/_policy.yaml")) == []
+
+
 def test_a_link_that_leads_nowhere_is_a_finding(run, project):
     (project / "jobs.d/a.yaml").symlink_to("gone.yaml")
     assert rules(run("jobs.d")) == [("jobs.d/a.yaml", "missing-file")]
