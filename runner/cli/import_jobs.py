@@ -20,6 +20,7 @@ _REMARKS = (
         "Monday. Where mails came a day later than 1-5 says, write the days that are meant, such as TUE-SAT."
     ),
     "Relative paths start at the folder that holds the folder of jobs.",
+    "Scripts run under pandas 3, which lacks some of what older ones had: runner run JOB --no-mail tries one.",
 )
 
 

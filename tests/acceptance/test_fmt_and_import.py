@@ -170,7 +170,7 @@ def test_import_writes_a_valid_file_for_each_job(runner, project, store):
         '  changed   job_name: "Stock Levels!" is now stock_levels',
         "  left out  created_at: the service's own record of the job",
     ]
-    assert [line.split(" ")[0] for line in lines[4:-1]] == ["", "Schedules", "Days", "Relative"]
+    assert [line.split(" ")[0] for line in lines[4:-1]] == ["", "Schedules", "Days", "Relative", "Scripts"]
     assert "0 = Sunday" in lines[6]
     assert lines[-1] == "2 jobs: 2 written; all carried over and valid."
     modeline = "# yaml-language-server: $schema=../schemas/job.schema.json\n"
