@@ -31,6 +31,10 @@ _CHECKED_CONNECTION = (14,)  # client_connection_check_interval is there from Po
 _READING = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )
+# Those that PostgreSQL brings. The driver knows no others, and leaves them as they are written.
+_RANGES = tuple(
+    f"{kind}{form}" for kind in ("int4", "int8", "num", "date", "ts", "tstz") for form in ("range", "multirange")
+)
 _TABLE_PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo"})
 
 
@@ -88,7 +92,8 @@ def _authorize(action: int, first: str | None, second: str | None, *_: str | Non
 
 
 def _adapt(connection: object, _record: object) -> None:
-    """JSON and intervals as PostgreSQL writes them: a month is no number of days, a number keeps its digits.
+    """JSON, intervals and ranges as PostgreSQL writes them: a month is no number of days, a number keeps its
+    digits, and an end that is open is no `None`.
 
     Dates and times that Python does not know come as `OffCalendar`.
     """
@@ -96,7 +101,7 @@ def _adapt(connection: object, _record: object) -> None:
     from psycopg.types.string import TextLoader
 
     if isinstance(connection, PsycopgConnection):
-        for name in ("json", "jsonb", "interval"):
+        for name in ("json", "jsonb", "interval", *_RANGES):
             connection.adapters.register_loader(name, TextLoader)
         for name in ("date", "timestamp", "timestamptz", "time", "timetz"):
             connection.adapters.register_loader(name, _calendar_loader(connection.adapters, name))

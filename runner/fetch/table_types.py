@@ -152,6 +152,9 @@ def _text(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, dt.timedelta):
         return _interval(value)
+    if isinstance(value, Decimal):
+        # Every digit in its place: `0E-20` and `1E+39` are nothing for people, nor for a script's `astype`.
+        return format(value, "f")
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False, default=_text)
     return str(value).encode("utf-8", "replace").decode("utf-8")

@@ -190,6 +190,22 @@ def test_a_time_of_no_calendar_is_a_gap_or_a_text_where_the_query_says_so(read):
     assert row == [{"gap": None, "words": "infinity", "list": '["infinity"]', "clock": None}]
 
 
+def test_a_range_is_as_the_database_writes_it(read):
+    row = read(
+        "SELECT int4range(NULL, NULL) AS whole, numrange(1.50, NULL) AS open, '{[1,3),[5,)}'::int8multirange AS many, "
+        "tstzrange('2025-11-09 14:00+01', NULL) AS since, ARRAY[daterange('2025-11-09', NULL)] AS list"
+    ).to_pylist()
+    assert row == [
+        {
+            "whole": "(,)",
+            "open": "[1.50,)",
+            "many": "{[1,3),[5,)}",
+            "since": '["2025-11-09 22:00:00+09",)',
+            "list": '["[2025-11-09,)"]',
+        }
+    ]
+
+
 def _sleepers(ask):
     return ask("SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
 

@@ -37,6 +37,11 @@ def written(tmp_path):
         ([1, None, -(2**63)], "int64", None),
         ([2**63, 1], "decimal128(19, 0)", [Decimal(2**63), Decimal(1)]),
         ([10**40], "string", [str(10**40)]),
+        (
+            [Decimal(10**40), Decimal("0E-20"), Decimal("1E-30"), Decimal("1E+39")],
+            "string",
+            [str(10**40), "0." + "0" * 20, "0." + "0" * 29 + "1", "1" + "0" * 39],
+        ),
         ([1, 2.5], "double", [1.0, 2.5]),
         ([True, None], "bool", None),
         ([True, 2], "int64", [1, 2]),
@@ -56,6 +61,7 @@ def written(tmp_path):
         ([uuid.UUID(int=1)], "string", ["00000000-0000-0000-0000-000000000001"]),
         ([{"a": [1, dt.date(2025, 1, 2)]}], "string", ['{"a": [1, "2025-01-02"]}']),
         ([[1, 2], None], "string", ["[1, 2]", None]),
+        ([[Decimal("1E-10")]], "string", ['["0.0000000001"]']),
     ],
 )
 def test_types_are_kept_or_text(written, values, kind, kept):
