@@ -137,6 +137,13 @@ def _fault(outcome: WorkerOutcome, fault: WorkerFault, location: str, limit: int
             )
         case FaultKind.MISSING:
             return no_match(location)
+        case FaultKind.BUCKET:
+            what = "container" if extra == "azure" else "bucket"
+            return FetchError(
+                f"{location} cannot be read: the store has no {what} {words}",
+                hint=f"Check the {what} in `location`, and that the service's environment "
+                f"({_CREDENTIALS[extra][0]}…) names the store that has it.",
+            )
         case FaultKind.COUNT:
             return too_many(location)
         case FaultKind.SIZE:
@@ -153,5 +160,6 @@ def _fault(outcome: WorkerOutcome, fault: WorkerFault, location: str, limit: int
         case _:
             return FetchError(
                 f"{location} could not be read: {words}",
-                hint="Check `location`, and the store's address and credentials in the service's environment.",
+                hint="Check `location`, and the store's address, region and credentials in the service's "
+                "environment.",
             )

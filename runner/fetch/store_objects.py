@@ -29,6 +29,20 @@ class ChangedError(Exception):
     """An object has another content by now."""
 
 
+class UnlistedError(Exception):
+    """A folder that a pattern leads to cannot be listed.
+
+    Args:
+        folder: its name.
+        fault: what the library says.
+    """
+
+    def __init__(self, folder: str, fault: OSError) -> None:
+        super().__init__(folder)
+        self.folder = folder
+        self.fault = fault
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredObject:
     """One object as a store tells of it.
@@ -88,6 +102,56 @@ def stored_object(name: str, info: Mapping[str, Any]) -> StoredObject:
         size=int(info["size"]),
         version=str(info.get("generation") or info.get("ETag") or info.get("etag") or ""),
     )
+
+
+def objects_like(system: Any, pattern: str) -> Mapping[str, Mapping[str, Any]]:
+    """What a pattern matches, folders too: name → what the store tells of it.
+
+    fsspec leaves out every folder that it cannot list, without a word; here that is a fault.
+
+    Raises:
+        UnlistedError: a folder on the way cannot be listed. Libraries raise anything else.
+    """
+    faults: list[UnlistedError] = []
+    ask = system._ls  # noqa: SLF001 - what its walk through the folders asks each time
+
+    async def listed(folder: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await ask(folder, *arguments, **options)
+        except FileNotFoundError:
+            raise  # gone by now
+        except OSError as error:
+            faults.append(UnlistedError(folder, error))
+            raise
+
+    system._ls = listed  # noqa: SLF001
+    try:
+        matches: Mapping[str, Mapping[str, Any]] = system.glob(pattern, detail=True)
+    except FileNotFoundError:
+        matches = {}
+    finally:
+        system._ls = ask  # noqa: SLF001
+    if faults:
+        raise faults[0]
+    return matches
+
+
+def bucket_of(system: Any, name: str) -> str:
+    """The bucket of an object, which Azure calls a container."""
+    bucket: str = system.split_path(name)[0]
+    return bucket
+
+
+def lacks(system: Any, bucket: str) -> bool:
+    """Whether a store says that it has no such bucket. Who may read objects may not always ask that."""
+    system.invalidate_cache()
+    try:
+        system.info(bucket)
+    except FileNotFoundError:
+        return True
+    except Exception:  # noqa: BLE001 - a store's library may raise anything
+        return False
+    return False
 
 
 def look_again(system: Any, name: str) -> StoredObject:

@@ -14,7 +14,11 @@ from runner.fetch.store_objects import (
     PIECE_BYTES,
     ChangedError,
     StoredObject,
+    UnlistedError,
+    bucket_of,
+    lacks,
     look_again,
+    objects_like,
     open_store,
     reader,
     stored_object,
@@ -38,14 +42,15 @@ _DENIED = re.compile(
     r"(?i)credential|forbidden|access ?denied|authenticat|authoriz|anonymous|public ?access ?is ?not ?permitted"
 )
 _DENYING = frozenset({"401", "403"})
+_ERRNO = re.compile(r"\A\[Errno \d+\] ")
 
 
 def download(order: StoreOrder) -> WorkerOutcome:
     """Carry out an order. The outcome of files that are too large says how large they are.
 
     Raises:
-        WorkerError: there is no such object, it may not be read, or there are too many. Of several faults it is
-            that of the first object.
+        WorkerError: there is no such object or bucket, it may not be read, or there are too many. Of several
+            faults it is that of the first object.
         OSError: a file cannot be written.
     """
     try:
@@ -56,7 +61,7 @@ def download(order: StoreOrder) -> WorkerOutcome:
         raise _store_error(error) from None
     found = sorted(_asked(partial(_find, system, order)), key=lambda one: one.name)
     if not found:
-        raise WorkerError(FaultKind.MISSING, "")
+        raise _nothing_found(system, order.location)
     if len(found) > order.max_files:
         raise WorkerError(FaultKind.COUNT, "")
     work = _Download(system=system, order=order, found=found, bytes=sum(one.size for one in found))
@@ -67,6 +72,11 @@ def download(order: StoreOrder) -> WorkerOutcome:
     except _TooLargeError:
         return _too_large(work.bytes)
     return WorkerOutcome(paths=tuple(map(str, paths)), bytes=work.bytes)
+
+
+def _nothing_found(system: Any, location: str) -> WorkerError:
+    bucket = bucket_of(system, system._strip_protocol(location))  # noqa: SLF001 - as in `_find`
+    return WorkerError(*((FaultKind.BUCKET, bucket) if lacks(system, bucket) else (FaultKind.MISSING, "")))
 
 
 class _TooLargeError(Exception):
@@ -143,10 +153,9 @@ def _find(system: Any, order: StoreOrder) -> list[StoredObject]:
         pass
     if not has_pattern(name):
         return []
-    matches = system.glob(name, detail=True)
     return [
         stored_object(path, info)
-        for path, info in matches.items()
+        for path, info in objects_like(system, name).items()
         # An object whose name ends in `/` is how consoles make an empty folder.
         if info["type"] == "file" and not path.endswith("/") and (_has_dots(name) or not _has_dots(path))
     ]
@@ -186,7 +195,10 @@ def _asked(ask: Callable[[], T]) -> T:
 
 
 def _store_error(error: Exception) -> WorkerError:
-    words = str(error) or type(error).__name__
+    if isinstance(error, UnlistedError):
+        fault = _store_error(error.fault)
+        return WorkerError(fault.kind, f"the folder {error.folder} cannot be listed: {fault}")
+    words = _ERRNO.sub("", str(error)) or type(error).__name__
     if isinstance(error, FileNotFoundError):
         return WorkerError(FaultKind.MISSING, words)
     status = str(getattr(error, "status_code", None) or getattr(error, "code", ""))

@@ -20,6 +20,7 @@ class FaultKind(StrEnum):
     SIZE = "size"
     COUNT = "count"
     MISSING = "missing"
+    BUCKET = "bucket"
     DENIED = "denied"
     STORE = "store"
     DISK = "disk"

@@ -3,6 +3,7 @@
 import gzip
 import threading
 import time
+from urllib.parse import parse_qs
 
 import pytest
 import requests
@@ -27,15 +28,18 @@ CONNECTION = (
 
 class Gate:
     """What stands in front of the server: `after` is called with the path of each object that was read, before its
-    bytes are sent. `most` is how many were read at the same time."""
+    bytes are sent. `most` is how many were read at the same time. Of `unlisted`, a folder, nothing is told."""
 
     def __init__(self, app):
         self.app = app
-        self.after = None
+        self.after = self.unlisted = None
         self.under_way = self.most = 0
         self.lock = threading.Lock()
 
     def __call__(self, environ, start_response):
+        if self.unlisted and parse_qs(environ["QUERY_STRING"]).get("prefix") == [self.unlisted]:
+            start_response("403 Forbidden", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
         if "HTTP_RANGE" not in environ:
             return self.app(environ, start_response)
         with self.lock:
@@ -231,6 +235,27 @@ def test_more_than_max_bytes_is_refused(fetch_objects, environ, tmp_path):
     with pytest.raises(FetchError, match="has 11 bytes, more than the 10 bytes that `max_bytes` allows"):
         fetch_objects("s3://orders/in/*.gz", environ=environ, max_bytes=10)
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_listed_is_told_and_not_left_out(fetch_objects, environ, put, gate):
+    for folder in "abc":
+        put(f"parts/{folder}/x.csv", b"a\n1\n")
+    assert len(fetch_objects("s3://orders/parts/*/x.csv", environ=environ).paths) == 3
+    gate.unlisted = "parts/b/"
+    try:
+        with pytest.raises(
+            FetchError, match=r"may not be read: the folder orders/parts/b cannot be listed: Access"
+        ):
+            fetch_objects("s3://orders/parts/*/x.csv", environ=environ)
+    finally:
+        gate.unlisted = None
+
+
+@pytest.mark.parametrize("name", ["x.csv", "in/*.csv", "x*.csv", "**/x.csv"])
+def test_a_bucket_that_is_not_there_is_told(fetch_objects, environ, name):
+    with pytest.raises(FetchError, match="the store has no bucket lost-orders") as caught:
+        fetch_objects(f"s3://lost-orders/{name}", environ=environ)
+    assert "AWS_" in caught.value.hint
 
 
 def test_what_is_not_there_is_told(fetch_objects, environ):
