@@ -25,8 +25,9 @@ def fetch_file(source: DataSource, context: FetchContext, references: References
     matches is bounded by `timeout_seconds`.
 
     Raises:
-        FetchError: there is none, or one is no regular file, may not be read, or is not the job's to read; or
-            they are more than 10,000, or together larger than `max_bytes`; or where they lie gives no answer.
+        FetchError: there is none, or one is no regular file, may not be read, or is not the job's to read; or a
+            folder that may hold some cannot be read; or they are more than 10,000, or together larger than
+            `max_bytes`; or where they lie gives no answer.
     """
     location = resolve_location(source, context, references)
     path = Path(os.path.normpath(context.project_dir / location))
@@ -99,8 +100,14 @@ def _named(path: Path, context: FetchContext) -> list[Path]:
                 hint="The pattern covers too many folders: begin it with the folder that holds the files.",
             )
 
+    def unread(error: OSError) -> None:
+        raise FetchError(
+            f"{error.filename} cannot be looked at, and {path} leads there: {error.strerror}",
+            hint="Give the user of the service the right to read it, or write a pattern that does not lead there.",
+        )
+
     matches: set[Path] = set()
-    for match in find_matches(path, check=check):
+    for match in find_matches(path, check=check, unread=unread):
         matches.add(match)
         if len(matches) > LARGEST_MATCH:
             raise too_many(str(path))

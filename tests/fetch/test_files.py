@@ -107,6 +107,29 @@ def test_a_name_that_is_there_is_no_pattern(make_context):
     assert found("report[1].csv", context) == ["report[1].csv"]
 
 
+def test_a_folder_that_cannot_be_read_is_told_and_not_left_out(make_context):
+    context = make_context()
+    write(context.project_dir, "in/a/x.csv", "in/b/x.csv")
+    (context.project_dir / "in" / "loop").symlink_to("loop")
+    # A link that leads nowhere is no folder; one that is named is.
+    assert found("in/*/x.csv", context) == ["in/a/x.csv", "in/b/x.csv"]
+    with pytest.raises(FetchError, match=r"/in/loop cannot be looked at, .*: Too many levels"):
+        fetch(file_source("in/loop/*.csv"), context)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_told(make_context):
+    context = make_context()
+    write(context.project_dir, "in/a/x.csv", "in/b/x.csv")
+    (context.project_dir / "in" / "b").chmod(0)
+    try:
+        for pattern in ("in/*/*.csv", "in/*/x.csv", "in/**/x.csv"):
+            with pytest.raises(FetchError, match=r"/in/b\S* cannot be looked at, .*: Permission denied"):
+                fetch(file_source(pattern), context)
+    finally:
+        (context.project_dir / "in" / "b").chmod(0o700)
+
+
 def test_a_pattern_without_files_says_where_it_looked(make_context):
     context = make_context()
     with pytest.raises(FetchError, match="no file matches") as caught:
