@@ -1,5 +1,6 @@
 """Reads the bodies of answers: successes alone, unpacked, and no more of them than the source allows."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ _BOM = b"\xef\xbb\xbf"
 _PAGES = (b"<!doctype html", b"<html")
 _MARKUP = (*_PAGES, b"<?xml", b"<!--", b"<!doctype")
 _PARTIAL = 206
+# One length, or the same one several times (RFC 9110, section 8.6): several that differ do not get this far.
+_LENGTH = re.compile(r"[0-9]+(?:[ \t]*,[ \t]*[0-9]+)*", re.ASCII)
 NO_CONTENT = 204
 
 
@@ -84,7 +87,7 @@ class Bodies:
         if "content-encoding" not in response.headers and announced.isdecimal() and int(announced[:20]) > limit:
             raise self._too_large(response, f"is {size_words(int(announced[:20]))} long")
         size, head = 0, b""
-        packed = response.raw.stream(_CHUNK_BYTES, decode_content=False)
+        packed = _sent(response)
         encoding = response.headers.get("content-encoding", "")
         body = unpacked(packed, encoding, self._deadline.check)
         if self._source.format is not FileType.PARQUET:
@@ -136,6 +139,23 @@ class Bodies:
                 f"{self.excerpt(response, head)}",
                 hint="Often this is a login or error page: check `location`, `auth` and `headers`.",
             )
+
+
+def _sent(response: requests.Response) -> Iterator[bytes]:
+    """A body as it was sent.
+
+    Raises:
+        requests.RequestException: it broke off, or nothing tells where it ends.
+    """
+    length = response.headers.get("content-length")
+    if length is not None and not response.raw.chunked and not _LENGTH.fullmatch(length.strip()):
+        # Read to the end of the connection, half of it would pass for all of it.
+        raise requests.exceptions.InvalidHeader
+    try:
+        yield from response.raw.stream(_CHUNK_BYTES, decode_content=False)
+    except ValueError:
+        # A piece of less than no length.
+        raise requests.exceptions.ChunkedEncodingError from None
 
 
 def _foreign(wanted: FileType, start: bytes, content_type: str) -> str:

@@ -51,6 +51,11 @@ class Client:
         """The address asked last."""
         return self.asked.url
 
+    @property
+    def proxy(self) -> str:
+        """As `Transport.proxy`."""
+        return self._transport.proxy
+
     def check(self) -> None:
         """Called by work on an answer that may take long; as `Deadline.check`."""
         self._deadline.check()
@@ -79,7 +84,7 @@ class Client:
                 wait = retries.after_error(self.asked.method, error)
                 if wait is None or wait >= self._deadline.remaining():
                     raise
-                fault = request_fault(error, self.url, self._deadline.seconds).message
+                fault = request_fault(error, self.url, self._deadline.seconds, proxy=self.proxy).message
             words = f"{fault}: asking again in {wait:.1f} s ({retries.sent} of {self._retries})"
             log.warning("%s", self._references.mask(words))
             self._deadline.wait(wait)
@@ -143,7 +148,8 @@ def first_bytes(response: requests.Response, limit: int) -> bytes:
             read += chunk
             if len(read) >= limit:
                 break
-    except requests.RequestException:
+    except (requests.RequestException, ValueError):
+        # The latter of a piece of less than no length.
         return read[:limit]
     return read[:limit]
 

@@ -102,16 +102,17 @@ def body_text(content_type: str, excerpt: bytes, references: References) -> str:
     return line if len(line) <= _EXCERPT_CHARACTERS else line[:_EXCERPT_CHARACTERS] + "…"
 
 
-def request_fault(error: Exception, url: str, seconds: float, *, pages: int = 0) -> FetchError:
+def request_fault(error: Exception, url: str, seconds: float, *, proxy: str, pages: int = 0) -> FetchError:
     """A request that got no whole answer. The text of `error` may hold a query: unused.
 
     Args:
+        proxy: the one that was asked, for people; empty where there is none.
         pages: as for `deadline_fault`.
     """
     host = host_of(url)
     causes = tuple(causes_of(error))
     if isinstance(error, requests.exceptions.ProxyError):
-        return _proxy_fault(causes, host)
+        return _proxy_fault(causes, host, proxy)
     if _find(causes, ssl.SSLError, urllib3.exceptions.SSLError):
         return _tls_fault(causes, host)
     if _find(causes, socket.gaierror):
@@ -131,6 +132,12 @@ def request_fault(error: Exception, url: str, seconds: float, *, pages: int = 0)
             f"the answer of {host} says it is compressed, and cannot be unpacked, or ends too early",
             hint="The server, or something on the way, is at fault; see its log.",
         )
+    if isinstance(error, requests.exceptions.InvalidHeader):
+        return FetchError(
+            f"the answer of {host} does not say how long it is: its Content-Length is no number, or there are two",
+            hint="Nobody can tell whether it is whole. The server, or something on the way, is at fault: ask the "
+            "API with curl -i.",
+        )
     if _find(causes, http.client.HTTPException) and not _find(causes, *_BROKEN_OFF):
         return _no_http_fault(causes, host)
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
@@ -143,8 +150,8 @@ def request_fault(error: Exception, url: str, seconds: float, *, pages: int = 0)
     )
 
 
-def _proxy_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:
-    hint = "Check http_proxy, https_proxy and no_proxy in the environment of the service."
+def _proxy_fault(causes: tuple[BaseException, ...], host: str, proxy: str) -> FetchError:
+    hint = f"It is {proxy}. Check http_proxy, https_proxy and no_proxy in the environment of the service."
     refusal = next(filter(None, (_NO_TUNNEL.match(str(cause)) for cause in causes)), None)
     if refusal is not None:
         return FetchError(
@@ -154,7 +161,8 @@ def _proxy_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:
     if _find(causes, ssl.SSLError, urllib3.exceptions.SSLError):
         return FetchError(
             f"no TLS connection to the proxy on the way to {host}{_tls_reason(causes)}",
-            hint="Most proxies speak plain HTTP: in https_proxy, write http:// before the proxy then.",
+            hint=f"It is {proxy}. Most proxies speak plain HTTP: in https_proxy, write http:// before the proxy "
+            "then.",
         )
     return FetchError(f"the proxy on the way to {host} does not answer{_reason(causes)}", hint=hint)
 

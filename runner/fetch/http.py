@@ -63,7 +63,7 @@ def _faults_told(client: Client, deadline: Deadline, request: HttpRequest, work:
     except DeadlinePassedError:
         fault = deadline_fault(client.url, deadline.seconds, pages=client.taken)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        fault = request_fault(error, client.url, deadline.seconds, pages=client.taken)
+        fault = request_fault(error, client.url, deadline.seconds, proxy=client.proxy, pages=client.taken)
     if client.sent > 1:
         raise FetchError(f"after {client.sent} requests: {fault.message}", hint=fault.hint)
     raise fault

@@ -23,7 +23,7 @@ def proxies_for(url: str, environ: Mapping[str, str]) -> dict[str, str]:
         FetchError: what the environment names is no address.
     """
     parts = urlsplit(url)
-    proxy = _variable(environ, f"{parts.scheme}_proxy") or _variable(environ, "all_proxy")
+    proxy = environ.get(_variable_of_proxy(parts.scheme, environ), "")
     if not proxy or _bypassed(parts.netloc, parts.hostname or "", _variable(environ, "no_proxy")):
         return {}
     proxy = proxy if "://" in proxy else f"http://{proxy}"
@@ -35,6 +35,13 @@ def proxies_for(url: str, environ: Mapping[str, str]) -> dict[str, str]:
             "http://proxy.example.com:3128; in a password, write %40 for @, %2F for /.",
         )
     return {parts.scheme: proxy}
+
+
+def proxy_words(proxies: Mapping[str, str], environ: Mapping[str, str]) -> str:
+    """What `proxies_for` has found, for people: host and port, and the variable; empty where there is none."""
+    for scheme, proxy in proxies.items():
+        return f"{urlsplit(proxy).netloc.rpartition('@')[2]}, which {_variable_of_proxy(scheme, environ)} names"
+    return ""
 
 
 def ca_bundle(environ: Mapping[str, str]) -> str | bool:
@@ -52,8 +59,17 @@ def ca_bundle(environ: Mapping[str, str]) -> str | bool:
     return True
 
 
+def _variable_of_proxy(scheme: str, environ: Mapping[str, str]) -> str:
+    """The variable that names the proxy; empty where none does."""
+    return _set_name(environ, f"{scheme}_proxy") or _set_name(environ, "all_proxy")
+
+
 def _variable(environ: Mapping[str, str], name: str) -> str:
-    return environ.get(name) or environ.get(name.upper()) or ""
+    return environ.get(_set_name(environ, name), "")
+
+
+def _set_name(environ: Mapping[str, str], name: str) -> str:
+    return next((written for written in (name, name.upper()) if environ.get(written)), "")
 
 
 def _is_address(proxy: str) -> bool:

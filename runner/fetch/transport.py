@@ -16,7 +16,7 @@ from runner.errors import FetchError
 from runner.fetch.addresses import connect, judge_proxied, names_of
 from runner.fetch.context import FetchContext
 from runner.fetch.deadline import Deadline, DeadlinePassedError
-from runner.fetch.proxies import ca_bundle, proxies_for
+from runner.fetch.proxies import ca_bundle, proxies_for, proxy_words
 from runner.fetch.references import References
 from runner.fetch.request import HttpRequest, same_host
 
@@ -32,7 +32,7 @@ class Transport:
     """The connections of one fetch. TLS is always verified; redirects are handed back like other answers.
 
     Every host is held against the policy, and every connection against what `runner.fetch.addresses` allows.
-    Cookies that a host has set stay with it.
+    Cookies that a host has set stay with it. `proxy` is the one that was asked last, for people; empty: none.
 
     Args:
         context: gives the environment and the bounds.
@@ -46,6 +46,7 @@ class Transport:
         self._references = references
         self._deadline = deadline
         self._asked = ""
+        self.proxy = ""
         self._session = _Session()
         self._session.trust_env = False  # no .netrc, and no proxies but ours
         self._session.verify = ca_bundle(context.environ)
@@ -104,6 +105,7 @@ class Transport:
                 hint="If jobs may ask this host, add it to `allowed_hosts` of jobs.d/_policy.yaml.",
             )
         proxies = proxies_for(url, self._environ)
+        self.proxy = proxy_words(proxies, self._environ)
         for proxy in proxies.values():
             self._references.add_secret(requests.utils.get_auth_from_url(proxy)[1])
         if proxies:

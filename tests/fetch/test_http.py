@@ -549,6 +549,7 @@ def test_a_proxy_that_is_not_there_is_told_as_such(fetch_api):
         port = listening.getsockname()[1]
     with pytest.raises(FetchError, match=r"the proxy on the way to api.example.com does not answer") as caught:
         fetch_api("http://api.example.com/", environ={"http_proxy": f"http://u:pw4711@127.0.0.1:{port}"})
+    assert caught.value.hint.startswith(f"It is 127.0.0.1:{port}, which http_proxy names.")
     assert "https_proxy" in caught.value.hint
     assert "pw4711" not in caught.value.message
 
@@ -585,11 +586,22 @@ def test_a_proxy_that_speaks_no_tls_is_told(server, fetch_api):
         (b"", "broke off"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]", "broke off"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n[]\r\n0\r\n\r\n", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n[]", "no number, or there are two"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n[]", "no number, or there are two"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 1\r\n\r\n[]", "no number, or there are two"),
     ],
 )
 def test_what_is_no_answer_is_told(server, fetch_api, answer, words):
     server.routes["/"] = lambda handler: handler.wfile.write(answer)
     with pytest.raises(FetchError, match=rf"127.0.0.1:{server.server_port}\b.* {words}$"):
+        fetch_api(server.url())
+
+
+def test_a_failure_whose_body_is_no_body_is_told_by_its_status(server, fetch_api):
+    answer = b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n[]\r\n0\r\n\r\n"
+    server.routes["/"] = lambda handler: handler.wfile.write(answer)
+    with pytest.raises(FetchError, match=r"^HTTP 500 No from \S+$"):
         fetch_api(server.url())
 
 

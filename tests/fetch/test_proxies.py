@@ -1,7 +1,7 @@
 import pytest
 
 from runner.errors import FetchError
-from runner.fetch.proxies import ca_bundle, proxies_for
+from runner.fetch.proxies import ca_bundle, proxies_for, proxy_words
 
 
 def test_the_proxy_of_the_scheme_comes_first_and_lower_case_wins():
@@ -9,6 +9,15 @@ def test_the_proxy_of_the_scheme_comes_first_and_lower_case_wins():
     assert proxies_for("https://api.example.com/x", environ) == {"https": "http://lower:2"}
     assert proxies_for("http://api.example.com/x", environ) == {"http": "http://all:3"}
     assert proxies_for("http://api.example.com/x", {}) == {}
+
+
+def test_a_proxy_is_named_with_its_variable_and_without_its_password():
+    environ = {"ALL_PROXY": "http://u:pw4711@proxy.example.com:3128", "http_proxy": "lower:2"}
+    words = [
+        proxy_words(proxies_for(f"{scheme}://api.example.com/", environ), environ) for scheme in ("https", "http")
+    ]
+    assert words == ["proxy.example.com:3128, which ALL_PROXY names", "lower:2, which http_proxy names"]
+    assert proxy_words({}, environ) == ""
 
 
 @pytest.mark.parametrize(
