@@ -365,6 +365,11 @@ def test_whole_numbers_survive_a_file_without_them(step, tmp_path, first, second
         (["a\n5\nNA\n", "a\n6\n"], TableOptions(), "5.0||6.0"),
         (["a\nL\n", "a\n0.5\nNA\n"], TableOptions(), f"{float(LARGE)}|0.5|"),
         ([f"a\n{-(2**63)}\n5\n", "a\n3\nNA\n"], TableOptions(), f"{-(2**63)}|5|3|"),
+        (["a\n1\n", f"a\n{2**64 - 1}\n"], TableOptions(), f"1|{2**64 - 1}"),
+        ([f"a\n{2**63}\n", "a\nL\n-5\n"], TableOptions(), f"{2**63}|L|-5"),
+        ([f"a\n{2**63}\n", "a\n5\nNA\n"], TableOptions(), f"{2**63}|5|"),
+        ([f"a\n{2**63}\n", "a\nNA\n"], TableOptions(), f"{2**63}|"),
+        ([f"a\n{2**63}\n", "a\n0.5\n"], TableOptions(), f"{float(2**63)}|0.5"),
     ],
 )
 def test_a_script_has_the_digits_that_a_csv_has(bench, tmp_path, texts, table, expected):
@@ -375,6 +380,29 @@ def test_a_script_has_the_digits_that_a_csv_has(bench, tmp_path, texts, table, e
     source = StepInput(paths=tuple(paths), format=FileType.CSV, table=table)
     found = bench.csv("result = data", inputs=(source,)).splitlines()[1:]
     assert [line.replace('""', "") for line in found] == expected.replace("L", str(LARGE)).split("|")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        ([2**64 - 1], pd.array([3], "int64"), np.dtype("uint64")),
+        ([2**64 - 1], pd.array([3, None], "Int64"), np.dtype("object")),
+        ([2**64 - 1], None, np.dtype("object")),
+        ([7], pd.array([3, None], "Int64"), np.dtype("float64")),
+        ([7], pd.array([-3], "int64"), np.dtype("object")),
+    ],
+)
+def test_unsigned_numbers_in_one_file_and_others_in_another_keep_their_digits(tmp_path, first, second, kind):
+    other = pd.DataFrame({"x": [1]}) if second is None else pd.DataFrame({"n": second})
+    for number, frame in enumerate([pd.DataFrame({"n": np.array(first, "uint64")}), other]):
+        frame.to_parquet(tmp_path / str(number))
+    paths = (str(tmp_path / "0"), str(tmp_path / "1"))
+    column = read_data(StepInput(paths=paths, format=FileType.PARQUET))["n"]
+    expected = [*first, *([None] if second is None else second)]
+    assert column.dtype == kind
+    assert [None if pd.isna(cell) else int(cell) for cell in column] == [
+        None if pd.isna(cell) else cell for cell in expected
+    ]
 
 
 @pytest.mark.parametrize("kind", [FileType.CSV, FileType.JSON, FileType.PARQUET])

@@ -17,6 +17,7 @@ _LARGEST_FLOAT = 1 << 53
 # Without zeros in front, which would be lost: they belong to a key, such as a number of a parcel.
 _WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]{0,37})", re.ASCII)
 _NUMBERS = {np.dtype("int64"), np.dtype("float64"), pd.Int64Dtype()}
+_UNSIGNED = {np.dtype("uint64"), pd.UInt64Dtype()}
 _NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
 
 
@@ -143,6 +144,8 @@ def _filled_joined(frames: Sequence[pd.DataFrame], *, exact: bool, declared: Col
     types = dict.fromkeys((name for name, columns in found.items() if _is_mixed(columns)), "float64")
     types |= dict.fromkeys(whole, "Int64")
     types |= dict.fromkeys((name for name, columns in found.items() if _has_truth_apart(columns)), "object")
+    past = [name for name, columns in found.items() if _passes_64_bits(columns, len(frames))]
+    types |= dict.fromkeys(past, "object")
     frame = pd.concat(
         [frame.astype({name: kind for name, kind in types.items() if name in frame.columns}) for frame in frames],
         ignore_index=True,
@@ -153,7 +156,20 @@ def _filled_joined(frames: Sequence[pd.DataFrame], *, exact: bool, declared: Col
             frame[name] = column.astype("int64")
         elif not exact and not _is_large(pa.chunked_array([pa.array(column)])):
             frame[name] = column.astype("float64")
+    for name in past:
+        frame[name] = _past_64_bits(frame[name], exact=exact)
     return frame
+
+
+def _past_64_bits(cells: pd.Series, *, exact: bool) -> pd.Series:
+    """Whole numbers and gaps, of which some may be 2^63 or more, in the type that a single file would have."""
+    values = [None if pd.isna(value) else int(value) for value in cells.array]
+    found = [value for value in values if value is not None]
+    if len(found) < len(values):
+        kind = "object" if exact or max(map(abs, found)) > _LARGEST_FLOAT else "float64"
+    else:
+        kind = "uint64" if min(found) >= 0 else "object"
+    return pd.Series(values, dtype=kind, index=cells.index)
 
 
 def _is_whole(columns: Sequence[pd.Series]) -> bool:
@@ -171,6 +187,14 @@ def _is_mixed(columns: Sequence[pd.Series]) -> bool:
     of them that are nullable, and are so nowhere else."""
     kinds = {column.dtype for column in columns}
     return {np.dtype("float64"), pd.Int64Dtype()} <= kinds <= _NUMBERS
+
+
+def _passes_64_bits(columns: Sequence[pd.Series], files: int) -> bool:
+    """Whether a column has whole numbers from 2^63 on in one file, and others or gaps in another one: pandas would
+    make floats of them all. Of a single file they are Python's numbers, unless none is below 0 and none a gap."""
+    kinds = {column.dtype for column in columns if not column.isna().all()}
+    is_alike = len({column.dtype for column in columns}) == 1 and len(columns) == files
+    return bool(kinds & _UNSIGNED) and all(map(pd.api.types.is_integer_dtype, kinds)) and not is_alike
 
 
 def _has_truth_apart(columns: Sequence[pd.Series]) -> bool:
