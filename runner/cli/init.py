@@ -12,7 +12,7 @@ def command(*, folder: Path) -> None:
 
     Writes jobs.d with one commented and tested example, the schemas that editors complete from, .env.example,
     .gitignore, hooks for pre-commit, and a workflow that checks and tests each pull request and tells what it
-    changes. Files that exist are left alone.
+    changes. Files that exist are left alone, and where there are jobs the example is left out.
     """
     import shlex
 
@@ -26,9 +26,12 @@ def command(*, folder: Path) -> None:
         click.echo(f"wrote  {folder / name}")
     for name in scaffold.kept:
         click.echo(f"kept   {folder / name} (it was there already)")
+    for name in scaffold.left_out:
+        click.echo(f"left   {folder / name} out (there are jobs already)")
     if scaffold.unignored:
         click.echo(f"\nAdd to {folder / '.gitignore'}, for secrets and state stay out of git:")
         for line in scaffold.unignored:
             click.echo(f"  {line}")
     enter = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
-    click.echo(f"\nNext:  {enter}runner validate && runner test && runner run example --no-mail")
+    example = "" if scaffold.left_out else " && runner run example --no-mail"
+    click.echo(f"\nNext:  {enter}runner validate && runner test{example}")

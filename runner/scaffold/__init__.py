@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import RunnerError
+from runner.jobfiles.walk import FolderGoneError, list_job_files
 from runner.shipped import shipped_path
 
 _FILES = Path(__file__).resolve().parent / "files"
 _IGNORED = ".gitignore"
+_JOBS = "jobs.d"
+_EXAMPLE = (f"{_JOBS}/example.yaml", f"{_JOBS}/samples/example.csv")
 _SCHEMAS = ("schemas/job.schema.json", "schemas/defaults.schema.json", "schemas/policy.schema.json")
 
 
@@ -16,19 +19,20 @@ _SCHEMAS = ("schemas/job.schema.json", "schemas/defaults.schema.json", "schemas/
 class Scaffold:
     """What was written, and what stood there already and was left alone: paths relative to the folder.
 
-    `unignored` is what a `.gitignore` that was kept does not name: secrets and state, which must not be committed.
+    `left_out` is the example, where there are jobs already. `unignored` is what a `.gitignore` that was kept does
+    not name: secrets and state, which must not be committed.
     """
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
     unignored: tuple[str, ...] = ()
 
 
 def _contents() -> tuple[tuple[str, Path], ...]:
     return (
-        ("jobs.d/example.yaml", _FILES / "example.yaml"),
-        ("jobs.d/samples/example.csv", _FILES / "example.csv"),
-        ("jobs.d/.gitkeep", _FILES / "gitkeep"),
+        *((name, _FILES / Path(name).name) for name in _EXAMPLE),
+        (f"{_JOBS}/.gitkeep", _FILES / "gitkeep"),
         *((name, shipped_path(name)) for name in _SCHEMAS),
         (".env.example", shipped_path(".env.example")),
         (_IGNORED, _FILES / "gitignore"),
@@ -39,16 +43,21 @@ def _contents() -> tuple[tuple[str, Path], ...]:
 
 
 def create_repository(folder: Path) -> Scaffold:
-    """Write the files of a new repository into `folder`. Files that exist are never overwritten.
+    """Write the files of a new repository into `folder`. Files that exist are never overwritten, and where there
+    are jobs nobody needs an example.
 
     Raises:
         RunnerError: a file cannot be written.
     """
-    written, kept = [], []
+    written, kept, left_out = [], [], []
+    has_jobs = _has_jobs(folder / _JOBS)
     for name, source in _contents():
         target = folder / name
         if os.path.lexists(target):
             kept.append(name)
+            continue
+        if has_jobs and name in _EXAMPLE:
+            left_out.append(name)
             continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +68,14 @@ def create_repository(folder: Path) -> Scaffold:
             ) from error
         written.append(name)
     unignored = _unignored(folder / _IGNORED) if _IGNORED in kept else ()
-    return Scaffold(written=tuple(written), kept=tuple(kept), unignored=unignored)
+    return Scaffold(written=tuple(written), kept=tuple(kept), left_out=tuple(left_out), unignored=unignored)
+
+
+def _has_jobs(folder: Path) -> bool:
+    try:
+        return bool(list_job_files(folder).files)
+    except FolderGoneError:
+        return False
 
 
 def _unignored(file: Path) -> tuple[str, ...]:

@@ -63,6 +63,22 @@ def test_files_that_exist_are_kept(repository):
     assert (repository / ".gitignore").read_text() == "mine\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "is_job"),
+    [("sales.yaml", True), ("team/sales.yml", True), ("_defaults.yaml", False), ("a.md", False)],
+)
+def test_where_there_are_jobs_the_example_is_left_out(tmp_path, runner, name, is_job):
+    (tmp_path / "jobs.d" / name).parent.mkdir(parents=True)
+    (tmp_path / "jobs.d" / name).write_text("job_name: sales\n")
+    done = runner("init", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "jobs.d" / "example.yaml").exists() is not is_job
+    assert (tmp_path / "jobs.d" / "samples").exists() is not is_job
+    assert ("left   jobs.d/example.yaml out (there are jobs already)" in done.stdout) is is_job
+    assert ("runner run example" in done.stdout) is not is_job
+    assert (tmp_path / "schemas" / "job.schema.json").exists()
+
+
 def test_a_link_that_leads_nowhere_is_kept_and_not_written_through(tmp_path):
     folder = tmp_path / "reports"
     folder.mkdir()
