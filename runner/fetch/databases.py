@@ -49,6 +49,7 @@ _PLAIN_OPTIONS = {
 }
 _PLAIN_OPTIONS["mariadb"] = _PLAIN_OPTIONS["mysql"]
 _LOCAL = "localhost"
+_SLOW = "The query may be slow, or have many rows: ask for less in `query`, or raise API_FETCH_TIMEOUT."
 # What drivers look for outside of Python's packages.
 _DRIVER_VARIABLES = (
     "LD_LIBRARY_PATH",
@@ -100,7 +101,7 @@ def fetch_database(source: DataSource, context: FetchContext, references: Refere
         what=f"the database ({shown})",
         seconds=context.timeout_seconds,
         cancelled=context.cancelled,
-        hint="The query is slow or has many rows. Ask for less in `query`, or raise API_FETCH_TIMEOUT.",
+        hint=_SLOW if dialect == _SQLITE else f"Does a database answer at host and port of `location`? {_SLOW}",
     )
     if outcome.fault is not None:
         raise _fault(outcome.fault, shown, url, source, references)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import shutil
+import socket
 import threading
 import time
 from decimal import Decimal
@@ -237,6 +238,13 @@ def test_a_cancelled_query_ends_here_and_in_the_server(fetch_rows, ask):
     assert "the run was cancelled while the database (postgresql at 127.0.0.1) was read" in message
     assert ended - asked < 2
     assert _until(lambda: not _sleepers(ask)), "the server still works for nobody"
+
+
+def test_a_server_that_says_nothing_may_be_none(fetch_query):
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(FetchError) as caught:
+        fetch_query(f"postgresql://admin@127.0.0.1:{silent.getsockname()[1]}/x", "SELECT 1", timeout_seconds=2.0)
+    assert caught.value.message == "the database (postgresql at 127.0.0.1) was not read within 2 s"
+    assert "Does a database answer at host and port of `location`?" in caught.value.hint
 
 
 def test_a_query_past_the_deadline_ends_here_and_in_the_server(fetch_rows, ask):
