@@ -23,8 +23,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 
 def pytest_xdist_auto_num_workers():
-    """One more than there are cores: two tests wait for real minutes, and leave theirs idle."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Two for each core: many tests wait, some of them for real minutes, and leave theirs idle."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 @pytest.hookimpl(wrapper=True)
