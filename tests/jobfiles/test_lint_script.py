@@ -435,6 +435,9 @@ def test_a_script_that_ends_well_when_it_is_run_has_no_undefined_name_on_its_str
         ("if True:\n  data['ü'].replace({1: 2}, inplace=True)", "data['ü']"),
         ("def f():\n  data['a'][0] = 1", "data['a']"),
         ("stock['a'][0] = 1", "stock['a']"),
+        ("data.iloc[0]['a'] = 1", "data.iloc[0]"),
+        ("data.loc[data['a'] > 1, 'a'].fillna(0, inplace=True)", "data.loc[data['a'] > 1, 'a']"),
+        ("data['a'].sort_values(inplace=True)", "data['a']"),
     ],
 )
 def test_what_is_written_to_a_part_of_a_source_is_lost(line, part):
@@ -453,6 +456,10 @@ def test_what_is_written_to_a_part_of_a_source_is_lost(line, part):
         "data['a'].fillna(0, inplace=False)",
         "column = data['a']\ncolumn[0] = 1",
         "print(data['a'][0] == 1)",
+        # The list or object in a cell is no copy.
+        "data.at[0, 'address']['city'] = 'Bonn'",
+        "data.loc[0, 'tags'][0] = 'new'",
+        "data.iloc[0, 1]['city'] += 'x'",
         # What a script binds itself may be anything.
         "data = {'a': {}}\ndata['a']['b'] = 1",
         "def f(data):\n  data['a']['b'] = 1",

@@ -30,7 +30,7 @@ def find_lost_writing(
                 part,
                 rule="script-lost-write",
                 message=f"this is a copy of a part of {table.id}: what is written to it is lost",
-                hint=f'The run fails here. Write {table.id}.loc[{table.id}["amount"] > 100, "size"] = "large", or '
+                hint=f'Write {table.id}.loc[{table.id}["amount"] > 100, "size"] = "large", or '
                 f'without inplace=True {table.id}["amount"] = {table.id}["amount"].fillna(0).',
             )
             yield replace(fault, severity=Severity.WARNING)
@@ -45,10 +45,20 @@ def _written_part(node: ast.AST) -> ast.expr | None:
     """What is written to by `part[…] = …`, `part.loc[…] = …` or `part.fillna(…, inplace=True)`."""
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
         value = node.value
-        return value.value if isinstance(value, ast.Attribute) and value.attr in _PLACES else value
+        part = value.value if isinstance(value, ast.Attribute) and value.attr in _PLACES else value
+        return None if _may_be_cell(part) else part
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_in_place(node):
         return node.func.value
     return None
+
+
+def _may_be_cell(part: ast.expr) -> bool:
+    """Whether this may be `table.at[row, column]`: the list or object that a cell holds is no copy."""
+    return (
+        isinstance(part, ast.Subscript)
+        and isinstance(part.value, ast.Attribute)
+        and isinstance(part.slice, ast.Tuple)
+    )
 
 
 def _is_in_place(call: ast.Call) -> bool:

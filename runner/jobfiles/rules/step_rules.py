@@ -85,8 +85,8 @@ STEP_RULES = (
         summary="The script writes to a part of a table, which is a copy.",
         reason=(
             "data[...] makes a new table or column. What is written to that, by a second [...] or with"
-            " inplace=True, never reaches data. Before pandas 3 it did; now the run fails, as its result would"
-            " be as if the line were not there."
+            " inplace=True, never reaches data. Before pandas 3 much of it did; now the run fails where pandas"
+            " sees it, as its result would be as if the line were not there."
         ),
         bad=job('processing_script: |\n  data["amount"][data["amount"] < 0] = 0\n  result = data\n'),
         good=job('processing_script: |\n  data.loc[data["amount"] < 0, "amount"] = 0\n  result = data\n'),
