@@ -95,7 +95,18 @@ class Retention:
                 count,
             )
         sweep(self._settings.runs_dir, self._store.known)
-        given = self._store.compact()
+        self._give_room_back()
+
+    def _give_room_back(self) -> None:
+        try:
+            given = self._store.compact()
+        except StoreError as error:
+            log.warning(
+                "The database keeps room that it does not need: %s %s; tried again in an hour",
+                error.message,
+                error.hint,
+            )
+            return
         if given:
             log.info("The database gave %s back to the disk", size_words(given))
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -105,8 +106,8 @@ class Database:
         return turn.outcome()
 
     def compact(self) -> int:
-        """Give the disk back what the file holds for nothing, where that is much and the rest is copied soon: how
-        many bytes. Writing waits meanwhile.
+        """Give the disk back what the file holds for nothing, where that is much, the rest is copied soon, and the
+        disk has room for the copy: how many bytes. Writing waits meanwhile.
 
         Raises:
             StoreError: the database could not do it, or another connection writes; nothing has changed.
@@ -115,7 +116,7 @@ class Database:
             self._check_file()
             with storage_errors(self.path):
                 size, free = (self._pages(name) for name in ("page_count", "freelist_count"))
-                if free < _MUCH_FREE or size - free > _SOON_COPIED:
+                if free < _MUCH_FREE or size - free > _SOON_COPIED or not self._has_room(2 * (size - free)):
                     return 0
                 # The copy is small, and a container may have no folder for temporary files.
                 self._raw.execute("PRAGMA temp_store = MEMORY")
@@ -123,6 +124,14 @@ class Database:
                 # Until then the file itself is as long as it was.
                 self._raw.execute("PRAGMA wal_checkpoint").fetchone()
                 return size - self._pages("page_count")
+
+    def _has_room(self, needed: int) -> bool:
+        """Whether the disk has so many bytes to spare. Where it fills up meanwhile, the log stays as long as it
+        became: then there would be even less room."""
+        try:
+            return shutil.disk_usage(os.path.realpath(self.path)).free >= needed
+        except OSError:
+            return False
 
     def _pages(self, name: str) -> int:
         """What a pragma counts in pages, in bytes."""

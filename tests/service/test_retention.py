@@ -6,6 +6,7 @@ import pytest
 from runner.core.delivery import DeliveryAttempt, DeliveryState, SendResult
 from runner.core.job import DeliveryOptions
 from runner.core.run import FailureKind, RunFailure, RunState, Trigger
+from runner.errors import StoreError
 from runner.service.retention import PERIOD_SECONDS, Retention
 
 
@@ -55,6 +56,17 @@ def test_what_the_database_does_not_need_goes_back_to_the_disk(retention, store,
     with caplog.at_level("INFO"):
         retention.tidy_if_due()
     assert "The database gave 300.0 MB back to the disk" in caplog.text
+
+
+def test_a_database_that_cannot_give_room_back_is_told_as_that(retention, ended, store, monkeypatch, caplog):
+    def busy(_self):
+        raise StoreError("runner.db is busy", hint="Try again.")
+
+    monkeypatch.setattr(type(store), "compact", busy)
+    ended()
+    retention.tidy_if_due()
+    [told] = [record for record in caplog.records if "runner.db is busy" in record.getMessage()]
+    assert (told.levelname, "cannot be removed" in told.getMessage()) == ("WARNING", False)
 
 
 def test_a_start_whose_clock_is_ahead_costs_no_history(ended, store, settings, clock, up, jobs):

@@ -1,6 +1,7 @@
 """Threads that write at the same time share a transaction; each work in it stands alone."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -331,6 +333,9 @@ def test_room_that_is_not_needed_any_more_goes_back_to_the_disk(opened, monkeypa
     monkeypatch.setattr(database, "_SOON_COPIED", 1)
     assert opened.compact() == 0, "the rest would take too long"
     monkeypatch.setattr(database, "_SOON_COPIED", 1 << 20)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=1000))
+        assert opened.compact() == 0, "a copy that has no room fills the disk"
     assert opened.compact() > 4_900_000
     assert opened.path.stat().st_size < 50_000
     assert opened.compact() == 0
