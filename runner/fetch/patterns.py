@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fnmatch import translate
 from pathlib import Path
 
+# Where the repair of a disk puts pieces of files: each file system of ext4 has it, and root alone may read it.
+_PIECES = "lost+found"
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -19,10 +21,11 @@ def has_pattern(text: str) -> bool:
 def find_matches(pattern: Path, *, check: Callable[[], None], unread: Callable[[OSError], None]) -> Iterator[Path]:
     """The paths that an absolute pattern names, in no order.
 
-    `*`, `?` and `[…]` stand for part of one name, never for a leading dot; `**` as a whole name stands for any
-    number of folders, and at the end for every file in them. Links to folders are followed where a name of the
-    pattern names them, never by `**`. `check` is called before each folder is read and may raise, to end the
-    search. So may `unread`, with why something cannot be looked at; where it does not, that is left out.
+    `*`, `?` and `[…]` stand for part of one name, never for a leading dot, nor for `lost+found`; `**` as a whole
+    name stands for any number of folders but such, and at the end for every file in them. Links to folders are
+    followed where a name of the pattern names them, never by `**`. `check` is called before each folder is read
+    and may raise, to end the search. So may `unread`, with why something cannot be looked at; where it does not,
+    that is left out.
     """
     parts = pattern.parts[1:]
     return _walk(Path(pattern.anchor), parts, _Look(check=check, unread=unread))
@@ -79,7 +82,7 @@ def _walk(folder: Path, parts: tuple[str, ...], look: _Look) -> Iterator[Path]:
     else:
         matches = re.compile(translate(first)).match
         for entry in look.entries(folder):
-            if matches(entry.name) and (first.startswith(".") or not entry.name.startswith(".")):
+            if matches(entry.name) and (first.startswith(".") or _is_meant(entry.name)):
                 if not rest:
                     yield Path(entry.path)
                 elif look.is_folder(entry, follow_links=True):
@@ -96,9 +99,14 @@ def _walk_deep(top: Path, rest: tuple[str, ...], look: _Look) -> Iterator[Path]:
         if rest:
             yield from _walk(folder, rest, look)
         for entry in look.entries(folder):
-            if entry.name.startswith("."):
+            if not _is_meant(entry.name):
                 continue
             if look.is_folder(entry, follow_links=False):
                 waiting.append(Path(entry.path))
             elif not rest:
                 yield Path(entry.path)
+
+
+def _is_meant(name: str) -> bool:
+    """Whether a pattern that does not say so may stand for this name."""
+    return not name.startswith(".") and name != _PIECES

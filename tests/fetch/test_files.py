@@ -117,6 +117,16 @@ def test_a_folder_that_cannot_be_read_is_told_and_not_left_out(make_context):
         fetch(file_source("in/loop/*.csv"), context)
 
 
+def test_what_the_repair_of_a_disk_finds_is_no_data(make_context):
+    """Each disk that is mounted on its own has such a folder, which root alone may read."""
+    context = make_context()
+    write(context.project_dir, "in/a/x.csv", "in/lost+found/x.csv", "in/a/lost+found")
+    assert found("in/**/x.csv", context) == ["in/a/x.csv"]
+    assert found("in/*/x.csv", context) == ["in/a/x.csv"]
+    assert found("in/**", context) == ["in/a/x.csv"]
+    assert found("in/lost+found/*.csv", context) == ["in/lost+found/x.csv"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_may_not_be_read_is_told(make_context):
     context = make_context()
