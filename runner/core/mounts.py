@@ -16,8 +16,8 @@ _SHARED = frozenset(
 )
 # A program answers for these, such as sshfs, s3fs or davfs2: on its own disk, or on a server's.
 _BY_PROGRAM = re.compile(r"fuse(\.|(?![\s\S]))")
-# The root of a container that needs no root: layers on a disk of the machine.
-_OF_CONTAINERS = "fuse.fuse-overlayfs"
+# These show folders of this machine: the root of a container that needs no root, encrypted, several as one.
+_OF_FOLDERS = frozenset(f"fuse.{name}" for name in ("fuse-overlayfs", "gocryptfs", "encfs", "mergerfs", "bindfs"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +29,9 @@ class Mount:
 
     @property
     def may_be_shared(self) -> bool:
-        """Whether other machines may work on the same files, with locks and memory of their own."""
-        return self.kind in _SHARED or (_BY_PROGRAM.match(self.kind) is not None and self.kind != _OF_CONTAINERS)
+        """Whether other machines, or the host of a virtual one, may work on the same files, with locks and memory
+        of their own."""
+        return self.kind in _SHARED or (_BY_PROGRAM.match(self.kind) is not None and self.kind not in _OF_FOLDERS)
 
 
 def mounts_in(text: str) -> tuple[Mount, ...]:

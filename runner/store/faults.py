@@ -38,8 +38,9 @@ def damaged(path: Path, detail: str) -> StoreError:
 def shared_words(kind: str) -> str:
     """What it means where the state lies on a file system of this kind."""
     return (
-        f"lies on a mount of type {kind}, which other machines may use: neither locks nor the database's log hold "
-        "between them, so a second service there is not refused, runs every job again and damages the history"
+        f"lies on a mount of type {kind}, which other machines, or the host of this one, may use: neither locks "
+        "nor the database's log hold between them, so a second service there is not refused, runs every job again "
+        "and damages the history"
     )
 
 

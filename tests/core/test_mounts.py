@@ -50,6 +50,8 @@ def test_lines_that_are_no_mounts_are_left_out():
         *((kind, False) for kind in ("ext4", "xfs", "btrfs", "tmpfs", "overlay", "zfs", "fuseblk", "nfsd")),
         # Of a container that needs no root.
         ("fuse.fuse-overlayfs", False),
+        # Disks of this machine, encrypted, or several as one.
+        *((f"fuse.{program}", False) for program in ("gocryptfs", "encfs", "mergerfs", "bindfs")),
     ],
 )
 def test_what_other_machines_may_reach(kind, shared):

@@ -171,6 +171,7 @@ def test_state_that_other_machines_may_reach_is_warned_of(settings, tmp_path, mo
     assert "is made when the service starts, but lies on a mount of type nfs4" in to_be_made.message
     for finding in (to_be_made, made):
         assert (finding.health, "is not refused" in finding.message) == (Health.WARNING, True)
+        assert "other machines, or the host of this one, may use" in finding.message
         assert finding.hint == "Set JOB_STORAGE_PATH to a file on a disk of this machine."
 
 
