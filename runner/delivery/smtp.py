@@ -252,7 +252,8 @@ class SmtpTransport:
     def _pause_logins(self, error: Exception, words: str) -> None:
         if isinstance(error, LoginError) and error.for_good:
             self._login_pause_ends = time.monotonic() + _LOGIN_PAUSE
-            self._login_fault = self._safe(f"{words}; not tried again for {_LOGIN_PAUSE / 60:.0f} minutes")
+            rule = f"until one is accepted, a login is tried once in {_LOGIN_PAUSE / 60:.0f} minutes"
+            self._login_fault = self._safe(f"{words}; {rule}")
 
     def _safe(self, text: str) -> str:
         """One line, capped, without the password in any form it is sent in."""

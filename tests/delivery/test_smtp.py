@@ -185,7 +185,7 @@ def test_a_login_that_is_refused_for_good_is_not_tried_for_each_mail(
         assert result.state is DeliveryState.DEFERRED
         assert "535 5.7.8 wrong; check SMTP_USER and SMTP_PASSWORD" in result.error
     assert len(logins) == 1
-    assert result.error.endswith("; not tried again for 10 minutes")
+    assert result.error.endswith("; until one is accepted, a login is tried once in 10 minutes")
     later = time.monotonic() + 601
     monkeypatch.setattr("runner.delivery.smtp.time", SimpleNamespace(monotonic=lambda: later))
     answers["auth"] = "454 not now"
