@@ -546,6 +546,8 @@ result = data.copy().pipe(marked)[["amount", "n"]].apply(lambda row: row, axis=1
 
 
 def test_whoever_asks_for_a_column_by_its_name_alone_is_told_which_there_are(bench):
+    failure = bench.failure("result = data[data.week > 1]")
+    assert "isocalendar" not in failure.hint, "no table ever had that of its own"
     failure = bench.failure("result = data[data.revenue > 1]")
     assert failure.message.startswith("AttributeError: 'DataFrame' object has no attribute 'revenue'")
     assert failure.hint == "`data` has the columns category, amount."

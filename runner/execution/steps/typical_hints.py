@@ -47,10 +47,9 @@ _GONE = {
     "mad": "(x - x.mean()).abs().mean()",
     "pad": ".ffill()",
     "swapaxes": ".T",
-    "week": ".dt.isocalendar().week",
-    "weekofyear": ".dt.isocalendar().week",
 }
-_OLD_NAME = re.compile(r"'(?:DataFrame|Series|DatetimeProperties)' object has no attribute '(\w+)'")
+_GONE_OF_TIMES = dict.fromkeys(("week", "weekofyear"), ".dt.isocalendar().week")
+_OLD_NAME = re.compile(r"'(DataFrame|Series|DatetimeProperties)' object has no attribute '(\w+)'")
 # How Python shows types: of what is a time, a number, a text.
 _A_TIME = r"'(?:datetime\.\w+|Timestamp|Timedelta|(?:Datetime|Timedelta)Array|numpy\.(?:datetime|timedelta)64)'"
 _A_NUMBER = r"'(?:int|float|bool|decimal\.Decimal|numpy\.\w+)'"
@@ -85,8 +84,10 @@ _TYPICAL = (
 def gone_hint(summary: str) -> str:
     """One sentence where a script asks for what pandas had once; empty for any other error."""
     found = _OLD_NAME.search(summary)
-    now = _GONE.get(found[1]) if found else None
-    return f"It is {now} in this pandas." if now else ""
+    if found is None:
+        return ""
+    gone = _GONE_OF_TIMES if found[1] == "DatetimeProperties" else _GONE
+    return f"It is {gone[found[2]]} in this pandas." if found[2] in gone else ""
 
 
 def typical_hint(summary: str) -> str:
