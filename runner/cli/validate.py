@@ -118,7 +118,7 @@ def command(
         ran = samples.run_samples(good, settings, folder=folder)
         diagnostics, texts = (*diagnostics, *ran.diagnostics), {**texts, **ran.texts}
     findings = Findings(
-        files=tuple(file.path for file in validation.files),
+        files=(*(file.path for file in validation.files), *validation.layer_files),
         diagnostics=diagnostics,
         texts=texts,
         seconds=time.perf_counter() - started,

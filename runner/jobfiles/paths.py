@@ -20,7 +20,15 @@ from runner.jobfiles.inspection import CheckContext
 from runner.jobfiles.layers import DEFAULTS_FILE, POLICY_FILE, LayerReader, Layers
 from runner.jobfiles.look import Looked, Target, look_at
 from runner.jobfiles.verdict import Verdict
-from runner.jobfiles.walk import NO_JOB, list_job_files, passed_over, require_answer, shown_path, unlisted
+from runner.jobfiles.walk import (
+    NO_JOB,
+    is_misnamed,
+    list_job_files,
+    passed_over,
+    require_answer,
+    shown_path,
+    unlisted,
+)
 
 if TYPE_CHECKING:
     from runner.jobfiles.verdict_cache import VerdictCache
@@ -32,10 +40,11 @@ _WORTH_A_CACHE = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Validation:
-    """Verdicts by path; every finding, also those in `_defaults.yaml` and `_policy.yaml`, sorted and each once;
-    the texts that they point into, by path."""
+    """Verdicts by path; the paths of each `_defaults.yaml` and `_policy.yaml` that was given by its name; every
+    finding, also those in such files, sorted and each once; the texts that they point into, by path."""
 
     files: tuple[Verdict, ...] = ()
+    layer_files: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
 
@@ -92,6 +101,7 @@ def check_paths(
         texts.update(layers.texts)
     return Validation(
         files=tuple(sorted(verdicts, key=lambda verdict: verdict.path)),
+        layer_files=tuple(sorted(trees.layer_files)),
         diagnostics=sort_diagnostics(diagnostics),
         texts=texts,
     )
@@ -201,6 +211,7 @@ class _Trees:
         self._whole: set[str] = set()
         self.unlisted: dict[str, list[Diagnostic]] = {}
         self.passed_over: set[Diagnostic] = set()
+        self.layer_files: set[str] = set()
         self._groups: dict[str, list[Target]] = defaultdict(list)
         self._trees: dict[str, tuple[CheckContext, LayerReader]] = {}
         self._contexts: dict[str, tuple[str, CheckContext]] = {}
@@ -253,7 +264,10 @@ class _Trees:
         if name in {DEFAULTS_FILE, POLICY_FILE}:
             # No job, but what is wrong with it is wrong with the jobs around.
             self._context(folder, folder)
+            self.layer_files.add(self._shown(f"{folder}/{name}"))
         elif not name.startswith(NO_JOB):
+            if is_misnamed(name):
+                self.passed_over.add(passed_over(self._shown(f"{folder}/{name}")))
             self._take([(folder, name)], given=folder)
 
     def _take(self, files: Iterable[tuple[str, str]], *, given: str) -> None:

@@ -134,6 +134,9 @@ def test_exit_codes(call, tmp_path):
     (tmp_path / "jobs.d").mkdir()
     empty = call("validate", cwd=tmp_path)
     assert (empty.returncode, empty.stdout[:7]) == (0, "0 files")
+    (tmp_path / "jobs.d" / "_policy.yaml").write_text("max_timeout_seconds: 5\n")
+    policy = call("validate", "jobs.d/_policy.yaml", cwd=tmp_path)
+    assert (policy.returncode, policy.stdout[:15], policy.stdout[-9:]) == (0, "1 file checked ", "all good\n")
 
 
 def test_warnings_count_when_asked_for(call):

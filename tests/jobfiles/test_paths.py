@@ -96,6 +96,8 @@ def test_a_job_file_whose_name_ends_in_capitals_is_told(run, write, minimal):
     first = validation.diagnostics[0]
     assert first.severity is Severity.WARNING
     assert first.hint == "Rename it to Sales.yaml, or give it a _ in front if it is none."
+    given = run("jobs.d/Sales.YAML")
+    assert (len(given.files), rules(given)) == (1, [("jobs.d/Sales.YAML", "job-file-name")])
 
 
 def test_the_files_around_jobs_are_looked_at_when_they_are_given(run, write):
@@ -107,7 +109,9 @@ def test_the_files_around_jobs_are_looked_at_when_they_are_given(run, write):
     assert rules(run("jobs.d/team/_defaults.yaml")) == [policy, team]
     assert rules(run("jobs.d/_other.yaml")) == []
     write("jobs.d/_policy.yaml", "max_timeout_seconds: 5\n")
-    assert rules(run("jobs.d/_policy.yaml")) == []
+    good = run("jobs.d/_policy.yaml", "jobs.d/_other.yaml")
+    assert (good.files, good.layer_files, rules(good)) == ((), ("jobs.d/_policy.yaml",), [])
+    assert run("jobs.d").layer_files == ()
 
 
 def test_a_link_that_leads_nowhere_is_a_finding(run, project):
