@@ -10,6 +10,7 @@ import itertools
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -107,10 +108,11 @@ def stored_object(name: str, info: Mapping[str, Any]) -> StoredObject:
 def objects_like(system: Any, pattern: str) -> Mapping[str, Mapping[str, Any]]:
     """What a pattern matches, folders too: name → what the store tells of it.
 
-    fsspec leaves out every folder that it cannot list, without a word; here that is a fault.
+    fsspec looks into more folders than a pattern leads to, and leaves out each that it cannot list, without a
+    word; here that is a fault of those that the pattern leads to.
 
     Raises:
-        UnlistedError: a folder on the way cannot be listed. Libraries raise anything else.
+        UnlistedError: such a folder cannot be listed. Libraries raise anything else.
     """
     faults: list[UnlistedError] = []
     ask = system._ls  # noqa: SLF001 - what its walk through the folders asks each time
@@ -121,7 +123,8 @@ def objects_like(system: Any, pattern: str) -> Mapping[str, Mapping[str, Any]]:
         except FileNotFoundError:
             raise  # gone by now
         except OSError as error:
-            faults.append(UnlistedError(folder, error))
+            if _leads_to(pattern, folder):
+                faults.append(UnlistedError(folder, error))
             raise
 
     system._ls = listed  # noqa: SLF001
@@ -134,6 +137,23 @@ def objects_like(system: Any, pattern: str) -> Mapping[str, Mapping[str, Any]]:
     if faults:
         raise faults[0]
     return matches
+
+
+def _leads_to(pattern: str, folder: str) -> bool:
+    """Whether a pattern may match what lies in a folder, as far as the names on the way tell."""
+    if has_dots(folder) and not has_dots(pattern):
+        return False
+    for wanted, name in zip(pattern.split("/"), folder.strip("/").split("/"), strict=False):
+        if wanted == "**":
+            return True
+        if not fnmatchcase(name, wanted):
+            return False
+    return True
+
+
+def has_dots(name: str) -> bool:
+    """Whether a name in it, or a pattern of one, begins with a dot, for which no pattern stands."""
+    return name.startswith(".") or "/." in name
 
 
 def bucket_of(system: Any, name: str) -> str:

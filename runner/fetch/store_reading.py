@@ -16,6 +16,7 @@ from runner.fetch.store_objects import (
     StoredObject,
     UnlistedError,
     bucket_of,
+    has_dots,
     lacks,
     look_again,
     objects_like,
@@ -157,12 +158,8 @@ def _find(system: Any, order: StoreOrder) -> list[StoredObject]:
         stored_object(path, info)
         for path, info in objects_like(system, name).items()
         # An object whose name ends in `/` is how consoles make an empty folder.
-        if info["type"] == "file" and not path.endswith("/") and (_has_dots(name) or not _has_dots(path))
+        if info["type"] == "file" and not path.endswith("/") and (has_dots(name) or not has_dots(path))
     ]
-
-
-def _has_dots(name: str) -> bool:
-    return name.startswith(".") or "/." in name
 
 
 def _copy(system: Any, one: StoredObject, stem: Path) -> Path:

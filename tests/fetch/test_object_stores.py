@@ -251,6 +251,27 @@ def test_a_folder_that_may_not_be_listed_is_told_and_not_left_out(fetch_objects,
         gate.unlisted = None
 
 
+@pytest.mark.parametrize(
+    ("unlisted", "pattern"),
+    [
+        ("shares/b/private/", "shares/*/daily/x.csv"),
+        ("shares/b-2025/", "shares/*-2026/x.csv"),
+        ("shares/.trash/", "shares/**/x.csv"),
+        ("shares/.trash/", "shares/*/x.csv"),
+    ],
+)
+def test_a_folder_that_a_pattern_does_not_lead_to_need_not_be_listed(
+    fetch_objects, environ, put, gate, unlisted, pattern
+):
+    for folder in ("shares/a/daily", "shares/b-2026", "shares/c", unlisted.rstrip("/")):
+        put(f"{folder}/x.csv", b"a\n1\n")
+    gate.unlisted = unlisted
+    try:
+        assert fetch_objects(f"s3://orders/{pattern}", environ=environ).paths
+    finally:
+        gate.unlisted = None
+
+
 @pytest.mark.parametrize("name", ["x.csv", "in/*.csv", "x*.csv", "**/x.csv"])
 def test_a_bucket_that_is_not_there_is_told(fetch_objects, environ, name):
     with pytest.raises(FetchError, match="the store has no bucket lost-orders") as caught:
