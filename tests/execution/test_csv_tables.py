@@ -90,13 +90,22 @@ def test_names_with_another_delimiter_are_told_from_their_rows(bench, kind):
 @pytest.mark.parametrize("kind", STEPS, ids=str)
 @pytest.mark.parametrize(
     "source",
-    ['[{"a": 1, "b": 2}]', '\ufeff[\n  {\n    "a": 1\n  }\n]\n', '{"a": 1}\n{"a": 2}\n', '{\n"rows": []}'],
+    [
+        '[{"a": 1, "b": 2}]',
+        '\ufeff[\n  {\n    "a": 1\n  }\n]\n',
+        '{"a": 1}\n{"a": 2}\n',
+        '{\n"rows": []}',
+        "[]",
+        "\n[ ]\n",
+        "{}",
+    ],
 )
 def test_json_is_no_table_of_column_names(bench, kind, source):
     failure = bench.failure(STEPS[kind], kind=kind, source=source)
     assert failure.message == "the data cannot be read as CSV: it is JSON"
     assert "`json`, or `ndjson`" in failure.hint
     assert bench.csv(STEPS[kind], kind=kind, source='"{a",[b\n1,2\n') == "{a,[b\n1,2\n"
+    assert bench.csv(STEPS[kind], kind=kind, source="[],{}\n1,2\n") == "[],{}\n1,2\n"
 
 
 @pytest.mark.parametrize("kind", STEPS, ids=str)

@@ -33,7 +33,8 @@ from runner.execution.steps.whole_numbers import floats_that_lost_digits, keep_w
 
 _PLAIN = TableOptions()
 _HEAD = 4096
-_JSON_START = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{\s*"')
+# Records, or the whole of what holds none.
+_JSON_START = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:(?:\[\s*)?\{\s*"|(?:\[\s*\]|\{\s*\})\s*(?![\s\S]))')
 _JSON_HINT = "Let `data_source` say so: `json`, or `ndjson` where each line is a record of its own."
 # As pandas calls what a column holds.
 _TRUTH = "boolean"
