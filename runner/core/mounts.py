@@ -17,7 +17,9 @@ _SHARED = frozenset(
 # A program answers for these, such as sshfs, s3fs or davfs2: on its own disk, or on a server's.
 _BY_PROGRAM = re.compile(r"fuse(\.|(?![\s\S]))")
 # These show folders of this machine: the root of a container that needs no root, encrypted, several as one.
-_OF_FOLDERS = frozenset(f"fuse.{name}" for name in ("fuse-overlayfs", "gocryptfs", "encfs", "mergerfs", "bindfs"))
+_OF_FOLDERS = frozenset(
+    {"fuse.fuse-overlayfs", "fuse.gocryptfs", "fuse.encfs", "fuse.mergerfs", "fuse.bindfs"},
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
