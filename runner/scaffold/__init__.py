@@ -79,10 +79,10 @@ def _has_jobs(folder: Path) -> bool:
 
 
 def _unignored(file: Path) -> tuple[str, ...]:
-    """The lines of the `.gitignore` of a new repository that a file lacks."""
+    """The lines of the `.gitignore` of a new repository that a file lacks, and whose folder it lacks too."""
     try:
         present = {line.strip().strip("/") for line in file.read_text(errors="replace").splitlines()}
     except OSError:
         present = set()
     wanted = (_FILES / "gitignore").read_text().split()
-    return tuple(line for line in wanted if line.strip("/") not in present)
+    return tuple(line for line in wanted if present.isdisjoint({line.strip("/"), line.split("/")[0]}))

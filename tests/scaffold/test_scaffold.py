@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests" / "acceptance" / "jobfiles"
 WORKFLOW = ".github/workflows/jobs.yaml"
 MATCHER = ".github/runner-problem-matcher.json"
+STATE = ("data/runner.db*", "data/runner.lock", "data/mail/", "data/runs/", "data/single-runs/")
 
 
 @pytest.fixture
@@ -89,7 +90,12 @@ def test_a_link_that_leads_nowhere_is_kept_and_not_written_through(tmp_path):
 
 @pytest.mark.parametrize(
     ("kept", "lines"),
-    [("*.pyc\n", (".env", "data/", ".venv/")), ("/data\n.env\n", (".venv/",)), (".venv\n/data/\n.env\r\n", ())],
+    [
+        ("*.pyc\n", (".env", *STATE, ".venv/")),
+        ("/data\n.env\n", (".venv/",)),
+        (".venv\n/data/\n.env\r\n", ()),
+        (".venv\n.env\n/data/runs\n" + "\n".join(STATE[:3]), (STATE[4],)),
+    ],
 )
 def test_what_a_kept_gitignore_lets_into_git_is_said(tmp_path, runner, kept, lines):
     folder = tmp_path / "my reports"
@@ -100,6 +106,21 @@ def test_what_a_kept_gitignore_lets_into_git_is_said(tmp_path, runner, kept, lin
     assert ("Add to my reports/.gitignore" in shown) == bool(lines)
     assert all(f"\n  {line}\n" in shown for line in lines)
     assert "Next:  cd 'my reports' && runner validate" in shown
+
+
+@pytest.mark.parametrize("ignored", ["runner/scaffold/files/gitignore", ".gitignore"])
+def test_git_takes_sources_beside_the_state_and_none_of_the_state(tmp_path, ignored):
+    (tmp_path / ".gitignore").write_bytes((ROOT / ignored).read_bytes())
+    sources = {"data/orders.csv", "data/2026/orders.csv", "data/shop.db"}
+    database = {f"data/runner.db{ending}" for ending in ("", "-wal", "-shm", "-journal")}
+    runs = {"data/runs/01m8/result.csv", "data/single-runs/01m8.lock", "data/mail/a.eml", "data/runner.lock"}
+    for name in sources | database | runs | {".env"}:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a\n1\n")
+    subprocess.run(["git", "init", "--quiet", "."], cwd=tmp_path, check=True)
+    listed = ["git", "ls-files", "--others", "--exclude-standard"]
+    taken = subprocess.run(listed, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert set(taken.stdout.split()) == {".gitignore", *sources}
 
 
 def test_the_last_job_can_be_removed(repository):
