@@ -39,6 +39,15 @@ def followers(jobs: "Mapping[str, Job]") -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(names) for name, names in found.items()}
 
 
+def partners(jobs: "Mapping[str, Job]") -> Mapping[str, frozenset[str]]:
+    """The name of each job that others come after together with further jobs → the names of those further ones."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for job in jobs.values():
+        for name in job.after:
+            found[name].update(job.after)
+    return {name: frozenset(names - {name}) for name, names in found.items() if len(names) > 1}
+
+
 def find_after_faults(
     jobs: Iterable[LinkedJob], *, known: AbstractSet[str] = frozenset(), now: datetime | None = None
 ) -> Mapping[str, tuple[Diagnostic, ...]]:

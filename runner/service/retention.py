@@ -22,6 +22,8 @@ PERIOD_SECONDS = 3600.0
 _STEP = timedelta(minutes=30)
 # So long a time without a run is more than the pause between two services: the clock may be ahead.
 _LONG_PAUSE = timedelta(days=1)
+# For so long a job that comes after several can still meet: one of them may be slow, or fail and be mended.
+_MEETING_TIME = timedelta(days=1)
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -37,7 +39,7 @@ class Retention:
 
     Args:
         clock: the wall clock, aware.
-        jobs: the jobs in force, by name: what their next runs are judged by stays.
+        jobs: the jobs in force, by name: what their next runs are judged by, or may come after, stays.
         monotonic: seconds of a clock that only goes forward.
         spawn: begins a round, in a thread of its own.
     """
@@ -86,7 +88,9 @@ class Retention:
         days, count = self._settings.run_retention_days, self._settings.run_retention_count
         now, first, self._first = self._clock(), self._first, False
         before = _NEVER if first and self._may_be_ahead(now) else now - timedelta(days=days)
-        removed = self._store.remove_old(before, keep_per_job=count, jobs=self._jobs())
+        removed = self._store.remove_old(
+            before, keep_per_job=count, jobs=self._jobs(), awaited_since=now - _MEETING_TIME
+        )
         if removed:
             log.info(
                 "Removed %d runs: older than %d days, or beyond the newest %d of their job",

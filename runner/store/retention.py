@@ -1,13 +1,14 @@
 """Which runs are past their retention, and their removal."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, exists, func, or_, select, text
 
 from runner.core.job import Job
+from runner.core.run import RunState
 from runner.store import tables
 from runner.store.listing import failures_in_a_row, job_names, last_nominal
 from runner.store.rows import micros
@@ -47,15 +48,39 @@ def ended_before(connection: Connection, before: datetime, after: tuple[int, str
     return connection.execute(query).mappings().all()
 
 
-def judged_by(connection: Connection, job: Job) -> frozenset[str]:
-    """The runs by which the next one of a job is judged, however old they are.
+def needed(
+    connection: Connection, job: Job, partners: Mapping[str, Collection[str]], since: datetime
+) -> frozenset[str]:
+    """The runs of a job that stay, however many and old they are: by which its next run is judged, and which a job
+    after it may still need.
 
-    Without its last failures nobody would hear of a job that runs seldom, or that it works again; one that comes
-    after others would load everything anew.
+    Args:
+        partners: by the name of a job, those that another one comes after together with it.
+        since: successes of a job with partners that ended from then on stay.
     """
-    failures = islice(failures_in_a_row(connection, job.job_name), job.delivery.notify_after)
-    last = connection.scalars(last_nominal(job.job_name)).all() if job.after else ()
-    return frozenset((*failures, *last))
+    awaited = _awaited(connection, job.job_name, partners[job.job_name], since) if job.job_name in partners else ()
+    return frozenset((*_judged_by(connection, job), *awaited))
+
+
+def _judged_by(connection: Connection, job: Job) -> Iterator[str]:
+    """Without its last failures nobody would hear of a job that runs seldom, or that it works again; one that
+    comes after others would load everything anew."""
+    yield from islice(failures_in_a_row(connection, job.job_name), job.delivery.notify_after)
+    if job.after:
+        yield from connection.scalars(last_nominal(job.job_name))
+
+
+def _awaited(connection: Connection, job_name: str, partners: Collection[str], since: datetime) -> Iterator[str]:
+    """A partner may be slower, and a person mend one that failed: then it is asked whether this job succeeded."""
+    partner = _RUNS.alias("partner")
+    under_way = text("partner.state IN ('queued', 'running')")
+    not_ended = select(partner.c.scheduled_time).where(under_way, partner.c.job_name.in_(partners))
+    query = select(_RUNS.c.run_id).where(
+        _RUNS.c.job_name == job_name,
+        _RUNS.c.state == RunState.SUCCEEDED.value,
+        or_(_RUNS.c.finished_at >= micros(since), _RUNS.c.scheduled_time.in_(not_ended)),
+    )
+    yield from connection.scalars(query)
 
 
 def jobs_with_more(connection: Connection, keep: int) -> Sequence[str]:

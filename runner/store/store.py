@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Select
 
 from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail
+from runner.core.dependencies import partners
 from runner.core.job import Job
 from runner.core.run import Attempt, FollowingRun, Run, RunState
 from runner.errors import StoreBusyError, StoreError
@@ -34,6 +35,7 @@ from runner.store.migrations import NEWEST, migrate
 from runner.store.reader import StoreReader, schema_of
 
 _T = TypeVar("_T")
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 class Store(StoreReader):
@@ -320,20 +322,27 @@ class Store(StoreReader):
     # Retention
 
     def remove_old(
-        self, before: datetime, keep_per_job: int, jobs: Mapping[str, Job] = MappingProxyType({})
+        self,
+        before: datetime,
+        keep_per_job: int,
+        jobs: Mapping[str, Job] = MappingProxyType({}),
+        *,
+        awaited_since: datetime = _NEVER,
     ) -> tuple[str, ...]:
         """Remove the runs that finished before a moment, and those beyond the newest finished ones of each job.
 
         Runs with a delivery that is open or held stay, and of `jobs` (name → job) those by which their next run is
-        judged. Works in batches, so that a long clean-up does not hold up a run. Answers the ids of the removed
-        runs.
+        judged, and the successes that a job after several of them may still need: those that ended since
+        `awaited_since`, and those whose nominal time another of them is still at. Works in batches, so that a long
+        clean-up does not hold up a run. Answers the ids of the removed runs.
         """
+        needed = partial(retention.needed, partners=partners(jobs), since=awaited_since)
         stay: dict[str, frozenset[str]] = {}
 
         def may_go(job_name: str, run_id: str) -> bool:
             if job_name not in stay:
                 job = jobs.get(job_name)
-                stay[job_name] = self._read(partial(retention.judged_by, job=job)) if job else frozenset()
+                stay[job_name] = self._read(partial(needed, job=job)) if job else frozenset()
             return run_id not in stay[job_name]
 
         candidates = chain(self._ended_before(before), self._beyond_newest(keep_per_job))

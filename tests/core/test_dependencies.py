@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.dependencies import find_after_faults, followers
+from runner.core.dependencies import find_after_faults, followers, partners
 from runner.core.diagnostic import Severity
 from runner.core.names import LinkedJob, NamePlace
 
@@ -159,3 +159,9 @@ def test_followers(make_job, suspend):
     jobs = {"a": make_job("a"), "c": job("c", "a", "b"), "b": job("b", "a"), "d": job("d", "gone")}
     assert followers(jobs) == {"a": ("b", "c"), "b": ("c",), "gone": ("d",)}
     assert followers({"a": make_job("a")}) == {}
+
+
+def test_partners(make_job):
+    after = {"c": ("a", "b"), "d": ("a", "e"), "f": ("g", "g"), "h": ()}
+    jobs = {name: make_job(name, after=names) for name, names in after.items()}
+    assert partners(jobs) == {"a": {"b", "e"}, "b": {"a"}, "e": {"a"}}

@@ -134,6 +134,63 @@ def test_a_clock_that_stays_where_it_was_set_is_believed(retention, ended, store
     assert store.run(run_id) is None
 
 
+class TestJobsAfterSeveral:
+    """`report` comes after `often` and `slow`; one run of each job is kept."""
+
+    @pytest.fixture
+    def jobs(self, make_job):
+        report = make_job(schedule_time=None, after=("often", "slow"))
+        return {job.job_name: job for job in (report, make_job(job_name="often"), make_job(job_name="slow"))}
+
+    @pytest.fixture
+    def settings(self, settings):
+        return replace(settings, run_retention_count=1)
+
+    @pytest.fixture
+    def due(self, desk, executor, store, clock, jobs):
+        """Begin a run that is due now; answers what ends it."""
+        desk.set_jobs(jobs)
+
+        def begin(job_name):
+            run = desk.new_run(jobs[job_name], trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
+            store.add_run(run)
+            desk.begin(run, jobs[job_name])
+            return lambda: end(run)
+
+        def end(run):
+            executor.end(run.run_id, RunState.SUCCEEDED)
+            sent = SendResult(state=DeliveryState.SENT)
+            store.record_attempts(
+                [
+                    DeliveryAttempt(delivery_id=mail.delivery_id, result=sent, at=clock.now)
+                    for mail, _ in store.due_deliveries(clock.now, 10)
+                ]
+            )
+
+        return begin
+
+    @pytest.mark.parametrize("hours", [3, 70], ids=["a slow run", "a very slow run"])
+    def test_a_success_stays_until_the_slower_job_ends(self, due, retention, store, clock, up, hours):
+        due("often")()
+        end_slow = due("slow")
+        for _ in range(hours):
+            clock.pass_(hours=1)
+            up[0] += PERIOD_SECONDS
+            due("often")()
+            retention.tidy_if_due()
+        end_slow()
+        (report,) = store.runs(job_name="report")
+        assert report.scheduled_time == clock.now - timedelta(hours=hours)
+
+    def test_without_a_slower_run_it_stays_for_a_day(self, due, retention, store, clock, up):
+        for _ in range(50):
+            due("often")()
+            clock.pass_(hours=1)
+            up[0] += PERIOD_SECONDS
+            retention.tidy_if_due()
+        assert len(store.runs(job_name="often", limit=100)) == 24
+
+
 @pytest.fixture
 def pass_quarters(make_desk, executor, store, settings, clock, up):
     """Runs of a job every three months, each with its mails sent and what is old removed before the next; answers
