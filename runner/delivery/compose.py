@@ -18,7 +18,7 @@ from runner.delivery.content import (
 )
 from runner.delivery.message import Letter, build_mail
 from runner.delivery.refusal import Refusal, refusal
-from runner.delivery.undelivered import undelivered_content
+from runner.delivery.undelivered import trouble, undelivered_content
 
 
 def compose(report: Report, *, attached: Attached | None, sender: str, message_domain: str) -> Mail:
@@ -89,7 +89,8 @@ def compose_undelivered(
     """The mail that tells people of one which is dead, or held, for one or more of its recipients.
 
     It goes to those whom that mail names for it; where none of these can be reached, to the owner of the job or
-    its consumers.
+    its consumers. Who was to get a result that is too large for the server hears of it too, as of one that is too
+    large for any mail.
 
     Args:
         ended: those deliveries as they are now, their last attempt counted: each end makes a mail of its own.
@@ -101,6 +102,8 @@ def compose_undelivered(
         None where only addresses that failed are left to be told.
     """
     recipients = _reachable(mail, job, (*ended, *failed_before))
+    told = {mailbox(one) for one in recipients}
+    recipients = (*recipients, *(one for one in _waiting(mail, job, ended) if mailbox(one) not in told))
     if not recipients:
         return None
     first, timezone = ended[0], job.timezone if job else "UTC"
@@ -176,3 +179,9 @@ def _reachable(mail: Mail, job: Job | None, failed: Sequence[Delivery]) -> tuple
         if reachable:
             return reachable
     return ()
+
+
+def _waiting(mail: Mail, job: Job | None, ended: Sequence[Delivery]) -> tuple[str, ...]:
+    """Who would take the silence for a fault of the mail: those whose server takes no result of this size."""
+    too_large = tuple(one.recipient for one in ended if trouble(mail, one) is Refusal.SIZE)
+    return tuple(filter(job.bounds.allows_recipient, too_large)) if job else too_large

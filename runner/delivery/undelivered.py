@@ -63,7 +63,7 @@ def _reasons(ended: Sequence[Delivery]) -> tuple[str, ...]:
 def _advice(mail: Mail, dead: Sequence[Delivery], held: Sequence[Delivery], *, job_path: str) -> list[str]:
     """What to do now, in sentences, for each kind of trouble that there is."""
     sizes, addresses, forbidden, others = (
-        [one for one in dead if _trouble(mail, one) is kind]
+        [one for one in dead if trouble(mail, one) is kind]
         for kind in (Refusal.SIZE, Refusal.ADDRESS, Refusal.POLICY, Refusal.OTHER)
     )
     advice: list[str] = []
@@ -71,7 +71,7 @@ def _advice(mail: Mail, dead: Sequence[Delivery], held: Sequence[Delivery], *, j
         advice.append(
             f"The server takes no mail of this size (for {_named(sizes)}): attach csv.gz or parquet "
             f"(`attachment` under `delivery` in {job_path}), or let the result be smaller. Sending it again will "
-            "be refused again."
+            f"be refused again. The result is kept with the run, {mail.run_id}."
         )
     if addresses:
         what = "this address" if len(addresses) == 1 else "these addresses"
@@ -96,7 +96,8 @@ def _advice(mail: Mail, dead: Sequence[Delivery], held: Sequence[Delivery], *, j
     return advice
 
 
-def _trouble(mail: Mail, delivery: Delivery) -> Refusal:
+def trouble(mail: Mail, delivery: Delivery) -> Refusal:
+    """What a delivery of a mail came to nothing for, as far as the people of its job can help it."""
     found = refusal(delivery.error)
     # Only results have an attachment that could be smaller; a sender and a quota are no matter of a job.
     if found is Refusal.SIZE:

@@ -198,3 +198,19 @@ def test_whom_the_policy_of_today_allows_no_mail_is_not_told(undelivered):
 def test_an_address_that_only_takes_no_large_mail_is_told(undelivered):
     mail = undelivered((ANNA, DEAD, "552 too large"), job={"consumer_emails": (ANNA,)})
     assert mail.recipients == (ANNA,)
+
+
+@pytest.mark.parametrize(
+    ("job", "kind", "told"),
+    [
+        ({"owner": OLGA}, MailKind.RESULTS, (OLGA, BERT)),
+        ({"owner": "Bert@Example.org"}, MailKind.RESULTS, ("Bert@Example.org",)),
+        ({}, MailKind.RESULTS, (ANNA, BERT)),
+        ({"owner": OLGA}, MailKind.FAILURE, (OLGA,)),
+        ({"owner": OLGA, "bounds": RunBounds(recipient_domains=("example.com",))}, MailKind.RESULTS, (OLGA,)),
+    ],
+)
+def test_who_waits_for_a_result_that_is_too_large_for_the_server_is_told(undelivered, job, kind, told):
+    mail = undelivered((BERT, DEAD, "552 too large"), (CLEO, DEAD, "550 no such user"), job=job, kind=kind)
+    assert mail.recipients == told
+    assert "The result is kept with the run, r1." in texts(mail)[0] or kind is MailKind.FAILURE
