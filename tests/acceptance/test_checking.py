@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 
@@ -76,6 +77,13 @@ def test_a_large_folder_is_checked_by_several_processes_and_remembered(runner, p
     cache.unlink()
     assert json.loads(runner("validate", "--format", "json", "--no-cache").stdout) == document
     assert not cache.exists()
+
+
+def test_a_policy_that_is_good_by_itself_is_a_file_that_was_checked(runner, put):
+    put("_policy.yaml", "max_timeout_seconds: 60\n")
+    done = runner("validate", "jobs.d/_policy.yaml")
+    assert done.returncode == 0
+    assert re.fullmatch(r"1 file checked in [0-9.]+ s: all good\n", done.stdout)
 
 
 def test_a_job_is_shown_as_it_takes_effect(runner, put):

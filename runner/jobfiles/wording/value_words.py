@@ -52,6 +52,16 @@ _FORM_WORDS = {
     "recipient_domains": "a domain is in small letters and without @ and port; *. may precede it",
     "allowed_imports": "a module has a name such as scipy or sklearn.linear_model",
 }
+# Mappings whose keys are names that people choose.
+_UNDER_NAMES = {
+    "data_sources": "Write each source under its name, such as orders:, and without a - before it.",
+    "given": "Write the rows under the name of their source, such as data:.",
+}
+# Cells of rows in tests, which hold no lists and mappings.
+_CELL_WORDS = {
+    "given": "In place of the rows name a file in the format of the source: JSON has lists and mappings.",
+    "expect": "Write it in quotes, as it stands in the CSV that is mailed.",
+}
 _MOST_REPEATED = 20
 _LONGEST_EXAMPLE = 50
 
@@ -127,7 +137,9 @@ def _type_hint(value: Any, path: Path, wanted: list[str]) -> str:
     if "array" in wanted and "object" not in wanted and isinstance(value, dict):
         return "Write a list: each item starts with - on a line of its own."
     if "object" in wanted and isinstance(value, list) and any(isinstance(item, dict) for item in value[:1]):
-        return "Write its keys without a - before them."
+        return _UNDER_NAMES.get(str(path[-1]), "Write its keys without a - before them.")
+    if isinstance(value, list | dict) and "number" in wanted and path[0] == "tests":
+        return _CELL_WORDS.get(str(path[2]), "")
     if "string" in wanted and "array" not in wanted and (text := mended_text(value)):
         return f"Write {text}." if isinstance(value, list) else f"Quote it: {text}."
     return ""
