@@ -263,3 +263,40 @@ def test_records_without_members_in_a_file_of_their_own_are_gaps(tmp_path, kind,
     with duckdb.connect() as connection:
         rows = connection.execute(f"SELECT e FROM {json_reader(connection, relation)}").fetchall()
     assert rows == [("x",), (None,)][::order]
+
+
+@pytest.mark.parametrize("kind", [FileType.JSON, FileType.NDJSON])
+@pytest.mark.parametrize(
+    ("records", "place"), [([{"": 1, " ": 2}], 1), ([{"a": 1}, {"a": 2, "": 3}], 2), ([{"json": 1, "": 2}], 1)]
+)
+def test_a_key_of_no_letters_is_refused_and_costs_no_columns(bench, kind, records, place):
+    lines = [json.dumps(record) for record in records]
+    source = f"[{','.join(lines)}]" if kind is FileType.JSON else "\n".join(lines)
+    failure = bench.failure("FROM data", kind=StepKind.QUERY, source=source, kind_of_file=kind)
+    assert failure.kind is FailureKind.FETCH
+    assert failure.message == (
+        f'the data cannot be read as JSON: record {place} has the key "", which can be no column of a query'
+    )
+    assert "data.rename(columns={'': 'name'})" in failure.hint
+
+
+def test_a_key_of_no_letters_is_a_column_of_a_script(bench):
+    text = "result = data.rename(columns={'': 'name'})"
+    assert bench.csv(text, source='[{"": 1, " ": 2}]', kind_of_file=FileType.JSON) == "name, \n1,2\n"
+
+
+def test_an_object_with_a_key_twice_is_refused_in_a_query(bench):
+    failure = bench.failure(
+        "FROM data", kind=StepKind.QUERY, source='[{"a": 1, "a": 2}]', kind_of_file=FileType.JSON
+    )
+    assert 'has duplicate key "a"' in failure.message
+    assert bench.csv("result = data", source='[{"a": 1, "a": 2}]', kind_of_file=FileType.JSON) == "a\n2\n"
+
+
+def test_a_key_of_no_letters_is_found_in_its_file(bench, tmp_path):
+    paths = [tmp_path / name for name in ("good.json", "bad.json")]
+    paths[0].write_text('[{"a": 1}]')
+    paths[1].write_text('[{"a": 1}, {"": 1}]')
+    inputs = (StepInput(name="data", paths=tuple(map(str, paths)), format=FileType.JSON),)
+    message = bench.failure("FROM data", kind=StepKind.QUERY, inputs=inputs).message
+    assert message.startswith("bad.json: the data cannot be read as JSON: record 2 has the key")

@@ -128,6 +128,15 @@ def no_object(place: int, record: object) -> StepError:
     )
 
 
+def no_name(place: int) -> StepError:
+    """A record has a key of no letters, of which a query can make no column; the first record is at place 1."""
+    return unreadable(
+        "JSON",
+        f'record {place} has the key "", which can be no column of a query',
+        hint="Name it where it is written, or use a script: data.rename(columns={'': 'name'}) names it there.",
+    )
+
+
 def _half_character(error: UnicodeEncodeError) -> StepError:
     text = error.object[max(error.start - _SHOWN, 0) : error.end + _SHOWN]
     shown = text.encode(errors="backslashreplace").decode()

@@ -18,7 +18,7 @@ from types import MappingProxyType
 import duckdb
 
 from runner.core.source import FileType
-from runner.execution.steps.documents import no_object
+from runner.execution.steps.documents import no_name, no_object
 from runner.execution.steps.places import of_input
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.staged import Relation, files_of
@@ -49,7 +49,7 @@ def json_reader(
         declared: the types of columns that need not be found, where none has the name of another with a number.
 
     Raises:
-        StepError: kind FETCH, a record is no object, as the columns tell.
+        StepError: kind FETCH, a record is no object, as the columns tell, or has a key of no letters.
         duckdb.Error: they are no such JSON.
     """
     records = _records(relation)
@@ -60,6 +60,7 @@ def json_reader(
         types = _types_of(connection, found)
     if list(types) == _UNNAMED:
         count_objects(connection, relation)
+        _require_names(connection, relation)
     if list(types) == _UNNAMED or (_may_be_renamed(types) and _is_renamed(connection, records, types)):
         return found
     texts = _reader(records, dict.fromkeys(types, "VARCHAR"))
@@ -102,6 +103,22 @@ def _require_objects(connection: duckdb.DuckDBPyConnection, relation: Relation) 
     query = f"SELECT place, json FROM ({numbered}) WHERE NOT {_IS_OBJECT} ORDER BY place LIMIT 1"  # noqa: S608
     for place, text in connection.execute(query).fetchall():
         raise no_object(place, json.loads(text))
+
+
+def _require_names(connection: duckdb.DuckDBPyConnection, relation: Relation) -> None:
+    """Refuse the first record with a key of no letters: DuckDB has no such column, and gives none of the others.
+
+    Raises:
+        StepError: kind FETCH.
+    """
+    for file, path in zip(relation.files, relation.source.paths, strict=True):
+        one = _records(replace(relation, files=(file,)))
+        numbered = f"SELECT row_number() OVER () AS place, json FROM read_json_objects({one})"  # noqa: S608 - quoted
+        query = f"SELECT min(place) FROM ({numbered}) WHERE list_contains(json_keys(json), '')"  # noqa: S608 - quoted
+        ((place,),) = connection.execute(query).fetchall()
+        if place is not None:
+            with of_input(path=path):
+                raise no_name(place)
 
 
 def _records(relation: Relation) -> str:
