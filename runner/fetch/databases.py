@@ -218,11 +218,11 @@ def _fault(fault: WorkerFault, shown: str, url: URL, source: DataSource, referen
             )
         case FaultKind.TABLE:
             return FetchError(f"{source_key(source, 'query')}: {words}", hint="Mend `query`.")
-        case FaultKind.CALENDAR:
+        case FaultKind.NO_TYPE:
             return FetchError(
                 f"{source_key(source, 'query')}: {words}",
                 hint="In `query`, write NULLIF(the_column, 'the value') for a gap in its place, or "
-                "CAST(the_column AS text) for texts.",
+                "CAST(the_column AS text) for texts; of numbers, CAST(the_column AS double precision) for floats.",
             )
         case FaultKind.SIZE:
             return FetchError(

@@ -29,20 +29,27 @@ class OffCalendar(str):
     __slots__ = ()
 
 
-class OffCalendarError(ValueError):
-    """A column has such a value, which is the argument."""
+class NoTypeError(Exception):
+    """A column has a value that there is no type for; the argument says which, and what it is not."""
 
 
 def to_array(values: Sequence[Any]) -> pa.Array:
     """One piece of a column. All of them None: an array of the null type.
 
     Raises:
-        OffCalendarError: one of them is a date or time that there is no type for.
+        NoTypeError: one of them is a date or time of no calendar, or NaN or infinity among decimals: as floats the
+            others would lose digits.
     """
     kinds = {type(value) for value in values}
     kinds.discard(type(None))
     if OffCalendar in kinds:
-        raise OffCalendarError(next(value for value in values if isinstance(value, OffCalendar)))
+        odd = next(value for value in values if isinstance(value, OffCalendar))
+        raise NoTypeError(f"{str(odd)!r}, which is no date or time of the years 1 to 9999")
+    if Decimal in kinds:
+        # Whatever stands beside it: what becomes of a value is no matter of where a piece ends.
+        for value in values:
+            if isinstance(value, Decimal) and not value.is_finite():
+                raise NoTypeError(f"'{value}', which is no decimal number")
     if not kinds:
         return pa.nulls(len(values))
     make = _MAKERS.get(next(iter(kinds))) if len(kinds) == 1 else None
@@ -120,9 +127,6 @@ def _numbers(values: Sequence[Any]) -> pa.Array:
 
 def _decimals(values: Sequence[Any]) -> pa.Array:
     found = [value if value is None else Decimal(value) for value in values]
-    if any(value is not None and not value.is_finite() for value in found):
-        # NaN and infinity are no decimals.
-        return pa.array([None if value is None else float(value) for value in found], pa.float64())
     array = pa.array(found)
     return array if array.type.precision <= _LONGEST_DECIMAL else _texts(values)
 

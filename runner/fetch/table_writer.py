@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from runner.fetch.table_types import OffCalendarError, cast, common_type, first_type, to_array
+from runner.fetch.table_types import NoTypeError, cast, common_type, first_type, to_array
 from runner.fetch.worker_faults import WorkerError
 from runner.fetch.worker_orders import FaultKind
 
@@ -42,7 +42,7 @@ class TableWriter:
         """Write some rows; how many bytes they take.
 
         Raises:
-            WorkerError: they are more than `max_bytes` allows, or one holds a date or time of no calendar.
+            WorkerError: they are more than `max_bytes` allows, or one is of no type.
             OSError: they cannot be written.
         """
         columns = [_array(name, values) for name, values in zip(self._names, zip(*rows, strict=True), strict=True)]
@@ -114,9 +114,8 @@ class TableWriter:
 def _array(name: str, values: Sequence[Any]) -> pa.Array:
     try:
         return to_array(values)
-    except OffCalendarError as error:
-        words = f"its column {name!r} has {str(error)!r}, which is no date or time of the years 1 to 9999"
-        raise WorkerError(FaultKind.CALENDAR, words) from None
+    except NoTypeError as error:
+        raise WorkerError(FaultKind.NO_TYPE, f"its column {name!r} has {error}") from None
 
 
 def _batches(part: Path) -> Iterator[pa.Table]:

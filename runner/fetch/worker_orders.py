@@ -16,7 +16,7 @@ class FaultKind(StrEnum):
     CONNECT = "connect"
     QUERY = "query"
     TABLE = "table"
-    CALENDAR = "calendar"
+    NO_TYPE = "no type"
     SIZE = "size"
     COUNT = "count"
     MISSING = "missing"

@@ -183,6 +183,22 @@ def test_a_time_of_no_calendar_names_its_column_and_what_to_write(fetch_rows, va
     assert "AS text)" in caught.value.hint
 
 
+def test_nan_among_decimals_names_its_column_and_what_to_write(fetch_rows, read):
+    table = "(SELECT 12345678901234567890.12 AS n UNION ALL SELECT 'NaN') AS one"
+    with pytest.raises(FetchError) as caught:
+        fetch_rows(f"SELECT n FROM {table}")
+    assert "its column 'n' has 'NaN', which is no decimal number" in caught.value.message
+    assert "NULLIF(" in caught.value.hint
+    assert "AS double precision)" in caught.value.hint
+    exact = read(f"SELECT NULLIF(n, 'NaN') AS gap, CAST(n AS text) AS words FROM {table}").to_pylist()
+    assert exact == [
+        {"gap": Decimal("12345678901234567890.12"), "words": "12345678901234567890.12"},
+        {"gap": None, "words": "NaN"},
+    ]
+    floats = read(f"SELECT CAST(n AS double precision) AS n FROM {table}")
+    assert str(floats.schema.field("n").type) == "double"
+
+
 def test_a_time_of_no_calendar_is_a_gap_or_a_text_where_the_query_says_so(read):
     row = read(
         "SELECT NULLIF(t, 'infinity') AS gap, CAST(t AS text) AS words, ARRAY[t] AS list, NULLIF(c, '24:00') AS clock "
