@@ -81,7 +81,7 @@ class Retries:
         unknown = any(isinstance(one, socket.gaierror) and one.errno != socket.EAI_AGAIN for one in causes)
         lasting_tls = any(isinstance(one, ssl.SSLError) and not isinstance(one, ssl.SSLEOFError) for one in causes)
         unsent = any(isinstance(one, _NO_CONNECTION) for one in causes)
-        if unknown or not (unsent or (method == "GET" and not lasting_tls and _broke_off(error))):
+        if unknown or not (unsent or (method == "GET" and not lasting_tls and broke_off(error))):
             return None
         return self._next()
 
@@ -99,7 +99,7 @@ def _passes(status: int) -> bool:
     return status == _TOO_MANY or (500 <= status < 600 and status not in _LASTING)
 
 
-def _broke_off(error: Exception) -> bool:
+def broke_off(error: Exception) -> bool:
     """Whether a connection ended too early."""
     broken = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError)
     return isinstance(error, broken) and not isinstance(error, (requests.exceptions.ProxyError, requests.Timeout))

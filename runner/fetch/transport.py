@@ -3,7 +3,7 @@
 import http.client
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from runner.fetch.deadline import Deadline, DeadlinePassedError
 from runner.fetch.proxies import ca_bundle, proxies_for, proxy_words
 from runner.fetch.references import References
 from runner.fetch.request import HttpRequest, same_host
+from runner.fetch.retries import broke_off
 
 # Its lines hold whole addresses, and with them keys, also at the level WARNING. What matters is told by us.
 logging.getLogger("urllib3").propagate = False
@@ -30,6 +31,9 @@ _INTERIM = range(102, 200)
 
 class Transport:
     """The connections of one fetch. TLS is always verified; redirects are handed back like other answers.
+
+    A connection is kept for the next request, and a server may end it just as that one leaves. A GET is sent once
+    more then, on a new one; a POST, of which nobody knows whether it was heard, always has a new one.
 
     Every host is held against the policy, and every connection against what `runner.fetch.addresses` allows.
     Cookies that a host has set stay with it. `proxy` is the one that was asked last, for people; empty: none.
@@ -51,9 +55,9 @@ class Transport:
         self._session.trust_env = False  # no .netrc, and no proxies but ours
         self._session.verify = ca_bundle(context.environ)
         self._session.headers.clear()
-        adapter = _WatchedAdapter(deadline, context.bounds)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._adapter = _WatchedAdapter(deadline, context.bounds)
+        self._session.mount("https://", self._adapter)
+        self._session.mount("http://", self._adapter)
 
     def __enter__(self) -> Self:
         return self
@@ -82,6 +86,19 @@ class Transport:
             )
         )
         proxies = self._judge(prepared.url or request.url)
+        if request.method != "GET":
+            self._session.close()
+        opened = self._adapter.opened
+        try:
+            return self._send(prepared, proxies)
+        except requests.ConnectionError as error:
+            if request.method != "GET" or self._adapter.opened > opened or not broke_off(error):
+                raise
+        # Others that were kept may have ended too.
+        self._session.close()
+        return self._send(prepared, proxies)
+
+    def _send(self, prepared: requests.PreparedRequest, proxies: dict[str, str]) -> requests.Response:
         self._deadline.forget()
         self._deadline.check()
         return self._session.send(
@@ -121,9 +138,13 @@ class _Session(requests.Session):
 
 
 class _WatchedAdapter(HTTPAdapter):
-    """Hands every socket to the deadline before the first byte passes, TLS handshake and proxies included."""
+    """Hands every socket to the deadline before the first byte passes, TLS handshake and proxies included.
+
+    `opened` counts the connections that were tried to be opened.
+    """
 
     def __init__(self, deadline: Deadline, bounds: RunBounds) -> None:
+        self.opened = 0
         self._deadline = deadline
         self._bounds = bounds
         super().__init__()
@@ -135,8 +156,11 @@ class _WatchedAdapter(HTTPAdapter):
         if not hasattr(pool.ConnectionCls, "watched"):
             # With a proxy the connection goes to the proxy, which may lie anywhere.
             bounds = None if proxies else self._bounds
-            pool.ConnectionCls = _watched_class(pool.ConnectionCls, self._deadline, bounds)
+            pool.ConnectionCls = _watched_class(pool.ConnectionCls, self._deadline, bounds, self._count)
         return pool
+
+    def _count(self) -> None:
+        self.opened += 1
 
 
 class _FinalResponse(http.client.HTTPResponse):
@@ -153,7 +177,7 @@ class _FinalResponse(http.client.HTTPResponse):
             http.client.parse_headers(self.fp)
 
 
-def _watched_class(base: Any, deadline: Deadline, bounds: RunBounds | None) -> Any:
+def _watched_class(base: Any, deadline: Deadline, bounds: RunBounds | None, on_open: Callable[[], None]) -> Any:
     """A subclass of urllib3's connection class whose new sockets the deadline can shut.
 
     Args:
@@ -161,6 +185,7 @@ def _watched_class(base: Any, deadline: Deadline, bounds: RunBounds | None) -> A
     """
 
     def new_connection(self: Any) -> Any:
+        on_open()
         # Documented by urllib3 as the place to open the socket.
         connected = base._new_conn(self) if bounds is None else _connect(self, bounds, deadline)  # noqa: SLF001
         try:
