@@ -290,6 +290,7 @@ def test_an_object_with_a_key_twice_is_refused_in_a_query(bench):
         "FROM data", kind=StepKind.QUERY, source='[{"a": 1, "a": 2}]', kind_of_file=FileType.JSON
     )
     assert 'has duplicate key "a"' in failure.message
+    assert failure.hint == "Have it written once in each object. A script takes the last value of such a key."
     assert bench.csv("result = data", source='[{"a": 1, "a": 2}]', kind_of_file=FileType.JSON) == "a\n2\n"
 
 

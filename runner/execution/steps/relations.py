@@ -37,6 +37,8 @@ _FEW_CELLS = 1_000
 _TELLING = ("Error when converting", "Expected Number of Columns", "Invalid unicode", "Maximum line size")
 _NO_TABLE = "Error when sniffing file"
 _JSON_ERROR = "JSON transform error"
+_TWICE = "has duplicate key"
+_TWICE_HINT = "Have it written once in each object. A script takes the last value of such a key."
 _ADVICE = re.compile(r"\s*Try (increasing|setting|specifying) .*")
 _STATEMENT = "\nLINE "
 _PATH = re.compile(r'file "(?:[^"\n]*/)?([^"/\n]*)"')
@@ -100,8 +102,9 @@ def _unreadable(error: Exception, kind: FileType) -> StepError:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = [_ADVICE.sub("", lines[0]) if lines else type(error).__name__]
     told += [line for line in lines[1:] if line.startswith(_TELLING)]
+    hint = _TWICE_HINT if _JSON_ERROR in text and _TWICE in text else ""
     # A query does not know which of its inputs it was.
-    return unreadable("JSON" if _JSON_ERROR in text else kind.upper(), ". ".join(told))
+    return unreadable("JSON" if _JSON_ERROR in text else kind.upper(), ". ".join(told), hint=hint)
 
 
 def _place_in(text: str, among: Sequence[Relation]) -> tuple[str, str]:
