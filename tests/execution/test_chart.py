@@ -34,7 +34,7 @@ def refused(tmp_path):
 @pytest.fixture
 def drawn(tmp_path, monkeypatch):
     """The names below a chart, from the left, and the points of its first line or the tops of its bars; or what
-    `read` reads from its axes."""
+    `read` reads from its axes. `y` is the values of one column, or of several under their names."""
     agg = pytest.importorskip("matplotlib.backends.backend_agg")
     kept = []
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
@@ -42,8 +42,13 @@ def drawn(tmp_path, monkeypatch):
 
     def draw(kind, x, y, *, read=None, title=""):
         with duckdb.connect(config={"threads": 1}) as connection:
-            table = FrameContent(frame=pd.DataFrame({"x": x, "y": y})).as_query(lambda: connection, timezone="UTC")
-            note = chart_note(table, Chart(kind=kind, x="x", y=("y",), title=title), "", folder=str(tmp_path))
+            columns = y if isinstance(y, dict) else {"y": y}
+            table = FrameContent(frame=pd.DataFrame({"x": x, **columns})).as_query(
+                lambda: connection, timezone="UTC"
+            )
+            note = chart_note(
+                table, Chart(kind=kind, x="x", y=tuple(columns), title=title), "", folder=str(tmp_path)
+            )
         assert note == ""
         axes = kept.pop()
         if read is not None:
@@ -52,6 +57,27 @@ def drawn(tmp_path, monkeypatch):
         return [label.get_text() for label in axes.get_xticklabels()], list(tops)
 
     return draw
+
+
+@pytest.mark.parametrize("kind", [ChartKind.LINE, ChartKind.BAR])
+def test_each_column_is_named_beside_the_chart(drawn, kind):
+    def names(axes):
+        return [text.get_text() for text in axes.get_legend().get_texts()]
+
+    columns = {"y": [1, 2], "_hidden": [2, 1]}
+    assert drawn(kind, [1, 2], columns, read=names) == ["y", "_hidden"]
+
+
+@pytest.mark.parametrize("kind", [ChartKind.LINE, ChartKind.BAR])
+@pytest.mark.parametrize("base", [1_234_567_890_123, 2_000_000_000_000, 5_000_000_000.25])
+def test_large_numbers_that_lie_near_each_other_are_told_apart(drawn, kind, base):
+    def ticks(axes):
+        axes.set_ylim(base, base + 4)
+        return [label.get_text() for label in axes.get_yticklabels()]
+
+    names = drawn(kind, [1, 2], [base, base + 4], read=ticks)
+    assert len(set(names)) == len(names)
+    assert not any("e+" in name for name in names)
 
 
 @pytest.mark.parametrize("count", [2, 3, 9, 25, 41, 400])
@@ -188,6 +214,15 @@ def test_texts_of_times_with_an_offset_are_drawn_at_their_own_clock(drawn, x):
 def test_what_reaches_too_far_is_told(refused, kind, x, y, told):
     pytest.importorskip("matplotlib")
     assert refused(pd.DataFrame({"x": x, "y": y}), kind=kind).startswith(told)
+
+
+def test_a_line_without_a_point_is_told(refused):
+    pytest.importorskip("matplotlib")
+    told = "no row has values of 'x' and of 'y', 'z': there is no line to draw"
+    frame = pd.DataFrame({"x": [1.0, 2.0], "y": [None, float("nan")], "z": [None, None]}).astype("float64")
+    assert refused(frame, kind=ChartKind.LINE, y=("y", "z")) == told
+    apart = pd.DataFrame({"x": pd.to_datetime(["2025-01-01", None]), "y": [None, 1.0], "z": [None, 2.0]})
+    assert refused(apart, kind=ChartKind.LINE, y=("y", "z")) == told
 
 
 def test_what_cannot_be_drawn_is_told(refused):

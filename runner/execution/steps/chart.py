@@ -172,6 +172,10 @@ def _require_near(values: pd.Series, name: str) -> None:
 
 
 def _draw_lines(axes: Any, points: pd.DataFrame, chart: Chart) -> None:
+    if points.loc[points["x"].notna(), list(range(len(chart.y)))].isna().all(axis=None):
+        # Its axes would tell of numbers, or of days, that nobody has.
+        names = ", ".join(map(repr, chart.y))
+        raise ChartError(f"no row has values of {chart.x!r} and of {names}: there is no line to draw")
     x = _as_dates(points["x"])
     if pd.api.types.is_string_dtype(x.dtype) or x.dtype == object:
         texts = x.fillna("").map(_short).tolist()
@@ -183,9 +187,9 @@ def _draw_lines(axes: Any, points: pd.DataFrame, chart: Chart) -> None:
         x = points["x"]
         axes.xaxis.set_major_formatter(_plain)
     marker = "o" if len(points) <= _MARKED else ""
-    for place, name in enumerate(chart.y):
+    for place in range(len(chart.y)):
         values = points[place].to_numpy()
-        axes.plot(x.to_numpy(), values, color=_COLOURS[place], marker=marker, markersize=4, label=_short(name))
+        axes.plot(x.to_numpy(), values, color=_COLOURS[place], marker=marker, markersize=4, label=str(place))
     if isinstance(x.dtype, np.dtype) and x.dtype.kind == "M":
         dates = _module("matplotlib.dates")
         locator = _date_locator(dates, x.dropna())
@@ -204,9 +208,9 @@ def _date_locator(dates: Any, moments: pd.Series) -> Any:
 def _draw_bars(axes: Any, points: pd.DataFrame, chart: Chart) -> None:
     places = np.arange(len(points))
     width = 0.8 / len(chart.y)
-    for place, name in enumerate(chart.y):
+    for place in range(len(chart.y)):
         left = places - 0.4 + width * (place + 0.5)
-        axes.bar(left, points[place].to_numpy(), width=width, color=_COLOURS[place], label=_short(name))
+        axes.bar(left, points[place].to_numpy(), width=width, color=_COLOURS[place], label=str(place))
     axes.axhline(0, color="#444444", linewidth=0.8)
     # Each has its place, also where it has no value.
     axes.set_xlim(-0.6, len(points) - 0.4)
@@ -242,7 +246,10 @@ def _label(axes: Any, chart: Chart) -> None:
     if len(chart.y) == 1:
         axes.set_ylabel(_short(chart.y[0]))
     else:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        legend = axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        # Here, as a label that begins with `_` has no place in a legend.
+        for text, name in zip(legend.get_texts(), chart.y, strict=True):
+            text.set_text(_short(name))
 
 
 def _as_dates(x: pd.Series) -> pd.Series:
@@ -267,7 +274,8 @@ def _plain(value: float, _place: int = 0) -> str:
 
 
 def _thousands(value: float, _place: int = 0) -> str:
-    return f"{value:,.10g}"
+    # Of the digits that a float has, one less: the place of a tick is the sum of others.
+    return f"{value:,.14g}"
 
 
 def _short(text: str, width: int = _LABEL_WIDTH) -> str:
