@@ -1,5 +1,6 @@
 """For all tests."""
 
+import contextlib
 import gc
 import json
 import os
@@ -158,6 +159,21 @@ def mount(tmp_path, monkeypatch):
         monkeypatch.setattr(f"{module}.SILENCE_SECONDS", 0.3)
     yield mount
     mount.comes_back()
+
+
+@pytest.fixture
+def silent():
+    """Host and port where nothing answers, not even with a refusal, as behind a firewall: on Linux no more connections
+    come about with a listener whose queue is full."""
+    with contextlib.ExitStack() as opened:
+        listening = opened.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(3):
+            caller = opened.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(listening.getsockname())
+        yield listening.getsockname()
 
 
 @pytest.fixture(scope="session")

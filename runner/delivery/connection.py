@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from runner.connecting import connect_first
 from runner.settings import SmtpSettings
 
 IMPLICIT_TLS_PORT = 465
@@ -26,6 +27,8 @@ _LINE_BYTES = 8192
 _ANSWER_BYTES = 65_536
 # Bytes per second of a line so slow that a mail of 10 MB takes five minutes.
 _SLOWEST_LINE = 32_000
+# The end of a content is a packet of its own: it shall not wait for the answer to the one before.
+_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 
 class InsecureServerError(Exception):
@@ -165,33 +168,13 @@ class Connection(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002 - the base's
         """Called by smtplib to connect."""
-        connected = self._connect_any(host, port)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        connected = connect_first(found, lambda: self._end - time.monotonic(), _OPTIONS)
         with self._lock:
             self._watched = connected.dup()
         if self._implicit_tls:
             return self._context.wrap_socket(connected, server_hostname=host)
         return connected
-
-    def _connect_any(self, host: str, port: int) -> socket.socket:
-        """The first address that answers; one that is silent, as behind a firewall, leaves time for the others."""
-        last: OSError = TimeoutError("timed out")
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for place, (family, kind, protocol, _, address) in enumerate(found):
-            remaining = self._end - time.monotonic()
-            if remaining <= 0:
-                break
-            candidate = socket.socket(family, kind, protocol)
-            try:
-                candidate.settimeout(remaining / (len(found) - place))
-                candidate.connect(address)
-                candidate.settimeout(max(0.001, self._end - time.monotonic()))
-                # The end of a content is a packet of its own: it shall not wait for the answer to the one before.
-                candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return candidate
-            except OSError as error:
-                candidate.close()
-                last = error
-        raise last
 
     def _line(self) -> bytes:
         """The next line of the server, of a very long one the beginning."""

@@ -11,13 +11,11 @@ from collections.abc import Callable, Sequence
 
 import idna
 
+from runner.connecting import Found, connect_first
 from runner.core.addresses import address_fault
 from runner.core.job_policy import RunBounds
 from runner.errors import FetchError
 from runner.threads import begin
-
-# What getaddrinfo gives: family, type, protocol, canonical name, and the address of the socket.
-Found = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
 _LOOK_UP_SECONDS = 2.0
 
@@ -36,29 +34,15 @@ def connect(
 
     Args:
         host: as it stands in the address, with or without brackets.
-        remaining: seconds that are left; each address gets its share.
+        remaining: seconds that are left.
         options: options of the socket.
 
     Raises:
         FetchError: every address of the host is refused.
-        OSError: the name is not known (socket.gaierror), or nothing answers: the fault of the first address.
+        OSError: the name is not known (socket.gaierror), or as `connect_first`.
     """
     host = host.strip("[]")
-    found = judged(host, look_up(host, port), bounds)
-    fault: OSError | None = None
-    for number, (family, kind, protocol, _, address) in enumerate(found):
-        connected = socket.socket(family, kind, protocol)
-        try:
-            for option in options:
-                connected.setsockopt(*option)
-            connected.settimeout(max(0.001, remaining() / (len(found) - number)))
-            connected.connect(address)
-            connected.settimeout(max(0.001, remaining()))
-            return connected
-        except OSError as error:
-            connected.close()
-            fault = fault or error
-    raise fault or socket.gaierror(socket.EAI_NONAME, "no address")
+    return connect_first(judged(host, look_up(host, port), bounds), remaining, options)
 
 
 def look_up(host: str, port: int) -> list[Found]:

@@ -392,6 +392,18 @@ def test_a_connection_dropped_after_the_content_may_have_arrived(inbox, make_ser
     assert result.error.endswith("hung up; the server may have taken the mail")
 
 
+def test_an_address_that_is_silent_takes_no_time_from_the_next(
+    make_server, make_transport, make_mail, monkeypatch, silent
+):
+    port = make_server()
+    both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (silent, ("127.0.0.1", port))]
+    monkeypatch.setattr("runner.delivery.connection.socket.getaddrinfo", lambda *args, **kwargs: both)
+    began = time.monotonic()
+    [result] = make_transport(port, total_timeout=20).send(make_mail(), [ANNA]).values()
+    assert result.state is DeliveryState.SENT
+    assert time.monotonic() - began < 5
+
+
 def test_no_server_at_all_is_deferred(raw_server, make_transport, make_mail):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]

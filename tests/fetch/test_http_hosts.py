@@ -1,5 +1,6 @@
 import socket
 import ssl
+import time
 
 import pytest
 
@@ -118,6 +119,15 @@ def test_the_next_address_is_tried_where_one_does_not_answer(server, fetch_api, 
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: both)
     server.answer("/", ROWS)
     assert fetch_api(server.url()).bytes == len(ROWS)
+
+
+def test_an_address_that_is_silent_takes_no_time_from_the_next(server, fetch_api, monkeypatch, silent):
+    both = [(*entry("127.0.0.1")[:4], silent), (*entry("127.0.0.1")[:4], ("127.0.0.1", server.server_port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: both)
+    server.answer("/", ROWS)
+    began = time.monotonic()
+    assert fetch_api(server.url(), timeout_seconds=20).bytes == len(ROWS)
+    assert time.monotonic() - began < 5
 
 
 def test_tls_verifies_the_name_and_not_the_address(make_server, authority, fetch_api, ca_file):
