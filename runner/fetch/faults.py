@@ -116,10 +116,7 @@ def request_fault(error: Exception, url: str, seconds: float, *, proxy: str, pag
     if _find(causes, ssl.SSLError, urllib3.exceptions.SSLError):
         return _tls_fault(causes, host)
     if _find(causes, socket.gaierror):
-        return FetchError(
-            f"the host {host} is not known to the name service",
-            hint="Check the spelling in `location`, and the DNS of this machine.",
-        )
+        return _name_fault(causes, host)
     if isinstance(error, requests.Timeout) or _find(causes, TimeoutError, urllib3.exceptions.ReadTimeoutError):
         return deadline_fault(url, seconds, pages=pages)
     if _find(causes, urllib3.exceptions.NewConnectionError):
@@ -147,6 +144,18 @@ def request_fault(error: Exception, url: str, seconds: float, *, proxy: str, pag
     return FetchError(
         f"the connection to {host} broke off{_reason(causes)}",
         hint="The server, or something on the way, ended the answer early; see its log.",
+    )
+
+
+def _name_fault(causes: tuple[BaseException, ...], host: str) -> FetchError:
+    if any(isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN for cause in causes):
+        return FetchError(
+            f"the name service cannot tell where {host} lies",
+            hint="It is away, or fails, as it may for a moment: check the DNS of this machine.",
+        )
+    return FetchError(
+        f"the host {host} is not known to the name service",
+        hint="Check the spelling in `location`, and the DNS of this machine.",
     )
 
 

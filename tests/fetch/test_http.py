@@ -492,6 +492,17 @@ def test_an_unknown_host_is_told(fetch_api):
         fetch_api("http://nowhere.invalid/", timeout_seconds=20)
 
 
+def test_a_name_service_that_fails_is_told_apart_from_a_host_that_is_not_there(fetch_api, monkeypatch):
+    def fail(*args, **kwargs):
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(FetchError, match=r"^the name service cannot tell where api\.example\.com lies") as caught:
+        fetch_api("http://api.example.com/", retries=0)
+    assert "spelling" not in caught.value.hint
+    assert "DNS of this machine" in caught.value.hint
+
+
 def test_certificates_are_verified(make_server, tls_context, fetch_api, ca_file):
     server = make_server(tls_context)
     server.answer("/", ROWS)
