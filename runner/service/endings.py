@@ -193,7 +193,10 @@ class Endings:
         if report.result is None and job.delivery.attachment not in ATTACHMENT_FILES:
             report = replace(report, packed=pack_result(self._run_dir(run)))
         attached = attach(report, kept_at=report.kept_at, beside=self._beside_files(report))
-        return (report if attached.attachment else _not_attached(report, attached)), attached
+        if attached.attachment is None:
+            report = _not_attached(report, attached)
+            log.error("Run %s: %s", report.run.state, attached.sentence)
+        return report, attached
 
     def _beside_files(self, report: Report) -> int:
         """How many bytes the mail takes without its files, where that may decide whether they go with it."""

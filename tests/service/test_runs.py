@@ -126,7 +126,7 @@ def test_an_empty_result_may_be_kept_quiet(begin, executor, store, clock, make_j
 @pytest.mark.parametrize("form", [AttachmentFormat.CSV, AttachmentFormat.CSV_GZ])
 @pytest.mark.parametrize(("content", "fits"), [(b"a\n" + b"1\n" * 500_000, True), (os.urandom(1_000_000), False)])
 def test_a_result_that_is_too_large_to_read_goes_with_its_mail_where_it_fits_compressed(
-    begin, executor, store, clock, make_job, monkeypatch, form, content, fits
+    begin, executor, store, clock, make_job, monkeypatch, caplog, form, content, fits
 ):
     monkeypatch.setattr(run_folders, "LARGEST_READ", 900_000)
     monkeypatch.setattr(attachment, "ENCODED_LIMIT", 500_000)
@@ -142,7 +142,10 @@ def test_a_result_that_is_too_large_to_read_goes_with_its_mail_where_it_fits_com
         assert b"compressed from 1.0 MB" in mail.message
     else:
         assert (mail.kind, files) == (MailKind.FAILURE, [])
-        assert store.run(run_id).failure.kind is FailureKind.ATTACHMENT
+        failure = store.run(run_id).failure
+        assert failure.kind is FailureKind.ATTACHMENT
+        [said] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+        assert said == f"Run failed: {failure.message}"
 
 
 # A letter that is narrow, and takes twelve bytes in a mail.
