@@ -31,9 +31,9 @@ class FileSource(Protocol):
             ThreadError: no thread can be started for it.
         """
 
-    def look_ahead(self, locations: Iterable[str]) -> None:
-        """Look at data files at once, for `look` to answer from until the next call of this: by the thousand that
-        is much sooner.
+    def look_ahead(self, locations: Iterable[str], *, resolved: Iterable[str] = ()) -> None:
+        """Look at data files at once, for `look` to answer from until the next call of this, and at where some
+        lead, for `real_path`: by the thousand that is much sooner.
 
         Raises:
             ThreadError: as by `look`.
@@ -55,6 +55,7 @@ class WorkingFiles:
         self._project_dir = os.fspath(project_dir)
         self._looks = DataLooks(self._project_dir)
         self._looked: dict[str, FileKey | None] = {}
+        self._resolved: dict[str, str | None] = {}
 
     def read(self, location: str, shown: str) -> JobFile | ReadFault:
         """See `FileSource.read`."""
@@ -73,17 +74,26 @@ class WorkingFiles:
             return self._look(location)[location]
         return self._looked[location]
 
-    def look_ahead(self, locations: Iterable[str]) -> None:
+    def look_ahead(self, locations: Iterable[str], *, resolved: Iterable[str] = ()) -> None:
         """See `FileSource.look_ahead`. Where all answer, no thread is left: a fork may follow."""
         self._looked = self._look(*dict.fromkeys(locations))
+        self._resolved = self._resolve(*dict.fromkeys(resolved))
         self._looks.close()
 
     def real_path(self, location: str) -> str | None:
         """See `FileSource.real_path`."""
+        if location not in self._resolved:
+            return self._resolve(location)[location]
+        return self._resolved[location]
+
+    def _resolve(self, *locations: str) -> dict[str, str | None]:
         root = os.path.realpath(self._project_dir)
-        path = os.path.join(root, location)  # noqa: PTH118 - realpath of what is not there
-        real = self._looks.ask(os.path.realpath, path).get(path)
-        return None if real is None else os.path.relpath(real, root)
+        paths = {location: os.path.join(root, location) for location in locations}  # noqa: PTH118 - of what is not there
+        found = self._looks.ask(os.path.realpath, *paths.values())
+        return {
+            location: os.path.relpath(found[path], root) if path in found else None
+            for location, path in paths.items()
+        }
 
     def _look(self, *locations: str) -> dict[str, FileKey | None]:
         paths = {location: self._path(location) for location in locations}

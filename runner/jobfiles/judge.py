@@ -6,15 +6,20 @@ code of a step stays in the processor's cache.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from runner.core.names import NamePlace
 from runner.jobfiles.check import AFTER, JOB_NAME, Inspected, digest_of, inspect_file
 from runner.jobfiles.common_form import place_of_value, places_of_items, read_common_form
 from runner.jobfiles.document import Document
+from runner.jobfiles.files import FileSource
 from runner.jobfiles.inspection import CheckContext, Inspection
 from runner.jobfiles.lint.checks import CHECKS
+from runner.jobfiles.lint.policy import resolved
+from runner.jobfiles.lint.source_file import looked_at
 from runner.jobfiles.read import JobFile
 from runner.jobfiles.schema import JOB_SCHEMA
 from runner.jobfiles.verdict import Verdict
@@ -44,12 +49,24 @@ def inspect_files(files: Sequence[tuple[JobFile, CheckContext]]) -> list[Inspect
         for place, ((job_file, context), data) in enumerate(zip(files, read, strict=True))
         if data is not None and not context.layers.diagnostics and JOB_SCHEMA.fits(data)
     }
+    _look_ahead([candidate.inspection for candidate in candidates.values()])
     good = _without_findings(candidates)
     return [_good_file(good[place]) if place in good else inspect_file(*file) for place, file in enumerate(files)]
 
 
 def _inspection(job_file: JobFile, data: Mapping[str, Any], context: CheckContext) -> Inspection:
     return Inspection(path=job_file.path, document=Document(text=job_file.text, data=data), context=context)
+
+
+def _look_ahead(inspections: Iterable[Inspection]) -> None:
+    """Look at the data files of a batch at once: one after the other takes as long as all the checks."""
+    asked: dict[FileSource, list[Inspection]] = defaultdict(list)
+    for inspection in inspections:
+        asked[inspection.context.files].append(inspection)
+    for files, some in asked.items():
+        files.look_ahead(
+            chain.from_iterable(map(looked_at, some)), resolved=chain.from_iterable(map(resolved, some))
+        )
 
 
 def _without_findings(candidates: Mapping[int, _Candidate]) -> dict[int, _Candidate]:

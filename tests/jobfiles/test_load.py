@@ -8,6 +8,7 @@ from runner.core.catalog import Catalog, SyncState, advance
 from runner.core.job_defaults import JobDefaults
 from runner.core.job_policy import RunBounds
 from runner.errors import ThreadError
+from runner.jobfiles.data_looks import DataLooks
 from runner.jobfiles.lint.query_process import QueryProcess
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.walk import FolderGoneError, list_job_files
@@ -343,6 +344,23 @@ def test_a_root_may_be_the_folder_of_the_project_or_one_above_it(tmp_path, job, 
         if "outside-data-roots" not in found[f"jobs.d/job-{number}.yaml"]
     ]
     assert allowed == inside
+
+
+def test_data_files_of_new_jobs_are_asked_for_by_the_batch(folder, write, job, monkeypatch):
+    asked = []
+    ask = DataLooks.ask
+    monkeypatch.setattr(
+        DataLooks, "ask", lambda self, look, *paths: asked.append(paths) or ask(self, look, *paths)
+    )
+    write("jobs.d/_policy.yaml", "data_roots: [data]\n")
+    for number in range(30):
+        write(f"jobs.d/job-{number}.yaml", job(f"job-{number}").replace("sales.csv", f"data/{number}.csv"))
+    found = rules(folder.scan())
+    assert all(found[f"jobs.d/job-{number}.yaml"] == ["missing-file"] for number in range(30))
+    # A warning is told by the full check, which is one file's after the other: from what is known by then.
+    together = [paths for paths in asked if len(paths) >= 30]
+    assert len(together) == 2
+    assert not [paths for paths in asked if len(paths) == 1]
 
 
 def test_data_roots_where_nothing_answers_are_left_to_the_run(folder, write, job, mounted):

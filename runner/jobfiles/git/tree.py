@@ -62,7 +62,7 @@ class CommitFiles:
         """See `FileSource.look`."""
         return self.probe(location, by_content=False)
 
-    def look_ahead(self, locations: Iterable[str]) -> None:
+    def look_ahead(self, locations: Iterable[str], *, resolved: Iterable[str] = ()) -> None:
         """Nothing to do: what is in a commit is known."""
 
     def real_path(self, location: str) -> str:

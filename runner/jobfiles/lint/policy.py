@@ -1,6 +1,7 @@
 """What `_policy.yaml` bounds: hosts, recipients, data roots, time, memory, owner."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from runner.jobfiles.document import Path
@@ -51,7 +52,19 @@ def _check_host(inspection: Inspection, policy_path: str) -> None:
             )
 
 
+def resolved(inspection: Inspection) -> list[str]:
+    """The paths of which `check_policy` asks where they lead."""
+    files = [file for _, file in _bounded_paths(inspection) if "${" not in file]
+    return [*files, *(inspection.context.layers.policy.data_roots or ())] if files else []
+
+
 def _check_data_roots(inspection: Inspection, policy_path: str) -> None:
+    for place, file in _bounded_paths(inspection):
+        _check_path(inspection, place, file, policy_path)
+
+
+def _bounded_paths(inspection: Inspection) -> Iterator[tuple[Path, str]]:
+    """The paths that data roots bound, and where they stand; none where there are no data roots."""
     if inspection.context.layers.policy.data_roots is None:
         return
     for path, source in sources_of(inspection.document.data):
@@ -59,7 +72,7 @@ def _check_data_roots(inspection: Inspection, policy_path: str) -> None:
         location = inspection.text(*place)
         file = _path_of(source, location) if location else None
         if file is not None and "\0" not in file:
-            _check_path(inspection, place, file, policy_path)
+            yield place, file
 
 
 def _path_of(source: dict[str, Any], location: str) -> str | None:

@@ -9,6 +9,7 @@ from runner.core.diagnostic import Severity
 from runner.core.source import ENV_FILE, KERNEL_FOLDERS
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import Inspection
+from runner.jobfiles.lint.source_names import sources_of
 
 _SHELL_VARIABLE = re.compile(r"\$(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|[^/]*\\")
@@ -39,6 +40,16 @@ def fixed_part(location: str) -> str:
         return location
     folder, slash, _ = location[: match.start()].rpartition("/")
     return folder or slash or "."
+
+
+def looked_at(inspection: Inspection) -> list[str]:
+    """The locations that `check_source` asks about for the sources that are files."""
+    locations = (
+        inspection.text(*path, "location")
+        for path, source in sources_of(inspection.document.data)
+        if source.get("source_type") == "file"
+    )
+    return [fixed_part(one) for one in locations if one and "${" not in one and "://" not in one]
 
 
 def check_data_file(inspection: Inspection, path: Path, source: dict[str, Any], location: str) -> None:
