@@ -89,7 +89,7 @@ class WorkingFiles:
     def _resolve(self, *locations: str) -> dict[str, str | None]:
         root = os.path.realpath(self._project_dir)
         paths = {location: os.path.join(root, location) for location in locations}  # noqa: PTH118 - of what is not there
-        found = self._looks.ask(os.path.realpath, *paths.values())
+        found = self._looks.ask(_real, *paths.values())
         return {
             location: os.path.relpath(found[path], root) if path in found else None
             for location, path in paths.items()
@@ -103,6 +103,14 @@ class WorkingFiles:
     def _path(self, location: str) -> str:
         # Called for every job at every scan: Path costs as much as the call.
         return location if location[:1] == "/" else f"{self._project_dir}/{location}"
+
+
+def _real(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        # No path that the system can have, as with letters that its encoding lacks: no link is on it.
+        return os.path.normpath(path)
 
 
 def _look_at(path: str) -> FileKey | None:

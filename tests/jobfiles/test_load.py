@@ -9,6 +9,7 @@ from runner.core.job_defaults import JobDefaults
 from runner.core.job_policy import RunBounds
 from runner.errors import ThreadError
 from runner.jobfiles.data_looks import DataLooks
+from runner.jobfiles.files import WorkingFiles
 from runner.jobfiles.lint.query_process import QueryProcess
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.walk import FolderGoneError, list_job_files
@@ -361,6 +362,18 @@ def test_data_files_of_new_jobs_are_asked_for_by_the_batch(folder, write, job, m
     together = [paths for paths in asked if len(paths) >= 30]
     assert len(together) == 2
     assert not [paths for paths in asked if len(paths) == 1]
+
+
+def test_a_path_that_no_file_can_have_is_looked_at_with_others(project, write):
+    """As one with letters that the encoding of the system's names lacks: here, half a character."""
+    write("data/a.csv", "n\n1\n")
+    odd = "data/\ud800.csv"
+    source = WorkingFiles(project)
+    assert (source.look(odd), source.real_path(odd)) == (None, odd)
+    source.look_ahead([odd, "data/a.csv"], resolved=[odd, "data/a.csv"])
+    assert source.look(odd) is None
+    assert source.look("data/a.csv") is not None
+    assert [source.real_path(one) for one in (odd, "data/a.csv")] == [odd, "data/a.csv"]
 
 
 def test_data_roots_where_nothing_answers_are_left_to_the_run(folder, write, job, mounted):
