@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -51,6 +52,51 @@ def no_collection():
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture
+def lines_run():
+    """`lines_run(function, *arguments)` → what it returns, and how many lines of Python that took: the same number on
+    each machine, whatever else it does, which no time is."""
+
+    def call(function, *arguments):
+        count = 0
+
+        def trace(_frame, event, _argument):
+            nonlocal count
+            count += event == "line"
+            return trace
+
+        with _traced_by(trace):
+            result = function(*arguments)
+        return result, count
+
+    return call
+
+
+@pytest.fixture
+def cpu_seconds():
+    """`cpu_seconds(function, *arguments)` → what it returns, and what this thread took of a processor. For what one
+    line may do without end, such as the match of a pattern: where it is found, it takes minutes, not a second."""
+
+    def call(function, *arguments):
+        with _traced_by(None):
+            started = time.thread_time()
+            result = function(*arguments)
+            return result, time.thread_time() - started
+
+    return call
+
+
+@contextlib.contextmanager
+def _traced_by(trace):
+    """In place of what measures the coverage."""
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 class Commands:

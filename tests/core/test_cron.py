@@ -1,7 +1,6 @@
 from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from time import perf_counter
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -292,20 +291,20 @@ class TestNextFire:
         with pytest.raises(ValueError, match="aware"):
             fire_key(schedule, "UTC", datetime(2025, 1, 1))
 
-    def test_cheap_enough_for_many_jobs(self):
+    def test_cheap_enough_for_many_jobs(self, lines_run):
         schedules = [parse_cron(f"{number % 60} {number % 24} * * {number % 7}") for number in range(1000)]
-        began = perf_counter()
-        for schedule in schedules:
-            next_fire(schedule, "Europe/Berlin", utc(2025, 6, 1))
-        assert perf_counter() - began < 0.5
+        moment = utc(2025, 6, 1)
+        _, lines = lines_run(lambda: [next_fire(schedule, "Europe/Berlin", moment) for schedule in schedules])
+        assert lines < 100 * len(schedules)
 
 
 class TestFiresBetween:
-    def test_year_of_minutes_is_counted_not_walked(self):
+    def test_year_of_minutes_is_counted_not_walked(self, lines_run):
         schedule = parse_cron("* * * * *")
-        began = perf_counter()
-        fires, earlier = fires_between(schedule, "Europe/Berlin", utc(2025, 1, 1), utc(2026, 1, 1), limit=10)
-        assert perf_counter() - began < 0.25
+        (fires, earlier), lines = lines_run(
+            lambda: fires_between(schedule, "Europe/Berlin", utc(2025, 1, 1), utc(2026, 1, 1), limit=10)
+        )
+        assert lines < 365 * 1440 / 3
         assert fires == tuple(utc(2025, 12, 31, 23, 51) + timedelta(minutes=number) for number in range(10))
         assert earlier == 365 * 1440 - 10
 

@@ -1,5 +1,4 @@
 import sys
-import time
 
 import pytest
 
@@ -45,8 +44,11 @@ def test_most_of_the_standard_library_is_allowed():
     assert all(import_allowed(name) for name in LIBRARIES)
 
 
-def test_a_name_of_many_parts_is_answered_at_once():
-    started = time.process_time()
-    assert import_refusal(".".join(["os"] * 50_000)) is None
-    assert import_refusal("http.client" + ".a" * 50_000) is ImportRefusal.NETWORK
-    assert time.process_time() - started < 0.2
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [(".".join(["os"] * 50_000), None), ("http.client" + ".a" * 50_000, ImportRefusal.NETWORK)],
+)
+def test_a_name_of_many_parts_is_answered_at_once(cpu_seconds, name, refusal):
+    answer, seconds = cpu_seconds(import_refusal, name)
+    assert answer is refusal
+    assert seconds < 0.2

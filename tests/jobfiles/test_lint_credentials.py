@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,11 +82,8 @@ def test_the_scheme_of_a_header_is_no_part_of_the_secret():
 @pytest.mark.parametrize(
     "part", ["-eyJ", "eyJ", "xoxb-a-", "://a:", "SG.", "AKIA", "sk-a_", "-----BEGIN A ", "AIza"]
 )
-def test_a_long_text_is_read_once(part):
-    text = part * (250_000 // len(part))
-    started = time.perf_counter()
-    find_credentials(text)
-    assert time.perf_counter() - started < 1
+def test_a_long_text_is_read_once(cpu_seconds, part):
+    assert cpu_seconds(find_credentials, part * (250_000 // len(part)))[1] < 1
 
 
 @given(st.text(max_size=60))
@@ -180,8 +175,7 @@ def test_a_file_full_of_them_is_told_nothing_that_could_show_one(check):
 @pytest.mark.parametrize(
     "value", ["Bearer a" + " " * 20_000 + "b", " " * 20_000, "Bearer" + " " * 20_000, "a " * 20_000]
 )
-def test_a_long_value_is_read_once(value):
-    started = time.perf_counter()
-    found = named_credential("authorization", value)
-    assert time.perf_counter() - started < 0.2
+def test_a_long_value_is_read_once(cpu_seconds, value):
+    found, seconds = cpu_seconds(named_credential, "authorization", value)
+    assert seconds < 0.2
     assert found is None or value[found.start : found.end].strip()
