@@ -62,7 +62,7 @@ def test_as_many_rows_as_possible_are_paired(rows, tolerance):
     assert most_pairs(kept, found, tolerance) == len(kept) == len(found)
 
 
-COUNT = 10_000
+COUNT = 4_000
 TABLES = {
     "texts": ([(f"r{n}", n) for n in range(COUNT)], [(f"r{n}", str(n)) for n in range(COUNT)], None),
     "identifiers": ([(1_000_000_000 + n,) for n in range(COUNT)], [(str(1_000_000_000 + n),) for n in range(COUNT)], None),
@@ -75,15 +75,15 @@ TABLES = {
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_ten_thousand_rows_in_another_order(lines_run, kind):
+def test_thousands_of_rows_in_another_order(lines_run, kind):
     expected, got, tolerance = TABLES[kind]
     left, lines = lines_run(unmatched_rows, expected, got[::-1], tolerance)
     assert left == ([], [])
     assert lines < 500 * COUNT, "each row looks at few others"
 
 
-def test_ten_thousand_rows_with_one_that_is_wrong(lines_run):
+def test_thousands_of_rows_with_one_that_is_wrong(lines_run):
     expected, got, _ = TABLES["texts"]
-    left, lines = lines_run(unmatched_rows, expected, [*got[:5000], ("r5000", "0"), *got[5001:]], None)
-    assert left == ([5000], [5000])
+    left, lines = lines_run(unmatched_rows, expected, [*got[:2000], ("r2000", "0"), *got[2001:]], None)
+    assert left == ([2000], [2000])
     assert lines < 500 * COUNT, "each row looks at few others"
