@@ -1,9 +1,12 @@
 """Where the name of a job stands, and what is said when it stands in two files."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from runner.core.diagnostic import Diagnostic, Severity
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,15 @@ def claimed_name(job_name: str | None, path: str) -> str:
     Such a file is broken, and the jobs after it are not to be told that it is not there.
     """
     return job_name or path.rpartition("/")[2].rpartition(".")[0]
+
+
+def unnamed_words(files: Iterable[tuple[str | None, str]]) -> str:
+    """In which files, pairs of name and path, no name of a job can be read; empty where all have one."""
+    paths = [path for job_name, path in files if not job_name]
+    if not paths:
+        return ""
+    more = f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else ""
+    return f"No job's name can be read in {', '.join(paths[:_SHOWN])}{more}: runner validate tells why."
 
 
 def finding_at(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.core.catalog import CheckedFile, find_broken_links, find_duplicates
 from runner.core.diagnostic import Diagnostic, Severity
+from runner.core.names import claimed_name, unnamed_words
 from runner.errors import RunnerError, UsageError
 from runner.jobfiles.defaults import job_defaults
 from runner.jobfiles.load import JobFolder
@@ -97,12 +98,15 @@ def _named(
     chosen: dict[str, CheckedFile] = {}
     for name in names:
         found = [file for file in files if name == file.job_name] or _at_path(files, name, settings, folder)
+        found = found or [file for file in files if name == claimed_name(file.job_name, file.path)]
         if not found:
             known = [file.job_name for file in files if file.job_name]
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]!r}? " if near else ""
+            unnamed = unnamed_words((file.job_name, file.path) for file in files)
             raise UsageError(
-                f"there is no job {name!r} in {settings.jobs_dir}", hint=f"{hint}runner list shows the jobs."
+                f"there is no job {name!r} in {settings.jobs_dir}",
+                hint=f"{hint}runner list shows the jobs. {unnamed}".rstrip(),
             )
         chosen.update((file.path, file) for file in found)
     return tuple(file for file in files if file.path in chosen)

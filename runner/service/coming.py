@@ -5,8 +5,7 @@ from datetime import datetime
 
 from runner.core.cron import next_fire, parse_cron
 from runner.core.job import Job
-from runner.errors import UsageError
-from runner.service.lookup import empty_words, nearest_words, read_catalog
+from runner.service.lookup import job_of, read_catalog
 from runner.settings import Settings
 
 
@@ -34,23 +33,18 @@ def coming_fires(
     """The next fires of the named jobs, or of all, at most `count` of each.
 
     Raises:
-        UsageError: a name that no valid job has.
+        UsageError, RunnerError: there is no valid job of a name, as `runner.service.lookup.job_of`.
     """
     catalog = read_catalog(settings)
-    jobs = catalog.jobs
-    for name in job_names:
-        if name not in jobs:
-            empty = "" if catalog.entries else empty_words(settings)
-            raise UsageError(f"there is no valid job {name!r}", hint=empty or nearest_words(name, jobs))
     return [
         ComingFires(
-            job_name=name,
-            timezone=jobs[name].timezone,
-            suspended=jobs[name].suspend,
-            comes_after=jobs[name].after,
-            fires=_fires(jobs[name], after, count),
+            job_name=job.job_name,
+            timezone=job.timezone,
+            suspended=job.suspend,
+            comes_after=job.after,
+            fires=_fires(job, after, count),
         )
-        for name in job_names or sorted(jobs)
+        for job in (job_of(settings, catalog, name) for name in job_names or sorted(catalog.jobs))
     ]
 
 

@@ -5,9 +5,10 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from runner.core.catalog import Catalog, advance, restore
+from runner.core.catalog import Catalog, CatalogEntry, advance, restore
 from runner.core.diagnostic import Severity
 from runner.core.job import Job
+from runner.core.names import claimed_name, unnamed_words
 from runner.errors import RunnerError, StoreError, UsageError
 from runner.jobfiles.emptiness import is_empty_on_purpose
 from runner.jobfiles.files import WorkingFiles
@@ -53,22 +54,32 @@ def find_job(settings: Settings, job_name: str) -> Job:
     """The valid job of this name.
 
     Raises:
-        UsageError: there is none; the hint names the nearest, or says that the folder is empty all at once.
+        UsageError, RunnerError: as `job_of`.
+    """
+    return job_of(settings, read_catalog(settings), job_name)
+
+
+def job_of(settings: Settings, catalog: Catalog, job_name: str) -> Job:
+    """The valid job of this name, or in the file of this path, among those of the folder.
+
+    Raises:
+        UsageError: there is none; the hint names the nearest, and the files that may hold it, or says that the
+            folder is empty all at once.
         RunnerError: its file is not valid; the message is its first finding.
     """
-    catalog = read_catalog(settings)
     job = catalog.jobs.get(job_name)
     if job is not None:
         return job
     for entry in catalog.entries:
         if job_name == entry.path and entry.job is not None:
             return entry.job
-        if job_name in (entry.job_name, entry.path):
+        if job_name in (claimed_name(entry.job_name, entry.path), entry.path):
             found = next(one for one in entry.diagnostics if one.severity is Severity.ERROR)
             raise RunnerError(str(found), hint=found.hint or "runner validate shows every finding.")
-    empty = "" if catalog.entries else empty_words(settings)
+    hint = f"{nearest_words(job_name, catalog.jobs)} {_unnamed(catalog.entries)}".rstrip()
     raise UsageError(
-        f"there is no job {job_name!r} in {settings.jobs_dir}", hint=empty or nearest_words(job_name, catalog.jobs)
+        f"there is no job {job_name!r} in {settings.jobs_dir}",
+        hint=hint if catalog.entries else empty_words(settings),
     )
 
 
@@ -94,11 +105,11 @@ def require_known(settings: Settings, job_name: str) -> str:
         entries = ()
     else:
         empty = "" if entries else empty_words(settings)
-    names.update(entry.job_name for entry in entries if entry.job_name)
+    names.update(claimed_name(entry.job_name, entry.path) for entry in entries)
     if job_name not in names:
         raise UsageError(
             f"there is no job {job_name!r} in {settings.jobs_dir}, and none in the history",
-            hint=" ".join(filter(None, (nearest_words(job_name, names), empty))),
+            hint=" ".join(filter(None, (nearest_words(job_name, names), _unnamed(entries), empty))),
         )
     return empty
 
@@ -135,6 +146,10 @@ def empty_hint(settings: Settings) -> str:
             words = emptied_words(settings.jobs_dir)
             return f"{words[0].upper()}{words[1:]}."
     return _FIRST_JOB
+
+
+def _unnamed(entries: Iterable[CatalogEntry]) -> str:
+    return unnamed_words((entry.job_name, entry.path) for entry in entries)
 
 
 def nearest_words(job_name: str, names: Iterable[str]) -> str:

@@ -62,6 +62,16 @@ def test_a_file_that_is_not_valid_is_told_at_its_place(jobs):
     assert "unknown key 'nonsense'" in result.message
 
 
+def test_a_file_whose_name_cannot_be_read_is_the_one_that_its_path_suggests(jobs):
+    jobs.write(TESTS, name="stock", file="copy.yaml")
+    for name in ("stock", "torn"):
+        (jobs.jobs / f"{name}.yaml").write_text("\tjob_name: no one\n")
+    assert names(jobs.select("stock", "torn")) == (["stock"], [""])
+    with pytest.raises(UsageError) as caught:
+        jobs.select("nosuch")
+    assert "can be read in jobs.d/stock.yaml, jobs.d/torn.yaml: runner validate tells why" in caught.value.hint
+
+
 def test_two_jobs_of_one_name_are_both_in_the_way(project):
     project.write(TESTS, name="orders")
     project.write(TESTS, name="orders", file="copy.yaml")
