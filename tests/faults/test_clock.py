@@ -110,6 +110,25 @@ def test_stopped_for_longer_than_a_period(project, mail_server, wait_for):
     assert service.stop() == 0
 
 
+def test_a_run_that_ends_while_the_service_is_stopped_skips_no_fire(project, mail_server, wait_for):
+    """SIGSTOP, the end of the run, a minute of the clock, SIGCONT: the fire that is due then is no overlap."""
+    project.job("slow")
+    project.hand_clock(-SECOND)
+    service = project.start()
+    assert service.readiness()[0] == 200
+    project.set_clock(SECOND)
+    wait_for(lambda: [run.state for run in project.runs()] == ["running"], 10, service.log)
+    service.send(signal.SIGSTOP)
+    (project.folder / "go-on").touch()
+    project.set_clock(MINUTE + SECOND)
+    time.sleep(1.2)
+    service.send(signal.SIGCONT)
+    wait_for(lambda: len(project.runs()) == 2 and project.at_rest(), 10, service.log)
+    assert [(run.state, run.note) for run in project.runs()] == [("succeeded", "")] * 2
+    assert "passed unseen" in service.log()
+    assert service.stop() == 0
+
+
 SCRIPT = """\
 processing_script: |
   import time
