@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,30 @@ def test_ctrl_c_ends_with_130_and_says_nothing(tmp_path):
     program = INTERRUPTED.format(module="runner.store.store", number="SIGINT")
     done = call(program, "history", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("module", ["runner.cli", "click", "runner.cli.history"])
+def test_ctrl_c_while_the_command_line_is_imported_says_nothing(tmp_path, module):
+    as_command = "from runner.__main__ import main\nmain()\n"
+    program = INTERRUPTED.replace("from runner.cli import main\nmain()\n", as_command)
+    done = call(program.format(module=module, number="SIGINT"), "history", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_the_command_begins_where_ctrl_c_is_seen_to(tmp_path):
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"runner": "runner.__main__:main"}
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "nxt"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: runner ")
+    assert "Did you mean next?" in done.stderr
 
 
 def test_a_terminal_that_is_closed_ends_the_demo_and_reloads_the_service():
