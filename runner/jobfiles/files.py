@@ -12,6 +12,8 @@ from runner.jobfiles.read import FileKey, JobFile, ReadFault, file_key, read_job
 NO_FILE: FileKey = (0, 0, -1, 0)
 # Of a data file that may be there or not: where it lies gives no answer.
 SILENT: FileKey = (0, 0, -2, 0)
+# Of one that may be there or not, and of a folder: this user may not look.
+CLOSED: FileKey = (0, 0, -3, 0)
 
 
 class FileSource(Protocol):
@@ -25,7 +27,8 @@ class FileSource(Protocol):
         of what is there and is no regular file."""
 
     def look(self, location: str) -> FileKey | None:
-        """As `probe` where only its being there counts, for a data file: `SILENT` where there is no answer.
+        """As `probe` where only its being there counts, for a data file: `SILENT` where there is no answer,
+        `CLOSED` where it may not be looked at, or as a folder not be listed.
 
         Raises:
             ThreadError: no thread can be started for it.
@@ -114,7 +117,15 @@ def _real(path: str) -> str:
 
 
 def _look_at(path: str) -> FileKey | None:
-    return _presence(_status(path))
+    try:
+        status = os.stat(path)  # noqa: PTH116 - as above
+    except PermissionError:
+        return CLOSED
+    except (OSError, ValueError):
+        return None
+    if stat.S_ISDIR(status.st_mode) and not os.access(path, os.R_OK | os.X_OK):
+        return CLOSED
+    return _presence(status)
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -9,7 +9,7 @@ from runner.core.diagnostic import Diagnostic, Severity
 from runner.core.job_defaults import JobDefaults
 from runner.core.names import NamePlace
 from runner.jobfiles.document import Document, Path, Span
-from runner.jobfiles.files import NO_FILE, SILENT, FileSource
+from runner.jobfiles.files import CLOSED, NO_FILE, SILENT, FileSource
 from runner.jobfiles.layers import NO_LAYERS, Layers
 from runner.jobfiles.lint.query import find_query_faults
 from runner.jobfiles.lint.step_fault import FindFault
@@ -122,7 +122,7 @@ class Inspection:
 
     def may_be_folder(self, path: Path, location: str) -> bool:
         """Whether data files may be in a folder: it is there, and no file; remembered as by `file_fault`."""
-        return self._look(path, location) in {NO_FILE, SILENT}
+        return self._look(path, location) in {NO_FILE, SILENT, CLOSED}
 
     def tell_silence(self, path: Path, location: str) -> None:
         """A finding, at the value of a path, that nothing answers where a data file or a folder of them lies;
@@ -135,6 +135,10 @@ class Inspection:
         self.dependencies.append(Dependency(location=location, key=key, by_content=False))
         if key == SILENT:
             self._report_silence(path, location)
+        elif key == CLOSED:
+            hint = "Runs fail where the user of the service may not either: give it the right to."
+            message = f"{location!r} may not be looked at by this user"
+            self.report(path, "missing-file", message, hint, severity=Severity.WARNING)
         return key
 
     def _report_silence(self, path: Path, location: str) -> None:

@@ -1,5 +1,8 @@
 import os
 import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,8 @@ from runner.jobfiles.files import WorkingFiles
 from runner.jobfiles.lint.query_process import QueryProcess
 from runner.jobfiles.load import JobFolder
 from runner.jobfiles.walk import FolderGoneError, list_job_files
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -371,6 +376,42 @@ def test_a_path_that_no_file_can_have_is_looked_at_with_others(project, write):
     assert source.look(odd) is None
     assert source.look("data/a.csv") is not None
     assert [source.real_path(one) for one in (odd, "data/a.csv")] == [odd, "data/a.csv"]
+
+
+@contextmanager
+def as_nobody():
+    """As a user whom permissions hold: they hold root from nothing."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def test_what_may_not_be_looked_at_is_told(job):
+    with tempfile.TemporaryDirectory() as place:
+        project = Path(place)
+        project.chmod(0o755)
+        (project / "jobs.d").mkdir()
+        (project / "in" / "deep").mkdir(parents=True)
+        (project / "in" / "a.csv").write_text("n\n1\n")
+        for name, location in (("a", "in/*.csv"), ("b", "in/a.csv"), ("c", "in/deep/*.csv")):
+            (project / "jobs.d" / f"{name}.yaml").write_text(job(name).replace("sales.csv", location))
+        folder = JobFolder(project / "jobs.d", project, JobDefaults())
+        assert rules(folder.scan()) == {f"jobs.d/{name}.yaml": [] for name in "abc"}
+        (project / "in").chmod(0o600 if os.geteuid() == 0 else 0)
+        with as_nobody():
+            found = folder.scan()
+        assert rules(found) == {f"jobs.d/{name}.yaml": ["missing-file"] for name in "abc"}
+        assert [file.diagnostics[0].message for file in found] == [
+            f"{location!r} may not be looked at by this user" for location in ("in", "in/a.csv", "in/deep")
+        ]
+        assert all(file.job is not None for file in found)
+        (project / "in").chmod(0o755)
+        assert rules(folder.scan()) == {f"jobs.d/{name}.yaml": [] for name in "abc"}
 
 
 def test_data_roots_where_nothing_answers_are_left_to_the_run(folder, write, job, mounted):

@@ -36,11 +36,12 @@ FILE_RULES = (
     ),
     Rule(
         name="missing-file",
-        summary="A file that the job names is not there, or is no file.",
+        summary="A file that the job names is not there, is no file, or may not be looked at.",
         reason=(
             "A script or query file is a part of the job: without it the job cannot run, which is an error. A"
-            " data file may come later, so that one is a warning. Relative paths start at the folder that"
-            " holds the folder of jobs."
+            " data file may come later, so that one is a warning, as is one, or the folder of a pattern, that"
+            " the user who validates may not look at. Relative paths start at the folder that holds the folder"
+            " of jobs."
         ),
         bad=_WITH_STEP_FILE,
         good=files(
