@@ -41,6 +41,7 @@ def standing_document(standing: Standing) -> Document:
             "in_force": standing.in_force,
             "suspended": standing.suspended,
             "invalid": list(standing.invalid),
+            "kept": standing.kept,
             "error": standing.folder_error or None,
         },
         "running": [run_document(run) for run in standing.running],

@@ -73,7 +73,7 @@ def test_json_holds_the_same(call, history):
     assert document["needs_attention"] is True
     assert document["service"]["running"] is True
     assert document["service"]["ready"] is None
-    assert (document["jobs"]["in_force"], document["jobs"]["invalid"]) == (1, [])
+    assert document["jobs"] == {"in_force": 1, "suspended": 0, "invalid": [], "kept": 0, "error": None}
     assert [(one["job_name"], one["failures"]) for one in document["failing"]] == [("sales", 1)]
     assert document["deliveries"] == {"dead": 1}
     assert document["next_fires"][0]["job_name"] == "sales"
@@ -86,7 +86,8 @@ def test_a_bad_edit_hides_neither_the_job_that_goes_on_nor_that_it_fails(call, h
         store.save_jobs({one.path: one for one in (job, gone)})
     (project / "jobs.d" / "sales.yaml").write_text("job_name: sales\nschedule_tim: x\n")
     document = json.loads(call("status", "--json").stdout)
-    assert (document["jobs"]["in_force"], document["jobs"]["invalid"]) == (1, ["jobs.d/sales.yaml"])
+    assert (document["jobs"]["in_force"], document["jobs"]["kept"]) == (1, 1)
+    assert document["jobs"]["invalid"] == ["jobs.d/sales.yaml"]
     assert [one["job_name"] for one in document["failing"]] == ["sales"]
     assert [one["job_name"] for one in document["next_fires"]] == ["sales"]
     assert "runner validate shows why; 1 last good version in force" in call("status").stdout
