@@ -24,7 +24,7 @@ class MailFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def send(self, mail: Mail, recipients: Sequence[str]) -> Mapping[str, SendResult]:
+    def send(self, mail: Mail, recipients: Sequence[str], *, asked: bool = False) -> Mapping[str, SendResult]:  # noqa: ARG002 - the folder is tried always
         """Keep the mail. A disk that does not take it defers the delivery."""
         if not recipients:
             return {}

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail, MailKind, SendResult
+from runner.core.words import counted
 from runner.delivery.judge import ended, forbidden, held, judge
 from runner.delivery.retry import is_out_of_reach
 from runner.delivery.transport import Transport
@@ -52,6 +53,10 @@ class OutboxStore(Protocol):
 
     def delivery_mail(self, delivery_id: int) -> tuple[Delivery, Mail] | None:
         """The delivery as it is now, with its mail; None where there is none."""
+        ...
+
+    def hasten_deliveries(self, at: datetime) -> int:
+        """Make those that wait for another attempt due at a moment, where they are later; answers how many."""
         ...
 
     def begin_attempt(self, delivery_ids: Sequence[int], at: datetime) -> None:
@@ -100,6 +105,8 @@ class Outbox:
             the mail that tells people so, or None. A delivery of such a notice makes no other.
         allows: whether a recipient may be mailed now; asked before each attempt. To others nothing is sent.
         run_ids: the runs whose mails are sent; None: all.
+        hastening: what was put off is tried at once where the check of a start finds all well: what was in the way
+            may have been mended for it.
     """
 
     def __init__(
@@ -114,6 +121,7 @@ class Outbox:
         notice: Callable[[Mail, Sequence[Delivery]], Mail | None] = _no_notice,
         allows: Callable[[str], bool] = _everybody,
         run_ids: Collection[str] | None = None,
+        hastening: bool = False,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -124,6 +132,7 @@ class Outbox:
         self._notice = notice
         self._allows = allows
         self._run_ids = run_ids
+        self._hastening = hastening
         self._waiting: tuple[tuple[Delivery, DeliveryAttempt], ...] = ()
         # What keeps the outbox from going on, as it was told.
         self._trouble = ""
@@ -246,6 +255,17 @@ class Outbox:
             log.error("Mails cannot leave: %s. They stay in the database, and are tried again", trouble)
         else:
             log.info("Checked: mails are %s", self._transport.describe())
+            if self._hastening:
+                self._hasten()
+
+    def _hasten(self) -> None:
+        try:
+            count = self._store.hasten_deliveries(self._clock())
+        except Exception as error:  # noqa: BLE001 - as above
+            self._tell_trouble("Mails that were put off wait for their time", error)
+            return
+        if count:
+            log.info("Tried now, as the server can be reached: %s put off before", counted(count, "mail"))
 
     def _seconds_to_next(self) -> float:
         if self._waiting:
@@ -275,7 +295,9 @@ class Outbox:
             now = self._clock()
             if mail.hold_ambiguous and fresh:
                 self._store.begin_attempt([delivery.delivery_id for delivery in fresh], now)
-            results = self._send(mail, [delivery.recipient for delivery in fresh]) if fresh else {}
+            # Made due by a person: what the outbox itself puts off is deferred.
+            asked = any(one.state is DeliveryState.PENDING and one.attempts for one in fresh)
+            results = self._send(mail, [one.recipient for one in fresh], asked=asked) if fresh else {}
             now = self._clock()
             judged = [self._judged(delivery, mail, results, now) for delivery in deliveries]
             pairs = tuple(zip(deliveries, judged, strict=True))
@@ -292,10 +314,10 @@ class Outbox:
             return forbidden(delivery, now=now)
         return judge(delivery, mail, result, now=now, fraction=self._random())
 
-    def _send(self, mail: Mail, recipients: list[str]) -> dict[str, SendResult]:
+    def _send(self, mail: Mail, recipients: list[str], *, asked: bool) -> dict[str, SendResult]:
         began = time.monotonic()
         try:
-            results = self._transport.send(mail, recipients)
+            results = self._transport.send(mail, recipients, asked=asked)
         except Exception as error:
             log.exception("The mail %r met something unforeseen", mail.subject)
             unforeseen = f"internal error: {type(error).__name__}"

@@ -28,8 +28,10 @@ _QUIT_SECONDS = 2.0
 # What a server may take for its answer to a whole mail: RFC 5321, section 4.5.3.2.6.
 _LONGEST_ANSWER = 600.0
 _CHECK_SECONDS = 15.0
-# Servers shut out who is refused some times in ten minutes, and then say nothing of the password any more.
+# Servers shut out who is refused some times in ten minutes, and then say nothing of the password any more. Who
+# asks by hand may have mended the account.
 _LOGIN_PAUSE = 600.0
+_ASKED_PAUSE = 60.0
 _DONE, _GOING = 250, 421
 _ACCEPTED = frozenset({_DONE, 251})
 # The server wants a login or TLS first: a setting to mend, not a mail to give up.
@@ -44,7 +46,8 @@ class SmtpTransport:
     server that offers no STARTTLS gets nothing. 5xx answers are dead, but for those that a setting or another day
     mends; everything else that fails is deferred, and ambiguous where it broke off after the end of the content. A
     recipient that is refused keeps its answer. A login that is refused for good is not tried again for ten
-    minutes: mails are deferred meanwhile. Errors never hold the password. Thread-safe: one mail at a time.
+    minutes, or for one where a person asks: mails are deferred meanwhile. Errors never hold the password.
+    Thread-safe: one mail at a time.
 
     Args:
         total_timeout: seconds that one mail may take in all, connection included; a large one has more once its
@@ -63,7 +66,7 @@ class SmtpTransport:
         self._connection: Connection | None = None
         self._answer_seconds = 0.0
         self._login_fault = ""
-        self._login_pause_ends = 0.0
+        self._login_refused_at = -_LOGIN_PAUSE
         self._lock = threading.Lock()
 
     def describe(self) -> str:
@@ -73,7 +76,7 @@ class SmtpTransport:
             how = "STARTTLS" if self._settings.use_tls else "no encryption"
         return f"sent by {self._server} ({how})"
 
-    def send(self, mail: Mail, recipients: Sequence[str]) -> Mapping[str, SendResult]:
+    def send(self, mail: Mail, recipients: Sequence[str], *, asked: bool = False) -> Mapping[str, SendResult]:
         """Hand the mail to the server for these recipients, over the open connection where there is one.
 
         From the sender of today: the one that it was made with may have been refused, and mended since.
@@ -82,7 +85,9 @@ class SmtpTransport:
             return {}
         mail = with_sender(mail, self._settings.from_email)
         with self._lock:
-            results = self._send(mail, tuple(dict.fromkeys(recipients)))
+            results = self._send(
+                mail, tuple(dict.fromkeys(recipients)), pause=_ASKED_PAUSE if asked else _LOGIN_PAUSE
+            )
         self._log(mail, results)
         return results
 
@@ -118,9 +123,10 @@ class SmtpTransport:
     def _server(self) -> str:
         return f"{self._settings.host}:{self._settings.port}"
 
-    def _send(self, mail: Mail, recipients: tuple[str, ...]) -> dict[str, SendResult]:
+    def _send(self, mail: Mail, recipients: tuple[str, ...], *, pause: float) -> dict[str, SendResult]:
+        """As `send`; a login that was refused for good is not tried again within so many seconds."""
         reused = self._connection is not None
-        if not reused and time.monotonic() < self._login_pause_ends:
+        if not reused and self._login_fault and time.monotonic() < self._login_refused_at + pause:
             fault = SendResult(state=DeliveryState.DEFERRED, error=self._login_fault)
             return dict.fromkeys(recipients, fault)
         connection = self._connection or Connection(self._settings, self._context)
@@ -140,7 +146,7 @@ class SmtpTransport:
             unanswered = tuple(recipient for recipient in recipients if recipient not in results)
             if reused and _is_stale(error) and not connection.expired and not connection.content_ended:
                 # The server has let the idle connection go; nothing of this mail was taken.
-                return results | self._send(mail, unanswered)
+                return results | self._send(mail, unanswered, pause=pause)
             return results | dict.fromkeys(unanswered, result)
         return results
 
@@ -251,9 +257,10 @@ class SmtpTransport:
 
     def _pause_logins(self, error: Exception, words: str) -> None:
         if isinstance(error, LoginError) and error.for_good:
-            self._login_pause_ends = time.monotonic() + _LOGIN_PAUSE
+            self._login_refused_at = time.monotonic()
             rule = f"until one is accepted, a login is tried once in {_LOGIN_PAUSE / 60:.0f} minutes"
-            self._login_fault = self._safe(f"{words}; {rule}")
+            sooner = "or once a minute by runner mail retry"
+            self._login_fault = self._safe(f"{words}; {rule}, {sooner}")
 
     def _safe(self, text: str) -> str:
         """One line, capped, without the password in any form it is sent in."""

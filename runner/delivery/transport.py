@@ -9,8 +9,8 @@ from runner.core.delivery import Mail, SendResult
 class Transport(Protocol):
     """Takes mails away: an SMTP server, a folder."""
 
-    def send(self, mail: Mail, recipients: Sequence[str]) -> Mapping[str, SendResult]:
-        """Hand a mail over for some of its recipients.
+    def send(self, mail: Mail, recipients: Sequence[str], *, asked: bool = False) -> Mapping[str, SendResult]:
+        """Hand a mail over for some of its recipients; `asked` where a person wants that now.
 
         Never raises for what a server, a network or a disk does: each recipient gets a result of its own, sent,
         deferred or dead. A deferred one is `ambiguous` where the mail may have been taken nevertheless.

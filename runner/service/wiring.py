@@ -73,6 +73,8 @@ def make_outbox(
         notice=Notices(store=store, composer=composer, jobs=jobs, clock=utc_now),
         allows=allows,
         run_ids=None if settings.smtp.host else asked,
+        # Where a start lacks the server by mistake, what waits for it is not to go into the folder at once.
+        hastening=bool(settings.smtp.host),
     )
 
 

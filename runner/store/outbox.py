@@ -61,6 +61,11 @@ _HOLD = Statement(
     .where(_THIS, tables.open_delivery)
     .values(state=DeliveryState.HELD.value, next_attempt_at=null(), began_at=null(), error=bindparam("error"))
 )
+_HASTEN = Statement(
+    update(_DELIVERIES)
+    .where(_DELIVERIES.c.state == text("'deferred'"), _DELIVERIES.c.next_attempt_at > bindparam("at"))
+    .values(next_attempt_at=bindparam("at"))
+)
 _RETRY = Statement(
     update(_DELIVERIES)
     .where(
@@ -139,6 +144,11 @@ def record(connection: sqlite3.Connection, attempts: Sequence[DeliveryAttempt]) 
                 at=attempt.at,
             )
     return recorded
+
+
+def hasten(connection: sqlite3.Connection, at: datetime) -> int:
+    """What is deferred is due from now on; answers how many were later."""
+    return _HASTEN.run(connection, {"at": micros(at)}).rowcount
 
 
 def retry(connection: sqlite3.Connection, delivery_ids: Sequence[int], at: datetime) -> tuple[Delivery, ...]:

@@ -296,6 +296,10 @@ class Store(StoreReader):
                 raise ValueError(f"a {one.result.state} delivery with next_attempt_at={one.next_attempt_at!r}")
         return self._writing.write(lambda changes: outbox.record(changes, attempts))
 
+    def hasten_deliveries(self, at: datetime) -> int:
+        """Make deferred deliveries due at a moment, where they are later; answers how many."""
+        return self._writing.write(lambda changes: outbox.hasten(changes, at))
+
     def retry_deliveries(self, delivery_ids: Iterable[int], at: datetime) -> tuple[Delivery, ...]:
         """Make deliveries due at a moment, whatever they were, but for sent ones; answers those that are.
 

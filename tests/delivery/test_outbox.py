@@ -1,3 +1,4 @@
+import logging
 import threading
 import time
 from contextlib import contextmanager
@@ -62,6 +63,14 @@ class Ledger:
     def delivery_mail(self, delivery_id):
         return self.rows.get(delivery_id)
 
+    def hasten_deliveries(self, at):
+        self._writable()
+        with self.lock:
+            late = [one for one, _ in self.rows.values() if one.state is DeliveryState.DEFERRED]
+            for one in late:
+                self.change(one.delivery_id, next_attempt_at=at)
+            return len(late)
+
     def begin_attempt(self, delivery_ids, at):
         self._writable()
         with self.lock:
@@ -104,9 +113,11 @@ class Scripted:
         self.answer = answer
         self.trouble = trouble
         self.sent = []
+        self.asked = []
 
-    def send(self, mail, recipients):
+    def send(self, mail, recipients, *, asked=False):
         self.sent.append((mail.message_id, tuple(recipients)))
+        self.asked.append(asked)
         return self.answer(mail, recipients)
 
     def check(self):
@@ -295,6 +306,52 @@ def test_the_thread_sends_when_it_is_woken_and_ends(ledger, make_outbox, make_ma
     outbox.wake()
     wait_for(lambda: ledger.states() == ["sent", "sent"])
     assert outbox.close(5) == 0
+
+
+def put_off(ledger, mail):
+    ledger.add(mail)
+    ledger.change(1, state=DeliveryState.DEFERRED, attempts=3, next_attempt_at=NOON + timedelta(minutes=50))
+
+
+@pytest.mark.parametrize(
+    ("hastening", "trouble", "state"), [(True, "", "sent"), (True, "away", "deferred"), (False, "", "deferred")]
+)
+def test_what_was_put_off_goes_with_a_start_that_finds_all_well(
+    ledger, make_outbox, small_mail, caplog, hastening, trouble, state
+):
+    caplog.set_level(logging.INFO)
+    put_off(ledger, small_mail)
+    transport = Scripted(sent, trouble=trouble)
+    outbox = make_outbox(transport, hastening=hastening)
+    outbox.start()
+    wait_for(lambda: ("Checked" in caplog.text or "cannot leave" in caplog.text) and ledger.limits)
+    outbox.close(5)
+    assert ledger.states() == [state]
+    assert ("Tried now, as the server can be reached: 1 mail put off before" in caplog.text) == (state == "sent")
+
+
+def test_a_store_that_is_away_hastens_nothing_and_ends_no_thread(ledger, make_outbox, small_mail, caplog):
+    put_off(ledger, small_mail)
+    ledger.broken = True
+    outbox = make_outbox(Scripted(sent), hastening=True)
+    outbox.start()
+    wait_for(lambda: "wait for their time" in caplog.text)
+    ledger.broken = False
+    ledger.change(1, next_attempt_at=NOON)
+    outbox.wake()
+    wait_for(lambda: ledger.states() == ["sent"])
+    outbox.close(5)
+
+
+def test_the_transport_is_told_what_a_person_asks_for(ledger, make_outbox, small_mail):
+    transport = Scripted(deferred)
+    ledger.add(small_mail)
+    make_outbox(transport).drain_once()
+    ledger.change(1, next_attempt_at=NOON)
+    make_outbox(transport).drain_once()
+    ledger.change(1, state=DeliveryState.PENDING, next_attempt_at=NOON)
+    make_outbox(transport).drain_once()
+    assert transport.asked == [False, False, True]
 
 
 def test_the_thread_waits_for_the_next_attempt(ledger, make_outbox, small_mail, monkeypatch):

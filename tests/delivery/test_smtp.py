@@ -185,7 +185,8 @@ def test_a_login_that_is_refused_for_good_is_not_tried_for_each_mail(
         assert result.state is DeliveryState.DEFERRED
         assert "535 5.7.8 wrong; check SMTP_USER and SMTP_PASSWORD" in result.error
     assert len(logins) == 1
-    assert result.error.endswith("; until one is accepted, a login is tried once in 10 minutes")
+    rule = "; until one is accepted, a login is tried once in 10 minutes, or once a minute by runner mail retry"
+    assert result.error.endswith(rule)
     later = time.monotonic() + 601
     monkeypatch.setattr("runner.delivery.smtp.time", SimpleNamespace(monotonic=lambda: later))
     answers["auth"] = "454 not now"
@@ -193,6 +194,25 @@ def test_a_login_that_is_refused_for_good_is_not_tried_for_each_mail(
         [result] = transport.send(make_mail(), [ANNA]).values()
         assert result.error.endswith("454 not now"), "what passes is tried for each mail"
     assert len(logins) == 3
+
+
+def test_a_person_who_asks_waits_a_minute_for_the_next_login(raw_server, make_transport, make_mail, monkeypatch):
+    logins = []
+    answers = {"ehlo": "250-hi\r\n250 AUTH PLAIN", "auth": "535 5.7.8 wrong"}
+    transport = make_transport(raw_server(scripted(answers, opened=logins)), user="robot", password="x1234")
+    began = time.monotonic()
+
+    def send(after, *, asked):
+        monkeypatch.setattr("runner.delivery.smtp.time", SimpleNamespace(monotonic=lambda: began + after))
+        return states(transport.send(make_mail(), [ANNA], asked=asked))[ANNA], len(logins)
+
+    assert send(0, asked=True) == ("deferred", 1)
+    assert send(59, asked=True) == ("deferred", 1)
+    assert send(61, asked=False) == ("deferred", 1)
+    assert send(61, asked=True) == ("deferred", 2)
+    assert send(61, asked=True) == ("deferred", 2), "one login for all that are asked for together"
+    answers["auth"] = "235 welcome"
+    assert send(122, asked=True) == ("sent", 3)
 
 
 def test_one_refused_recipient_does_not_hold_the_others(inbox, make_server, make_transport, make_mail, caplog):

@@ -11,6 +11,7 @@ from runner.delivery.folder import MailFolder
 from runner.delivery.outbox import Outbox
 from runner.errors import RunnerError, UsageError
 from runner.service.ledger import Choice, find_entry, hold_deliveries, list_deliveries, retry_deliveries
+from runner.service.wiring import make_outbox
 from runner.store.store import Store
 
 MESSAGE = (
@@ -105,6 +106,14 @@ def test_a_retry_without_a_service_sends_the_same_bytes_at_once(settings, ledger
     # All have it now: the bytes are let go, and there is nothing to show or to send.
     assert find_entry(settings, ledger[1]).text == ""
     assert retry_deliveries(settings, Choice(state=DeliveryState.DEAD)).changed == ()
+
+
+@pytest.mark.parametrize(("server", "hastens"), [("smtp.example.com", True), ("", False)])
+def test_a_start_hastens_what_waits_for_a_server_with_a_server_alone(settings, server, hastens):
+    named = replace(settings, smtp=replace(settings.smtp, host=server))
+    with Store.open(settings.storage_path) as store:
+        outbox = make_outbox(named, store, MailFolder(settings.mail_dir), jobs=dict, bounds=lambda: None)
+    assert outbox._hastening is hastens
 
 
 def test_all_of_one_state_may_be_meant(settings, ledger):

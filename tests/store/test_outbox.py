@@ -135,6 +135,19 @@ class TestByHand:
         assert {one.created_at for one in again} == {at}, "the time until it is given up begins anew"
         assert len(store.due_deliveries(at, 10)) == 4
 
+    def test_what_is_deferred_is_hastened(self, store, deliver, noon):
+        made = deliver(1, *(f"{letter}@example.com" for letter in "abcde"))
+        attempts = [attempt(one, state, noon) for one, state in zip(made, RESULTS, strict=False)]
+        store.record_attempts(attempts)
+        at = noon + timedelta(minutes=1)
+        assert store.hasten_deliveries(at) == 1
+        assert store.hasten_deliveries(at) == 0
+        assert store.hasten_deliveries(noon + timedelta(minutes=2)) == 0, "nothing is put off"
+        now = store.run("run00001").deliveries
+        assert [str(one.state) for one in now] == ["sent", "deferred", "dead", "held", "pending"]
+        assert (now[1].next_attempt_at, now[1].attempts, now[1].error) == (at, 1, "451 later")
+        assert now[4].next_attempt_at == made[4].next_attempt_at
+
     def test_a_mail_that_all_have_got_is_gone(self, store, deliver, noon):
         (one,) = deliver(1)
         assert store.delivery_mail(one.delivery_id)[1].message.startswith(b"Subject")
