@@ -169,6 +169,9 @@ class Connection(smtplib.SMTP):
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002 - the base's
         """Called by smtplib to connect."""
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if time.monotonic() >= self._end:
+            # Nothing can break a look-up off.
+            raise socket.gaierror(socket.EAI_AGAIN, "the name service took all the time")
         connected = connect_first(found, lambda: self._end - time.monotonic(), _OPTIONS)
         with self._lock:
             self._watched = connected.dup()

@@ -14,6 +14,10 @@ _PORTS = "port 465 is for TLS from the first byte, 587 and 25 for STARTTLS"
 
 def opening_fault(error: Exception, *, server: str, seconds: float, expired: bool) -> str:
     """Why a connection was not opened. Settings are named by their variables."""
+    if isinstance(error, socket.gaierror):
+        # Past the time too: nobody has asked the server.
+        whom = "SMTP_HOST, and the DNS of this machine" if error.errno == socket.EAI_AGAIN else "SMTP_HOST"
+        return f"the name of {server} cannot be found: {error.strerror}; check {whom}"
     if expired or isinstance(error, TimeoutError):
         return (
             f"{server} was not done within {seconds:g} s; check SMTP_HOST and SMTP_PORT ({_PORTS}), "
@@ -31,8 +35,6 @@ def opening_fault(error: Exception, *, server: str, seconds: float, expired: boo
         return f"{server} does not want to talk: {server_words(error.smtp_code, error.smtp_error)}"
     if isinstance(error, smtplib.SMTPServerDisconnected):
         return f"{server} hung up before it was ready for a mail; check SMTP_HOST and SMTP_PORT ({_PORTS})"
-    if isinstance(error, socket.gaierror):
-        return f"the name of {server} cannot be found: {error.strerror}; check SMTP_HOST"
     if isinstance(error, OSError):
         return f"no connection to {server}: {error.strerror or error}; check SMTP_HOST and SMTP_PORT"
     return f"{server}: {type(error).__name__}: {error}"

@@ -7,7 +7,7 @@ tell their neighbours alone, such as the credentials of a cloud machine at 169.2
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import idna
 
@@ -15,6 +15,7 @@ from runner.connecting import Found, connect_first
 from runner.core.addresses import address_fault
 from runner.core.job_policy import RunBounds
 from runner.errors import FetchError
+from runner.fetch.deadline import Deadline
 from runner.threads import begin
 
 _LOOK_UP_SECONDS = 2.0
@@ -24,7 +25,7 @@ def connect(
     host: str,
     port: int,
     bounds: RunBounds,
-    remaining: Callable[[], float],
+    deadline: Deadline,
     options: Sequence[tuple[int, int, int]],
 ) -> socket.socket:
     """A TCP connection to a host, at an address that it may have.
@@ -34,7 +35,7 @@ def connect(
 
     Args:
         host: as it stands in the address, with or without brackets.
-        remaining: seconds that are left.
+        deadline: learns that the name is looked up, and bounds what comes after it.
         options: options of the socket.
 
     Raises:
@@ -42,7 +43,10 @@ def connect(
         OSError: the name is not known (socket.gaierror), or as `connect_first`.
     """
     host = host.strip("[]")
-    return connect_first(judged(host, look_up(host, port), bounds), remaining, options)
+    deadline.looked_up = host
+    found = look_up(host, port)
+    deadline.looked_up = ""
+    return connect_first(judged(host, found, bounds), deadline.remaining, options)
 
 
 def look_up(host: str, port: int) -> list[Found]:

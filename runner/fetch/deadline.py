@@ -31,7 +31,7 @@ class Deadline:
 
     The work runs in a thread of its own; at the deadline its sockets are shut down, which wakes every read and
     handshake, and the caller goes on at once. A thread that sits in a name lookup, which nothing can interrupt, is
-    left behind and ends at its next step.
+    left behind and ends at its next step; `looked_up` is the host whose name it wants to know, else empty.
 
     Args:
         seconds: how long the work may take in all.
@@ -40,6 +40,7 @@ class Deadline:
 
     def __init__(self, seconds: float, cancelled: threading.Event) -> None:
         self.seconds = seconds
+        self.looked_up = ""
         self._end = time.monotonic() + seconds
         self._cancelled = cancelled
         self._lock = threading.Lock()

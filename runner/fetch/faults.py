@@ -38,12 +38,19 @@ _HINTS = {
 }
 
 
-def deadline_fault(url: str, seconds: float, *, pages: int = 0) -> FetchError:
+def deadline_fault(url: str, seconds: float, *, pages: int = 0, looked_up: str = "") -> FetchError:
     """The whole time is over.
 
     Args:
         pages: how many came in it; where there are some, the server is not silent.
+        looked_up: the host whose name was being looked up.
     """
+    if looked_up:
+        return FetchError(
+            f"{shown_url(url)} was not fetched within {seconds:g} s: the name service had still not told where "
+            f"{looked_up} lies",
+            hint="Nobody has asked the server. Check the DNS of this machine: a name server may be away.",
+        )
     if pages:
         return FetchError(
             f"{shown_url(url)} was not fetched in {seconds:g} s, in which {counted(pages, 'page')} came before",

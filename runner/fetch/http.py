@@ -61,7 +61,7 @@ def _faults_told(client: Client, deadline: Deadline, request: HttpRequest, work:
     except FetchError as error:
         fault = error
     except DeadlinePassedError:
-        fault = deadline_fault(client.url, deadline.seconds, pages=client.taken)
+        fault = deadline_fault(client.url, deadline.seconds, pages=client.taken, looked_up=deadline.looked_up)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         fault = request_fault(error, client.url, deadline.seconds, proxy=client.proxy, pages=client.taken)
     if client.sent > 1:

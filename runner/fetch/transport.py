@@ -203,7 +203,7 @@ def _connect(connection: Any, bounds: RunBounds, deadline: Deadline) -> socket.s
     """A socket to the host of a connection, with the errors that urllib3 expects."""
     host = connection._dns_host  # noqa: SLF001 - `host` has lost its last dot, and means another name to DNS
     try:
-        return connect(host, connection.port, bounds, deadline.remaining, connection.socket_options or ())
+        return connect(host, connection.port, bounds, deadline, connection.socket_options or ())
     except socket.gaierror as error:
         raise NameResolutionError(connection.host, connection, error) from error
     except TimeoutError as error:

@@ -215,6 +215,25 @@ def test_a_person_who_asks_waits_a_minute_for_the_next_login(raw_server, make_tr
     assert send(122, asked=True) == ("sent", 3)
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_name_service_that_is_silent_is_told_apart_from_a_slow_server(
+    make_server, make_transport, make_mail, monkeypatch, told
+):
+    port, look_up = make_server(), socket.getaddrinfo
+
+    def slowly(*args, **options):
+        time.sleep(0.4)
+        if told:
+            return look_up(*args, **options)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    [result] = make_transport(port, total_timeout=0.3).send(make_mail(), [ANNA]).values()
+    why = "the name service took all the time" if told else "Temporary failure in name resolution"
+    words = f"the name of 127.0.0.1:{port} cannot be found: {why}; check SMTP_HOST, and the DNS of this machine"
+    assert (result.state, result.error) == (DeliveryState.DEFERRED, words)
+
+
 def test_one_refused_recipient_does_not_hold_the_others(inbox, make_server, make_transport, make_mail, caplog):
     inbox.answers = {BERT: "550 no such user", "cleo@example.com": "451 greylisted"}
     results = make_transport(make_server()).send(make_mail(), [ANNA, BERT, "cleo@example.com"])

@@ -492,6 +492,18 @@ def test_an_unknown_host_is_told(fetch_api):
         fetch_api("http://nowhere.invalid/", timeout_seconds=20)
 
 
+def test_a_name_service_that_is_silent_is_told_apart_from_a_slow_server(fetch_api, monkeypatch):
+    ended = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(5) and [])
+    with pytest.raises(
+        FetchError, match=r"the name service had still not told where api\.example\.com lies$"
+    ) as caught:
+        fetch_api("https://api.example.com/rows", timeout_seconds=0.3)
+    ended.set()
+    assert caught.value.message.startswith("https://api.example.com/rows was not fetched within 0.3 s: ")
+    assert "Check the DNS of this machine" in caught.value.hint
+
+
 def test_a_name_service_that_fails_is_told_apart_from_a_host_that_is_not_there(fetch_api, monkeypatch):
     def fail(*args, **kwargs):
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
