@@ -1,6 +1,7 @@
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -161,14 +162,31 @@ def test_a_git_that_hangs_once_is_told_once_and_asked_again(committed, tmp_path,
     git = tmp_path / "bin/git"
     git.write_text("#!/bin/sh\nexec sleep 5\n")
     git.chmod(0o755)
-    repository = Repository(committed, {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
-    assert repository.revisions(files_changed=True) == Revisions()
+    environ, skipped = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}, 0.0
+    repository = Repository(committed, environ, monotonic=lambda: time.monotonic() + skipped)
+    for _ in range(2):
+        assert repository.revisions(files_changed=True) == Revisions()
+        skipped += 3600
     assert repository.revisions(files_changed=False) == Revisions()
     assert caplog.messages == [
         f"git does not tell the revision of {committed}: it takes longer than 0 s. Try git status in the same folder"
     ]
     git.unlink()
+    skipped += 3600
     assert repository.revisions(files_changed=False).commit
+
+
+def test_edits_do_not_wait_again_and_again_for_a_git_that_hangs(committed, tmp_path, monkeypatch):
+    monkeypatch.setattr("runner.jobfiles.git.repository.TIMEOUT_SECONDS", 0.5)
+    (tmp_path / "bin").mkdir()
+    asked = tmp_path / "asked"
+    git = tmp_path / "bin/git"
+    git.write_text(f"#!/bin/sh\necho >> {asked}\nexec sleep 5\n")
+    git.chmod(0o755)
+    repository = Repository(committed, {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
+    for _ in range(10):
+        assert repository.revisions(files_changed=True) == Revisions()
+    assert asked.read_text() == "\n"
 
 
 def test_the_environment_leads_git_nowhere_else(committed, git):

@@ -1,9 +1,11 @@
 """The only place that runs git; and the revision of job files. Without git, or outside a repository: none."""
 
 import logging
+import math
 import os
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,8 @@ from runner.scratch import open_scratch
 
 _log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 10.0
+# So many times what it took a git that failed or hung, it is not asked again: edits wait for it.
+_PAUSE_SHARE = 30
 # Listing a large tree, or looking for the common ancestor of two long histories.
 LONG_TIMEOUT_SECONDS = 120.0
 # A repository can name programs that git runs: job files may come from anyone.
@@ -64,14 +68,26 @@ class GitError(RunnerError):
 
 class Repository:
     """The repository that holds a project folder; asked again only when it or the files have changed, or where git
-    has failed or hung: that is told once, for it may pass."""
+    has failed or hung: that is told once, for it may pass. Until it is asked then there is no revision.
 
-    def __init__(self, project_dir: Path, environ: Mapping[str, str] | None = None) -> None:
+    Args:
+        monotonic: seconds; only differences count.
+    """
+
+    def __init__(
+        self,
+        project_dir: Path,
+        environ: Mapping[str, str] | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._project_dir = project_dir
         self._environ = clean_environment(os.environ if environ is None else environ)
         self._state: tuple[Path, StateKey] | None = None
         self._revisions = Revisions()
         self._told = ""
+        self._monotonic = monotonic
+        self._ask_at = -math.inf
 
     def revisions(self, *, files_changed: bool) -> Revisions:
         """The state now; from memory while neither files nor the repository's own state files have changed."""
@@ -82,13 +98,17 @@ class Repository:
             return Revisions()
         # Asked for before git is: a commit in between is seen by the next call.
         state = (root, _state_key(root))
-        if files_changed or state != self._state:
+        began = self._monotonic()
+        if (files_changed or state != self._state) and began >= self._ask_at:
             self._state = None
             self._revisions, fault = _ask_revisions(root, project, self._environ)
             if not fault:
                 self._state = state
             elif fault != self._told:
                 _log.warning("%s", fault)
+            if fault:
+                ended = self._monotonic()
+                self._ask_at = ended + _PAUSE_SHARE * (ended - began)
             self._told = fault
         return self._revisions
 
