@@ -412,3 +412,26 @@ def test_files_of_a_source_leave_a_script_no_more_to_open(bench, tmp_path):
 def test_a_machine_that_allows_too_few_files_is_named_with_its_remedy():
     error = unreadable("CSV", f'IO Error: Cannot open file "9.csv": {os.strerror(errno.EMFILE)}')
     assert "ulimit -Hn" in error.failure.hint
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "marked"])
+@pytest.mark.parametrize("within", ["\n", "\r", "\r\n"], ids=repr)
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=repr)
+@pytest.mark.parametrize("names", ['"net{0}weight"', '"net{0}weight",b', 'a,"net{0}weight"'])
+def test_a_name_may_have_a_line_break_in_it(bench, names, end, within, mark, kind):
+    cells = "1,2" if "," in names else "1"
+    text = mark + names.format(within) + end + cells + end + cells + end
+    found = bench.csv(STEPS[kind], kind=kind, source=text.encode())
+    assert found.startswith(names.format(within))
+    assert found.endswith(f'weight"{",b" if names.endswith("b") else ""}\n{cells}\n{cells}\n')
+
+
+@pytest.mark.parametrize("others", ["1.5", "2", "9" * 40])
+@pytest.mark.parametrize("text", ["inf", "Infinity", "0x1A", "0b1"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_a_number_to_duckdb_alone_is_a_text_wherever_it_stands(query, text, others, order):
+    cells = [text, others][::order]
+    assert query("FROM data", "a,b\n" + "".join(f"{cell},x\n" for cell in cells)).splitlines()[1:] == [
+        f"{cell},x" for cell in cells
+    ]

@@ -9,6 +9,7 @@ these are many, DuckDB's own sample decides, and a text further down that does n
 
 import codecs
 import csv
+import io
 import itertools
 import os
 import re
@@ -40,16 +41,20 @@ _HEAD = 4096
 _UTF8 = "utf-8-sig"
 _LINES_LOOKED_AT = 200_000
 _SMALL = 1 << 16
-_ZERO_IN_FRONT = re.compile(rb"(?<![0-9.])0[0-9A-Za-z]")
+# What of the bytes of a file may be a number to DuckDB, and a text to others.
+_ODD_NUMBER = re.compile(rb"(?i)(?<![0-9.])0[0-9a-z]|inf")
 _AWARE = "TIMESTAMP WITH TIME ZONE"
 _MOMENTS = frozenset({"DATE", "TIMESTAMP", _AWARE})
 _WHOLE_TYPES = frozenset({"BIGINT", "HUGEINT"})
+_OTHER_NUMBERS = frozenset({"DOUBLE", "BIGNUM"})
 # Without zeros in front, which would be lost: `02134` is no number.
 _WHOLE = (r"\s*-?(0|[1-9][0-9]*)\s*", "whole numbers")
 # Not `NO`, `F` and `yes`, which DuckDB takes for one too: a country, a sex, an answer.
 _TRUTH = (r"(?i)\s*(true|false)\s*", "truth values")
 # All that DuckDB takes for one, but for 1 and 0.
 _TAKEN_FOR_TRUTH = r"(?i)\s*(true|false|t|f|yes|no|y|n)\s*"
+# `inf` is a number to DuckDB behind others, and a text before them; what `0x1A` is, it finds out while it reads.
+_NO_NUMBER = r"(?i)\s*[+-]?(inf(inity)?|0[xb].*)\s*"
 _DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _CLOCK = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
 _OFFSET = "(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
@@ -68,8 +73,9 @@ _USUAL = {"DATE": "____-__-__", "TIMESTAMP": "____-__-_____:__:__", _AWARE: "___
 
 
 def stage_csv(source: StepInput, path: str, target: str) -> str:
-    """The file that DuckDB reads: the input, or, where that is in another encoding or begins with blank lines, a
-    copy of it at `target`.
+    """The file that DuckDB reads: the input, or a copy of it at `target`, where that is in another encoding,
+    begins with blank lines, or has a byte order mark, behind which a line break in the first name ends it for
+    DuckDB.
 
     Raises:
         StepError: kind FETCH, it is empty, or no text in that encoding.
@@ -85,12 +91,20 @@ def stage_csv(source: StepInput, path: str, target: str) -> str:
                 if not begin:
                     raise empty_csv()
                 begin = _without_blank_lines(begin, table)
-            if begin == head and _codec(table) == _UTF8:
+            is_marked = head_of(path, len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+            is_readable = begin == head and _codec(table) == _UTF8
+            if is_readable and not (is_marked and _end_of_broken_names(begin, table)):
                 return path
             write_utf8(begin, file, target)
     except UNREADABLE as error:
         raise unreadable("CSV", str(error), head=head_of(path, HEAD_BYTES)) from error
     return target
+
+
+def line_end_of(source: StepInput, path: str) -> str:
+    """How the lines of a CSV in UTF-8 end, where a column name has a line break in it: DuckDB takes the first one
+    that it sees for the end of all lines. Elsewhere empty."""
+    return _end_of_broken_names(head_of(path, _SMALL).decode(errors="replace"), source.table)
 
 
 def csv_texts(relation: Relation) -> str:
@@ -170,9 +184,24 @@ def _without_blank_lines(text: str, table: TableOptions) -> str:
     return re.sub(rf"\A([{spaces}]*[\r\n])+", "", text)
 
 
+def _end_of_broken_names(text: str, table: TableOptions) -> str:
+    """What the first record of a CSV ends in, where it has more than one line; else empty."""
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=table.delimiter)
+    with suppress(csv.Error):
+        next(reader, None)
+    if reader.line_num < 2:
+        return ""
+    record = text[: lines.tell()]
+    return next((end for end in ("\r\n", "\n", "\r") if record.endswith(end)), "")
+
+
 def _reader(relation: Relation, *more: str) -> str:
     table = relation.source.table
     options = [_STRICT, f"max_line_size = {_LONGEST_LINE}", f"delim = {quote_text(table.delimiter)}", *more]
+    if relation.line_end:
+        escaped = relation.line_end.replace("\r", r"\r").replace("\n", r"\n")
+        options.append(f"new_line = '{escaped}'")
     if table.decimal != ".":
         options.append(f"decimal_separator = {quote_text(table.decimal)}")
     options.append(f"buffer_size = {_SMALL_BUFFER if relation.sparing else _BUFFER}")
@@ -188,11 +217,11 @@ def _typed_reader(relation: Relation, types: Mapping[str, str]) -> str:
     return _reader(relation, f"types = {known}")
 
 
-def _may_have_zeros_in_front(relation: Relation) -> bool:
-    """Whether a whole number may be written as `007` or `0x1A`: of a small file its bytes tell, in no time."""
+def _may_have_odd_numbers(relation: Relation) -> bool:
+    """Whether a number may be written as `007`, `0x1A` or `inf`: of a small file its bytes tell, in no time."""
     if weight_of(relation.files) > _SMALL or any(map(is_packed, relation.files)):
         return True
-    return any(_ZERO_IN_FRONT.search(head_of(file, _SMALL)) for file in relation.files)
+    return any(_ODD_NUMBER.search(head_of(file, _SMALL)) for file in relation.files)
 
 
 def _misread(
@@ -204,8 +233,8 @@ def _misread(
     doubts = {name: doubt for name, doubt in asked_of.items() if doubt}
     if not doubts:
         return []
-    whole = not several and _WHOLE_TYPES.issuperset(types[name] for name in doubts)
-    if whole and not _may_have_zeros_in_front(relation):
+    numbers = not several and (_WHOLE_TYPES | _OTHER_NUMBERS).issuperset(types[name] for name in doubts)
+    if numbers and not _may_have_odd_numbers(relation):
         return []
     rows = texts if light else f"(FROM {texts} LIMIT {_SAMPLE_ROWS})"
     names, wrong = list(doubts), []
@@ -233,8 +262,11 @@ def _doubt(column: str, kind: str, *, several: bool) -> str | None:
         # of AND both sides are worked out.
         other = f"NOT regexp_full_match({column}, '{_WHOLE[0]}')"
         return f"CASE WHEN {column} >= '1' AND {column} < ':' THEN false ELSE {other} END"
-    if kind == "DOUBLE" and several:
-        return f"regexp_full_match({column}, '{_TAKEN_FOR_TRUTH}')"
+    if kind in _OTHER_NUMBERS:
+        # As above: none of these begins with another digit.
+        forms = [_NO_NUMBER, *([_TAKEN_FOR_TRUTH] if several else [])]
+        other = " OR ".join(f"regexp_full_match({column}, '{form}')" for form in forms)
+        return f"CASE WHEN {column} >= '1' AND {column} < ':' THEN false ELSE {other} END"
     return None
 
 

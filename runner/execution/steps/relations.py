@@ -16,7 +16,7 @@ import pandas as pd
 
 from runner.core.source import THE_SOURCE, FileType
 from runner.execution.orders import StepInput, StepOrder
-from runner.execution.steps.csv_tables import csv_rows, csv_texts, is_aware, no_table, stage_csv
+from runner.execution.steps.csv_tables import csv_rows, csv_texts, is_aware, line_end_of, no_table, stage_csv
 from runner.execution.steps.documents import load_json, select_records
 from runner.execution.steps.faults import StepError, memory_error, unreadable
 from runner.execution.steps.json_tables import count_objects, json_reader, json_texts
@@ -138,7 +138,8 @@ def _stage(order: StepOrder, connection: duckdb.DuckDBPyConnection, source: Step
     targets = (os.path.join(order.run_dir, f"{_STAGED}-{place}-{number}") for number in range(len(source.paths)))  # noqa: PTH118
     files = each_file(source.paths, lambda path: _staged_file(connection, source, path, next(targets)))
     sparing = order.memory_mb < _MUCH_MEMORY_MB
-    return Relation(source=source, view=source.name, files=tuple(files), sparing=sparing)
+    line_end = line_end_of(source, files[0]) if source.format is FileType.CSV else ""
+    return Relation(source=source, view=source.name, files=tuple(files), sparing=sparing, line_end=line_end)
 
 
 def _of_one_type_each(frame: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,8 @@ _PACKING = 8
 class Relation:
     """One input as DuckDB reads it: files, or a table in memory.
 
-    `view` is what a query calls it; `sparing` says that there is little memory for it.
+    `view` is what a query calls it; `sparing` says that there is little memory for it. `line_end` is that of a
+    CSV, where DuckDB has to be told.
     """
 
     source: StepInput
@@ -26,6 +27,7 @@ class Relation:
     files: tuple[str, ...] = ()
     frame: pd.DataFrame | None = None
     sparing: bool = False
+    line_end: str = ""
 
 
 def files_of(relation: Relation) -> str:
