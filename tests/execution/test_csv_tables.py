@@ -435,3 +435,26 @@ def test_what_is_a_number_to_duckdb_alone_is_a_text_wherever_it_stands(query, te
     assert query("FROM data", "a,b\n" + "".join(f"{cell},x\n" for cell in cells)).splitlines()[1:] == [
         f"{cell},x" for cell in cells
     ]
+
+
+@pytest.mark.parametrize("kinds", [("10:00", text) for text in ("1", "1.5", "false", "0x1A")], ids=str)
+@pytest.mark.parametrize("order", [1, -1])
+def test_times_of_a_day_in_one_file_are_texts_where_another_has_none(bench, tmp_path, kinds, order):
+    assert of_two_files(bench, tmp_path, kinds[::order]) == ["a", *kinds[::order]]
+
+
+@pytest.mark.parametrize("other", ["007", "2025-01-31", "2025-01-31T10:00:00Z", "10:00", "abc"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_very_large_numbers_in_one_file_are_texts_where_another_has_none(bench, tmp_path, other, order):
+    cells = ["9" * 40, other][::order]
+    assert of_two_files(bench, tmp_path, cells) == ["a", *cells]
+
+
+def of_two_files(bench, folder, cells):
+    paths = []
+    for number, cell in enumerate(cells):
+        path = folder / f"{number}.csv"
+        path.write_text(f"a\n{cell}\n")
+        paths.append(str(path))
+    inputs = (StepInput(paths=tuple(paths), format=FileType.CSV),)
+    return bench.csv("FROM data", kind=StepKind.QUERY, inputs=inputs).splitlines()

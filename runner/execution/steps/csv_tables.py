@@ -45,8 +45,10 @@ _SMALL = 1 << 16
 _ODD_NUMBER = re.compile(rb"(?i)(?<![0-9.])0[0-9a-z]|inf")
 _AWARE = "TIMESTAMP WITH TIME ZONE"
 _MOMENTS = frozenset({"DATE", "TIMESTAMP", _AWARE})
-_WHOLE_TYPES = frozenset({"BIGINT", "HUGEINT"})
-_OTHER_NUMBERS = frozenset({"DOUBLE", "BIGNUM"})
+_WHOLE_TYPES = frozenset({"BIGINT", "HUGEINT", "BIGNUM"})
+_NUMBERS = _WHOLE_TYPES | {"DOUBLE"}
+# Where one of several files has these, DuckDB takes what another has for them as well.
+_TAKEN_FOR_ALL = frozenset({"BIGNUM", "TIME"})
 # Without zeros in front, which would be lost: `02134` is no number.
 _WHOLE = (r"\s*-?(0|[1-9][0-9]*)\s*", "whole numbers")
 # Not `NO`, `F` and `yes`, which DuckDB takes for one too: a country, a sex, an answer.
@@ -233,7 +235,7 @@ def _misread(
     doubts = {name: doubt for name, doubt in asked_of.items() if doubt}
     if not doubts:
         return []
-    numbers = not several and (_WHOLE_TYPES | _OTHER_NUMBERS).issuperset(types[name] for name in doubts)
+    numbers = not several and _NUMBERS.issuperset(types[name] for name in doubts)
     if numbers and not _may_have_odd_numbers(relation):
         return []
     rows = texts if light else f"(FROM {texts} LIMIT {_SAMPLE_ROWS})"
@@ -251,7 +253,10 @@ def _doubt(column: str, kind: str, *, several: bool) -> str | None:
 
     Args:
         several: of several files one may have truth values, where another has numbers: to DuckDB all are numbers.
+            So are all times of a day, where one has these.
     """
+    if kind in _TAKEN_FOR_ALL and several:
+        return f"NOT regexp_full_match({column}, '{_GUARDED[kind][0]}')"
     if kind in _MOMENTS:
         other = f"NOT regexp_full_match({column}, '{_GUARDED[kind][0]}')"
         return f"CASE WHEN {column} LIKE '{_USUAL[kind]}' THEN false ELSE {other} END"
@@ -262,7 +267,7 @@ def _doubt(column: str, kind: str, *, several: bool) -> str | None:
         # of AND both sides are worked out.
         other = f"NOT regexp_full_match({column}, '{_WHOLE[0]}')"
         return f"CASE WHEN {column} >= '1' AND {column} < ':' THEN false ELSE {other} END"
-    if kind in _OTHER_NUMBERS:
+    if kind == "DOUBLE":
         # As above: none of these begins with another digit.
         forms = [_NO_NUMBER, *([_TAKEN_FOR_TRUTH] if several else [])]
         other = " OR ".join(f"regexp_full_match({column}, '{form}')" for form in forms)
