@@ -74,6 +74,11 @@ def test_what_cannot_be_checked_fails_and_says_why(of_query):
     assert "dates or times" in day.found
     assert of_query("SELECT 1 AS a", kind=CheckKind.ROW_COUNT, at_least=2).found == "there is 1 row"
     assert of_query("SELECT 1 AS a", kind=CheckKind.ROW_COUNT, at_least=1, at_most=1).passed
+    # A column without a value has nothing that could not be compared.
+    for gap in ("NULL::DOUBLE", "'nan'::DOUBLE", "NULL::INTEGER"):
+        assert of_query(f"SELECT {gap} AS a", kind=CheckKind.MAX, columns=("a",), at_most="2025-01-01").passed
+    some = "SELECT unnest([NULL, 'nan'::DOUBLE, 1]) AS a"
+    assert not of_query(some, kind=CheckKind.MAX, columns=("a",), at_most="2025-01-01").passed
     # An array without a record has no columns: there is nothing that could be wrong.
     assert of_query("SELECT NULL AS json WHERE false", kind=CheckKind.NOT_NULL, columns=("id",)).passed
 
@@ -171,3 +176,12 @@ def test_sources_of_workbooks_and_others_keep_apart(bench):
     )
     text = "SELECT input_a.n + 10 * a.n AS n FROM a, input_a"
     assert bench.csv(text, kind=StepKind.QUERY, inputs=inputs) == "n\n12\n"
+
+
+@pytest.mark.parametrize("kind", [StepKind.SCRIPT, StepKind.QUERY], ids=str)
+@pytest.mark.parametrize("target", CheckTarget, ids=str)
+def test_gaps_alone_break_no_bound_of_dates(bench, kind, target):
+    text = {StepKind.SCRIPT: "result = data", StepKind.QUERY: "FROM data"}[kind]
+    bounds = (Check(kind=CheckKind.MIN, columns=("refunded",), at_least="2025-01-01", on=target),)
+    outcome = bench.run(text, kind=kind, source="id,refunded\n1,\n2,\n", checks=bounds)
+    assert (outcome.failure, [check.passed for check in outcome.checks]) == (None, [True])

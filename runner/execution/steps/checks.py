@@ -40,7 +40,12 @@ _NO_RECORDS = ["json"]
 
 
 class _UnfitError(Exception):
-    """A check that cannot be carried out on this table; its text says why."""
+    """A check that cannot be carried out on this table; its text says why. `values` is SQL that holds for the rows
+    whose cells are to blame; empty where the column itself is."""
+
+    def __init__(self, reason: str, *, values: str = "") -> None:
+        super().__init__(reason)
+        self.values = values
 
 
 def evaluate(table: QueryContent, checks: Sequence[Check]) -> tuple[CheckResult, ...]:
@@ -56,12 +61,15 @@ def evaluate(table: QueryContent, checks: Sequence[Check]) -> tuple[CheckResult,
             breaks[place] = _condition(check, table.columns)
         except _UnfitError as error:
             faults[place] = str(error)
+            breaks[place] = error.values
     wanted = [place for place, condition in breaks.items() if condition]
     counted = ", ".join(["count(*)", *(f"count(*) FILTER (WHERE {breaks[place]})" for place in wanted)])
     ((rows, *broken),) = _fetch(table, f"SELECT {counted} FROM {table.source}")  # noqa: S608 - quoted
     if not rows and [column.name for column in table.columns] in ([], _NO_RECORDS):
         faults = {}
     counts = dict(zip(wanted, broken, strict=True))
+    # A column of gaps alone has the type of numbers, or of nothing: its gaps break no check but `not_null`.
+    faults = {place: fault for place, fault in faults.items() if counts.get(place, 1)}
     return tuple(
         _faulty(check, faults[place])
         if place in faults
@@ -154,7 +162,8 @@ def _is_beyond(column: QueryColumn, sign: str, bound: CheckValue | None) -> str:
         return f"{filled} AND CAST({column.key} AS VARCHAR) {sign} {quote_text(bound)}"
     elif _TEXTS.fullmatch(column.kind) and number is not None:
         return f"{filled} AND {_is_text_beyond(f'CAST({column.key} AS VARCHAR)', sign, number)}"
-    raise _UnfitError(f"{column.name} holds {_held(column)}, which cannot be compared with {bound!r}")
+    reason = f"{column.name} holds {_held(column)}, which cannot be compared with {bound!r}"
+    raise _UnfitError(reason, values=filled)
 
 
 def _is_text_beyond(text: str, sign: str, number: Decimal) -> str:
