@@ -1,3 +1,4 @@
+import csv
 import errno
 import gzip
 import os
@@ -425,6 +426,14 @@ def test_a_name_may_have_a_line_break_in_it(bench, names, end, within, mark, kin
     found = bench.csv(STEPS[kind], kind=kind, source=text.encode())
     assert found.startswith(names.format(within))
     assert found.endswith(f'weight"{",b" if names.endswith("b") else ""}\n{cells}\n{cells}\n')
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize("name", ['"a,b"', '"a""b"', '"a b"', "a", '"a"'])
+def test_a_byte_order_mark_before_quotes_cuts_off_no_name(bench, name, kind):
+    found = bench.csv(STEPS[kind], kind=kind, source=f"\ufeff{name},c\nx,2\n".encode())
+    assert next(csv.reader([found.splitlines()[0]])) == next(csv.reader([f"{name},c"]))
+    assert found.endswith("\nx,2\n")
 
 
 @pytest.mark.parametrize("others", ["1.5", "2", "9" * 40])

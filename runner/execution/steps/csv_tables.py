@@ -42,7 +42,7 @@ _UTF8 = "utf-8-sig"
 _LINES_LOOKED_AT = 200_000
 _SMALL = 1 << 16
 # What of the bytes of a file may be a number to DuckDB, and a text to others.
-_ODD_NUMBER = re.compile(rb"(?i)(?<![0-9.])0[0-9a-z]|inf")
+_ODD_NUMBER = re.compile(rb"(?i)(?<![0-9.])0[0-9a-z]|\binf(?:inity)?\b")
 _AWARE = "TIMESTAMP WITH TIME ZONE"
 _MOMENTS = frozenset({"DATE", "TIMESTAMP", _AWARE})
 _WHOLE_TYPES = frozenset({"BIGINT", "HUGEINT", "BIGNUM"})
@@ -76,8 +76,7 @@ _USUAL = {"DATE": "____-__-__", "TIMESTAMP": "____-__-_____:__:__", _AWARE: "___
 
 def stage_csv(source: StepInput, path: str, target: str) -> str:
     """The file that DuckDB reads: the input, or a copy of it at `target`, where that is in another encoding,
-    begins with blank lines, or has a byte order mark, behind which a line break in the first name ends it for
-    DuckDB.
+    begins with blank lines, or has a byte order mark before a name that it would cut off.
 
     Raises:
         StepError: kind FETCH, it is empty, or no text in that encoding.
@@ -95,7 +94,7 @@ def stage_csv(source: StepInput, path: str, target: str) -> str:
                 begin = _without_blank_lines(begin, table)
             is_marked = head_of(path, len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
             is_readable = begin == head and _codec(table) == _UTF8
-            if is_readable and not (is_marked and _end_of_broken_names(begin, table)):
+            if is_readable and (not is_marked or _is_read_behind_mark(begin, table)):
                 return path
             write_utf8(begin, file, target)
     except UNREADABLE as error:
@@ -106,7 +105,10 @@ def stage_csv(source: StepInput, path: str, target: str) -> str:
 def line_end_of(source: StepInput, path: str) -> str:
     """How the lines of a CSV in UTF-8 end, where a column name has a line break in it: DuckDB takes the first one
     that it sees for the end of all lines. Elsewhere empty."""
-    return _end_of_broken_names(head_of(path, _SMALL).decode(errors="replace"), source.table)
+    names, text = _names_in(head_of(path, _SMALL).decode(errors="replace"), source.table)
+    if not any("\n" in name or "\r" in name for name in names):
+        return ""
+    return next((end for end in ("\r\n", "\n", "\r") if text.endswith(end)), "")
 
 
 def csv_texts(relation: Relation) -> str:
@@ -186,16 +188,19 @@ def _without_blank_lines(text: str, table: TableOptions) -> str:
     return re.sub(rf"\A([{spaces}]*[\r\n])+", "", text)
 
 
-def _end_of_broken_names(text: str, table: TableOptions) -> str:
-    """What the first record of a CSV ends in, where it has more than one line; else empty."""
+def _names_in(text: str, table: TableOptions) -> tuple[list[str], str]:
+    """The column names at the beginning of a CSV, and all text of theirs."""
     lines = io.StringIO(text, newline="")
-    reader = csv.reader(lines, delimiter=table.delimiter)
+    names: list[str] = []
     with suppress(csv.Error):
-        next(reader, None)
-    if reader.line_num < 2:
-        return ""
-    record = text[: lines.tell()]
-    return next((end for end in ("\r\n", "\n", "\r") if record.endswith(end)), "")
+        names = next(csv.reader(lines, delimiter=table.delimiter), names)
+    return names, text[: lines.tell()]
+
+
+def _is_read_behind_mark(text: str, table: TableOptions) -> bool:
+    """Whether DuckDB sees where the first name ends, though a byte order mark stands before its quotes."""
+    names, _ = _names_in(text, table)
+    return not names or not any(letter in names[0] for letter in (table.delimiter, *'"\r\n'))
 
 
 def _reader(relation: Relation, *more: str) -> str:
