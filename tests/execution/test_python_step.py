@@ -529,6 +529,37 @@ def test_what_is_written_to_a_copy_fails_as_it_would_be_lost(bench, line):
     assert "In one step it is data.loc[" in failure.hint
 
 
+@pytest.mark.skipif(pd.__version__ < "3", reason="until then such a line works")
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        "warnings.filterwarnings('ignore')",
+        "warnings.simplefilter('ignore')",
+        "warnings.filterwarnings('ignore', category=pd.errors.ChainedAssignmentError)",
+        "warnings.resetwarnings()",
+        "warnings.warn = lambda *words, **more: None",
+        "warnings.catch_warnings(record=True).__enter__()",
+    ],
+)
+def test_a_script_that_wants_no_warnings_is_told_of_lost_writing_all_the_same(bench, quiet):
+    failure = bench.failure(
+        f"import warnings\n{quiet}\ndata['amount'][data['category'] == 'a'] = 0\nresult = data"
+    )
+    assert failure.message.startswith("pandas.errors.ChainedAssignmentError: ")
+    assert failure.message.endswith(f"({JOB_PATH}, line 12)")
+
+
+def test_other_warnings_of_pandas_are_as_a_script_wants_them(bench):
+    text = """
+import warnings
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    pd.DataFrame([[1]]).new = [2]
+result = pd.DataFrame({"text": [str(one.message)[:32] for one in told], "line": [one.lineno for one in told]})
+"""
+    assert bench.csv(text) == "text,line\nPandas doesn't allow columns to ,14\n"
+
+
 def test_what_is_written_to_a_table_that_somebody_holds_is_kept(bench):
     text = """
 def marked(table):

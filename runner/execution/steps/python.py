@@ -25,6 +25,13 @@ from runner.execution.steps.results import table_of
 from runner.execution.steps.script_logs import script_logs
 from runner.execution.steps.tracebacks import failure_of, file_name, remember_source
 
+# All are there once pandas is imported.
+_WARN_OF_LOST_WRITING = tuple(
+    module
+    for name, module in tuple(sys.modules.items())
+    if name.startswith("pandas.core.") and {"ChainedAssignmentError", "warnings"} <= vars(module).keys()
+)
+
 
 def run_script(order: StepOrder, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Execute the script and answer with its `result` as a DataFrame whose index means nothing.
@@ -68,10 +75,27 @@ def run_script(order: StepOrder, inputs: Mapping[str, pd.DataFrame]) -> pd.DataF
 @contextmanager
 def _lost_writing_raised() -> Iterator[None]:
     """While it lasts, what is written to a copy that nothing holds is an error, as with `data["a"][rows] = 1`.
-    Before pandas 3 such lines worked; now it warns, and the result is as if they were not there."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", category=ChainedAssignmentError)
+
+    Before pandas 3 such lines worked; now it warns, and the result is as if they were not there. So its modules
+    have a `warnings` of their own: whatever filters a script sets, and whatever it does to the real one, this is
+    no warning.
+    """
+    own = SimpleNamespace(**vars(warnings) | {"warn": _warn_or_raise})
+    for module in _WARN_OF_LOST_WRITING:
+        vars(module)["warnings"] = own
+    try:
         yield
+    finally:
+        for module in _WARN_OF_LOST_WRITING:
+            vars(module)["warnings"] = warnings
+
+
+def _warn_or_raise(
+    message: Warning | str, category: type[Warning] | None = None, stacklevel: int = 1, **more: Any
+) -> None:
+    if category is ChainedAssignmentError:
+        raise category(message)
+    warnings.warn(message, category, stacklevel + 1, **more)
 
 
 @contextmanager
