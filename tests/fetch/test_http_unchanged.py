@@ -140,3 +140,24 @@ def test_a_redirect_to_another_host_is_asked_too(changing, make_server, fetch_ap
     front.answer("/", status=302, Location=changing.url())
     known = fetch_api(front.url(), **SKIP).validator
     assert fetch_api(front.url(), validator=known, **SKIP).unchanged
+
+
+@pytest.mark.parametrize(
+    ("told", "unchanged"), [('"v1"', True), ('W/"v1"', True), (None, True), ('"v2"', False), ("v1", False)]
+)
+def test_an_answer_that_tells_of_another_content_is_none_that_nothing_has_changed(
+    server, fetch_api, told, unchanged
+):
+    def route(handler):
+        asked = "If-None-Match" in handler.headers
+        handler.send_response(304 if asked else 200)
+        if told is not None or not asked:
+            handler.send_header("ETag", told if asked else '"v1"')
+        handler.end_headers()
+        handler.wfile.write(b"" if asked else ROWS)
+
+    server.routes["/"] = route
+    known = fetch_api(server.url(), **SKIP).validator
+    fetched = fetch_api(server.url(), validator=known, **SKIP)
+    assert (fetched.unchanged, fetched.bytes) == ((True, 0) if unchanged else (False, len(ROWS)))
+    assert len(server.seen) == 2 + (not unchanged)
