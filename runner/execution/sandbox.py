@@ -33,6 +33,9 @@ _SYSTEM = (
     "/usr/share/zoneinfo",
     # What `mimetypes` of the standard library reads, which openpyxl uses.
     "/etc/mime.types",
+    # Fonts for the letters of a chart.
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
     "/dev/random",
     "/dev/urandom",
     "/proc/cpuinfo",

@@ -300,3 +300,31 @@ result = data
     assert (outcome.failure, outcome.chart_file, outcome.chart_bytes) == (None, None, 0)
     assert outcome.note.startswith("There is no chart: ")
     assert outcome.note.endswith(note)
+
+
+@pytest.mark.parametrize("kind", [ChartKind.LINE, ChartKind.BAR])
+def test_numbers_too_near_to_0_are_told(refused, kind):
+    pytest.importorskip("matplotlib")
+    told = "the values of 'y' lie too near to 0 to be drawn, all below 1e-285: multiply them in the step"
+    assert refused(pd.DataFrame({"x": ["a", "b"], "y": [1e-300, -3e-300]}), kind=kind) == told
+
+
+@pytest.mark.parametrize("y", [[1e-284, 3e-284], [0.0, 0.0], [1e-300, 1.0], [1e-300, None, 1e-10]])
+@pytest.mark.parametrize("kind", [ChartKind.LINE, ChartKind.BAR])
+def test_small_numbers_are_drawn(drawn, kind, y):
+    _low, high = drawn(kind, list("abc")[: len(y)], y, read=lambda axes: axes.get_ylim())
+    largest = max(value or 0 for value in y)
+    assert largest <= high <= (1.2 * largest or 1)
+
+
+def test_letters_without_a_font_are_told(drawn, tmp_path, monkeypatch):
+    """These two are of a script that nobody uses and of one that no font here has."""
+    pytest.importorskip("matplotlib")
+    with duckdb.connect(config={"threads": 1}) as connection:
+        frame = pd.DataFrame({"x": ["\U000183a5", "b"], "y": [1, 2]})
+        table = FrameContent(frame=frame).as_query(lambda: connection, timezone="UTC")
+        chart = Chart(kind=ChartKind.BAR, x="x", y=("y",), title="é \U000183a6")
+        note = chart_note(table, chart, str(tmp_path / "chart.png"), folder=str(tmp_path))
+    assert note.startswith(
+        "The chart has boxes in place of letters, as no font on the machine of the runner has \U000183a5 \U000183a6: "
+    )

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from runner.core.job import Chart, ChartKind
+from runner.execution.steps.chart_letters import lend_letters
 from runner.execution.steps.content import QueryContent
 from runner.execution.steps.faults import column_list
 from runner.execution.steps.query_columns import QueryColumn
@@ -25,6 +26,8 @@ _MARKED = 40
 _TICKS = 10
 # What matplotlib can draw with room at both ends: numbers, and days from 1970-01-01 for the years 1 to 9999.
 _FARTHEST, _FIRST_DAY, _LAST_DAY = 1e300, -719_162, 2_932_897
+# What lies nearer to 0 than this altogether is a point to it.
+_NEAREST = 1e-285
 # Around what is drawn: a part of its width, and some days around a single one.
 _ROOM, _ROOM_DAYS = 0.05, 1000
 _DATE = r"[0-9]{4}-[0-9]{2}"
@@ -36,6 +39,8 @@ _TITLE_WIDTH, _TITLE_LINES = 60, 4
 _LABELS = 25
 # So many letters fit below the chart side by side.
 _LETTERS = 90
+# So many letters without a font are told.
+_BOXES = 10
 # Okabe and Ito's colours: told apart also by who does not see all of them.
 _COLOURS = (
     "#0072B2",
@@ -65,8 +70,9 @@ class ChartError(Exception):
     """There is no chart; the text says why and what to do."""
 
 
-def draw_chart(table: QueryContent, chart: Chart, path: str, *, folder: str) -> None:
-    """Write the chart of a table as a PNG of 900 × 450 pixels. `folder` takes what matplotlib keeps.
+def draw_chart(table: QueryContent, chart: Chart, path: str, *, folder: str) -> set[str]:
+    """Write the chart of a table as a PNG of 900 × 450 pixels. `folder` takes what matplotlib keeps. Answers with
+    the letters that are boxes in it, as no font has them.
 
     Raises:
         ChartError: it cannot be drawn.
@@ -78,19 +84,24 @@ def draw_chart(table: QueryContent, chart: Chart, path: str, *, folder: str) -> 
     os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="matplotlib-", dir=folder)
     try:
         mpl, figures = _module("matplotlib"), _module("matplotlib.figure")
-        canvases = _module("matplotlib.backends.backend_agg")
+        canvases, texts = _module("matplotlib.backends.backend_agg"), _module("matplotlib.text")
     except ImportError as error:
         raise ChartError(
             "matplotlib is not installed: install gitops-runner[chart] on the machine of the runner"
         ) from error
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        # A letter that the font lacks is a box in the picture.
+        # Of letters that a font lacks, which are seen to here.
         warnings.simplefilter("ignore")
         figure = figures.Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
         axes = figure.add_subplot()
         (_draw_lines if chart.kind is ChartKind.LINE else _draw_bars)(axes, points, chart)
         _label(axes, chart)
-        canvases.FigureCanvasAgg(figure).print_png(path)
+        canvas = canvases.FigureCanvasAgg(figure)
+        # The names of ticks are there once they are drawn.
+        canvas.draw()
+        boxes = lend_letters(figure.findobj(texts.Text))
+        canvas.print_png(path)
+        return boxes
 
 
 def _module(name: str) -> Any:
@@ -164,7 +175,14 @@ def _require_near(values: pd.Series, name: str) -> None:
                 f"the dates of {name!r} reach too far to be drawn: "
                 "leave out in the step those that stand for no day"
             )
-    elif (np.abs(values) > _FARTHEST).any():
+        return
+    largest = np.abs(values).max()
+    if 0 < largest < _NEAREST:
+        raise ChartError(
+            f"the values of {name!r} lie too near to 0 to be drawn, all below {_NEAREST:g}: "
+            "multiply them in the step"
+        )
+    if largest > _FARTHEST:
         # An infinite one too, which matplotlib would leave out without a word.
         raise ChartError(
             f"the values of {name!r} reach too far to be drawn: leave out in the step those beyond {_FARTHEST:g}"
@@ -285,13 +303,20 @@ def _short(text: str, width: int = _LABEL_WIDTH) -> str:
 
 
 def chart_note(table: QueryContent, chart: Chart, path: str, *, folder: str) -> str:
-    """Draw a chart; answers why there is none, with nothing where there is one. Never raises but for memory."""
+    """Draw a chart; answers why there is none, or what is wrong with it, with nothing where all is well. Never
+    raises but for memory."""
     try:
-        draw_chart(table, chart, path, folder=folder)
+        boxes = sorted(draw_chart(table, chart, path, folder=folder))
     except ChartError as error:
         return f"There is no chart: {error}."
     except (MemoryError, duckdb.OutOfMemoryException):
         return "There is no chart: drawing it needs more memory than the step may have (`resources.memory_mb`)."
     except Exception as error:  # noqa: BLE001 - a picture is no reason to fail a run whose result is good
         return f"There is no chart: {type(error).__name__}: {error}."
-    return ""
+    if not boxes:
+        return ""
+    more = "" if len(boxes) <= _BOXES else f" and {len(boxes) - _BOXES:,} more"
+    return (
+        f"The chart has boxes in place of letters, as no font on the machine of the runner has "
+        f"{' '.join(boxes[:_BOXES])}{more}: install one there, such as Noto Sans CJK, or Symbola for emoji."
+    )
