@@ -109,7 +109,7 @@ def build_project(folder: Path, api_url: str) -> None:
         shutil.copytree(shipped_path("jobs.d"), folder / "jobs.d")
         (folder / "schemas").mkdir()
         shutil.copy(shipped_path("schemas/job.schema.json"), folder / "schemas")
-        (folder / ".gitignore").write_text(".env\ndata/\n")
+        shutil.copy(Path(__file__).parent / "scaffold" / "files" / "gitignore", folder / ".gitignore")
         path = folder / "jobs.d" / f"{API_JOB}.yaml"
         text = re.sub(r"(?m)^suspend: true\n", "", path.read_text())
         text = re.sub(r"(?m)^(\s+location:).*$", lambda match: f"{match[1]} {api_url}", text, count=1)

@@ -32,6 +32,13 @@ def command(*, folder: Path) -> None:
         click.echo(f"\nAdd to {folder / '.gitignore'}, for secrets and state stay out of git:")
         for line in scaffold.unignored:
             click.echo(f"  {line}")
+    if scaffold.too_wide:
+        click.echo(
+            f"\nIn {folder / '.gitignore'} the line {scaffold.too_wide} keeps sources in data/ out of git too: "
+            "runs elsewhere would lack them.\nFor the state alone write in its place:"
+        )
+        for line in scaffold.state:
+            click.echo(f"  {line}")
     enter = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     example = "" if scaffold.left_out else " && runner run example --no-mail"
     click.echo(f"\nNext:  {enter}runner validate && runner test{example}")

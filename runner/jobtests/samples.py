@@ -193,4 +193,5 @@ def run_sample(
 
 def _note(test: JobTest, rows: int) -> str:
     first = "first row" if rows == 1 else f"first {rows:,} rows"
-    return f"a sample: the {first} that the test {test.name!r} gives; nothing was mailed or recorded"
+    given = f"that the test {test.name!r} gives of each source"
+    return f"a sample: at most the {first} {given}; nothing was mailed or recorded"

@@ -1,6 +1,7 @@
 """A new repository of jobs: what `runner init` writes."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from runner.shipped import shipped_path
 
 _FILES = Path(__file__).resolve().parent / "files"
 _IGNORED = ".gitignore"
+_STATE = "data/"
+# As the `.gitignore` of a repository was written once, and as many write it.
+_WHOLE_STATE = re.compile(r"/?data(/(\*\*?)?)?")
 _JOBS = "jobs.d"
 _EXAMPLE = (f"{_JOBS}/example.yaml", f"{_JOBS}/samples/example.csv")
 _SCHEMAS = ("schemas/job.schema.json", "schemas/defaults.schema.json", "schemas/policy.schema.json")
@@ -20,13 +24,16 @@ class Scaffold:
     """What was written, and what stood there already and was left alone: paths relative to the folder.
 
     `left_out` is the example, where there are jobs already. `unignored` is what a `.gitignore` that was kept does
-    not name: secrets and state, which must not be committed.
+    not name: secrets and state, which must not be committed. `too_wide` is what it has in place of `state`: it
+    leaves out the whole folder, and so the sources that lie there.
     """
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     unignored: tuple[str, ...] = ()
+    too_wide: str = ""
+    state: tuple[str, ...] = ()
 
 
 def _contents() -> tuple[tuple[str, Path], ...]:
@@ -67,8 +74,15 @@ def create_repository(folder: Path) -> Scaffold:
                 f"{target} cannot be written: {error.strerror}", hint="Name a folder that can be written to."
             ) from error
         written.append(name)
-    unignored = _unignored(folder / _IGNORED) if _IGNORED in kept else ()
-    return Scaffold(written=tuple(written), kept=tuple(kept), left_out=tuple(left_out), unignored=unignored)
+    ignored = _lines(folder / _IGNORED) if _IGNORED in kept else None
+    return Scaffold(
+        written=tuple(written),
+        kept=tuple(kept),
+        left_out=tuple(left_out),
+        unignored=() if ignored is None else _unignored(ignored),
+        too_wide=next((line for line in ignored or () if _WHOLE_STATE.fullmatch(line)), ""),
+        state=tuple(line for line in _wanted() if line.startswith(_STATE)),
+    )
 
 
 def _has_jobs(folder: Path) -> bool:
@@ -78,11 +92,22 @@ def _has_jobs(folder: Path) -> bool:
         return False
 
 
-def _unignored(file: Path) -> tuple[str, ...]:
-    """The lines of the `.gitignore` of a new repository that a file lacks, and whose folder it lacks too."""
+def _lines(file: Path) -> tuple[str, ...]:
     try:
-        present = {line.strip().strip("/") for line in file.read_text(errors="replace").splitlines()}
+        return tuple(line.strip() for line in file.read_text(errors="replace").splitlines())
     except OSError:
-        present = set()
-    wanted = (_FILES / "gitignore").read_text().split()
-    return tuple(line for line in wanted if present.isdisjoint({line.strip("/"), line.split("/")[0]}))
+        return ()
+
+
+def _wanted() -> tuple[str, ...]:
+    return tuple((_FILES / "gitignore").read_text().split())
+
+
+def _unignored(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines of the `.gitignore` of a new repository that those of another lack, and whose folder they lack
+    too."""
+    present = {line.strip("/") for line in lines}
+    whole = any(map(_WHOLE_STATE.fullmatch, lines))
+    return tuple(
+        line for line in _wanted() if line.strip("/") not in present and not (whole and line.startswith(_STATE))
+    )

@@ -41,6 +41,14 @@ def test_the_project_is_committed_in_a_repository_of_its_own(folder):
     assert f"location: {URL}" in (folder / "jobs.d" / f"{API_JOB}.yaml").read_text()
 
 
+def test_sources_that_lie_beside_the_state_are_not_ignored(folder):
+    build_project(folder, URL)
+    (folder / "data" / "runs").mkdir(parents=True)
+    for name in (".env", "data/orders.csv", "data/runner.db", "data/runs/result.csv"):
+        (folder / name).write_text("a\n")
+    assert git("ls-files", "--others", "--exclude-standard", cwd=folder) == "data/orders.csv"
+
+
 def test_the_repository_of_a_hook_is_left_alone(folder, tmp_path, monkeypatch):
     mine = tmp_path / "mine"
     mine.mkdir()

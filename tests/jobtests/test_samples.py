@@ -107,7 +107,9 @@ def test_a_sample_of_rows(project):
     assert (str(report.run.state), report.run.rows_in, report.run.rows_out) == ("succeeded", 1, 1)
     assert report.preview.rows == (("101",),)
     assert "first row that the test 'one' gives" in report.run.note
-    assert sample(project, 5).run.rows_in == 2
+    more = sample(project, 5).run
+    assert more.rows_in == 2
+    assert more.note.startswith("a sample: at most the first 5 rows that the test 'one' gives of each source; ")
 
 
 @pytest.mark.parametrize(

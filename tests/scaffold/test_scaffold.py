@@ -108,6 +108,25 @@ def test_what_a_kept_gitignore_lets_into_git_is_said(tmp_path, runner, kept, lin
     assert "Next:  cd 'my reports' && runner validate" in shown
 
 
+@pytest.mark.parametrize(
+    ("line", "is_wide"),
+    [
+        ("data", True),
+        ("/data/", True),
+        ("data/*", True),
+        ("data/**", True),
+        ("# data/", False),
+        ("data/runs/", False),
+    ],
+)
+def test_a_kept_gitignore_that_leaves_out_sources_too_is_said(tmp_path, runner, line, is_wide):
+    (tmp_path / ".gitignore").write_text(f".env\n  {line}\r\n.venv\n")
+    shown = runner("init", ".", cwd=tmp_path).stdout
+    assert (f"In .gitignore the line {line} keeps sources in data/ out of git too" in shown) is is_wide
+    assert all(f"\n  {name}\n" in shown for name in STATE if is_wide)
+    assert ("Add to .gitignore" in shown) is not is_wide
+
+
 @pytest.mark.parametrize("ignored", ["runner/scaffold/files/gitignore", ".gitignore"])
 def test_git_takes_sources_beside_the_state_and_none_of_the_state(tmp_path, ignored):
     (tmp_path / ".gitignore").write_bytes((ROOT / ignored).read_bytes())
