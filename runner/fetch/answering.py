@@ -1,12 +1,14 @@
 """Waits for a file system, which may be on a network whose server is away; not for ever."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from runner.core.mounts import Mount, mount_of
 from runner.errors import FetchError
 from runner.fetch.deadline import Deadline, DeadlinePassedError, FetchCancelledError
+from runner.mounts import read_mounts
 
 _T = TypeVar("_T")
 
@@ -14,7 +16,8 @@ _T = TypeVar("_T")
 SILENCE_SECONDS = 5.0
 # How long a cancelled run may go unnoticed.
 _POLL_SECONDS = 0.1
-# How many threads wait for files of one folder: a file can have another name for each run.
+# How many threads wait for files of one folder or one network mount: a file, and the folder that it lies in, can
+# have another name for each run.
 _MOST_BESIDE = 4
 # What was looked at in vain → the end of that look, which its thread still waits for.
 _unanswered: dict[Path, threading.Event] = {}
@@ -86,9 +89,19 @@ def _await_earlier(path: Path, deadline: Deadline, cancelled: threading.Event) -
 
 def _earlier_look(path: Path) -> threading.Event | None:
     """The end of a look that is still under way: at this path, or, where there are enough, beside it."""
+    mounts = read_mounts() if _unanswered else ()
     with _lock:
         for place, ended in list(_unanswered.items()):
             if ended.is_set():
                 del _unanswered[place]
-        beside = [ended for place, ended in _unanswered.items() if place.parent == path.parent]
+        beside = [ended for place, ended in _unanswered.items() if _together(place, path, mounts)]
         return _unanswered.get(path) or (beside[0] if len(beside) >= _MOST_BESIDE else None)
+
+
+def _together(one: Path, other: Path, mounts: Sequence[Mount]) -> bool:
+    """Whether two files are in one folder, or on one network mount, as their paths are written: to follow links is
+    to ask."""
+    if one.parent == other.parent:
+        return True
+    mount = mount_of(str(one), mounts)
+    return mount is not None and mount.may_be_shared and mount_of(str(other), mounts) == mount

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.core.mounts import Mount
 from runner.errors import FetchError
 from runner.fetch import answering
 from runner.fetch.answering import wait_for_answer
@@ -37,6 +38,20 @@ def test_files_of_another_name_for_each_run_keep_few_threads(ask):
     assert threading.active_count() - threads == 5, "another folder is looked at by itself"
     ask.back.set()
     assert ask("/away/9.csv") == "/away/9.csv"
+
+
+def test_folders_of_another_name_for_each_run_on_one_network_mount_keep_few_threads(ask, monkeypatch):
+    mounts = (Mount(point="/", kind="ext4"), Mount(point="/share", kind="nfs4"), Mount(point="/disk", kind="xfs"))
+    monkeypatch.setattr(answering, "read_mounts", lambda: mounts)
+    threads = threading.active_count()
+    for day in range(8):
+        with pytest.raises(FetchError, match=f"/share/{day}/a.csv lies gives no answer"):
+            ask(f"/share/{day}/a.csv")
+    assert threading.active_count() - threads == 4
+    for path in ("/sharepoint/a.csv", *(f"/disk/{day}/a.csv" for day in range(6))):
+        with pytest.raises(FetchError):
+            ask(path)
+    assert threading.active_count() - threads == 11, "what is not on that mount is looked at by itself"
 
 
 def test_what_has_answered_is_forgotten(ask):
