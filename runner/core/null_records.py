@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+ERRORS_HINT = "Its list `errors` says why: ask the API with curl, and see in its documentation what that means."
 _MISSING = object()
 
 
@@ -10,13 +11,20 @@ def leads_to_null(parsed: Mapping[str, Any], document: object) -> bool:
     """Whether a JMESPath leads to what is there and is null: not to a member that is missing.
 
     What a projection goes over counts, of `items[*].order` the `items`. A path with anything but names, places
-    and projections in it leads to no such null.
+    and projections in it leads to no such null. Beside a list of `errors` a null is none that says that there are
+    no records: so GraphQL (section 7.1 of its specification) and JSON:API tell that they have failed.
 
     Args:
         parsed: the expression as jmespath parses it.
         document: of JSON.
     """
-    return _value(parsed, document) is None
+    return not errors_of(document) and _value(parsed, document) is None
+
+
+def errors_of(document: object) -> list[Any]:
+    """What an API says has gone wrong, by the list `errors` at the top of its answer."""
+    found = document.get("errors") if isinstance(document, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _value(node: Mapping[str, Any], document: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import msgspec
 import requests
 
-from runner.core.null_records import leads_to_null
+from runner.core.null_records import ERRORS_HINT, errors_of, leads_to_null
 from runner.core.report import size_words
 from runner.core.source import DataSource, FileType, Pagination, PaginationKind
 from runner.errors import FetchError
@@ -98,15 +98,19 @@ def fetch_pages(
     reader = _Reader(source, client, bodies)
     following: HttpRequest | None
     following, find_following = _FOLLOWING[pagination.kind](pagination, request, client)
-    number = 0
+    number = count = 0
     while following is not None:
         page = client.ask(
             following, reader.read_or_end if number and pagination.kind in _NUMBERED else reader.read
         )
         number += 1
+        count += len(page.records)
         following = find_following(page)
-        if number == 1 and following is None and page.records and pagination.kind in _NUMBERED:
-            _require_whole(pagination, page, request, client, reader)
+        if following is None and page.records and pagination.kind in _NUMBERED:
+            position = pagination.start + (number if pagination.kind is PaginationKind.PAGE else count)
+            behind = with_param(request, pagination.param, str(position))
+            if _has_more(page, behind, client, reader):
+                raise _too_short(pagination, request, number, len(page.records))
         if number > pagination.max_pages and (page.records or following is not None):
             raise FetchError(
                 f"{shown_url(request.url)} has more than the {pagination.max_pages} pages that "
@@ -179,8 +183,9 @@ class _Reader:
             return []
         where = f"`records_path: {self._source.records_path}` finds" if self._path else "it holds"
         message = f"{self._named} has no array of records: {where} {_described(found)}"
-        if self._count:
-            raise FetchError(f"{message}: {self._bodies.excerpt(response, body)}", hint=self._hint_of_later())
+        if self._count or errors_of(document):
+            hint = ERRORS_HINT if errors_of(document) else self._hint_of_later()
+            raise FetchError(f"{message}: {self._bodies.excerpt(response, body)}", hint=hint)
         members = list(document) if isinstance(document, dict) else []
         arrays = [f"`records_path: {name}`" for name in members if isinstance(document[name], list)]
         hint = f"Write {' or '.join(arrays[:3])}." if arrays else "Set `records_path`, a JMESPath to the records."
@@ -237,23 +242,33 @@ def _step(pagination: Pagination, page: Page) -> int:
     return 1 if pagination.kind is PaginationKind.PAGE else len(page.records)
 
 
-def _require_whole(
-    pagination: Pagination, first: Page, request: HttpRequest, client: Client, reader: "_Reader"
-) -> None:
-    """Be sure that a first page that is short is also the last: a server may give less than it is asked for, and
-    would cut the load off there.
+def _has_more(page: Page, behind: HttpRequest, client: Client, reader: "_Reader") -> bool:
+    """Whether there are other records behind a page that is short: a server may give less than it is asked for, or
+    leave records out of a page, and would cut the load off there.
 
     Raises:
-        FetchError: there are other records behind it, or nobody can tell: as `fetch_pages`.
+        FetchError: nobody can tell: as `fetch_pages`.
     """
-    behind = with_param(request, pagination.param, str(pagination.start + _step(pagination, first)))
-    second = client.ask(behind, lambda response: None if _refuses_page(response) else reader.read(response))
-    if second is not None and second.records and second.records != first.records:
-        count = len(first.records)
-        raise FetchError(
-            f"{shown_url(request.url)} gives {count} records a page, `pagination.size` says {pagination.size}",
-            hint=f"Set `pagination.size` to {count}: by that, the last page is known.",
+    after = client.ask(behind, lambda response: None if _refuses_page(response) else reader.read(response))
+    return after is not None and bool(after.records) and after.records != page.records
+
+
+def _too_short(pagination: Pagination, request: HttpRequest, number: int, given: int) -> FetchError:
+    """A page with fewer records than it was asked for, and more behind it; `number` is counted from 1."""
+    where = shown_url(request.url)
+    if number == 1:
+        return FetchError(
+            f"{where} gives {given} records a page, `pagination.size` says {pagination.size}",
+            hint=f"Set `pagination.size` to {given}: by that, the last page is known.",
         )
+    # By what was given an offset would lead back into such a page, and its records come twice.
+    by_offset = "Ask by page or by cursor, where the API can: it leaves records out of a page."
+    by_page = "Remove `pagination.size`, and write it into `params`: by that, the last page is an empty one."
+    return FetchError(
+        f"page {number} of {where} has {given} records, `pagination.size` says {pagination.size}, and behind it "
+        "there are more",
+        hint=by_page if pagination.kind is PaginationKind.PAGE else by_offset,
+    )
 
 
 def _refuses_page(response: requests.Response) -> bool:

@@ -19,6 +19,8 @@ from runner.core.null_records import leads_to_null
         ("items.*", {"items": None}),
         ("items | [?n]", {"items": None}),
         ("@", None),
+        ("items", {"items": None, "errors": []}),
+        ("items", {"items": None, "errors": None, "error": "no orders"}),
     ],
 )
 def test_a_null_that_is_there(path, document):
@@ -43,6 +45,7 @@ def test_a_null_that_is_there(path, document):
         ("items", {"items": 0}),
         ("items || other", {"items": None}),
         ("to_array(items)", {"items": None}),
+        ("items", {"items": None, "errors": [{"message": "rate limited"}]}),
     ],
 )
 def test_what_is_no_null_or_is_missing(path, document):

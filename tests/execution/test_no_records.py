@@ -169,3 +169,13 @@ def test_a_job_without_a_step_has_no_script_to_see_to_it(bench):
     failure = bench.failure(kind=StepKind.PASS_THROUGH, source="[]", kind_of_file=FileType.JSON, always_run=True)
     assert failure.kind is FailureKind.RESULT
     assert "script" not in failure.hint
+
+
+def test_a_null_beside_errors_says_that_the_api_has_failed(run):
+    failure = run('{"data": null, "errors": [{"message": "rate limited"}]}', records_path="data").failure
+    assert failure.kind is FailureKind.FETCH
+    assert failure.message == (
+        "`records_path: data` finds nothing, no array of records; the object has data, errors; "
+        'the first of its errors is {"message": "rate limited"}'
+    )
+    assert failure.hint.startswith("Its list `errors` says why")

@@ -63,7 +63,8 @@ def test_pages_by_number_end_with_a_short_one(server, paged, fetch_api, make_con
     assert (fetched.format, fetched.records_path) == (FileType.NDJSON, None)
     assert fetched.paths == (make_context().run_dir / "input-data.ndjson",)
     assert fetched.bytes == fetched.paths[0].stat().st_size
-    assert queries(server) == [f"q=a%20b&per_page=3&page={page}" for page in (1, 2, 3)]
+    # The last one sees that there is nothing behind the short page.
+    assert queries(server) == [f"q=a%20b&per_page=3&page={page}" for page in (1, 2, 3, 4)]
     assert fetched.description == f"3 pages from {url}?…, 56 bytes"
 
 
@@ -79,6 +80,45 @@ def test_a_server_that_gives_fewer_records_than_it_is_asked_for_is_found_out(ser
         fetch_api(paged(answer), pagination=pagination)
     assert caught.value.hint.startswith("Set `pagination.size` to 2")
     assert read(fetch_api(server.url("/rows"), pagination=replace(pagination, size=2))) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("kind", "start"), [(PAGE, 0), (PAGE, 1), (OFFSET, 0), (OFFSET, 1)])
+def test_a_server_that_leaves_records_out_of_a_page_is_found_out(paged, fetch_api, kind, start):
+    """As one does that hides some of a page from who asks: what is behind that page would be lost."""
+
+    def answer(query):
+        place = int(query["at"]) - start
+        first = 3 * place if kind is PAGE else place
+        return [row for row in rows(first, min(first + 3, 11)) if row["n"] != 5], {}
+
+    pagination = Pagination(kind=kind, param="at", start=start, size=3)
+    told = r"page 2 of .* has 2 records, `pagination\.size` says 3, and behind it there are more"
+    with pytest.raises(FetchError, match=told) as caught:
+        fetch_api(paged(answer), pagination=pagination)
+    assert caught.value.hint.startswith("Remove `pagination.size`" if kind is PAGE else "Ask by page or by cursor")
+
+
+@pytest.mark.parametrize("beyond", [([], {}), (rows(3, 5), {}), (b"", {}, 204), ({"error": "no page"}, {}, 400)])
+def test_a_short_last_page_is_the_last_where_nothing_else_is_behind_it(server, paged, fetch_api, beyond):
+    known = {"1": (rows(0, 3), {}), "2": (rows(3, 5), {})}
+    url = paged(lambda query: known.get(query["page"], beyond))
+    fetched = fetch_api(url, pagination=Pagination(kind=PAGE, param="page", start=1, size=3, max_pages=2))
+    assert read(fetched) == [0, 1, 2, 3, 4]
+    assert queries(server) == ["page=1", "page=2", "page=3"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_null_beside_errors_is_no_empty_page(paged, fetch_api, first):
+    failed = {"data": {"rows": None, "next": None}, "errors": [{"message": "rate limited"}]}
+    known = {"data": {"rows": rows(0, 2), "next": "b"}}
+    url = paged(lambda query: (failed if first or query else known, {}))
+    with pytest.raises(FetchError, match=r"page . of .* finds nothing: .*rate limited") as caught:
+        fetch_api(
+            url,
+            records_path="data.rows",
+            pagination=Pagination(kind=CURSOR, param="after", cursor_path="data.next"),
+        )
+    assert caught.value.hint.startswith("Its list `errors` says why")
 
 
 @pytest.mark.parametrize(

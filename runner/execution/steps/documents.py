@@ -7,8 +7,9 @@ from typing import Any
 import jmespath
 import pandas as pd
 
-from runner.core.null_records import leads_to_null
+from runner.core.null_records import ERRORS_HINT, errors_of, leads_to_null
 from runner.core.run import FailureKind
+from runner.execution.orders import cut
 from runner.execution.steps.faults import JSON_HINT, StepError, unreadable
 from runner.execution.steps.packed import UNREADABLE, open_text
 from runner.execution.steps.whole_numbers import keep_whole_numbers
@@ -16,6 +17,7 @@ from runner.execution.steps.whole_numbers import keep_whole_numbers
 # So many characters of a text are shown on each side of what is wrong in it.
 _SHOWN = 20
 _PATHS_SHOWN = 10
+_SHOWN_OF_AN_ERROR = 200
 # What Python says where a second document stands behind the first.
 _MORE = "Extra data"
 _LINES_HINT = "Where each line is a record of its own, it is `ndjson`, and so `data_source` has to say."
@@ -162,11 +164,17 @@ def _follow(document: Any, records_path: str) -> list[Any]:
     if found is None and leads_to_null(path.parsed, document):
         return []
     members = f"; the object has {', '.join(map(str, list(document)[:10]))}" if isinstance(document, dict) else ""
+    errors = errors_of(document)
+    told = f"; the first of its errors is {_excerpt(errors[0])}" if errors else ""
     raise StepError(
         FailureKind.FETCH,
-        f"`records_path: {records_path}` finds {_describe(found)}, no array of records{members}",
-        hint=_other_path_hint(document),
+        f"`records_path: {records_path}` finds {_describe(found)}, no array of records{members}{told}",
+        hint=ERRORS_HINT if errors else _other_path_hint(document),
     )
+
+
+def _excerpt(value: object) -> str:
+    return cut(json.dumps(value, ensure_ascii=False), _SHOWN_OF_AN_ERROR)
 
 
 def _other_path_hint(document: Any) -> str:
