@@ -107,7 +107,7 @@ def fetch_pages(
         count += len(page.records)
         following = find_following(page)
         if following is None and page.records and pagination.kind in _NUMBERED:
-            position = pagination.start + (number if pagination.kind is PaginationKind.PAGE else count)
+            position = pagination.start + _places_to(pagination, number, count, len(page.records))
             behind = with_param(request, pagination.param, str(position))
             if _has_more(page, behind, client, reader):
                 raise _too_short(pagination, request, number, len(page.records))
@@ -240,6 +240,16 @@ def _ignored(pagination: Pagination, request: HttpRequest, number: int) -> Fetch
 def _step(pagination: Pagination, page: Page) -> int:
     """From the position of a page to that of the next: an offset counts what was given, not what was asked for."""
     return 1 if pagination.kind is PaginationKind.PAGE else len(page.records)
+
+
+def _places_to(pagination: Pagination, number: int, count: int, given: int) -> int:
+    """How far behind the first page that stands which would follow a short one, `number` from 1, with `given` of
+    the `count` records so far."""
+    if pagination.kind is PaginationKind.PAGE:
+        return number
+    # A first page tells how many a server gives at most. Later it has given as many as asked for: what is right
+    # behind a short page is then what it has left out, or what has been added this moment, which is nothing lost.
+    return count if number == 1 or pagination.size is None else count - given + pagination.size
 
 
 def _has_more(page: Page, behind: HttpRequest, client: Client, reader: "_Reader") -> bool:

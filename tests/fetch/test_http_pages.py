@@ -107,6 +107,16 @@ def test_a_short_last_page_is_the_last_where_nothing_else_is_behind_it(server, p
     assert queries(server) == ["page=1", "page=2", "page=3"]
 
 
+def test_what_is_added_while_the_last_page_is_read_is_nothing_that_was_left_out(server, paged, fetch_api):
+    def answer(query):
+        offset = int(query["offset"])
+        return rows(offset, min(offset + 3, 5 if len(server.seen) < 3 else 6)), {}
+
+    fetched = fetch_api(paged(answer), pagination=Pagination(kind=OFFSET, param="offset", size=3))
+    assert read(fetched) == [0, 1, 2, 3, 4]
+    assert queries(server) == ["offset=0", "offset=3", "offset=6"]
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_a_null_beside_errors_is_no_empty_page(paged, fetch_api, first):
     failed = {"data": {"rows": None, "next": None}, "errors": [{"message": "rate limited"}]}
