@@ -34,17 +34,21 @@ _SECRET_OPTION = re.compile(r"(?i)pass|pwd|secret|token|key|credential|odbc_conn
 # Options by which a URL names another server than its host; and those that take it from elsewhere.
 _HOST_OPTIONS = frozenset({"host", "hostaddr", "server", "unix_socket"})
 _ELSEWHERE = frozenset({"service", "servicefile", "read_default_file", "odbc_connect", "dsn"})
-# What a URL of these may say besides. A driver takes every argument of its own from there: files that a server may
-# ask for (`local_infile`), credentials of other files, several statements at once, no transaction at all.
+# What a URL of these may say besides, each by its whole name. A driver takes every argument of its own from there:
+# files that a server may ask for (`local_infile`), a file that it writes (`sslkeylogfile`), credentials of other
+# files, several statements at once, no transaction at all.
 _PLAIN_OPTIONS = {
     "postgresql": re.compile(
-        r"host|hostaddr|port|user|password|application_name|connect_timeout|client_encoding|options|ssl\w+|"
-        r"channel_binding|gssencmode|krbsrvname|gsslib|require_auth|keepalives\w*|tcp_user_timeout|"
-        r"target_session_attrs|load_balance_hosts|min_protocol_version|max_protocol_version"
+        r"host|hostaddr|port|user|password|application_name|connect_timeout|client_encoding|options|"
+        r"ssl(mode|negotiation|compression|cert|key|certmode|password|rootcert|crl|crldir|sni)|"
+        r"ssl_(min|max)_protocol_version|channel_binding|gssencmode|krbsrvname|gsslib|require_auth|"
+        r"keepalives(_idle|_interval|_count)?|tcp_user_timeout|target_session_attrs|load_balance_hosts|"
+        r"(min|max)_protocol_version"
     ),
     "mysql": re.compile(
         r"host|port|user|password|charset|collation|use_unicode|sql_mode|program_name|unix_socket|bind_address|"
-        r"connect_timeout|read_timeout|write_timeout|max_allowed_packet|ssl\w*"
+        r"connect_timeout|read_timeout|write_timeout|max_allowed_packet|ssl|"
+        r"ssl_(ca|capath|cert|key|key_password|cipher|check_hostname|disabled|mode|verify_cert|verify_identity)"
     ),
 }
 _PLAIN_OPTIONS["mariadb"] = _PLAIN_OPTIONS["mysql"]

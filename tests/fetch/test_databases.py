@@ -178,6 +178,8 @@ def test_with_data_roots_a_url_names_a_server(fetch_rows):
         "mysql+mysqlconnector://db.example.com/shop?allow_local_infile=1",
         "postgresql://db.example.com/shop?service=other",
         "postgresql://db.example.com/shop?autocommit=1",
+        "postgresql://db.example.com/shop?sslmode=require&sslkeylogfile=/srv/any.txt",
+        "mysql://db.example.com/shop?ssl_that_is_made_up=1",
         "postgresql://db.example.com/shop?conninfo=hostaddr%3D192.0.2.7",
         "mssql+pyodbc://db.example.com/shop?autocommit=true",
     ],
