@@ -132,6 +132,15 @@ def test_signals_reach_only_the_process_itself(asked):
     assert asked("prctl", 15) == ALLOW
 
 
+def test_of_what_a_process_may_set_of_itself_only_names_are_allowed(asked):
+    # PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_GET_NO_NEW_PRIVS
+    for option in (3, 15, 16, 39):
+        assert asked("prctl", option) == ALLOW, option
+    # PR_SET_PTRACER, PR_SET_CHILD_SUBREAPER, PR_SCHED_CORE, PR_SET_MEMORY_MERGE, PR_FUTEX_HASH, one of tomorrow
+    for option in (0x59616D61, 36, 62, 67, 78, 1000):
+        assert asked("prctl", option) == EPERM, option
+
+
 def test_unknown_calls_and_other_architectures(asked, machine):
     assert asked("", number=470) == ENOSYS
     read = 0 if machine is X86_64 else 63

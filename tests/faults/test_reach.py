@@ -205,6 +205,19 @@ def test_timers_of_the_machine_are_not_taken(run):
     assert refusal == "EAGAIN"
 
 
+@pytest.mark.parametrize("option", [78, 67, 62, 36])
+def test_no_memory_or_time_of_the_kernel_is_had_by_a_setting_of_the_process(run, option):
+    """A table of locks of a gibibyte that no limit counts (PR_FUTEX_HASH, Linux 6.16), memory for the kernel to
+    compare with that of others, a core for itself."""
+    outcome = run(f"""
+        libc = ctypes.CDLL(None, use_errno=True)
+        answer = libc.prctl(*map(ctypes.c_ulong, ({option}, 1, 1 << 4, 0, 0)))
+        result = [answer, errno.errorcode.get(ctypes.get_errno(), "")]
+        """)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.preview.rows == (("-1",), ("EPERM",))
+
+
 def test_threads_have_a_bound_that_is_named(run):
     outcome = run("""
         threading.stack_size(max(32 << 10, os.sysconf("SC_THREAD_STACK_MIN")))
