@@ -4,16 +4,17 @@ RLIMIT_FSIZE bounds one file in the kernel; this bounds all of them, and keeps t
 """
 
 import errno
+import itertools
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 
 from runner.core.report import size_words
 from runner.core.run import FailureKind, RunFailure
 from runner.execution.orders import StepOrder
-from runner.execution.processes import pid_of
+from runner.execution.processes import pid_of, written_bytes
 
 MOST_FILES = 50_000
 _LEAST_BOUND = 4 << 30
@@ -104,11 +105,17 @@ class DiskWatch:
         return None
 
     def _sizes(self) -> Iterator[int]:
-        yield from _sizes_below(self._folder)
+        counted = 0
         pid = pid_of(self._pidfd)
-        if pid:
-            yield from _nameless_sizes(pid, self._folder)
-            yield from _mapped_sizes(pid, self._folder)
+        opened: set[int] = set()
+        nameless = _nameless_sizes(pid, self._folder, opened) if pid else ()
+        for size in itertools.chain(_sizes_below(self._folder), nameless):
+            counted += size
+            yield size
+        mapped = sum(_mapped_sizes(pid, self._folder, opened)) if pid else 0
+        if mapped:
+            # A file may be larger than what is mapped of it, and nobody tells its size: it is what was written.
+            yield max(mapped, written_bytes(pid) - counted)
 
 
 class _TooDeepError(Exception):
@@ -150,10 +157,9 @@ def _sizes_below(top: str) -> Iterator[int]:
             os.close(descriptor)
 
 
-def _nameless_sizes(pid: int, folder: str) -> Iterator[int]:
-    """Bytes on disk of the files that a process holds open without a name, on the disk of `folder`. A thread may
-    have a table of its own."""
-    seen: set[int] = set()
+def _nameless_sizes(pid: int, folder: str, seen: set[int]) -> Iterator[int]:
+    """Bytes on disk of the files that a process holds open without a name, on the disk of `folder`; their inodes
+    are noted in `seen`. A thread may have a table of its own."""
     with suppress(OSError):
         device = os.stat(folder).st_dev  # noqa: PTH116 - `folder` is text
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names are all that is needed
@@ -166,13 +172,18 @@ def _nameless_sizes(pid: int, folder: str) -> Iterator[int]:
                             yield found.st_blocks * _BLOCK
 
 
-def _mapped_sizes(pid: int, folder: str) -> Iterator[int]:
-    """Bytes of the files below `folder` that have no name any more and are mapped into the memory of a process."""
+def _mapped_sizes(pid: int, folder: str, opened: Container[int]) -> Iterator[int]:
+    """Bytes that are mapped into the memory of a process of the files below `folder` that have no name any more,
+    and are none of the inodes in `opened`."""
     real = os.path.realpath(folder)
-    with suppress(OSError), open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
+    # A name may hold any other end of a line.
+    with (
+        suppress(OSError),
+        open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace", newline="\n") as lines,  # noqa: PTH123
+    ):
         for line in lines:
-            place, *_, name = line.rstrip("\n").split(maxsplit=5)
-            if name.startswith(f"{real}/") and name.endswith(" (deleted)"):
+            place, _, _, _, inode, name = (*line.rstrip("\n").split(maxsplit=5), "")[:6]
+            if name.startswith(f"{real}/") and name.endswith(" (deleted)") and int(inode) not in opened:
                 begin, _, end = place.partition("-")
                 yield int(end, 16) - int(begin, 16)
 

@@ -58,6 +58,11 @@ def standing_of(pid: int) -> Standing:
     )
 
 
+def written_bytes(pid: int) -> int:
+    """Bytes that a process has written to disks so far, what it has written twice counted twice."""
+    return _number(_content(f"/proc/{pid}/io"), b"write_bytes:")
+
+
 def breach_of(order: StepOrder, standing: Standing) -> RunFailure | None:
     """The bound that a step has met by its threads, its shared memory, or private memory that the limits of the
     kernel do not see. Or that they cannot be told any more."""

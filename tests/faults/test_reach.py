@@ -11,6 +11,7 @@ import pytest
 
 from runner.core.run import FailureKind
 from runner.execution import disk
+from runner.execution.processes import written_bytes
 from runner.execution.zygote import Zygote
 
 IMPORTS = ("ctypes", "errno", "fcntl", "mmap", "os", "struct", "threading", "time")
@@ -291,6 +292,31 @@ def test_files_without_a_name_count_where_they_are_mapped(run, monkeypatch):
         time.sleep(60)
         """)
     assert outcome.failure.kind is FailureKind.DISK
+
+
+def test_files_without_a_name_count_where_a_part_of_them_is_mapped(run, tmp_path, monkeypatch):
+    before = written_bytes(os.getpid())
+    (tmp_path / "some").write_bytes(b"x" * (1 << 20))
+    if written_bytes(os.getpid()) == before:
+        pytest.skip("temporary files lie in memory here, or the kernel does not count what is written")
+    monkeypatch.setattr(disk, "_LEAST_BOUND", 10 << 20)
+    monkeypatch.setattr(disk, "_PER_MEMORY", 0)
+    outcome = run(
+        """
+        libc = ctypes.CDLL(None)
+        for number in range(20):
+            # A name that would be two lines where the end of the second is not looked for.
+            name = f"{number}\\rx"
+            file = os.open(name, os.O_CREAT | os.O_RDWR)
+            libc.mmap(None, ctypes.c_size_t(4096), 3, 1, file, ctypes.c_long(0))
+            os.unlink(name)
+            os.write(file, b"x" * (1 << 20))
+            os.close(file)
+        time.sleep(60)
+        """,
+        timeout_seconds=10.0,
+    )
+    assert outcome.failure.kind is FailureKind.DISK, outcome.failure
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
