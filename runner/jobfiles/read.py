@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from runner.core.diagnostic import Diagnostic
+from runner.core.source import ENV_FILE
 
 MAX_BYTES = 256 * 1024
 _CHUNK = 32 * 1024  # measured: a 1 MiB buffer costs more to make than most files cost to read
@@ -38,6 +39,9 @@ BAD_CHARACTER = (
     "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
     "|[\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
 )
+
+NOT_OF_A_JOB = f"`{ENV_FILE}` is no part of a job: it holds the settings of the runner, and its secrets"
+NOT_OF_A_JOB_HINT = "Name a file that is in git. A source gets a value of it as ${env:NAME}."
 
 FileKey = tuple[int, int, int, int]
 
@@ -82,13 +86,17 @@ def file_key(status: os.stat_result) -> FileKey:
 
 
 def read_job_file(path: Path | str, shown: str) -> JobFile | ReadFault:
-    """Read a file that people know as `shown`: at most 256 KiB, regular, strict UTF-8, and the same twice.
+    """Read a file that people know as `shown`: at most 256 KiB, regular, strict UTF-8, and the same twice. Never
+    `.env`, also by a link: what is wrong with a file is told with its words.
 
     A file that changes while it is read is read again, three times in all.
     """
     for _ in range(_TRIES):
         try:
             answer = _read_once(path)
+        except _SettingsFileError:
+            finding = Diagnostic(path=shown, rule="outside-project", message=NOT_OF_A_JOB, hint=NOT_OF_A_JOB_HINT)
+            return ReadFault(problem=ReadProblem.BAD, finding=finding)
         except OSError as error:
             return _os_fault(error, shown)
         if answer is None:
@@ -105,9 +113,15 @@ def read_job_file(path: Path | str, shown: str) -> JobFile | ReadFault:
     return ReadFault(problem=ReadProblem.UNSETTLED, finding=finding)
 
 
+class _SettingsFileError(Exception):
+    """It is `.env`."""
+
+
 def _read_once(path: Path | str) -> tuple[FileKey, bytes, FileKey] | None:
     descriptor = os.open(path, _FLAGS)
     try:
+        if ENV_FILE in {os.path.basename(path), os.path.basename(_real_path(path, descriptor))}:  # noqa: PTH119
+            raise _SettingsFileError
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return None
@@ -121,6 +135,14 @@ def _read_once(path: Path | str) -> tuple[FileKey, bytes, FileKey] | None:
         return file_key(status), content, file_key(os.fstat(descriptor))
     finally:
         os.close(descriptor)
+
+
+def _real_path(path: Path | str, descriptor: int) -> str:
+    """Where an opened file lies, links resolved."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - no Path of a descriptor
+    except OSError:
+        return os.path.realpath(path)
 
 
 def not_a_file(shown: str) -> ReadFault:

@@ -7,10 +7,11 @@ import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runner.core.source import DataSource, FileType, SourceType, TableOptions
+from runner.core.source import ENV_FILE, DataSource, FileType, SourceType, TableOptions
 from runner.errors import RunnerError
 from runner.execution.orders import StepInput
 from runner.jobfiles.lint.job_tests import is_csv_name, is_inside_project
+from runner.jobfiles.read import NOT_OF_A_JOB, NOT_OF_A_JOB_HINT
 from runner.jobtests.values import Cell, Given
 
 # Neither a file that is expected nor a result is read into memory beyond this.
@@ -107,6 +108,8 @@ def _place(project_dir: Path, location: str) -> Path:
         raise InputError(
             f"{location} is a link that leads out of the project", hint="Put the file itself into the project."
         )
+    if ENV_FILE in {path.name, real_place(path).name}:
+        raise InputError(NOT_OF_A_JOB, hint=NOT_OF_A_JOB_HINT)
     return path
 
 

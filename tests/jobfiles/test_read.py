@@ -90,6 +90,16 @@ def test_a_device_and_a_folder_are_no_files(tmp_path):
     assert read_job_file(tmp_path, "a.yaml").finding.rule == "not-a-file"
 
 
+@pytest.mark.parametrize("name", [".env", "link.yaml"])
+def test_the_settings_of_the_runner_are_never_read(tmp_path, name):
+    (tmp_path / ".env").write_text("SMTP_PASSWORD=Correct9Horse\n")
+    (tmp_path / "link.yaml").symlink_to(".env")
+    answer = read_job_file(tmp_path / name, name)
+    assert isinstance(answer, ReadFault)
+    assert (answer.finding.rule, answer.finding.path) == ("outside-project", name)
+    assert "Correct9Horse" not in str(answer)
+
+
 def test_a_link_in_a_circle_is_a_finding(tmp_path):
     (tmp_path / "a.yaml").symlink_to("a.yaml")
     assert read_job_file(tmp_path / "a.yaml", "a.yaml").finding.rule == "unreadable"

@@ -22,6 +22,8 @@ def test_a_file_of_the_project(tmp_path):
         ("a.csv/b.csv", "cannot be read"),
         ("x" * 300, "cannot be read"),
         ("circle.csv", "cannot be read"),
+        (".env", "`.env` is no part of a job"),
+        ("settings.csv", "`.env` is no part of a job"),
     ],
 )
 def test_what_is_no_file_of_the_project(tmp_path, location, reason):
@@ -29,6 +31,8 @@ def test_what_is_no_file_of_the_project(tmp_path, location, reason):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "circle.csv").symlink_to("circle.csv")
+    (tmp_path / ".env").write_text("a\n")
+    (tmp_path / "settings.csv").symlink_to(".env")
     with pytest.raises(InputError, match=reason):
         read_expected(tmp_path, location)
 

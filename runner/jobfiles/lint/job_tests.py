@@ -7,9 +7,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from runner.core.diagnostic import Severity
+from runner.core.source import ENV_FILE
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import Inspection
 from runner.jobfiles.lint.source_names import source_names
+from runner.jobfiles.read import NOT_OF_A_JOB, NOT_OF_A_JOB_HINT
 
 TESTS = "tests"
 # As in the schema, which refuses other names.
@@ -153,6 +155,9 @@ def _check_file(
             f"{location!r} is not inside the project",
             "Name a file below the folder that holds the folder of jobs, so that git knows it.",
         )
+        return
+    if PurePosixPath(location).name == ENV_FILE:
+        inspection.report(path, "outside-project", NOT_OF_A_JOB, NOT_OF_A_JOB_HINT)
         return
     fault = inspection.file_fault(path, location)
     if fault is not None:

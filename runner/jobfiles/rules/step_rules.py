@@ -24,7 +24,8 @@ STEP_RULES = (
         summary="A script or query file is not inside the project.",
         reason=(
             "The file is a part of the job and is reviewed with it. Outside the project it could change"
-            " without a commit, and the same revision would run two different things."
+            " without a commit, and the same revision would run two different things. `.env` is no part of a"
+            " job either: what is wrong with a file is told with its words, and secrets stand in it."
         ),
         bad=job("processing_script_file: ../shared/clean.py\n"),
         good=files(
