@@ -6,11 +6,19 @@ from enum import StrEnum
 THE_SOURCE = "data"
 """The name of the one source of a job; in a script also that of the first of several."""
 ENV_FILE = ".env"
-"""The settings of the runner, in the folder of the project: never a source, for secrets stand in it."""
+"""The settings of the runner, in the folder of the project: secrets stand in it."""
+_GIT_FOLDER = ".git"
 CONDITION_HEADERS = frozenset({"if-none-match", "if-modified-since"})
 """With these a job asks by itself whether an API's data has changed. In lower case."""
 KERNEL_FOLDERS = ("/proc", "/sys")
 """What is written there is the kernel's, never a source: the environment of a process is among it."""
+
+
+def may_hold_secrets(path: str) -> bool:
+    """Whether a path is that of `.env`, or leads into `.git`, whose `config` may have the token of a remote. It is
+    no data then, and no part of a job."""
+    parts = path.split("/")
+    return parts[-1] == ENV_FILE or _GIT_FOLDER in parts
 
 
 class SourceType(StrEnum):

@@ -6,7 +6,7 @@ import stat
 import threading
 from pathlib import Path
 
-from runner.core.source import ENV_FILE, KERNEL_FOLDERS, THE_SOURCE, DataSource
+from runner.core.source import ENV_FILE, KERNEL_FOLDERS, THE_SOURCE, DataSource, may_hold_secrets
 from runner.errors import FetchError
 from runner.fetch.answering import wait_for_answer
 from runner.fetch.checked_file import CheckedFile, ending_of
@@ -125,13 +125,14 @@ class FileRules:
 
     def _refuse_own(self, path: Path, real: Path, found: os.stat_result) -> None:
         """Refuse what holds secrets, or other jobs' data: also by a link of either kind."""
-        own = real.name == ENV_FILE or real in self._own or any(_is_below(real, folder) for folder in self._closed)
+        own = may_hold_secrets(str(real)) or real in self._own
+        own = own or any(_is_below(real, folder) for folder in self._closed)
         # A hard link has another path, and is the same file.
         if not own and (found.st_nlink < 2 or not any(_same(found, file) for file in self._own)):
             return
         raise FetchError(
             f"{path} is no data: it belongs to the system or to the runner itself",
-            hint="`.env`, the runner's database, its kept mails and runs, /proc and /sys are never a source.",
+            hint="`.env`, `.git`, the runner's database, kept mails and runs, /proc and /sys are never a source.",
         )
 
     def _require_root(self, path: Path, real: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from runner.core.diagnostic import Diagnostic
-from runner.core.source import ENV_FILE
+from runner.core.source import may_hold_secrets
 
 MAX_BYTES = 256 * 1024
 _CHUNK = 32 * 1024  # measured: a 1 MiB buffer costs more to make than most files cost to read
@@ -40,7 +40,7 @@ BAD_CHARACTER = (
     "|[\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
 )
 
-NOT_OF_A_JOB = f"`{ENV_FILE}` is no part of a job: it holds the settings of the runner, and its secrets"
+NOT_OF_A_JOB = "`.env` is no part of a job, nor what lies in `.git`: secrets may stand there"
 NOT_OF_A_JOB_HINT = "Name a file that is in git. A source gets a value of it as ${env:NAME}."
 
 FileKey = tuple[int, int, int, int]
@@ -87,14 +87,14 @@ def file_key(status: os.stat_result) -> FileKey:
 
 def read_job_file(path: Path | str, shown: str) -> JobFile | ReadFault:
     """Read a file that people know as `shown`: at most 256 KiB, regular, strict UTF-8, and the same twice. Never
-    `.env`, also by a link: what is wrong with a file is told with its words.
+    one that may hold secrets, also by a link: what is wrong with a file is told with its words.
 
     A file that changes while it is read is read again, three times in all.
     """
     for _ in range(_TRIES):
         try:
             answer = _read_once(path)
-        except _SettingsFileError:
+        except _SecretsError:
             finding = Diagnostic(path=shown, rule="outside-project", message=NOT_OF_A_JOB, hint=NOT_OF_A_JOB_HINT)
             return ReadFault(problem=ReadProblem.BAD, finding=finding)
         except OSError as error:
@@ -113,15 +113,15 @@ def read_job_file(path: Path | str, shown: str) -> JobFile | ReadFault:
     return ReadFault(problem=ReadProblem.UNSETTLED, finding=finding)
 
 
-class _SettingsFileError(Exception):
-    """It is `.env`."""
+class _SecretsError(Exception):
+    """It is a file that may hold secrets."""
 
 
 def _read_once(path: Path | str) -> tuple[FileKey, bytes, FileKey] | None:
     descriptor = os.open(path, _FLAGS)
     try:
-        if ENV_FILE in {os.path.basename(path), os.path.basename(_real_path(path, descriptor))}:  # noqa: PTH119
-            raise _SettingsFileError
+        if may_hold_secrets(os.fspath(path)) or may_hold_secrets(_real_path(path, descriptor)):
+            raise _SecretsError
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return None

@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runner.core.source import ENV_FILE, DataSource, FileType, SourceType, TableOptions
+from runner.core.source import DataSource, FileType, SourceType, TableOptions, may_hold_secrets
 from runner.errors import RunnerError
 from runner.execution.orders import StepInput
 from runner.jobfiles.lint.job_tests import is_csv_name, is_inside_project
@@ -78,7 +78,7 @@ def write_expected(project_dir: Path, location: str, content: bytes) -> None:
         InputError: it cannot be written.
     """
     path = _place(project_dir, location)
-    if not is_csv_name(location) or ".git" in PurePosixPath(location).parts:
+    if not is_csv_name(location):
         raise InputError(
             f"{location} is not written: an expected file is a CSV of the project",
             hint="Name a file that ends in .csv.",
@@ -108,7 +108,7 @@ def _place(project_dir: Path, location: str) -> Path:
         raise InputError(
             f"{location} is a link that leads out of the project", hint="Put the file itself into the project."
         )
-    if ENV_FILE in {path.name, real_place(path).name}:
+    if any(may_hold_secrets(str(place)) for place in (path, real_place(path))):
         raise InputError(NOT_OF_A_JOB, hint=NOT_OF_A_JOB_HINT)
     return path
 

@@ -283,7 +283,15 @@ def test_the_runner_s_own_files_are_never_a_source(make_context):
     project = make_context().project_dir
     run_dir = project / "data" / "runs" / "01k9m"
     context = make_context(run_dir=run_dir, environ={"JOB_STORAGE_PATH": "./data/prod.db"})
-    own = (".env", "data/prod.db", "data/prod.db-wal", "data/runner.lock", "data/mail/a.eml", "data/runs/x/r.csv")
+    own = (
+        ".env",
+        ".git/config",
+        "data/prod.db",
+        "data/prod.db-wal",
+        "data/runner.lock",
+        "data/mail/a.eml",
+        "data/runs/x/r.csv",
+    )
     write(project, *own, "data/orders.csv", "data/shop.db")
     os.link(project / "data/prod.db", project / "data/hard.csv")
     (project / "data/soft.csv").symlink_to(project / ".env")

@@ -217,17 +217,20 @@ def test_step_files_that_cannot_be_read(check, name, rule):
     assert checked.diagnostics[0].path == "jobs.d/sales.yaml"
 
 
+@pytest.mark.parametrize("name", [".env", ".git/config"])
 @pytest.mark.parametrize("key", ["processing_script_file", "processing_query_file"])
-def test_the_settings_of_the_runner_are_no_step_and_nothing_of_them_is_told(check, write, key):
-    write(".env", "SMTP_PASSWORD=Correct9Horse\n")
-    checked = check(f"{key}: .env\n")
+def test_what_may_hold_secrets_is_no_step_and_nothing_of_it_is_told(check, write, key, name):
+    write(name, "SMTP_PASSWORD=Correct9Horse\n")
+    checked = check(f"{key}: {name}\n")
     assert (rules(checked), checked.job) == (["outside-project"], None)
     assert "Correct9Horse" not in str(checked.diagnostics)
 
 
-@pytest.mark.parametrize("expect", ["given: {data: .env}", "given: {data: []}, expect: {file: .env}"])
-def test_the_settings_of_the_runner_are_no_file_of_a_test(check, write, expect):
-    write(".env", "SMTP_PASSWORD=Correct9Horse\n")
+@pytest.mark.parametrize("name", [".env", ".git/config"])
+@pytest.mark.parametrize("expect", ["given: {{data: {}}}", "given: {{data: []}}, expect: {{file: {}}}"])
+def test_what_may_hold_secrets_is_no_file_of_a_test(check, write, expect, name):
+    write(name, "SMTP_PASSWORD=Correct9Horse\n")
+    expect = expect.format(name)
     expect = expect if "expect" in expect else f"{expect}, expect: {{row_count: 1}}"
     assert "outside-project" in rules(check(f"tests:\n  - {{name: t, {expect}}}\n"))
 

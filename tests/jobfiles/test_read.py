@@ -90,10 +90,14 @@ def test_a_device_and_a_folder_are_no_files(tmp_path):
     assert read_job_file(tmp_path, "a.yaml").finding.rule == "not-a-file"
 
 
-@pytest.mark.parametrize("name", [".env", "link.yaml"])
-def test_the_settings_of_the_runner_are_never_read(tmp_path, name):
+@pytest.mark.parametrize("name", [".env", "link.yaml", ".git/config", "remote.yaml", "modules/config"])
+def test_what_may_hold_secrets_is_never_read(tmp_path, name):
     (tmp_path / ".env").write_text("SMTP_PASSWORD=Correct9Horse\n")
     (tmp_path / "link.yaml").symlink_to(".env")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("url = https://bot:Correct9Horse@example.com/jobs.git\n")
+    (tmp_path / "remote.yaml").symlink_to(".git/config")
+    (tmp_path / "modules").symlink_to(".git")
     answer = read_job_file(tmp_path / name, name)
     assert isinstance(answer, ReadFault)
     assert (answer.finding.rule, answer.finding.path) == ("outside-project", name)

@@ -24,6 +24,7 @@ def test_a_file_of_the_project(tmp_path):
         ("circle.csv", "cannot be read"),
         (".env", "`.env` is no part of a job"),
         ("settings.csv", "`.env` is no part of a job"),
+        (".git/config", "`.env` is no part of a job"),
     ],
 )
 def test_what_is_no_file_of_the_project(tmp_path, location, reason):
@@ -33,6 +34,8 @@ def test_what_is_no_file_of_the_project(tmp_path, location, reason):
     (tmp_path / "circle.csv").symlink_to("circle.csv")
     (tmp_path / ".env").write_text("a\n")
     (tmp_path / "settings.csv").symlink_to(".env")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("a\n")
     with pytest.raises(InputError, match=reason):
         read_expected(tmp_path, location)
 

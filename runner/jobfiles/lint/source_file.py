@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from runner.core.diagnostic import Severity
-from runner.core.source import ENV_FILE, KERNEL_FOLDERS
+from runner.core.source import KERNEL_FOLDERS, may_hold_secrets
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import Inspection
 from runner.jobfiles.lint.source_names import sources_of
@@ -77,7 +77,7 @@ def check_file_of_data(inspection: Inspection, path: Path, location: str) -> Non
             path,
             "bad-location",
             f"{location!r} is no data: it belongs to the system or to the runner itself",
-            f"`{ENV_FILE}`, {' and '.join(KERNEL_FOLDERS)} are never a source.",
+            f"`.env`, `.git`, {' and '.join(KERNEL_FOLDERS)} are never a source.",
         )
     else:
         _check_path(inspection, path, location)
@@ -85,8 +85,8 @@ def check_file_of_data(inspection: Inspection, path: Path, location: str) -> Non
 
 def _is_never_data(location: str) -> bool:
     """Whether a run refuses a path as it is written; it looks at where links lead too."""
-    path = PurePosixPath(posixpath.normpath(location))
-    return path.name == ENV_FILE or any(path.is_relative_to(folder) for folder in KERNEL_FOLDERS)
+    path = posixpath.normpath(location)
+    return may_hold_secrets(path) or any(PurePosixPath(path).is_relative_to(folder) for folder in KERNEL_FOLDERS)
 
 
 def _check_path(inspection: Inspection, path: Path, location: str) -> None:
