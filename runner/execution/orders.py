@@ -5,6 +5,7 @@ it is ready, the service one `StepOrder`, the child one `StepOutcome`. What come
 code can send anything in its place, so it is decoded strictly and cut to size.
 """
 
+import math
 import struct
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -247,8 +248,11 @@ def _clamp_check(result: CheckResult) -> CheckResult:
 
 
 def _clamp_cursor(cursor: CursorValue | None) -> CursorValue | None:
-    """A text that is too long is none: a part of it would be another value."""
-    return None if isinstance(cursor, str) and len(cursor) > _CURSOR_LIMIT else cursor
+    """A text that is too long is none: a part of it would be another value. Nor is a number without an end: nothing
+    is larger than that, and no JSON has it."""
+    if isinstance(cursor, str):
+        return cursor if len(cursor) <= _CURSOR_LIMIT else None
+    return None if isinstance(cursor, float) and not math.isfinite(cursor) else cursor
 
 
 def _clamp_failure(failure: RunFailure) -> RunFailure:

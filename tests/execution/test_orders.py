@@ -154,7 +154,10 @@ def test_checks_and_cursor_are_cut_to_size():
         20,
         200,
     )
-    assert clamp(StepOutcome(cursor="2025-01-01"), preview_rows=5).cursor == "2025-01-01"
+    for cursor in ("2025-01-01", 2.5, -7, 2**63):
+        assert clamp(StepOutcome(cursor=cursor), preview_rows=5).cursor == cursor
+    for number in ("nan", "inf", "-inf"):
+        assert clamp(StepOutcome(cursor=float(number)), preview_rows=5).cursor is None
 
 
 @given(st.lists(st.integers(1, 7)), st.lists(TEXT, min_size=1, max_size=3))
