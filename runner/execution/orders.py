@@ -248,8 +248,8 @@ def _clamp_check(result: CheckResult) -> CheckResult:
 
 
 def _clamp_cursor(cursor: CursorValue | None) -> CursorValue | None:
-    """A text that is too long is none: a part of it would be another value. Nor is a number without an end: nothing
-    is larger than that, and no JSON has it."""
+    """A text that is too long is none: a part of it would be another value. Nor is a number without an end, which
+    JSON has not: no other would ever be larger."""
     if isinstance(cursor, str):
         return cursor if len(cursor) <= _CURSOR_LIMIT else None
     return None if isinstance(cursor, float) and not math.isfinite(cursor) else cursor
