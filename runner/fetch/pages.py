@@ -81,6 +81,7 @@ def _as_read(value: object) -> msgspec.Raw:
 
 _DECODER = msgspec.json.Decoder(float_hook=_Number)
 _ENCODER = msgspec.json.Encoder(enc_hook=_as_read)
+_SORTED = msgspec.json.Encoder(enc_hook=_as_read, order="sorted")
 
 
 def fetch_pages(
@@ -99,17 +100,19 @@ def fetch_pages(
     following: HttpRequest | None
     following, find_following = _FOLLOWING[pagination.kind](pagination, request, client)
     number = count = 0
+    first = b""
     while following is not None:
         page = client.ask(
             following, reader.read_or_end if number and pagination.kind in _NUMBERED else reader.read
         )
         number += 1
         count += len(page.records)
+        first = first or _told_apart(page.records)
         following = find_following(page)
         if following is None and page.records and pagination.kind in _NUMBERED:
             position = pagination.start + _places_to(pagination, number, count, len(page.records))
             behind = with_param(request, pagination.param, str(position))
-            if _has_more(page, behind, client, reader):
+            if _has_more(page, first, behind, client, reader):
                 raise _too_short(pagination, request, number, len(page.records))
         if number > pagination.max_pages and (page.records or following is not None):
             raise FetchError(
@@ -252,15 +255,23 @@ def _places_to(pagination: Pagination, number: int, count: int, given: int) -> i
     return count if number == 1 or pagination.size is None else count - given + pagination.size
 
 
-def _has_more(page: Page, behind: HttpRequest, client: Client, reader: "_Reader") -> bool:
+def _told_apart(records: list[Any]) -> bytes:
+    """What tells the records of one page from those of others, in whatever order their members come."""
+    return hashlib.sha256(_SORTED.encode(records)).digest()
+
+
+def _has_more(page: Page, first: bytes, behind: HttpRequest, client: Client, reader: "_Reader") -> bool:
     """Whether there are other records behind a page that is short: a server may give less than it is asked for, or
-    leave records out of a page, and would cut the load off there.
+    leave records out of a page, and would cut the load off there. Where there is no page, some give the last one
+    again, and some the first one, which `first` tells apart.
 
     Raises:
         FetchError: nobody can tell: as `fetch_pages`.
     """
     after = client.ask(behind, lambda response: None if _refuses_page(response) else reader.read(response))
-    return after is not None and bool(after.records) and after.records != page.records
+    if after is None or not after.records:
+        return False
+    return _told_apart(after.records) not in {first, _told_apart(page.records)}
 
 
 def _too_short(pagination: Pagination, request: HttpRequest, number: int, given: int) -> FetchError:

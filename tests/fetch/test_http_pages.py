@@ -98,7 +98,10 @@ def test_a_server_that_leaves_records_out_of_a_page_is_found_out(paged, fetch_ap
     assert caught.value.hint.startswith("Remove `pagination.size`" if kind is PAGE else "Ask by page or by cursor")
 
 
-@pytest.mark.parametrize("beyond", [([], {}), (rows(3, 5), {}), (b"", {}, 204), ({"error": "no page"}, {}, 400)])
+@pytest.mark.parametrize(
+    "beyond",
+    [([], {}), (rows(3, 5), {}), (rows(0, 3), {}), (b"", {}, 204), ({"error": "no page"}, {}, 400)],
+)
 def test_a_short_last_page_is_the_last_where_nothing_else_is_behind_it(server, paged, fetch_api, beyond):
     known = {"1": (rows(0, 3), {}), "2": (rows(3, 5), {})}
     url = paged(lambda query: known.get(query["page"], beyond))
