@@ -1,5 +1,6 @@
 """A DataSource: where a run gets its data, and how that is written."""
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -7,7 +8,8 @@ THE_SOURCE = "data"
 """The name of the one source of a job; in a script also that of the first of several."""
 ENV_FILE = ".env"
 """The settings of the runner, in the folder of the project: secrets stand in it."""
-_GIT_FOLDER = ".git"
+# git-annex, and so DataLad, keeps there what the links of a repository lead to: files that are committed.
+_IN_GIT = re.compile(r"(?:^|/)\.git(?:/(?!annex/objects/)|$)")
 CONDITION_HEADERS = frozenset({"if-none-match", "if-modified-since"})
 """With these a job asks by itself whether an API's data has changed. In lower case."""
 KERNEL_FOLDERS = ("/proc", "/sys")
@@ -15,10 +17,9 @@ KERNEL_FOLDERS = ("/proc", "/sys")
 
 
 def may_hold_secrets(path: str) -> bool:
-    """Whether a path is that of `.env`, or leads into `.git`, whose `config` may have the token of a remote. It is
-    no data then, and no part of a job."""
-    parts = path.split("/")
-    return parts[-1] == ENV_FILE or _GIT_FOLDER in parts
+    """Whether a path without `..` is that of `.env`, or leads into `.git`, whose `config` may have the token of a
+    remote. It is no data then, and no part of a job."""
+    return path.rpartition("/")[2] == ENV_FILE or _IN_GIT.search(path) is not None
 
 
 class SourceType(StrEnum):

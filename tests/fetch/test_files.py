@@ -302,6 +302,18 @@ def test_the_runner_s_own_files_are_never_a_source(make_context):
     assert found("data/shop.db", context) == ["data/shop.db"]
 
 
+def test_what_git_annex_keeps_in_the_folder_of_git_is_a_source(make_context):
+    """A file that is committed is a link to there, as DataLad too has it."""
+    context = make_context()
+    kept = ".git/annex/objects/Kx/7p/MD5E-s2--ab.csv/MD5E-s2--ab.csv"
+    write(context.project_dir, kept, ".git/config", "data/other.csv")
+    (context.project_dir / "data/orders.csv").symlink_to(f"../{kept}")
+    (context.project_dir / "data/odd.csv").symlink_to("../.git/annex/objects/../../config")
+    assert found("data/orders.csv", context) == ["data/orders.csv"]
+    with pytest.raises(FetchError, match="belongs to the system or to the runner"):
+        fetch(file_source("data/odd.csv"), context)
+
+
 @pytest.mark.parametrize("cursor", ["../../etc/passwd", "*", "a\0b", ".."])
 def test_a_cursor_leads_nowhere_else(make_context, cursor):
     context = make_context()
