@@ -446,6 +446,15 @@ def test_what_is_a_number_to_duckdb_alone_is_a_text_wherever_it_stands(query, te
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("-inf", "VARCHAR"), ("+inf", "VARCHAR"), ("-0x1A", "VARCHAR"), ("-0b1", "VARCHAR"), ("-0", "DOUBLE")],
+)
+def test_so_it_is_with_a_sign_among_numbers_of_each_kind(query, text, kind):
+    source = "a\n" + "".join(f"{cell}\n" for cell in ("0.5", "0", "-0.5", "-2", "1e5", text))
+    assert query("SELECT DISTINCT typeof(a) AS kind FROM data", source) == f"kind\n{kind}\n"
+
+
 @pytest.mark.parametrize("kinds", [("10:00", text) for text in ("1", "1.5", "false", "0x1A")], ids=str)
 @pytest.mark.parametrize("order", [1, -1])
 def test_times_of_a_day_in_one_file_are_texts_where_another_has_none(bench, tmp_path, kinds, order):

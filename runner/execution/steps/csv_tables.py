@@ -57,6 +57,8 @@ _TRUTH = (r"(?i)\s*(true|false)\s*", "truth values")
 _TAKEN_FOR_TRUTH = r"(?i)\s*(true|false|t|f|yes|no|y|n)\s*"
 # `inf` is a number to DuckDB behind others, and a text before them; what `0x1A` is, it finds out while it reads.
 _NO_NUMBER = r"(?i)\s*[+-]?(inf(inity)?|0[xb].*)\s*"
+# Between these, as texts, a number stands that is one to everybody.
+_NUMBERS_BEGIN = (("1", ":"), ("0,", "0:"), ("-1", "-:"), ("-0,", "-0:"))
 _DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _CLOCK = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6}0*)?)?"
 _OFFSET = "(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
@@ -273,10 +275,11 @@ def _doubt(column: str, kind: str, *, several: bool) -> str | None:
         other = f"NOT regexp_full_match({column}, '{_WHOLE[0]}')"
         return f"CASE WHEN {column} >= '1' AND {column} < ':' THEN false ELSE {other} END"
     if kind == "DOUBLE":
-        # As above: none of these begins with another digit.
+        # As above. Most numbers are told so: also a zero before its point or comma, and those behind a minus.
+        usual = " OR ".join(f"{column} >= '{first}' AND {column} < '{end}'" for first, end in _NUMBERS_BEGIN)
         forms = [_NO_NUMBER, *([_TAKEN_FOR_TRUTH] if several else [])]
         other = " OR ".join(f"regexp_full_match({column}, '{form}')" for form in forms)
-        return f"CASE WHEN {column} >= '1' AND {column} < ':' THEN false ELSE {other} END"
+        return f"CASE WHEN {usual} THEN false ELSE {other} END"
     return None
 
 
