@@ -96,11 +96,11 @@ def draw_chart(table: QueryContent, chart: Chart, path: str, *, folder: str) -> 
         axes = figure.add_subplot()
         (_draw_lines if chart.kind is ChartKind.LINE else _draw_bars)(axes, points, chart)
         _label(axes, chart)
-        canvas = canvases.FigureCanvasAgg(figure)
-        # The names of ticks are there once they are drawn.
-        canvas.draw()
+        for axis in (axes.xaxis, axes.yaxis):
+            # The names of ticks are there once they are asked for.
+            axis.get_ticklabels()
         boxes = lend_letters(figure.findobj(texts.Text))
-        canvas.print_png(path)
+        canvases.FigureCanvasAgg(figure).print_png(path)
         return boxes
 
 
