@@ -80,7 +80,7 @@ def create_repository(folder: Path) -> Scaffold:
         kept=tuple(kept),
         left_out=tuple(left_out),
         unignored=() if ignored is None else _unignored(ignored),
-        too_wide=next((line for line in ignored or () if _WHOLE_STATE.fullmatch(line)), ""),
+        too_wide=_too_wide(ignored or ()),
         state=tuple(line for line in _wanted() if line.startswith(_STATE)),
     )
 
@@ -101,6 +101,13 @@ def _lines(file: Path) -> tuple[str, ...]:
 
 def _wanted() -> tuple[str, ...]:
     return tuple((_FILES / "gitignore").read_text().split())
+
+
+def _too_wide(lines: tuple[str, ...]) -> str:
+    """The line that leaves out all of `data/`; empty where there is none, or others name what stays of it."""
+    if any(line.startswith(("!data/", "!/data/")) for line in lines):
+        return ""
+    return next(filter(_WHOLE_STATE.fullmatch, lines), "")
 
 
 def _unignored(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -127,6 +127,15 @@ def test_a_kept_gitignore_that_leaves_out_sources_too_is_said(tmp_path, runner, 
     assert ("Add to .gitignore" in shown) is not is_wide
 
 
+@pytest.mark.parametrize("line", ["!data/orders.csv", "!/data/*.csv"])
+def test_one_that_says_what_stays_of_the_sources_is_not_told_of(tmp_path, runner, line):
+    (tmp_path / ".gitignore").write_text(f".env\n.venv\n/data/*\n{line}\n")
+    shown = runner("init", ".", cwd=tmp_path).stdout
+    assert "kept   .gitignore" in shown
+    assert "out of git too" not in shown
+    assert "Add to .gitignore" not in shown
+
+
 @pytest.mark.parametrize("ignored", ["runner/scaffold/files/gitignore", ".gitignore"])
 def test_git_takes_sources_beside_the_state_and_none_of_the_state(tmp_path, ignored):
     (tmp_path / ".gitignore").write_bytes((ROOT / ignored).read_bytes())
