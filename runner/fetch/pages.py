@@ -268,7 +268,12 @@ def _has_more(page: Page, first: bytes, behind: HttpRequest, client: Client, rea
     Raises:
         FetchError: nobody can tell: as `fetch_pages`.
     """
-    after = client.ask(behind, lambda response: None if _refuses_page(response) else reader.read(response))
+    try:
+        after = client.ask(behind, lambda response: None if _refuses_page(response) else reader.read(response))
+    except FetchError as error:
+        # Else nobody knows why the runner has asked for it.
+        asked = "This is what is behind a short page: an API says by an empty page or HTTP 404 that it is nothing."
+        raise FetchError(error.message, hint=f"{error.hint} {asked}".lstrip()) from error
     if after is None or not after.records:
         return False
     return _told_apart(after.records) not in {first, _told_apart(page.records)}

@@ -163,13 +163,14 @@ def test_a_short_first_page_may_be_all_there_is(server, paged, fetch_api, beyond
 )
 def test_a_short_first_page_is_not_taken_for_all_where_nobody_can_tell(paged, fetch_api, beyond, words):
     url = paged(lambda query: (rows(0, 2), {}) if query["page"] == "1" else beyond)
-    with pytest.raises(FetchError, match=words):
+    with pytest.raises(FetchError, match=words) as caught:
         fetch_api(
             url,
             pagination=Pagination(kind=PAGE, param="page", start=1, size=3),
             max_bytes=1000,
             bounds=RunBounds(allowed_hosts=("127.0.0.1",)),
         )
+    assert "This is what is behind a short page: an API says by an empty page" in caught.value.hint
 
 
 @pytest.mark.parametrize("size", [None, 2])
