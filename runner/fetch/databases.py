@@ -48,7 +48,8 @@ _PLAIN_OPTIONS = {
     "mysql": re.compile(
         r"host|port|user|password|charset|collation|use_unicode|sql_mode|program_name|unix_socket|bind_address|"
         r"connect_timeout|read_timeout|write_timeout|max_allowed_packet|ssl|"
-        r"ssl_(ca|capath|cert|key|key_password|cipher|check_hostname|disabled|mode|verify_cert|verify_identity)"
+        r"ssl_(ca|capath|cert|key|key_password|cipher|crl|crlpath|check_hostname|disabled|mode)|"
+        r"ssl_verify_(cert|identity)"
     ),
 }
 _PLAIN_OPTIONS["mariadb"] = _PLAIN_OPTIONS["mysql"]
