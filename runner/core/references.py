@@ -3,6 +3,7 @@
 Finding is pure and lives here; the environment and files are read by `runner.fetch` when a run starts.
 """
 
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from runner.core.bookmark import CursorValue
+from runner.core.source import is_kernel_s, may_hold_secrets
 
 RUN_FACTS = (
     "job_name",
@@ -33,12 +35,15 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SHORTEST_SECRET = 4
 _KINDS = frozenset({"env", "file", "run"})
 # A reference as `_parse` takes it.
-_GOOD = re.compile(rf"\$\{{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:/[^{{}}]*|run:(?:{'|'.join(RUN_FACTS)}))\}}")
+_GOOD = re.compile(rf"\$\{{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:(/[^{{}}]*)|run:(?:{'|'.join(RUN_FACTS)}))\}}")
 _LONGEST_SHOWN = 60
 # What other tools write: `{ env.NAME }}` behind a `$`, `NAME:-default`, `vault.NAME`.
 _TEMPLATE = re.compile(r"\{(?P<body>[^{}]*)\}\}")
 _DEFAULT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*:[-=?+]")
 _WORD_BEFORE = re.compile(r"(?:(?P<kind>[A-Za-z]+)\s*[:.]\s*)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:\s*:[-=?+].*)?")
+MANY_SECRETS_HINT = (
+    "`.env`, `.git`, /proc and /sys are never a value: all their secrets would be sent. Write ${env:NAME} for one."
+)
 _FORMS = "Write ${env:NAME}, ${file:/path} or ${run:scheduled_date}."
 _VARIABLE = "A variable has a name of letters, digits and _, such as ${env:API_TOKEN}."
 _OTHER_NAMES = {
@@ -90,7 +95,16 @@ def find_references(text: str) -> tuple[Reference, ...]:
 
 def references_are_good(text: str) -> bool:
     """Whether `find_references` finds no fault in a text; quick also where there are thousands."""
-    return "${" not in text or len(_GOOD.findall(text)) == text.count("${")
+    if "${" not in text:
+        return True
+    found = _GOOD.findall(text)
+    return len(found) == text.count("${") and not any(map(holds_many_secrets, filter(None, found)))
+
+
+def holds_many_secrets(path: str) -> bool:
+    """Whether an absolute path is that of more than one value, such as the environment of a process."""
+    path = posixpath.normpath(path)
+    return may_hold_secrets(path) or is_kernel_s(path)
 
 
 def substitute(text: str, resolve: Callable[[Reference], str]) -> str:
@@ -184,6 +198,10 @@ def _parse(match: re.Match[str]) -> Reference:
         raise ReferenceSyntaxError(message, start, end, "Write the path from /, such as ${file:/run/secrets/key}.")
     if kind is ReferenceKind.RUN and name not in RUN_FACTS:
         raise ReferenceSyntaxError(f"a run has no '{_cut(name)}'", start, end, _likely_fact(name))
+    if kind is ReferenceKind.FILE and holds_many_secrets(name):
+        raise ReferenceSyntaxError(
+            f"${{file:{_cut(name)}}} holds more secrets than one", start, end, MANY_SECRETS_HINT
+        )
     return Reference(kind=kind, name=name, start=start, end=end)
 
 

@@ -22,6 +22,11 @@ def may_hold_secrets(path: str) -> bool:
     return path.rpartition("/")[2] == ENV_FILE or _IN_GIT.search(path) is not None
 
 
+def is_kernel_s(path: str) -> bool:
+    """Whether an absolute path, links resolved, is one of the kernel's own."""
+    return any(f"{path}/".startswith(f"{folder}/") for folder in KERNEL_FOLDERS)
+
+
 class SourceType(StrEnum):
     """Where the data comes from."""
 

@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
-from runner.core.references import MASK, Reference, ReferenceKind, ReferenceSyntaxError, mask, substitute
+from runner.core.references import (
+    MANY_SECRETS_HINT,
+    MASK,
+    Reference,
+    ReferenceKind,
+    ReferenceSyntaxError,
+    holds_many_secrets,
+    mask,
+    substitute,
+)
 from runner.errors import FetchError
 from runner.fetch.answering import wait_for_answer
 
@@ -84,7 +93,7 @@ class References:
         return json.dumps(self._resolve_node(document, used_in), ensure_ascii=False)
 
     def add_secret(self, value: str) -> None:
-        """Mask this value from now on, also as it looks in a URL, in JSON, in HTML and in base64."""
+        """Mask this value from now on, also as it looks in a URL, in JSON, in HTML, in base64 and to Python."""
         if not value:
             return
         encoded = base64.b64encode(value.encode("utf-8", "surrogateescape")).decode("ascii")
@@ -92,6 +101,7 @@ class References:
         self._secrets |= {value, value.strip(), encoded, encoded.rstrip("=")}
         self._secrets |= in_urls | {_PERCENT.sub(lambda match: match[0].lower(), form) for form in in_urls}
         self._secrets |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], html.escape(value)}
+        self._secrets |= {repr(value)[1:-1], ascii(value)[1:-1]}
         self._secrets -= {""}
 
     def mask(self, text: str) -> str:
@@ -111,7 +121,9 @@ class References:
         try:
             return substitute(text, value_of)
         except ReferenceSyntaxError as error:
-            raise FetchError(f"{used_in}: {error}", hint="`runner validate` shows the place.") from None
+            raise FetchError(
+                f"{used_in}: {error}", hint=error.hint or "`runner validate` shows the place."
+            ) from None
 
     def _resolve_node(self, node: object, used_in: str) -> object:
         if isinstance(node, str):
@@ -156,6 +168,8 @@ def _from_file(path: str, used_in: str, cancelled: threading.Event) -> str:
         raise FetchError(f"{place}: {error.strerror}", hint=hint) from None
     except ValueError:
         raise FetchError(f"{place}: this is no path", hint=hint) from None
+    except _ManySecretsError:
+        raise FetchError(f"{place} holds more secrets than one", hint=MANY_SECRETS_HINT) from None
     if content is None:
         raise FetchError(f"{place}: this is no regular file", hint="Name a file that holds the value.")
     if len(content) > _FILE_LIMIT:
@@ -169,14 +183,32 @@ def _from_file(path: str, used_in: str, cancelled: threading.Event) -> str:
     return value
 
 
+class _ManySecretsError(Exception):
+    """What a file holds is more than the one value that was asked for."""
+
+
 def _content_of(path: str) -> bytes | None:
-    """The beginning of a file, more than is allowed where there is more; None of what is no regular file."""
+    """The beginning of a file, more than is allowed where there is more; None of what is no regular file.
+
+    Raises:
+        _ManySecretsError: it is among those that hold many, such as the environment of a process: also by a link.
+    """
     # Non-blocking, so that a FIFO without a writer does not hold the run.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
+        if holds_many_secrets(_real_path(path, handle)):
+            raise _ManySecretsError
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             return None
         with open(handle, "rb", closefd=False) as file:
             return file.read(_FILE_LIMIT + 1)
     finally:
         os.close(handle)
+
+
+def _real_path(path: str, handle: int) -> str:
+    """Where an opened file lies, links resolved."""
+    try:
+        return os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115 - no Path of a descriptor
+    except OSError:
+        return os.path.realpath(path)

@@ -70,10 +70,32 @@ def test_secrets_are_masked_in_the_forms_they_travel_in():
         json.dumps(secret),
         base64.b64encode(secret.encode()).decode(),
         "p/ä &quot;w&amp;rd",
+        ascii(secret)[1:-1],
     ]
     for form in forms:
         assert "rd" not in references.mask(form), form
         assert "***" in references.mask(form)
+
+
+@pytest.mark.parametrize("secret", ["A=pass\0B=word", "pass\nword", "pass\x1b'\\word", "pass\u200bword"])
+def test_a_secret_is_masked_as_python_shows_it(secret):
+    references = References({"PW": secret}, FACTS)
+    references.resolve("${env:PW}", "x")
+    assert references.mask(f"{'data/' + secret!r} is no path") in {
+        "'data/***' is no path",
+        '"data/***" is no path',
+    }
+
+
+@pytest.mark.parametrize("place", [".env", ".git/config", "link", "/proc/self/environ"])
+def test_a_file_of_many_secrets_is_no_value(tmp_path, place):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git/config").write_text("pass")
+    (tmp_path / ".env").write_text("A=pass")
+    (tmp_path / "link").symlink_to("/proc/self/environ")
+    path = place if place.startswith("/") else f"{tmp_path}/{place}"
+    with pytest.raises(FetchError, match="holds more secrets than one"):
+        References({}, FACTS).resolve(f"${{file:{path}}}", "data_source.body.x")
 
 
 def test_half_a_secret_at_a_cut_end_is_masked():
