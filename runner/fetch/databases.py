@@ -29,6 +29,8 @@ _DRIVERS = {
 _EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
 _MODULES_OF_EXTRAS = frozenset({"psycopg", "pymysql"})
 _WRITTEN_PASSWORD = re.compile(r"://[^:/]*:([^@]*)@")
+# An @ of its own ends a password: the rest of it would be taken for the host, and a message would name that.
+_TORN_PASSWORD = re.compile(r"://[^:/]*:[^@]*@(?:[^?]*|[^=]*)@")
 _ODBC_PASSWORD = re.compile(r"(?i)(?:pwd|password)=([^;]+)")
 _SECRET_OPTION = re.compile(r"(?i)pass|pwd|secret|token|key|credential|odbc_connect")
 # Options by which a URL names another server than its host; and those that take it from elsewhere.
@@ -123,6 +125,8 @@ def _parse(source: DataSource, context: FetchContext, references: References) ->
     """The URL with the driver that an extra installs; all that is secret in it is masked from now on."""
     location = resolve_location(source, context, references).strip()
     try:
+        if _TORN_PASSWORD.search(location):
+            raise ArgumentError("which @ ends the password?")
         url = make_url(location)
     except (ArgumentError, ValueError):
         raise FetchError(

@@ -195,6 +195,14 @@ def test_what_is_no_url_is_told_without_it(fetch_rows):
     assert "Correct9Horse" not in caught.value.message + caught.value.hint
 
 
+@pytest.mark.parametrize("password", ["P@ss9", "P@ss9/w0rd", "P@ss9?w0rd", "P@ss9#w0rd", "P@ss9/w@rd", "P@@ss9"])
+def test_no_part_of_a_password_is_taken_for_a_host(fetch_rows, password):
+    with pytest.raises(FetchError, match=r"is no URL of a database") as caught:
+        fetch_rows("SELECT 1", url="postgresql://reader:${env:PW}@127.0.0.1:1/shop", environ={"PW": password})
+    assert "ss9" not in caught.value.message + caught.value.hint
+    assert "write %40 for @" in caught.value.hint
+
+
 def test_no_form_of_a_password_is_shown(fetch_rows):
     url = "mysql://reader:p%40ss'w%2Frd%234711@127.0.0.1:1/shop"
     with pytest.raises(FetchError, match=r"no connection to the database \(mysql at 127.0.0.1\)") as caught:
