@@ -92,29 +92,37 @@ class RunDesk:
 
     def begin(self, run: Run, job: Job) -> None:
         """Take in a recorded run: it begins when it is its turn, or, to be tried again, when it is time."""
+        self._line_up(run, job)
+        self.pump()
+
+    def begin_in_place(self, run: Run, job: Job) -> None:
+        """As `begin`, and cancel the unfinished runs of the job where it says that a newer one replaces them.
+
+        The run has the turn of one that waited: under a load that lasts, a job whose next fire is due before its
+        turn comes would never run.
+        """
+        older = self._scheduled(job.job_name) if job.concurrency_policy is ConcurrencyPolicy.REPLACE else ()
+        self._line_up(run, job)
+        for run_id in older:
+            log.warning("Run %s is cancelled: a newer one replaces it", run_id)
+            try:
+                self.cancel(run_id, why=replaced_words(run))
+            except StoreError as error:
+                # It runs too, then: that is better than to lose either.
+                log.error("Run %s is not replaced, as that cannot be recorded: %s", run_id, error.message)
+        self.pump()
+
+    def _line_up(self, run: Run, job: Job) -> None:
         delay = None
         if run.next_attempt_at is not None:
             # The wall clock may have been set since: never longer than the job says.
             wait = (run.next_attempt_at - self._clock()).total_seconds()
             delay = min(wait, job.retry.max_delay_seconds)
         self.open_runs.add(run, job, delay=delay)
-        self.pump()
 
     def take_over(self, runs: Iterable[Run]) -> None:
         """These runs, which have still to `begin`, are left by an earlier service."""
         self._left.update(run.run_id for run in runs)
-
-    def make_way(self, job: Job, newer: Run) -> None:
-        """Cancel the unfinished runs of a job that is due again, where it says that a newer one replaces them."""
-        if job.concurrency_policy is not ConcurrencyPolicy.REPLACE:
-            return
-        for older in self._scheduled(job.job_name):
-            log.warning("Run %s is cancelled: a newer one replaces it", older)
-            try:
-                self.cancel(older, why=replaced_words(newer))
-            except StoreError as error:
-                # It runs before the newer one, then: that is better than to lose either.
-                log.error("Run %s is not replaced, as that cannot be recorded: %s", older, error.message)
 
     def pump(self) -> None:
         """Begin every run whose turn it is."""
@@ -369,8 +377,9 @@ class RunDesk:
                 else:
                     log.info("Queued: it comes after %s (run %s)", run.job_name, run.run_id)
                     if one.trigger is Trigger.AFTER:
-                        self.make_way(job, one)
-                    self.begin(one, job)
+                        self.begin_in_place(one, job)
+                    else:
+                        self.begin(one, job)
 
     def _drop_following(self, run: Run) -> None:
         try:

@@ -159,11 +159,10 @@ class Scheduler:
                     continue
                 log.info("Due %s: run %s queued", utc_text(run.scheduled_time), run.run_id)
                 job = self._jobs[run.job_name]
-                if run.job_name not in made_way:
-                    # Once: the runs of fires that are caught up together do not replace one another.
-                    self._desk.make_way(job, run)
-                    made_way.add(run.job_name)
-                self._desk.begin(run, job)
+                # Once: the runs of fires that are caught up together do not replace one another.
+                begin = self._desk.begin if run.job_name in made_way else self._desk.begin_in_place
+                made_way.add(run.job_name)
+                begin(run, job)
                 begun += 1
         return begun
 

@@ -214,6 +214,20 @@ def test_runs_of_one_job_wait_for_each_other_unless_it_allows_overlap(begin, exe
     assert {begin(free), begin(free)} < set(executor.orders)
 
 
+def test_a_run_that_replaces_one_that_waits_has_its_turn(begin, desk, executor, store, clock, make_job):
+    """Behind all others each time, it would never begin while more is due than can be done."""
+    busy = [begin(make_job(f"busy{number}")) for number in range(100)]
+    job = make_job("report", concurrency_policy=ConcurrencyPolicy.REPLACE)
+    older = begin(job, Trigger.SCHEDULE)
+    begin(make_job("other"))
+    newer = desk.new_run(job, trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
+    store.add_run(newer)
+    desk.begin_in_place(newer, job)
+    assert (store.run(older).state, store.run(newer.run_id).state) == (RunState.CANCELLED, RunState.QUEUED)
+    executor.end(busy[0])
+    assert list(executor.orders)[-1] == newer.run_id
+
+
 def test_a_stop_hands_back_what_had_not_ended(begin, desk, executor, store, make_job):
     running, waiting = begin(make_job()), begin(make_job())
     desk.hand_back()
