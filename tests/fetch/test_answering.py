@@ -27,15 +27,21 @@ def ask(monkeypatch):
     back.set()
 
 
+def begun_since_now():
+    """How many threads there are that were not there before: those of other tests may end meanwhile."""
+    before = set(threading.enumerate())
+    return lambda: len(set(threading.enumerate()) - before)
+
+
 def test_files_of_another_name_for_each_run_keep_few_threads(ask):
-    threads = threading.active_count()
+    waiting = begun_since_now()
     for minute in range(8):
         with pytest.raises(FetchError, match=f"/away/{minute}.csv lies gives no answer"):
             ask(f"/away/{minute}.csv")
-    assert threading.active_count() - threads == 4
+    assert waiting() == 4
     with pytest.raises(FetchError):
         ask("/elsewhere/a.csv")
-    assert threading.active_count() - threads == 5, "another folder is looked at by itself"
+    assert waiting() == 5, "another folder is looked at by itself"
     ask.back.set()
     assert ask("/away/9.csv") == "/away/9.csv"
 
@@ -43,15 +49,15 @@ def test_files_of_another_name_for_each_run_keep_few_threads(ask):
 def test_folders_of_another_name_for_each_run_on_one_network_mount_keep_few_threads(ask, monkeypatch):
     mounts = (Mount(point="/", kind="ext4"), Mount(point="/share", kind="nfs4"), Mount(point="/disk", kind="xfs"))
     monkeypatch.setattr(answering, "read_mounts", lambda: mounts)
-    threads = threading.active_count()
+    waiting = begun_since_now()
     for day in range(8):
         with pytest.raises(FetchError, match=f"/share/{day}/a.csv lies gives no answer"):
             ask(f"/share/{day}/a.csv")
-    assert threading.active_count() - threads == 4
+    assert waiting() == 4
     for path in ("/sharepoint/a.csv", *(f"/disk/{day}/a.csv" for day in range(6))):
         with pytest.raises(FetchError):
             ask(path)
-    assert threading.active_count() - threads == 11, "what is not on that mount is looked at by itself"
+    assert waiting() == 11, "what is not on that mount is looked at by itself"
 
 
 def test_what_has_answered_is_forgotten(ask):
