@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.core.references import OWN_SECRETS
 from runner.errors import SettingsError
 from runner.settings import Secret, load_settings, read_env_file, read_environment
 from runner.shipped import shipped_path
@@ -19,6 +20,19 @@ def test_defaults_are_those_that_users_know(tmp_path):
     assert (settings.status.host, settings.status.port) == ("127.0.0.1", 8000)
     assert settings.sandbox == "strict"
     assert settings.project_dir == tmp_path
+
+
+def test_a_job_may_name_none_of_the_settings_that_are_secrets(tmp_path):
+    settings = load_settings({name: f"the value of {name}" for name in OWN_SECRETS}, folder=tmp_path)
+    parts = [getattr(settings, part.name) for part in dataclasses.fields(settings)]
+    inner = [
+        getattr(part, one.name)
+        for part in parts
+        if dataclasses.is_dataclass(part)
+        for one in dataclasses.fields(part)
+    ]
+    secrets = [value for value in (*parts, *inner) if isinstance(value, Secret)]
+    assert sorted(secret.reveal() for secret in secrets) == [f"the value of {name}" for name in OWN_SECRETS]
 
 
 def test_relative_paths_are_those_of_the_folder(tmp_path):

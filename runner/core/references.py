@@ -29,13 +29,18 @@ RUN_FACTS = (
 )
 WHOLE_FACTS = frozenset({"attempt", "scheduled_year", "scheduled_month", "scheduled_day"})
 """The facts of a run that are numbers to a query; the others are texts, the cursor either."""
+OWN_SECRETS = ("SMTP_PASSWORD", "STATUS_TOKEN")
+"""The settings of the runner that are secrets: its own, and no value of a job, which could send them anywhere."""
 MASK = "***"
 _OPENED = re.compile(r"\$\{(?P<body>[^{}]*)(?P<closed>\}?)")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SHORTEST_SECRET = 4
 _KINDS = frozenset({"env", "file", "run"})
 # A reference as `_parse` takes it.
-_GOOD = re.compile(rf"\$\{{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:(/[^{{}}]*)|run:(?:{'|'.join(RUN_FACTS)}))\}}")
+_GOOD = re.compile(
+    rf"\$\{{(?:env:(?!(?:{'|'.join(OWN_SECRETS)})\}})[A-Za-z_][A-Za-z0-9_]*"
+    rf"|file:(/[^{{}}]*)|run:(?:{'|'.join(RUN_FACTS)}))\}}"
+)
 _LONGEST_SHOWN = 60
 # What other tools write: `{ env.NAME }}` behind a `$`, `NAME:-default`, `vault.NAME`.
 _TEMPLATE = re.compile(r"\{(?P<body>[^{}]*)\}\}")
@@ -45,6 +50,7 @@ MANY_SECRETS_HINT = (
     "`.env`, `.git`, /proc and /sys are never a value: all their secrets would be sent. Write ${env:NAME} for one."
 )
 _FORMS = "Write ${env:NAME}, ${file:/path} or ${run:scheduled_date}."
+_OWN_VARIABLE = "Set a variable of its own for what the job reads, such as ${env:API_TOKEN}."
 _VARIABLE = "A variable has a name of letters, digits and _, such as ${env:API_TOKEN}."
 _OTHER_NAMES = {
     "today": "scheduled_date",
@@ -193,6 +199,8 @@ def _parse(match: re.Match[str]) -> Reference:
         default = _DEFAULT.match(name)
         message = "a reference has no default value" if default else f"'{_cut(name)}' is no name of a variable"
         raise ReferenceSyntaxError(message, start, end, _likely(body, _VARIABLE))
+    if kind is ReferenceKind.ENV and name in OWN_SECRETS:
+        raise ReferenceSyntaxError(f"{name} is a secret of the runner itself", start, end, _OWN_VARIABLE)
     if kind is ReferenceKind.FILE and not name.startswith("/"):
         message = f"${{file:{_cut(name)}}} needs an absolute path"
         raise ReferenceSyntaxError(message, start, end, "Write the path from /, such as ${file:/run/secrets/key}.")

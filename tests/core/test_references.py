@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.references import (
+    OWN_SECRETS,
     RUN_FACTS,
     Reference,
     ReferenceKind,
@@ -55,6 +56,12 @@ class TestFind:
             ("${env:A B}", "'A B' is no name of a variable", None, "${env:A B}"),
             ("${env:A\n}", "'A\\n' is no name of a variable", "Write ${env:A}.", "${env:A\n}"),
             ("${env: A}", "' A' is no name of a variable", "Write ${env:A}.", "${env: A}"),
+            (
+                "x ${env:SMTP_PASSWORD}",
+                "SMTP_PASSWORD is a secret of the runner itself",
+                "Set a variable of its own for what the job reads, such as ${env:API_TOKEN}.",
+                "${env:SMTP_PASSWORD}",
+            ),
             ("${env:A:-none}", "a reference has no default value", "Write ${env:A}.", "${env:A:-none}"),
             (
                 "${file:key.txt}",
@@ -94,6 +101,7 @@ class TestFind:
     @given(
         st.text(alphabet="${}:/aenvfilru_", max_size=30)
         | st.sampled_from([f"${{run:{fact}}}" for fact in RUN_FACTS])
+        | st.sampled_from([f"${{env:{name}{end}}}" for name in OWN_SECRETS for end in ("", "_2", "-")])
     )
     def test_the_quick_answer_is_the_long_one(self, text):
         try:
