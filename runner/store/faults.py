@@ -12,6 +12,8 @@ from runner.errors import StoreError
 
 ELSEWHERE = "or set JOB_STORAGE_PATH to another file"
 LOCAL_DISK = "Set JOB_STORAGE_PATH to a file on a disk of this machine."
+# The second: a page of what processes share is written before it is mapped, and the disk has no room for it.
+_NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 # The log of SQLite needs memory that its processes share, and all of it needs locks: some mounts give neither.
 _NO_SHARING = tuple(f"SQLITE_{name}" for name in ("IOERR_SHM", "IOERR_LOCK", "IOERR_RDLOCK", "PROTOCOL"))
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -77,7 +79,7 @@ def _translate(error: BaseException, path: Path) -> StoreError:
     name = getattr(error, "sqlite_errorname", None) or ""
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return damaged(path, str(error))
-    if name.startswith("SQLITE_FULL"):
+    if name.startswith(_NO_ROOM):
         return StoreError(
             f"{path} cannot grow: the disk is full",
             hint="Free some space; RUN_RETENTION_DAYS bounds how much history is kept.",

@@ -126,6 +126,28 @@ class TestFileSystemsThatShareNothing:
         assert caught.value.hint == "Look at the disk and the system log."
 
 
+def test_a_disk_without_room_for_what_is_shared_is_full(path):
+    """A limit on the size of files stands in for the disk: what was closed last left no file to share."""
+    Store.open(path).close()
+    opener = script(
+        """
+        import resource, sys
+        from pathlib import Path
+        from runner.errors import StoreError
+        from runner.store import Store, StoreReader
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, 16_384))
+        for opens in (Store.open, StoreReader.open_reader):
+            try:
+                opens(Path(sys.argv[1]))
+            except StoreError as error:
+                print(error.message)
+        """,
+        path,
+    )
+    answer, _ = opener.communicate(timeout=60)
+    assert answer == f"{path} cannot grow: the disk is full\n" * 2
+
+
 class TestSecondService:
     def test_is_refused_with_the_process_that_holds_it(self, path):
         holder = script(
