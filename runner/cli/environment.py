@@ -44,8 +44,12 @@ def open_console(*, stderr: bool = False) -> "Console":
     """A rich console; plain when piped or with NO_COLOR, and then as wide as its content needs."""
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or os.environ.get("COLUMNS") else 160
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    columns = os.environ.get("COLUMNS", "")
+    width = None if terminal or columns else 160
+    # What a terminal without a size is said to have: in no column, rich prints nothing.
+    if columns and not columns.strip("0"):
+        width = 80 if terminal else 160
     return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
 

@@ -41,7 +41,8 @@ def text_of(comparison: Comparison, *, colour: bool) -> str:
     from rich.text import Text
 
     written = io.StringIO()
-    console = Console(file=written, force_terminal=True, color_system="standard", highlight=False)
+    # No line is wrapped; a width all the same: with that of COLUMNS=0 there would be no line.
+    console = Console(file=written, width=160, force_terminal=True, color_system="standard", highlight=False)
     for style, text in lines:
         console.print(Text(text, style=style), soft_wrap=True)
     return written.getvalue()

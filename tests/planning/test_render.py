@@ -59,7 +59,9 @@ def test_text_tells_everything(rich_change):
     assert "\x1b" not in text
 
 
-def test_text_is_coloured_when_asked_for(rich_change):
+@pytest.mark.parametrize("columns", ["80", "0"])
+def test_text_is_coloured_when_asked_for(rich_change, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
     coloured = render(rich_change, "text", colour=True)
     assert "\x1b[" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == render(rich_change, "text")
