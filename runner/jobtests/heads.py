@@ -12,7 +12,7 @@ from runner.core.csv_cells import allow_long_cells
 from runner.core.source import FileType
 from runner.execution.orders import StepInput
 from runner.execution.steps.packed import UNREADABLE, open_text
-from runner.execution.steps.sheet_errors import cell_errors
+from runner.execution.steps.sheet_errors import cell_errors, tells_errors
 from runner.execution.steps.sheet_names import sheet_names
 
 
@@ -101,6 +101,8 @@ def _write_xlsx(whole: StepInput, path: Path, count: int) -> StepInput:
             rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False, nrows=count + 1)
     except (python_calamine.CalamineError, LookupError) as error:
         raise ValueError(str(error)) from error
+    if not tells_errors(str(_file(whole))):
+        raise ValueError("it is a workbook of another kind")
     with Workbook(path, {"default_date_format": "yyyy-mm-dd hh:mm:ss", "strings_to_formulas": False}) as head:
         sheet = head.add_worksheet(name)
         for number, row in enumerate(rows):

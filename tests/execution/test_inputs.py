@@ -641,6 +641,31 @@ def test_an_error_among_the_names_is_told_and_the_file_named(step, tmp_path):
     assert message.endswith("cell AB1 of the sheet 'Sheet1' holds the error #REF!")
 
 
+ODS = """<?xml version="1.0" encoding="UTF-8"?><office:document-content
+xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" office:version="1.3"><office:body><office:spreadsheet>
+<table:table table:name="Sales"><table:table-row>
+<table:table-cell office:value-type="string"><text:p>share</text:p></table:table-cell></table:table-row>
+<table:table-row><table:table-cell table:formula="of:=1/0" office:value-type="string" office:string-value="">
+<text:p>#DIV/0!</text:p></table:table-cell></table:table-row></table:table></office:spreadsheet></office:body>
+</office:document-content>"""
+
+
+def test_a_workbook_in_which_no_error_could_be_told_is_refused(step, tmp_path):
+    """The reader of rows knows other kinds, where the file is called so."""
+    path = tmp_path / "a.ods"
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr("mimetype", kind)
+        book.writestr("content.xml", ODS.replace(">\n<", "><"))
+        book.writestr("META-INF/manifest.xml", f"<manifest media-type='{kind}'/>")
+    failure = step.failure(StepInput(paths=(str(path),), format=FileType.XLSX))
+    assert failure.message == "the data cannot be read as XLSX: it is a workbook of another kind"
+    assert "Save it as .xlsx" in failure.hint
+    assert failure.kind is FailureKind.FETCH
+
+
 def test_a_workbook_of_another_program_is_looked_at_too(step, tmp_path):
     """Parts with a prefix before each name, quotes of the other kind, and a path from the root."""
     path = tmp_path / "a.xlsx"

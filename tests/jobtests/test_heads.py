@@ -1,6 +1,7 @@
 """The first rows of a file, and that the step reads them as it would read the file."""
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,3 +131,13 @@ def test_an_error_in_a_workbook_stays_one(tmp_path):
     assert len(pd.read_excel(found.paths[0], engine="calamine")) == COUNT
     narrow = write_head(whole, tmp_path / "narrow", 1)
     assert list(cell_errors(narrow.paths[0], "Data")) == []
+
+
+def test_a_workbook_of_another_kind_has_no_head(tmp_path):
+    """Of the whole a run says that it is refused; a head would be an .xlsx file, without the errors in it."""
+    with Workbook(tmp_path / "whole.xlsx") as book:
+        book.add_worksheet("Data").write_row(0, 0, ["a", "b"])
+    with zipfile.ZipFile(tmp_path / "whole.xlsx", "a") as whole:
+        whole.writestr("xl/workbook.bin", "")
+    whole = StepInput(paths=(str(tmp_path / "whole.xlsx"),), format=FileType.XLSX)
+    assert write_head(whole, tmp_path / "head", COUNT) is None

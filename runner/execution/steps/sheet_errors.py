@@ -15,6 +15,8 @@ from xml.etree import ElementTree as ET
 
 _BOOK = "xl/workbook.xml"
 _PARTS = "xl/_rels/workbook.xml.rels"
+# What an .ods and an .xlsb file have inside; an .xls file is no archive.
+_OTHER_KINDS = frozenset({"content.xml", "xl/workbook.bin"})
 # What a sheet says of a value that it has not got.
 _NOT_AVAILABLE = "#N/A"
 _MARKS = (b't="e"', b"t='e'")
@@ -36,9 +38,20 @@ class CellError(NamedTuple):
     error: str
 
 
+def tells_errors(path: str) -> bool:
+    """Whether a workbook is of the kind in which errors are found: the reader of its rows knows others.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as book:
+        return _OTHER_KINDS.isdisjoint(book.namelist())
+
+
 def cell_errors(path: str, sheet: str) -> Iterator[CellError]:
-    """The errors in a sheet of an xlsx file, those of one kind from above; a value that is not available is none.
-    A workbook of another kind has none that could be told."""
+    """The errors in a sheet of an xlsx file, those of one kind from above; a value not available is none."""
     text = _sheet_text(path, sheet)
     if any(mark in text for mark in _MARKS):
         for attributes, inside in _CELL.findall(text):

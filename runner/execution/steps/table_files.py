@@ -330,8 +330,13 @@ def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> tupl
     # Here, as few steps need it.
     import python_calamine
 
+    from runner.execution.steps.sheet_errors import tells_errors
+
     try:
         name = _sheet_name(path, table)
+        if not tells_errors(path):
+            hint = "Save it as .xlsx: in .ods, .xls and .xlsb a failed formula cannot be told from an empty cell."
+            raise unreadable("XLSX", "it is a workbook of another kind", hint=hint)
         frame = pd.read_excel(
             path,
             sheet_name=name,
