@@ -33,7 +33,7 @@ _HINTS = {
     403: "The credentials are known but may not read this: ask for the right, or check `auth` and `headers`.",
     404: "Nothing is there: check `location` and `params`.",
     405: "Check `method`.",
-    407: "The proxy wants credentials: check https_proxy in the environment of the service.",
+    407: "The proxy wants credentials: check http_proxy and https_proxy in the environment of the service.",
     429: "Too many requests: run the job less often, or at another minute.",
 }
 

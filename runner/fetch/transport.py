@@ -1,5 +1,6 @@
 """Sends one HTTP request and hands its answer back unread: connections, TLS, proxies, hosts that may be asked."""
 
+import base64
 import http.client
 import logging
 import socket
@@ -158,6 +159,15 @@ class _WatchedAdapter(HTTPAdapter):
             bounds = None if proxies else self._bounds
             pool.ConnectionCls = _watched_class(pool.ConnectionCls, self._deadline, bounds, self._count)
         return pool
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """The credentials for a proxy in UTF-8, as those for a server; requests writes Latin-1, which lacks most
+        characters."""
+        user, password = requests.utils.get_auth_from_url(proxy)
+        if not user:
+            return {}
+        encoded = base64.b64encode(f"{user}:{password}".encode("utf-8", "surrogateescape")).decode("ascii")
+        return {"Proxy-Authorization": f"Basic {encoded}"}
 
     def _count(self) -> None:
         self.opened += 1

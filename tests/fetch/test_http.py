@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from datetime import UTC, date, datetime
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -565,6 +566,18 @@ def test_the_proxy_of_the_run_environment_is_used(server, fetch_api):
     assert server.seen[0][1] == "http://api.example.com/sales"
     assert server.seen[0][2]["Proxy-Authorization"].startswith("Basic ")
     assert "pw4711" in fetched.secrets
+
+
+@pytest.mark.parametrize("written", ["p%C3%B6%E2%82%AC%20%25", "p%C3%B6"])
+def test_the_password_of_a_proxy_is_sent_in_utf_8(server, fetch_api, written):
+    environ = dict.fromkeys(("http_proxy", "https_proxy"), server.url().replace("//", f"//u:{written}@"))
+    server.answer("http://api.example.com/sales", ROWS)
+    server.routes["api.example.com:443"] = lambda handler: handler.wfile.write(b"HTTP/1.1 403 No\r\n\r\n")
+    fetch_api("http://api.example.com/sales", environ=environ)
+    with pytest.raises(FetchError, match="refuses: HTTP 403"):
+        fetch_api("https://api.example.com/", environ=environ)
+    credentials = base64.b64encode(f"u:{unquote(written)}".encode()).decode()
+    assert [headers["Proxy-Authorization"] for _, _, headers, *_ in server.seen] == [f"Basic {credentials}"] * 2
 
 
 def test_a_proxy_that_is_not_there_is_told_as_such(fetch_api):
