@@ -1,6 +1,5 @@
 from datetime import UTC, datetime
 
-import pandas as pd
 import pytest
 
 from runner.core.job import StepKind
@@ -511,7 +510,6 @@ def test_a_mistake_of_many_is_told_its_remedy(bench, result, hint):
     assert hint in failure.hint, failure.message
 
 
-@pytest.mark.skipif(pd.__version__ < "3", reason="until then such a line works")
 @pytest.mark.parametrize(
     "line",
     [
@@ -529,7 +527,6 @@ def test_what_is_written_to_a_copy_fails_as_it_would_be_lost(bench, line):
     assert "In one step it is data.loc[" in failure.hint
 
 
-@pytest.mark.skipif(pd.__version__ < "3", reason="until then such a line works")
 @pytest.mark.parametrize(
     "quiet",
     [

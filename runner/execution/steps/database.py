@@ -7,7 +7,6 @@ there already would stay outside.
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
 import duckdb
 
@@ -25,21 +24,18 @@ Connect = Callable[[], duckdb.DuckDBPyConnection]
 
 def open_database() -> duckdb.DuckDBPyConnection:
     """An empty database in memory; all its work is done by the calling thread."""
-    # Nothing is ever fetched from the network, in no step.
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "threads": 1,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
-    try:
-        # DuckDB 2 has threads for input and output beside those for queries.
-        database = duckdb.connect(config={**config, "async_threads": 0})
-    except duckdb.InvalidInputException:
-        database = duckdb.connect(config=config)
+    # Threads for input and output are beside those for queries. Nothing is ever fetched from the network.
+    database = duckdb.connect(
+        config={
+            "threads": 1,
+            "async_threads": 0,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
     # It hands the casts of a query to the reader of a CSV, too: `price::INT` then rounds in another way, and a
-    # text that TRY_CAST makes nothing of is a fault of the file. Older ones do not know of it.
-    with suppress(duckdb.ParserException):
-        database.execute("SET disabled_optimizers = 'type_pushdown'")
+    # text that TRY_CAST makes nothing of is a fault of the file.
+    database.execute("SET disabled_optimizers = 'type_pushdown'")
     return database
 
 
