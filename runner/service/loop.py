@@ -35,10 +35,10 @@ log = logging.getLogger(__name__)
 # The longest sleep: after it the wall clock is read again, so that a jump or a suspended machine is noticed, and
 # runs that the command line has asked for are taken up.
 LONGEST_SLEEP = 1.0
-# Later than it wanted to, by so much, the loop wakes where the process was suspended, or the clock was set. Other
-# threads take in what has ended meanwhile in this pause, before it is judged whether a due fire overlaps.
+# Later than it wanted to, by so much, the loop wakes where the process was suspended, or the clock set. What has
+# ended meanwhile is taken in within this time, before it is judged whether a due fire overlaps.
 _SUSPENDED_SECONDS = 1.0
-_PAUSE_SECONDS = 0.5
+_SETTLING_SECONDS = 3.0
 GRACE_SECONDS = 20.0
 # How long a stop goes on to begin mails that are due. What has begun then is waited for.
 MAIL_SECONDS = 5.0
@@ -325,9 +325,15 @@ class Service:
         late = (utc_now() - now).total_seconds() - max(0.0, timeout)
         if late > _SUSPENDED_SECONDS:
             log.info("%.0f s have passed unseen: the process was suspended, or the clock set", late)
-            time.sleep(_PAUSE_SECONDS)
+            self._settle()
         if event is not None:
             self._carries_out(event)
+
+    def _settle(self) -> None:
+        """Leave other threads the time to take in the ends of runs that are under way."""
+        until = time.monotonic() + _SETTLING_SECONDS
+        while self._works.desk.open_runs.begun_count() and time.monotonic() < until and not self._stops_asked:
+            time.sleep(0.05)
 
     def _hinted(self) -> None:
         self._keeper.hint()
