@@ -255,6 +255,8 @@ class RunningService:
             self.process = subprocess.Popen(
                 [RUNNER, "start"], cwd=folder, env=clean_environment(**env), stdout=log, stderr=subprocess.STDOUT
             )
+
+    def wait_ready(self) -> None:
         self.url = self.wait_for(self._address, 30, "the service to be ready")
 
     def log(self) -> str:
@@ -305,6 +307,7 @@ def start_service():
     def start(folder: Path, **env: str) -> RunningService:
         service = RunningService(folder, env)
         started.append(service)
+        service.wait_ready()
         return service
 
     yield start
