@@ -3,7 +3,6 @@
 Finding is pure and lives here; the environment and files are read by `runner.fetch` when a run starts.
 """
 
-import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from runner.core.bookmark import CursorValue
-from runner.core.source import is_kernel_s, may_hold_secrets
+from runner.core.source import is_never_read
 
 RUN_FACTS = (
     "job_name",
@@ -104,13 +103,7 @@ def references_are_good(text: str) -> bool:
     if "${" not in text:
         return True
     found = _GOOD.findall(text)
-    return len(found) == text.count("${") and not any(map(holds_many_secrets, filter(None, found)))
-
-
-def holds_many_secrets(path: str) -> bool:
-    """Whether an absolute path is that of more than one value, such as the environment of a process."""
-    path = posixpath.normpath(path)
-    return may_hold_secrets(path) or is_kernel_s(path)
+    return len(found) == text.count("${") and not any(map(is_never_read, filter(None, found)))
 
 
 def substitute(text: str, resolve: Callable[[Reference], str]) -> str:
@@ -206,7 +199,7 @@ def _parse(match: re.Match[str]) -> Reference:
         raise ReferenceSyntaxError(message, start, end, "Write the path from /, such as ${file:/run/secrets/key}.")
     if kind is ReferenceKind.RUN and name not in RUN_FACTS:
         raise ReferenceSyntaxError(f"a run has no '{_cut(name)}'", start, end, _likely_fact(name))
-    if kind is ReferenceKind.FILE and holds_many_secrets(name):
+    if kind is ReferenceKind.FILE and is_never_read(name):
         raise ReferenceSyntaxError(
             f"${{file:{_cut(name)}}} holds more secrets than one", start, end, MANY_SECRETS_HINT
         )

@@ -1,5 +1,6 @@
 """A DataSource: where a run gets its data, and how that is written."""
 
+import posixpath
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,23 +9,24 @@ THE_SOURCE = "data"
 """The name of the one source of a job; in a script also that of the first of several."""
 ENV_FILE = ".env"
 """The settings of the runner, in the folder of the project: secrets stand in it."""
+# The environment of a process is among it.
+_KERNEL_FOLDERS = ("/proc/", "/sys/")
+# Tools have one for each place where a project runs: `.env.production`.
+_ENV = re.compile(r"(?:^|/)\.env(?:\.[^/]*)?$")
 # git-annex, and so DataLad, keeps there what the links of a repository lead to: files that are committed.
 _IN_GIT = re.compile(r"(?:^|/)\.git(?:/(?!annex/objects/)|$)")
 CONDITION_HEADERS = frozenset({"if-none-match", "if-modified-since"})
 """With these a job asks by itself whether an API's data has changed. In lower case."""
-KERNEL_FOLDERS = ("/proc", "/sys")
-"""What is written there is the kernel's, never a source: the environment of a process is among it."""
 
 
-def may_hold_secrets(path: str) -> bool:
-    """Whether a path without `..` is that of `.env`, or leads into `.git`, whose `config` may have the token of a
-    remote. It is no data then, and no part of a job."""
-    return path.rpartition("/")[2] == ENV_FILE or _IN_GIT.search(path) is not None
-
-
-def is_kernel_s(path: str) -> bool:
-    """Whether an absolute path, links resolved, is one of the kernel's own."""
-    return any(f"{path}/".startswith(f"{folder}/") for folder in KERNEL_FOLDERS)
+def is_never_read(path: str) -> bool:
+    """Whether a path is none of a job's: no data, no value, no script and no test. That of a `.env`; one into
+    `.git`, whose `config` may have the token of a remote; or one of the kernel's own. Who calls follows links."""
+    path = posixpath.normpath(path)
+    # POSIX leaves two slashes, and two alone, to each system: Linux takes them for one.
+    path = path[1:] if path.startswith("//") else path
+    in_kernel = f"{path}/".startswith(_KERNEL_FOLDERS)
+    return in_kernel or _ENV.search(path) is not None or _IN_GIT.search(path) is not None
 
 
 class SourceType(StrEnum):

@@ -6,12 +6,13 @@ import stat
 import threading
 from pathlib import Path
 
-from runner.core.source import ENV_FILE, KERNEL_FOLDERS, THE_SOURCE, DataSource, may_hold_secrets
+from runner.core.source import ENV_FILE, THE_SOURCE, DataSource, is_never_read
 from runner.errors import FetchError
 from runner.fetch.answering import wait_for_answer
 from runner.fetch.checked_file import CheckedFile, ending_of
 from runner.fetch.context import FetchContext
 from runner.fetch.references import References
+from runner.opened import real_path
 
 _RUNS, _MAIL, _SINGLE_RUNS, _LOCK = "runs", "mail", "single-runs", "runner.lock"
 _DATABASE_ENDINGS = ("", "-wal", "-shm", "-journal")
@@ -63,7 +64,7 @@ class FileRules:
         self._roots = tuple(Path(os.path.normpath(project / root)) for root in self._named_roots or ())
         self._real_roots: dict[Path, Path] = {}
         run_dir = _real(context.run_dir)
-        self._closed = [run_dir, *map(Path, KERNEL_FOLDERS)]
+        self._closed = [run_dir]
         self._own = [_real_env_file(project / ENV_FILE, context.cancelled)]
         # The folder of the runner's state is the one with `runs`, which holds the folder of this run.
         if run_dir.parent.name == _RUNS:
@@ -107,7 +108,7 @@ class FileRules:
             try:
                 found = os.fstat(handle)
                 ending = ending_of(handle, found.st_size) if stat.S_ISREG(found.st_mode) else b""
-                return _path_of(path, handle), found, ending
+                return Path(real_path(path, handle)), found, ending
             finally:
                 os.close(handle)
         except FileNotFoundError:
@@ -125,7 +126,7 @@ class FileRules:
 
     def _refuse_own(self, path: Path, real: Path, found: os.stat_result) -> None:
         """Refuse what holds secrets, or other jobs' data: also by a link of either kind."""
-        own = may_hold_secrets(str(real)) or real in self._own
+        own = is_never_read(str(real)) or real in self._own
         own = own or any(_is_below(real, folder) for folder in self._closed)
         # A hard link has another path, and is the same file.
         if not own and (found.st_nlink < 2 or not any(_same(found, file) for file in self._own)):
@@ -169,15 +170,6 @@ def _real_env_file(path: Path, cancelled: threading.Event) -> Path:
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
-
-
-def _path_of(path: Path, handle: int) -> Path:
-    """The path of what was opened: a link that is changed meanwhile makes no difference."""
-    try:
-        real = Path(os.readlink(f"/proc/self/fd/{handle}"))  # noqa: PTH115 - no Path of a descriptor
-    except OSError:
-        return _real(path)
-    return real if real.is_absolute() else _real(path)
 
 
 def _is_below(path: Path, folder: Path) -> bool:

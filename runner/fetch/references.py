@@ -17,12 +17,12 @@ from runner.core.references import (
     Reference,
     ReferenceKind,
     ReferenceSyntaxError,
-    holds_many_secrets,
     mask,
     substitute,
 )
 from runner.errors import FetchError
 from runner.fetch.answering import wait_for_answer
+from runner.opened import NeverReadError, require_for_a_job
 
 _FILE_LIMIT = 64 * 1024
 # How Python shows bytes of the environment that are no UTF-8.
@@ -168,7 +168,7 @@ def _from_file(path: str, used_in: str, cancelled: threading.Event) -> str:
         raise FetchError(f"{place}: {error.strerror}", hint=hint) from None
     except ValueError:
         raise FetchError(f"{place}: this is no path", hint=hint) from None
-    except _ManySecretsError:
+    except NeverReadError:
         raise FetchError(f"{place} holds more secrets than one", hint=MANY_SECRETS_HINT) from None
     if content is None:
         raise FetchError(f"{place}: this is no regular file", hint="Name a file that holds the value.")
@@ -183,32 +183,19 @@ def _from_file(path: str, used_in: str, cancelled: threading.Event) -> str:
     return value
 
 
-class _ManySecretsError(Exception):
-    """What a file holds is more than the one value that was asked for."""
-
-
 def _content_of(path: str) -> bytes | None:
     """The beginning of a file, more than is allowed where there is more; None of what is no regular file.
 
     Raises:
-        _ManySecretsError: it is among those that hold many, such as the environment of a process: also by a link.
+        NeverReadError: it is among those that hold many, such as the environment of a process: also by a link.
     """
     # Non-blocking, so that a FIFO without a writer does not hold the run.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if holds_many_secrets(_real_path(path, handle)):
-            raise _ManySecretsError
+        require_for_a_job(path, handle)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             return None
         with open(handle, "rb", closefd=False) as file:
             return file.read(_FILE_LIMIT + 1)
     finally:
         os.close(handle)
-
-
-def _real_path(path: str, handle: int) -> str:
-    """Where an opened file lies, links resolved."""
-    try:
-        return os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115 - no Path of a descriptor
-    except OSError:
-        return os.path.realpath(path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from runner.core.diagnostic import Diagnostic
-from runner.core.source import may_hold_secrets
+from runner.opened import NeverReadError, require_for_a_job
 
 MAX_BYTES = 256 * 1024
 _CHUNK = 32 * 1024  # measured: a 1 MiB buffer costs more to make than most files cost to read
@@ -40,7 +40,7 @@ BAD_CHARACTER = (
     "|[\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
 )
 
-NOT_OF_A_JOB = "`.env` is no part of a job, nor what lies in `.git`: secrets may stand there"
+NOT_OF_A_JOB = "`.env`, `.git`, /proc and /sys are no part of a job: secrets may stand there"
 NOT_OF_A_JOB_HINT = "Name a file that is in git. A source gets a value of it as ${env:NAME}."
 
 FileKey = tuple[int, int, int, int]
@@ -94,7 +94,7 @@ def read_job_file(path: Path | str, shown: str) -> JobFile | ReadFault:
     for _ in range(_TRIES):
         try:
             answer = _read_once(path)
-        except _SecretsError:
+        except NeverReadError:
             finding = Diagnostic(path=shown, rule="outside-project", message=NOT_OF_A_JOB, hint=NOT_OF_A_JOB_HINT)
             return ReadFault(problem=ReadProblem.BAD, finding=finding)
         except OSError as error:
@@ -113,15 +113,10 @@ def read_job_file(path: Path | str, shown: str) -> JobFile | ReadFault:
     return ReadFault(problem=ReadProblem.UNSETTLED, finding=finding)
 
 
-class _SecretsError(Exception):
-    """It is a file that may hold secrets."""
-
-
 def _read_once(path: Path | str) -> tuple[FileKey, bytes, FileKey] | None:
     descriptor = os.open(path, _FLAGS)
     try:
-        if may_hold_secrets(os.fspath(path)) or may_hold_secrets(_real_path(path, descriptor)):
-            raise _SecretsError
+        require_for_a_job(path, descriptor)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return None
@@ -135,14 +130,6 @@ def _read_once(path: Path | str) -> tuple[FileKey, bytes, FileKey] | None:
         return file_key(status), content, file_key(os.fstat(descriptor))
     finally:
         os.close(descriptor)
-
-
-def _real_path(path: Path | str, descriptor: int) -> str:
-    """Where an opened file lies, links resolved."""
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - no Path of a descriptor
-    except OSError:
-        return os.path.realpath(path)
 
 
 def not_a_file(shown: str) -> ReadFault:

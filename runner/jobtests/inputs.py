@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runner.core.source import DataSource, FileType, SourceType, TableOptions, may_hold_secrets
+from runner.core.source import DataSource, FileType, SourceType, TableOptions, is_never_read
 from runner.errors import RunnerError
 from runner.execution.orders import StepInput
 from runner.jobfiles.lint.job_tests import is_csv_name, is_inside_project
@@ -108,7 +108,7 @@ def _place(project_dir: Path, location: str) -> Path:
         raise InputError(
             f"{location} is a link that leads out of the project", hint="Put the file itself into the project."
         )
-    if any(may_hold_secrets(str(place)) for place in (path, real_place(path))):
+    if any(is_never_read(str(place)) for place in (path, real_place(path))):
         raise InputError(NOT_OF_A_JOB, hint=NOT_OF_A_JOB_HINT)
     return path
 

@@ -22,9 +22,9 @@ def test_a_file_of_the_project(tmp_path):
         ("a.csv/b.csv", "cannot be read"),
         ("x" * 300, "cannot be read"),
         ("circle.csv", "cannot be read"),
-        (".env", "`.env` is no part of a job"),
-        ("settings.csv", "`.env` is no part of a job"),
-        (".git/config", "`.env` is no part of a job"),
+        (".env", "`.env`, `.git`, /proc and /sys are no part of a job"),
+        ("settings.csv", "`.env`, `.git`, /proc and /sys are no part of a job"),
+        (".git/config", "`.env`, `.git`, /proc and /sys are no part of a job"),
     ],
 )
 def test_what_is_no_file_of_the_project(tmp_path, location, reason):

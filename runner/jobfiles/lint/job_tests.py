@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from runner.core.diagnostic import Severity
-from runner.core.source import may_hold_secrets
+from runner.core.source import is_never_read
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import Inspection
 from runner.jobfiles.lint.source_names import source_names
@@ -156,7 +156,7 @@ def _check_file(
             "Name a file below the folder that holds the folder of jobs, so that git knows it.",
         )
         return
-    if may_hold_secrets(location):
+    if is_never_read(location):
         inspection.report(path, "outside-project", NOT_OF_A_JOB, NOT_OF_A_JOB_HINT)
         return
     fault = inspection.file_fault(path, location)

@@ -1,12 +1,10 @@
 """The location of a file source: a path, a pattern of paths, or an address of an object store."""
 
-import posixpath
 import re
-from pathlib import PurePosixPath
 from typing import Any
 
 from runner.core.diagnostic import Severity
-from runner.core.source import KERNEL_FOLDERS, may_hold_secrets
+from runner.core.source import is_never_read
 from runner.jobfiles.document import Path
 from runner.jobfiles.inspection import Inspection
 from runner.jobfiles.lint.source_names import sources_of
@@ -72,21 +70,15 @@ def check_data_file(inspection: Inspection, path: Path, source: dict[str, Any], 
 
 def check_file_of_data(inspection: Inspection, path: Path, location: str) -> None:
     """Rules `bad-location` and, a warning, `missing-file`, for the path of a file or a pattern of paths."""
-    if _is_never_data(location):
+    if is_never_read(location):
         inspection.report(
             path,
             "bad-location",
             f"{location!r} is no data: it belongs to the system or to the runner itself",
-            f"`.env`, `.git`, {' and '.join(KERNEL_FOLDERS)} are never a source.",
+            "`.env`, `.git`, /proc and /sys are never a source.",
         )
     else:
         _check_path(inspection, path, location)
-
-
-def _is_never_data(location: str) -> bool:
-    """Whether a run refuses a path as it is written; it looks at where links lead too."""
-    path = posixpath.normpath(location)
-    return may_hold_secrets(path) or any(PurePosixPath(path).is_relative_to(folder) for folder in KERNEL_FOLDERS)
 
 
 def _check_path(inspection: Inspection, path: Path, location: str) -> None:

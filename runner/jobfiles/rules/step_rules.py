@@ -24,8 +24,8 @@ STEP_RULES = (
         summary="A script or query file is not inside the project.",
         reason=(
             "The file is a part of the job and is reviewed with it. Outside the project it could change"
-            " without a commit, and the same revision would run two different things. `.env` and what lies in"
-            " `.git` are no part of a job either: what is wrong with a file is told with its words, and secrets"
+            " without a commit, and the same revision would run two different things. `.env`, `.git`, /proc"
+            " and /sys are no part of a job either: what is wrong with a file is told with its words, and secrets"
             " may stand there."
         ),
         bad=job("processing_script_file: ../shared/clean.py\n"),

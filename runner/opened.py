@@ -1,0 +1,30 @@
+"""Where an opened file really lies, and whether a job may have it."""
+
+import os
+from pathlib import Path
+
+from runner.core.source import is_never_read
+
+
+class NeverReadError(Exception):
+    """It is none of the files that may be read for a job: `is_never_read`."""
+
+
+def real_path(path: Path | str, descriptor: int) -> str:
+    """The path of what was opened as `path`: a link that is changed meanwhile makes no difference."""
+    try:
+        real = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - no Path of a descriptor
+    except OSError:
+        return os.path.realpath(path)
+    # A pipe has no path there.
+    return real if real.startswith("/") else os.path.realpath(path)
+
+
+def require_for_a_job(path: Path | str, descriptor: int) -> None:
+    """Let pass what was opened as `path` for a job.
+
+    Raises:
+        NeverReadError: that name, or the file that it leads to, is none to read.
+    """
+    if is_never_read(os.fspath(path)) or is_never_read(real_path(path, descriptor)):
+        raise NeverReadError
