@@ -12,7 +12,7 @@ import pytest
 from runner.core.job_policy import RunBounds
 from runner.core.source import Auth, AuthType, FileType, Pagination, PaginationKind
 from runner.errors import FetchError
-from runner.fetch import pages
+from runner.fetch import page_reader
 
 PAGE, OFFSET = PaginationKind.PAGE, PaginationKind.OFFSET
 CURSOR, LINK = PaginationKind.CURSOR, PaginationKind.LINK_HEADER
@@ -324,7 +324,7 @@ def test_links_are_followed(server, paged, fetch_api, link):
 
 
 def test_a_broken_header_is_read_in_a_moment():
-    assert pages._next_link("<a>;b" + " " * 60_000 + "x; rel=next" + "<" * 60_000) == ""
+    assert page_reader._next_link("<a>;b" + " " * 60_000 + "x; rel=next" + "<" * 60_000) == ""
 
 
 def test_a_link_to_another_host_gets_no_credentials(server, make_server, paged, fetch_api):
@@ -496,7 +496,7 @@ def test_max_bytes_counts_all_pages(server, paged, fetch_api):
 
 
 def test_a_page_has_a_size_that_it_may_have(paged, fetch_api, monkeypatch):
-    monkeypatch.setattr(pages, "PAGE_BYTES", 1000)
+    monkeypatch.setattr(page_reader, "PAGE_BYTES", 1000)
     with pytest.raises(FetchError, match=r"is larger than the 1\.0 kB that one page may have") as caught:
         fetch_api(paged(lambda query: (rows(0, 500), {})), pagination=Pagination(kind=PAGE, param="p"))
     assert "size_param" in caught.value.hint

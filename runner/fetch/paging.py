@@ -1,0 +1,212 @@
+"""How an API is asked for its next page: by number, by cursor, or by the header `Link`."""
+
+from typing import Any, Protocol
+
+import requests
+
+from runner.core.source import Pagination, PaginationKind
+from runner.errors import FetchError
+from runner.fetch.client import Client
+from runner.fetch.json_path import JsonPath
+from runner.fetch.page_reader import Page, PageReader, WrittenNumber, described, digest_of
+from runner.fetch.request import HttpRequest, linked, shown_url, with_param
+
+# Refusals that are about who asks and how often, not about the page that is asked for.
+_NOT_OF_THE_PAGE = frozenset({401, 403, 407, 408, 429})
+
+
+class Paging(Protocol):
+    """One load, page by page; `first` is the request for the first."""
+
+    first: HttpRequest
+
+    def read(self, response: requests.Response) -> Page:
+        """What was answered.
+
+        Raises:
+            FetchError: as `PageReader.read`.
+        """
+        ...
+
+    def following(self, page: Page) -> HttpRequest | None:
+        """The request for the page after this one; None after the last.
+
+        Raises:
+            FetchError: the pages go in a circle or are all the same, or this is not the last though it looks so.
+        """
+        ...
+
+
+def paging_of(pagination: Pagination, request: HttpRequest, client: Client, reader: PageReader) -> Paging:
+    """How the pages of a source are asked for."""
+    if pagination.kind is PaginationKind.CURSOR:
+        return _ByCursor(pagination, request, client, reader)
+    if pagination.kind is PaginationKind.LINK_HEADER:
+        return _ByLink(request, reader)
+    return _ByNumber(pagination, request, client, reader)
+
+
+class _ByNumber:
+    """By the number of the page, or by the records before it."""
+
+    def __init__(self, pagination: Pagination, request: HttpRequest, client: Client, reader: PageReader) -> None:
+        self._pagination = pagination
+        self._request = request
+        self._client = client
+        self._reader = reader
+        self._position = pagination.start
+        self._pages = self._records = 0
+        self._digest_before = self._first_records = b""
+        self.first = self._at(self._position)
+
+    def read(self, response: requests.Response) -> Page:
+        return self._reader.read_or_end(response) if self._pages else self._reader.read(response)
+
+    def following(self, page: Page) -> HttpRequest | None:
+        self._pages += 1
+        self._records += len(page.records)
+        self._first_records = self._first_records or digest_of(page.records)
+        if page.digest == self._digest_before and _differ(page.records):
+            raise self._ignored()
+        self._digest_before = page.digest
+        size = self._pagination.size
+        if page.records and (size is None or len(page.records) >= size):
+            by_page = self._pagination.kind is PaginationKind.PAGE
+            # An offset counts what was given, not what was asked for.
+            self._position += 1 if by_page else len(page.records)
+            return self._at(self._position)
+        if page.records:
+            self._require_end(page)
+        return None
+
+    def _at(self, position: int) -> HttpRequest:
+        return with_param(self._request, self._pagination.param, str(position))
+
+    def _require_end(self, page: Page) -> None:
+        """Let a short page be the last: a server may give less than it is asked for, or leave records out of a
+        page, and would cut the load off there. Where there is no page, some give the last one again, and some the
+        first one.
+
+        Raises:
+            FetchError: there are other records behind it; or nobody can tell: as `fetch_pages`.
+        """
+        behind = self._at(self._pagination.start + self._places_behind(len(page.records)))
+        try:
+            after = self._client.ask(
+                behind, lambda response: None if _refuses_page(response) else self._reader.read(response)
+            )
+        except FetchError as error:
+            # Else nobody knows why the runner has asked for it.
+            asked = (
+                "This is what is behind a short page: an API says by an empty page or HTTP 404 that it is nothing."
+            )
+            raise FetchError(error.message, hint=f"{error.hint} {asked}".lstrip()) from error
+        known = {self._first_records, digest_of(page.records)}
+        if after is not None and after.records and digest_of(after.records) not in known:
+            raise self._too_short(len(page.records))
+
+    def _places_behind(self, given: int) -> int:
+        """How far behind the first page that stands which would follow a short one, with `given` records."""
+        size = self._pagination.size
+        if self._pagination.kind is PaginationKind.PAGE:
+            return self._pages
+        # A first page tells how many a server gives at most. Later it has given as many as asked for: what is
+        # right behind a short page is then what it has left out, or what has been added this moment, which is
+        # nothing lost.
+        return self._records if self._pages == 1 or size is None else self._records - given + size
+
+    def _ignored(self) -> FetchError:
+        """A page like the one before it. Its records alone tell nothing: there may be many of a kind."""
+        param = self._pagination.param
+        return FetchError(
+            f"page {self._pages} of {shown_url(self._request.url)} is, byte for byte, the page before it: "
+            f"the parameter `{param}` seems to be ignored",
+            hint="Set `pagination.param` to what the API calls it, or remove `pagination`: "
+            "it may give all at once.",
+        )
+
+    def _too_short(self, given: int) -> FetchError:
+        """A page with fewer records than it was asked for, and more behind it."""
+        where, size = shown_url(self._request.url), self._pagination.size
+        if self._pages == 1:
+            return FetchError(
+                f"{where} gives {given} records a page, `pagination.size` says {size}",
+                hint=f"Set `pagination.size` to {given}: by that, the last page is known.",
+            )
+        # By what was given an offset would lead back into such a page, and its records come twice.
+        by_offset = "Ask by page or by cursor, where the API can: it leaves records out of a page."
+        by_page = "Remove `pagination.size`, and write it into `params`: by that, the last page is an empty one."
+        return FetchError(
+            f"page {self._pages} of {where} has {given} records, `pagination.size` says {size}, and behind it "
+            "there are more",
+            hint=by_page if self._pagination.kind is PaginationKind.PAGE else by_offset,
+        )
+
+
+class _ByCursor:
+    """By what the answer before says. The first request is the job's own, with a cursor of its own or none."""
+
+    def __init__(self, pagination: Pagination, request: HttpRequest, client: Client, reader: PageReader) -> None:
+        self._pagination = pagination
+        self._client = client
+        self._path = JsonPath("pagination.cursor_path", pagination.cursor_path)
+        self._seen: set[str] = set()
+        self.first = request
+        self.read = reader.read
+
+    def following(self, page: Page) -> HttpRequest | None:
+        cursor = self._cursor_of(page)
+        if cursor is None:
+            return None
+        param = self._pagination.param
+        _require_new(cursor, self._seen, f"the cursor for `{param}`")
+        return with_param(self.first, param, cursor)
+
+    def _cursor_of(self, page: Page) -> str | None:
+        found = self._path.search(page.document, page.size, self._client.check)
+        if found is None or found is False or found == "":
+            return None
+        if isinstance(found, WrittenNumber):
+            return found.text
+        if isinstance(found, bool) or not isinstance(found, (str, int)):
+            raise FetchError(
+                f"`pagination.cursor_path: {self._pagination.cursor_path}` finds {described(found)}, no cursor",
+                hint="It must lead to a text or a number, and to nothing in the last answer.",
+            )
+        return str(found)
+
+
+class _ByLink:
+    """By the address in the header `Link` of the answer before (RFC 8288)."""
+
+    def __init__(self, request: HttpRequest, reader: PageReader) -> None:
+        self._seen: set[str] = set()
+        self.first = request
+        self.read = reader.read
+
+    def following(self, page: Page) -> HttpRequest | None:
+        self._seen.add(page.sent_url)
+        if not page.link:
+            return None
+        after = linked(page.request, sent_url=page.sent_url, location=page.link)
+        _require_new(after.url, self._seen, "the next page of the header Link")
+        return after
+
+
+def _differ(records: list[Any]) -> bool:
+    """Whether a page has several kinds of records: two pages of one kind may well be equal."""
+    return any(record != records[0] for record in records)
+
+
+def _refuses_page(response: requests.Response) -> bool:
+    """Whether an API says that there is no such page."""
+    return 400 <= response.status_code < 500 and response.status_code not in _NOT_OF_THE_PAGE
+
+
+def _require_new(value: str, seen: set[str], what: str) -> None:
+    if value in seen:
+        raise FetchError(
+            f"{what} comes a second time: the pages go in a circle",
+            hint="The API must say nothing more after its last page; check `pagination`.",
+        )
+    seen.add(value)
