@@ -5,16 +5,15 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail, MailKind, SendResult
 from runner.core.words import counted
 from runner.delivery.judge import ended, forbidden, held, judge
+from runner.delivery.recording import NOTHING, Attempted, AttemptStore, Recording, TroubleLog
 from runner.delivery.retry import is_out_of_reach
 from runner.delivery.transport import Transport
-from runner.errors import RunnerError
 from runner.threads import begin
 
 log = logging.getLogger(__name__)
@@ -26,10 +25,9 @@ _BATCH_BYTES = 32_000_000
 _LONGEST_WAIT_SECONDS = 5.0
 _AFTER_TROUBLE_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
-_NOTHING = frozenset({DeliveryState.DEAD, DeliveryState.HELD})
 
 
-class OutboxStore(Protocol):
+class OutboxStore(AttemptStore, Protocol):
     """What the outbox needs of the store. Times are aware UTC; everything may raise."""
 
     def due_deliveries(
@@ -51,24 +49,12 @@ class OutboxStore(Protocol):
         """How many deliveries are open."""
         ...
 
-    def delivery_mail(self, delivery_id: int) -> tuple[Delivery, Mail] | None:
-        """The delivery as it is now, with its mail; None where there is none."""
-        ...
-
     def hasten_deliveries(self, at: datetime) -> int:
         """Make those that wait for another attempt due at a moment, where they are later; answers how many."""
         ...
 
     def begin_attempt(self, delivery_ids: Sequence[int], at: datetime) -> None:
         """Record that an attempt is about to be made: sets `began_at`."""
-        ...
-
-    def record_attempts(self, attempts: Sequence[DeliveryAttempt]) -> Sequence[Delivery]:
-        """Record what became of attempts, and the notices that go with them, all or nothing; clears `began_at`.
-
-        Returns:
-            The deliveries as they are now. One that has ended, or is not there, is an error.
-        """
         ...
 
 
@@ -127,15 +113,13 @@ class Outbox:
         self._transport = transport
         self._clock = clock
         self._random = random
-        self._on_result = on_result
         self._context = context
         self._notice = notice
         self._allows = allows
         self._run_ids = run_ids
         self._hastening = hastening
-        self._waiting: tuple[tuple[Delivery, DeliveryAttempt], ...] = ()
-        # What keeps the outbox from going on, as it was told.
-        self._trouble = ""
+        self._trouble = TroubleLog()
+        self._recording = Recording(store, self._trouble, on_result=on_result, context=context)
         self._limit = _BATCH
         self._woken = threading.Event()
         self._closing = threading.Event()
@@ -177,7 +161,7 @@ class Outbox:
             return self._store.open_deliveries()
         except Exception:
             log.exception("The open deliveries cannot be counted")
-            return len(self._waiting)
+            return self._recording.count
 
     def _wait_for_mail(self, break_off: Callable[[], bool]) -> None:
         """Wait for the mail that is under way; no other begins any more."""
@@ -202,12 +186,12 @@ class Outbox:
         with self._draining:
             try:
                 while not (self._giving_up.is_set() or enough()):
-                    recorded += self._record()
-                    due = () if self._waiting else self._due()
+                    recorded += self._recording.record()
+                    due = () if self._recording.count else self._due()
                     if not due:
                         break
                     for mail, deliveries in _by_mail(due):
-                        if self._giving_up.is_set() or self._waiting or enough():
+                        if self._giving_up.is_set() or self._recording.count or enough():
                             break
                         recorded += self._deliver(mail, deliveries)
             finally:
@@ -222,26 +206,15 @@ class Outbox:
             try:
                 self.drain_once()
                 wait = self._seconds_to_next()
-                if not self._waiting:
-                    self._trouble = ""
+                if not self._recording.count:
+                    self._trouble.passed()
             except Exception as error:  # noqa: BLE001 - a store that is away must not end the mails for good
-                self._tell_trouble("The outbox cannot go on for now", error)
+                self._trouble.tell("The outbox cannot go on for now", error)
                 wait = _AFTER_TROUBLE_SECONDS
             if closing:
                 return
             if not self._closing.is_set():
                 self._woken.wait(wait)
-
-    def _tell_trouble(self, what: str, error: Exception) -> None:
-        """Once, until it is another one or has passed: it is met again every few seconds."""
-        told = f"{what}: {error}"
-        if told == self._trouble:
-            return
-        self._trouble = told
-        if isinstance(error, RunnerError):
-            log.error("%s %s", told, error.hint)
-        else:
-            log.error("%s", told, exc_info=error)
 
     def _check(self) -> None:
         if self._closing.is_set():
@@ -261,14 +234,14 @@ class Outbox:
     def _hasten(self) -> None:
         try:
             count = self._store.hasten_deliveries(self._clock())
-        except Exception as error:  # noqa: BLE001 - as above
-            self._tell_trouble("Mails that were put off wait for their time", error)
+        except Exception as error:  # noqa: BLE001 - as in `_loop`
+            self._trouble.tell("Mails that were put off wait for their time", error)
             return
         if count:
             log.info("Tried now, as the server can be reached: %s put off before", counted(count, "mail"))
 
     def _seconds_to_next(self) -> float:
-        if self._waiting:
+        if self._recording.count:
             return _AFTER_TROUBLE_SECONDS
         moment = self._store.next_delivery_time()
         if moment is None:
@@ -301,8 +274,8 @@ class Outbox:
             now = self._clock()
             judged = [self._judged(delivery, mail, results, now) for delivery in deliveries]
             pairs = tuple(zip(deliveries, judged, strict=True))
-            self._waiting = _with_notice(pairs, self._notice_of(mail, pairs))
-        return self._record()
+            self._recording.add(pairs, self._notice_of(mail, pairs))
+        return self._recording.record()
 
     def _judged(
         self, delivery: Delivery, mail: Mail, results: dict[str, SendResult], now: datetime
@@ -328,9 +301,9 @@ class Outbox:
         missing = SendResult(state=DeliveryState.DEFERRED, error="no result for this recipient", ambiguous=True)
         return {recipient: results.get(recipient, missing) for recipient in recipients}
 
-    def _notice_of(self, mail: Mail, pairs: Sequence[tuple[Delivery, DeliveryAttempt]]) -> Mail | None:
+    def _notice_of(self, mail: Mail, pairs: Sequence[Attempted]) -> Mail | None:
         """The mail that tells people for whom this one came to nothing; None where there is nobody."""
-        nothing = [ended(delivery, attempt) for delivery, attempt in pairs if attempt.result.state in _NOTHING]
+        nothing = [ended(delivery, attempt) for delivery, attempt in pairs if attempt.result.state in NOTHING]
         for delivery in nothing:
             log.error("Mail to %s is %s: %s", delivery.recipient, delivery.state, delivery.error)
         if not nothing or mail.kind is MailKind.UNDELIVERED:
@@ -342,62 +315,6 @@ class Outbox:
             log.exception("Nobody can be told that the mail %r came to nothing", mail.subject)
             return None
 
-    def _record(self) -> int:
-        """Record the attempts that wait for it; where that fails they wait on.
-
-        Returns:
-            How many were recorded.
-        """
-        while self._waiting:
-            delivery = self._waiting[0][0]
-            with self._context(delivery.job_name, delivery.run_id):
-                try:
-                    recorded = self._store.record_attempts([attempt for _, attempt in self._waiting])
-                except Exception as error:  # noqa: BLE001 - as above
-                    self._tell_trouble(
-                        f"What became of a mail of run {delivery.run_id} cannot be recorded yet", error
-                    )
-                    if not self._forget_closed():
-                        return 0
-                    continue
-                results = {attempt.delivery_id: attempt.result for _, attempt in self._waiting}
-                self._waiting = ()
-                for now in recorded:
-                    self._tell(now, results[now.delivery_id])
-                return len(results)
-        return 0
-
-    def _tell(self, delivery: Delivery, result: SendResult) -> None:
-        if self._on_result is not None:
-            try:
-                self._on_result(delivery, result)
-            except Exception:
-                log.exception("A listener to deliveries failed")
-
-    def _forget_closed(self) -> bool:
-        """Drop what waits to be recorded of deliveries that take no record any more; False where there is none."""
-        try:
-            closed = {one.delivery_id for one, _ in self._waiting if self._is_closed(one.delivery_id)}
-        except Exception:
-            # What could not be recorded is told already.
-            log.debug("The store is away", exc_info=True)
-            return False
-        notice = next((attempt.notice for _, attempt in self._waiting if attempt.notice is not None), None)
-        for delivery, attempt in self._waiting:
-            if delivery.delivery_id in closed:
-                log.warning(
-                    "The delivery to %s has ended or is gone; what became of this attempt: %s",
-                    delivery.recipient,
-                    attempt.result.state,
-                )
-        rest = tuple(pair for pair in self._waiting if pair[0].delivery_id not in closed)
-        self._waiting = _with_notice(rest, notice)
-        return bool(closed)
-
-    def _is_closed(self, delivery_id: int) -> bool:
-        found = self._store.delivery_mail(delivery_id)
-        return found is None or found[0].state in {DeliveryState.SENT, DeliveryState.DEAD}
-
 
 def _by_mail(pairs: Sequence[tuple[Delivery, Mail]]) -> list[tuple[Mail, list[Delivery]]]:
     """The deliveries of each mail, in order of their first. Two mails may have one Message-ID."""
@@ -405,14 +322,3 @@ def _by_mail(pairs: Sequence[tuple[Delivery, Mail]]) -> list[tuple[Mail, list[De
     for delivery, mail in pairs:
         groups.setdefault(id(mail), (mail, []))[1].append(delivery)
     return list(groups.values())
-
-
-def _with_notice(
-    pairs: Sequence[tuple[Delivery, DeliveryAttempt]], notice: Mail | None
-) -> tuple[tuple[Delivery, DeliveryAttempt], ...]:
-    """The attempts, with the notice at the first that came to nothing."""
-    first = next((delivery.delivery_id for delivery, attempt in pairs if attempt.result.state in _NOTHING), None)
-    return tuple(
-        (delivery, replace(attempt, notice=notice if delivery.delivery_id == first else None))
-        for delivery, attempt in pairs
-    )
