@@ -23,6 +23,7 @@ from runner.service.memory import settle
 from runner.service.overview import Overview
 from runner.service.retention import Retention
 from runner.service.schedule import Scheduler
+from runner.service.waiting import Waiting
 from runner.service.wiring import Works, build_works, make_outbox, open_store, open_transport
 from runner.settings import DEFAULT_SENDER, Settings
 from runner.status.app import build_app
@@ -32,13 +33,6 @@ from runner.threads import begin
 
 log = logging.getLogger(__name__)
 
-# The longest sleep: after it the wall clock is read again, so that a jump or a suspended machine is noticed, and
-# runs that the command line has asked for are taken up.
-LONGEST_SLEEP = 1.0
-# Later than it wanted to, by so much, the loop wakes where the process was suspended, or the clock set. What has
-# ended meanwhile is taken in within this time, before it is judged whether a due fire overlaps.
-_SUSPENDED_SECONDS = 1.0
-_SETTLING_SECONDS = 3.0
 GRACE_SECONDS = 20.0
 # How long a stop goes on to begin mails that are due. What has begun then is waited for.
 MAIL_SECONDS = 5.0
@@ -67,6 +61,7 @@ class Service:
         self._scheduler: Scheduler
         self._changes: CatalogChanges
         self._intake: Intake
+        self._waiting: Waiting
         self._retention: Retention
         self._outbox: Outbox
         self._overview: Overview
@@ -128,6 +123,13 @@ class Service:
         )
         self._opened.append(self._keeper.stop)
         self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
+        self._waiting = Waiting(
+            self._events,
+            self._works.desk.open_runs,
+            seconds_to_rescan=self._keeper.seconds_to_rescan,
+            next_time=self._scheduler.next_time,
+            stopping=lambda: self._stops_asked > 0,
+        )
         self._changes = CatalogChanges(
             keeper=self._keeper,
             scheduler=self._scheduler,
@@ -201,7 +203,9 @@ class Service:
             troubled = [step for step in self._steps() if not self._carries_out(step)]
             if troubled:
                 time.sleep(1)
-            self._wait()
+            call = self._waiting.take()
+            if call is not None:
+                self._carries_out(call)
 
     def _steps(self) -> tuple[Callable[[], object], ...]:
         """What every turn does. Each on its own: the trouble of one keeps no other from its work."""
@@ -311,29 +315,6 @@ class Service:
                 close()
             except (RunnerError, OSError) as error:
                 log.error("While closing: %s", error)
-
-    def _wait(self) -> None:
-        now = utc_now()
-        timeout = min(LONGEST_SLEEP, self._keeper.seconds_to_rescan())
-        next_time = self._scheduler.next_time()
-        if next_time is not None:
-            timeout = min(timeout, (next_time - now).total_seconds())
-        next_attempt = self._works.desk.open_runs.seconds_to_next()
-        if next_attempt is not None:
-            timeout = min(timeout, next_attempt)
-        event = self._events.take(timeout)
-        late = (utc_now() - now).total_seconds() - max(0.0, timeout)
-        if late > _SUSPENDED_SECONDS:
-            log.info("%.0f s have passed unseen: the process was suspended, or the clock set", late)
-            self._settle()
-        if event is not None:
-            self._carries_out(event)
-
-    def _settle(self) -> None:
-        """Leave other threads the time to take in the ends of runs that are under way."""
-        until = time.monotonic() + _SETTLING_SECONDS
-        while self._works.desk.open_runs.begun_count() and time.monotonic() < until and not self._stops_asked:
-            time.sleep(0.05)
 
     def _hinted(self) -> None:
         self._keeper.hint()
