@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 from runner.core.source import is_never_read
+from runner.state_files import is_kept_by_runner
 
 
 class NeverReadError(Exception):
-    """It is none of the files that may be read for a job: `is_never_read`."""
+    """It is none of the files that may be read for a job; its text says what the file does instead."""
 
 
 def real_path(path: Path | str, descriptor: int) -> str:
@@ -26,5 +27,8 @@ def require_for_a_job(path: Path | str, descriptor: int) -> None:
     Raises:
         NeverReadError: that name, or the file that it leads to, is none to read.
     """
-    if is_never_read(os.fspath(path)) or is_never_read(real_path(path, descriptor)):
-        raise NeverReadError
+    real = real_path(path, descriptor)
+    if is_never_read(os.fspath(path)) or is_never_read(real):
+        raise NeverReadError("holds more secrets than one")
+    if is_kept_by_runner(real):
+        raise NeverReadError("belongs to the runner itself")

@@ -46,7 +46,8 @@ _TEMPLATE = re.compile(r"\{(?P<body>[^{}]*)\}\}")
 _DEFAULT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*:[-=?+]")
 _WORD_BEFORE = re.compile(r"(?:(?P<kind>[A-Za-z]+)\s*[:.]\s*)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:\s*:[-=?+].*)?")
 MANY_SECRETS_HINT = (
-    "`.env`, `.git`, /proc and /sys are never a value: all their secrets would be sent. Write ${env:NAME} for one."
+    "`.env`, `.git`, /proc, /sys and what is kept of runs and mails are never a value: all that they hold would be"
+    " sent. Write ${env:NAME} for one."
 )
 _FORMS = "Write ${env:NAME}, ${file:/path} or ${run:scheduled_date}."
 _OWN_VARIABLE = "Set a variable of its own for what the job reads, such as ${env:API_TOKEN}."

@@ -13,8 +13,8 @@ from runner.fetch.checked_file import CheckedFile, ending_of
 from runner.fetch.context import FetchContext
 from runner.fetch.references import References
 from runner.opened import real_path
+from runner.state_files import LOCK_NAME, MAIL, RUNS, SINGLE_RUNS, is_kept_by_runner
 
-_RUNS, _MAIL, _SINGLE_RUNS, _LOCK = "runs", "mail", "single-runs", "runner.lock"
 _DATABASE_ENDINGS = ("", "-wal", "-shm", "-journal")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _UNSAFE_IN_CURSOR = frozenset("/*?[\0")
@@ -67,11 +67,11 @@ class FileRules:
         self._closed = [run_dir]
         self._own = [_real_env_file(project / ENV_FILE, context.cancelled)]
         # The folder of the runner's state is the one with `runs`, which holds the folder of this run.
-        if run_dir.parent.name == _RUNS:
+        if run_dir.parent.name == RUNS:
             state = run_dir.parent.parent
             database = Path(context.environ.get("JOB_STORAGE_PATH") or "runner.db").name
-            self._closed += [state / name for name in (_RUNS, _MAIL, _SINGLE_RUNS)]
-            self._own += [state / _LOCK, *(state / f"{database}{ending}" for ending in _DATABASE_ENDINGS)]
+            self._closed += [state / name for name in (RUNS, MAIL, SINGLE_RUNS)]
+            self._own += [state / LOCK_NAME, *(state / f"{database}{ending}" for ending in _DATABASE_ENDINGS)]
 
     def check(self, path: Path) -> CheckedFile:
         """The file at a path, once it is known that this run may read it. It is opened, and looked at as opened.
@@ -126,7 +126,7 @@ class FileRules:
 
     def _refuse_own(self, path: Path, real: Path, found: os.stat_result) -> None:
         """Refuse what holds secrets, or other jobs' data: also by a link of either kind."""
-        own = is_never_read(str(real)) or real in self._own
+        own = is_never_read(str(real)) or is_kept_by_runner(str(real)) or real in self._own
         own = own or any(_is_below(real, folder) for folder in self._closed)
         # A hard link has another path, and is the same file.
         if not own and (found.st_nlink < 2 or not any(_same(found, file) for file in self._own)):

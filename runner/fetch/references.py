@@ -168,8 +168,8 @@ def _from_file(path: str, used_in: str, cancelled: threading.Event) -> str:
         raise FetchError(f"{place}: {error.strerror}", hint=hint) from None
     except ValueError:
         raise FetchError(f"{place}: this is no path", hint=hint) from None
-    except NeverReadError:
-        raise FetchError(f"{place} holds more secrets than one", hint=MANY_SECRETS_HINT) from None
+    except NeverReadError as error:
+        raise FetchError(f"{place} {error}", hint=MANY_SECRETS_HINT) from None
     if content is None:
         raise FetchError(f"{place}: this is no regular file", hint="Name a file that holds the value.")
     if len(content) > _FILE_LIMIT:

@@ -40,7 +40,9 @@ BAD_CHARACTER = (
     "|[\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
 )
 
-NOT_OF_A_JOB = "`.env`, `.git`, /proc and /sys are no part of a job: secrets may stand there"
+NOT_OF_A_JOB = (
+    "`.env`, `.git`, /proc, /sys and what is kept of runs and mails are no part of a job: secrets may stand there"
+)
 NOT_OF_A_JOB_HINT = "Name a file that is in git. A source gets a value of it as ${env:NAME}."
 
 FileKey = tuple[int, int, int, int]

@@ -13,6 +13,7 @@ from runner.execution.orders import StepInput
 from runner.jobfiles.lint.job_tests import is_csv_name, is_inside_project
 from runner.jobfiles.read import NOT_OF_A_JOB, NOT_OF_A_JOB_HINT
 from runner.jobtests.values import Cell, Given
+from runner.state_files import is_kept_by_runner
 
 # Neither a file that is expected nor a result is read into memory beyond this.
 LARGEST_TABLE = 64 << 20
@@ -108,7 +109,8 @@ def _place(project_dir: Path, location: str) -> Path:
         raise InputError(
             f"{location} is a link that leads out of the project", hint="Put the file itself into the project."
         )
-    if any(is_never_read(str(place)) for place in (path, real_place(path))):
+    real = str(real_place(path))
+    if is_never_read(str(path)) or is_never_read(real) or is_kept_by_runner(real):
         raise InputError(NOT_OF_A_JOB, hint=NOT_OF_A_JOB_HINT)
     return path
 

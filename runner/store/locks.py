@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from runner.errors import StoreBusyError
+from runner.state_files import LOCK_NAME
 from runner.store.faults import ELSEWHERE, not_writable
 
-LOCK_NAME = "runner.lock"
 A_SERVICE = "a service"
 A_SINGLE_RUN = "a single run"
 # Two short lines.

@@ -98,6 +98,16 @@ def test_a_file_of_many_secrets_is_no_value(tmp_path, place):
         References({}, FACTS).resolve(f"${{file:{path}}}", "data_source.body.x")
 
 
+@pytest.mark.parametrize("place", ["data/runs/01k9m/result.csv", "data/mail/a.eml", "link"])
+def test_what_the_runner_keeps_of_runs_and_mails_is_no_value(tmp_path, place):
+    for kept in ("data/runs/01k9m/result.csv", "data/mail/a.eml", "data/runner.lock"):
+        (tmp_path / kept).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / kept).write_text("salary\n100200\n")
+    (tmp_path / "link").symlink_to("data/mail/a.eml")
+    with pytest.raises(FetchError, match=r"in data_source\.body\.x belongs to the runner itself"):
+        References({}, FACTS).resolve(f"${{file:{tmp_path}/{place}}}", "data_source.body.x")
+
+
 def test_half_a_secret_at_a_cut_end_is_masked():
     references = References({"TOKEN": "0123456789abcdef"}, FACTS)
     references.resolve("${env:TOKEN}", "x")

@@ -104,6 +104,18 @@ def test_what_may_hold_secrets_is_never_read(tmp_path, name):
     assert "Correct9Horse" not in str(answer)
 
 
+@pytest.mark.parametrize("name", ["data/mail/a.eml", "data/runs/01k9m/result.csv", "link.yaml"])
+def test_what_the_runner_keeps_of_runs_and_mails_is_never_read(tmp_path, name):
+    for kept in ("data/mail/a.eml", "data/runs/01k9m/result.csv", "data/runner.lock"):
+        (tmp_path / kept).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / kept).write_text("salary: 100200\n")
+    (tmp_path / "link.yaml").symlink_to("data/mail/a.eml")
+    answer = read_job_file(tmp_path / name, name)
+    assert isinstance(answer, ReadFault)
+    assert (answer.finding.rule, answer.finding.path) == ("outside-project", name)
+    assert "100200" not in str(answer)
+
+
 def test_a_link_in_a_circle_is_a_finding(tmp_path):
     (tmp_path / "a.yaml").symlink_to("a.yaml")
     assert read_job_file(tmp_path / "a.yaml", "a.yaml").finding.rule == "unreadable"

@@ -22,9 +22,11 @@ def test_a_file_of_the_project(tmp_path):
         ("a.csv/b.csv", "cannot be read"),
         ("x" * 300, "cannot be read"),
         ("circle.csv", "cannot be read"),
-        (".env", "`.env`, `.git`, /proc and /sys are no part of a job"),
-        ("settings.csv", "`.env`, `.git`, /proc and /sys are no part of a job"),
-        (".git/config", "`.env`, `.git`, /proc and /sys are no part of a job"),
+        (".env", "no part of a job: secrets may stand there"),
+        ("settings.csv", "no part of a job: secrets may stand there"),
+        (".git/config", "no part of a job: secrets may stand there"),
+        ("data/runs/01k9m/result.csv", "what is kept of runs and mails are no part of a job"),
+        ("kept.csv", "what is kept of runs and mails are no part of a job"),
     ],
 )
 def test_what_is_no_file_of_the_project(tmp_path, location, reason):
@@ -36,6 +38,10 @@ def test_what_is_no_file_of_the_project(tmp_path, location, reason):
     (tmp_path / "settings.csv").symlink_to(".env")
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "config").write_text("a\n")
+    (tmp_path / "data/runs/01k9m").mkdir(parents=True)
+    (tmp_path / "data/runner.lock").touch()
+    (tmp_path / "data/runs/01k9m/result.csv").write_text("a\n")
+    (tmp_path / "kept.csv").symlink_to("data/runs/01k9m/result.csv")
     with pytest.raises(InputError, match=reason):
         read_expected(tmp_path, location)
 

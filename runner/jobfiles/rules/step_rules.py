@@ -24,9 +24,9 @@ STEP_RULES = (
         summary="A script or query file is not inside the project.",
         reason=(
             "The file is a part of the job and is reviewed with it. Outside the project it could change"
-            " without a commit, and the same revision would run two different things. `.env`, `.git`, /proc"
-            " and /sys are no part of a job either: what is wrong with a file is told with its words, and secrets"
-            " may stand there."
+            " without a commit, and the same revision would run two different things. `.env`, `.git`, /proc, /sys"
+            " and what the runner keeps of runs and mails are no part of a job either: what is wrong with a file"
+            " is told with its words, and secrets may stand there."
         ),
         bad=job("processing_script_file: ../shared/clean.py\n"),
         good=files(
