@@ -1,6 +1,5 @@
 """Mails leave by SMTP: one connection for a burst of mails, and a result for each recipient."""
 
-import base64
 import contextlib
 import logging
 import smtplib
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from runner.core.delivery import DeliveryState, Mail, SendResult
 from runner.core.references import mask
+from runner.core.secret_forms import forms_of
 from runner.core.words import counted
 from runner.delivery.addresses import ascii_address
 from runner.delivery.connection import IMPLICIT_TLS_PORT, Connection, InsecureServerError, LoginError, server_words
@@ -263,11 +263,10 @@ class SmtpTransport:
             self._login_fault = self._safe(f"{words}; {rule}, {sooner}")
 
     def _safe(self, text: str) -> str:
-        """One line, capped, without the password in any form it is sent in."""
+        """One line, capped, without the password in any form: as it is sent, and as a server may repeat it."""
         user, password = self._settings.user, self._settings.password.reveal()
-        sent = (password, f"\0{user}\0{password}")
-        forms = [base64.b64encode(form.encode("utf-8", "surrogateescape")).decode("ascii") for form in sent]
-        masked = one_line(mask(text, (password, *forms) if password else ()))
+        forms = forms_of(password) | forms_of(f"\0{user}\0{password}") if password else ()
+        masked = one_line(mask(text, forms))
         return masked if len(masked) <= _ANSWER_CHARACTERS else masked[:_ANSWER_CHARACTERS] + "…"
 
     def _log(self, mail: Mail, results: Mapping[str, SendResult]) -> None:

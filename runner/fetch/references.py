@@ -1,7 +1,5 @@
 """Resolves the `${…}` references of a source, and remembers what must not be shown."""
 
-import base64
-import html
 import json
 import os
 import re
@@ -9,7 +7,7 @@ import stat
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 from runner.core.references import (
     MANY_SECRETS_HINT,
@@ -20,6 +18,7 @@ from runner.core.references import (
     mask,
     substitute,
 )
+from runner.core.secret_forms import forms_of
 from runner.errors import FetchError
 from runner.fetch.answering import wait_for_answer
 from runner.opened import NeverReadError, require_for_a_job
@@ -27,7 +26,6 @@ from runner.opened import NeverReadError, require_for_a_job
 _FILE_LIMIT = 64 * 1024
 # How Python shows bytes of the environment that are no UTF-8.
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_PERCENT = re.compile(r"%[0-9A-F]{2}")
 
 
 class References:
@@ -93,16 +91,8 @@ class References:
         return json.dumps(self._resolve_node(document, used_in), ensure_ascii=False)
 
     def add_secret(self, value: str) -> None:
-        """Mask this value from now on, also as it looks in a URL, in JSON, in HTML, in base64 and to Python."""
-        if not value:
-            return
-        encoded = base64.b64encode(value.encode("utf-8", "surrogateescape")).decode("ascii")
-        in_urls = {quote(value, safe="", errors="replace"), quote(value, errors="replace"), quote_plus(value)}
-        self._secrets |= {value, value.strip(), encoded, encoded.rstrip("=")}
-        self._secrets |= in_urls | {_PERCENT.sub(lambda match: match[0].lower(), form) for form in in_urls}
-        self._secrets |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], html.escape(value)}
-        self._secrets |= {repr(value)[1:-1], ascii(value)[1:-1]}
-        self._secrets -= {""}
+        """Mask this value from now on, in every form that others may write it in."""
+        self._secrets |= forms_of(value)
 
     def mask(self, text: str) -> str:
         """The text with every secret replaced by `***`."""

@@ -1,0 +1,55 @@
+"""A secret as others may write it, who repeat what they were asked with."""
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterator
+from itertools import product
+from urllib.parse import quote, quote_plus
+
+_PERCENT = re.compile(r"%[0-9A-F]{2}")
+_UNICODE_ESCAPE = re.compile(r"\\u[0-9a-f]{4}")
+# What is safe in JSON, and escaped all the same where it could end up in a page: by Go and Rails, Gson, .NET.
+_ESCAPED_IN_JSON = ("", "<>&", "<>&='", "<>&'\"+`")
+# How the two quotes are written in HTML: by Python, Go and MarkupSafe, Java, PHP.
+_QUOTES_IN_HTML = (("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&#39;"), ("&quot;", "&#039;"))
+
+
+def forms_of(secret: str) -> frozenset[str]:
+    """A secret as it is, in base64, and as it looks in a URL, in JSON, in HTML and to Python; in a URL or a JSON
+    document that stands in another one too, and where its UTF-8 was taken for Latin-1."""
+    if not secret:
+        return frozenset()
+    content = secret.encode("utf-8", "surrogateescape")
+    encoded = base64.b64encode(content).decode("ascii")
+    forms = {secret.strip(), repr(content)[2:-1]}
+    for text in {secret, content.decode("latin-1"), encoded, encoded.rstrip("=")}:
+        forms |= {text, repr(text)[1:-1], ascii(text)[1:-1], *_in_urls(text), *_in_json(text), *_in_html(text)}
+    return frozenset(forms - {""})
+
+
+def _in_urls(text: str) -> Iterator[str]:
+    plus = quote_plus(text, errors="replace")
+    for form in {quote(text, safe="", errors="replace"), quote(text, errors="replace"), plus}:
+        for once in (form, _PERCENT.sub(lambda match: match[0].lower(), form)):
+            yield once
+            yield quote(once, safe="")
+
+
+def _in_json(text: str) -> Iterator[str]:
+    forms: set[str] = set()
+    for escaped, only_ascii in product(_ESCAPED_IN_JSON, (True, False)):
+        form = json.dumps(text, ensure_ascii=only_ascii)[1:-1]
+        for one in escaped:
+            form = form.replace('\\"' if one == '"' else one, f"\\u{ord(one):04x}")
+        forms |= {form, _UNICODE_ESCAPE.sub(lambda match: rf"\u{match[0][2:].upper()}", form)}
+    # As PHP writes it.
+    forms |= {form.replace("/", "\\/") for form in forms}
+    yield from forms
+    yield from (json.dumps(form, ensure_ascii=False)[1:-1] for form in forms)
+
+
+def _in_html(text: str) -> Iterator[str]:
+    plain = html.escape(text, quote=False)
+    return (plain.replace('"', double).replace("'", single) for double, single in _QUOTES_IN_HTML)
