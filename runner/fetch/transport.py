@@ -125,7 +125,10 @@ class Transport:
         proxies = proxies_for(url, self._environ)
         self.proxy = proxy_words(proxies, self._environ)
         for proxy in proxies.values():
-            self._references.add_secret(requests.utils.get_auth_from_url(proxy)[1])
+            user, password = requests.utils.get_auth_from_url(proxy)
+            self._references.add_secret(password)
+            # The header has both in one base64, in which the password alone need not be found.
+            self._references.add_secret(f"{user}:{password}" if password else "")
         if proxies:
             judge_proxied(host, parts.port or 0, self._bounds)
         return proxies

@@ -580,6 +580,24 @@ def test_the_password_of_a_proxy_is_sent_in_utf_8(server, fetch_api, written):
     assert [headers["Proxy-Authorization"] for _, _, headers, *_ in server.seen] == [f"Basic {credentials}"] * 2
 
 
+@pytest.mark.parametrize("user", ["u", "us", "use"])
+def test_the_echo_of_a_proxy_s_credentials_is_masked(server, fetch_api, user):
+    """In base64 the password begins in the middle of a letter, or not, as the name before it is long."""
+
+    def echo(handler):
+        body = f"bad header {handler.headers['Proxy-Authorization']}".encode()
+        handler.send_response(407)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    server.routes["http://api.example.com/sales"] = echo
+    environ = {"http_proxy": server.url().replace("//", f"//{user}:pw4711@")}
+    with pytest.raises(FetchError) as caught:
+        fetch_api("http://api.example.com/sales", environ=environ)
+    assert caught.value.message.endswith("bad header Basic ***")
+
+
 def test_a_proxy_that_is_not_there_is_told_as_such(fetch_api):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
