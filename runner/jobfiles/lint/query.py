@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.core.references import RUN_FACTS, ReferenceKind, ReferenceSyntaxError, find_references
 from runner.jobfiles.lint.query_bounds import find_excess
+from runner.jobfiles.lint.query_syntax import syntax_fault
 from runner.jobfiles.lint.query_tables import find_table_faults
 from runner.jobfiles.lint.step_fault import StepFault, fault_between
 
@@ -32,7 +33,6 @@ _OTHER_FORM = re.compile(
     r"(?i)\b(?:join|table|pivot\w*|unpivot|summarize|desc(?!\s*(?:[,;)]|nulls|limit|\Z))|describe|show|query\w*|using"
     r"|window|lateral|recursive|positional)\b|[\"\\]|--|/\*|\$\$"
 )
-_PLACE = re.compile(r"\n\nLINE (?P<line>[0-9]+): (?P<excerpt>[^\n]*)\n(?P<indent> *)\^(?P<rest>\^*)")
 
 
 def find_query_faults(text: str, tables: tuple[str, ...]) -> tuple[StepFault, ...]:
@@ -61,7 +61,7 @@ def _faults(text: str, tables: tuple[str, ...]) -> tuple[StepFault, ...]:
     try:
         statements = _parser().extract_statements(query)
     except duckdb.Error as error:
-        return (_syntax_fault(text, str(error)),)
+        return (syntax_fault(text, query, str(error), _parser().extract_statements),)
     except (ValueError, RecursionError) as error:
         return (StepFault(rule="query-syntax", message=f"SQL: {error}"),)
     fault = _statement_fault(statements)
@@ -161,28 +161,3 @@ def _other_parameters(text: str, statement: Any) -> Iterator[StepFault]:
 def _with_parameters(text: str) -> str:
     """The text with every `${run:NAME}` as the parameter `$NAME`, of the same length."""
     return _OPENED.sub(lambda match: f"${match[0][6:-1]}".ljust(len(match[0])), text) if "${" in text else text
-
-
-def _syntax_fault(text: str, complaint: str) -> StepFault:
-    """DuckDB's message with its place: it shows an excerpt of the line, and a caret below it."""
-    match = _PLACE.search(complaint)
-    message = "SQL: " + complaint.split("\n", 1)[0].removeprefix("Parser Error: ")
-    lines = text.split("\n")
-    if match is None or int(match["line"]) > len(lines):
-        return StepFault(rule="query-syntax", message=message, hint="Mend the query: it does not parse.")
-    line = int(match["line"])
-    shown = match["excerpt"]
-    offset = len(match["indent"]) - len(f"LINE {line}: ")
-    bare = shown.removeprefix("...").removesuffix("...")
-    start = max(lines[line - 1].find(bare), 0)
-    column = start + offset - (3 if shown.startswith("...") and start else 0) + 1
-    column = min(max(column, 1), len(lines[line - 1]) + 1)
-    return StepFault(
-        rule="query-syntax",
-        message=message,
-        hint="Mend the query: it does not parse.",
-        line=line,
-        column=column,
-        end_line=line,
-        end_column=column + 1 + len(match["rest"]),
-    )
