@@ -7,9 +7,11 @@ from pathlib import Path
 
 # `-I` keeps the environment, the user's folder and the working directory out of the search path. What this process
 # imports from comes behind the standard library; its own code before all other packages, so that a checkout beside
-# an installed runner never makes one of both.
+# an installed runner never makes one of both. A main module without a file is to DuckDB a session of somebody who
+# looks on: it would draw its progress into what a script prints.
 _BOOT = """
 import importlib, json, sys
+__file__ = "<runner>"
 own, *others = json.loads(sys.argv.pop())
 place = next((n for n, path in enumerate(sys.path) if path.endswith("-packages")), len(sys.path))
 sys.path.insert(place, own)

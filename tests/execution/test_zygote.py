@@ -42,6 +42,12 @@ def test_the_achieved_level_is_that_of_the_run(bench):
     assert outcome.failure is None
 
 
+def test_duckdb_draws_no_progress_into_what_a_script_prints(bench):
+    asked = """duckdb.sql("SELECT current_setting('enable_progress_bar')").fetchall()"""
+    outcome = bench.run(f"import duckdb\nprint({asked})\nresult = data")
+    assert (outcome.failure, outcome.output) == (None, "[(False,)]\n")
+
+
 def test_a_time_out_ends_the_step_and_says_which_bound(bench, gone):
     started = time.monotonic()
     outcome = bench.run(SLEEP, timeout_seconds=0.7)
