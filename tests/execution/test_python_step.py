@@ -321,6 +321,8 @@ def test_what_is_no_obvious_table_is_refused(bench, result):
     assert failure.kind is FailureKind.RESULT
     assert "pd.DataFrame" in failure.hint
     assert ".sum()" in bench.failure("result = data.groupby('category')").hint
+    assert "result = result.data" in bench.failure("result = data.style").hint
+    assert bench.run("result = data.style\nresult = result.data").failure is None
 
 
 @pytest.mark.parametrize("result", ["[]", "{}", "()", "pd.DataFrame([])", "pd.DataFrame(index=[1])"])

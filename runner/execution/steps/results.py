@@ -20,6 +20,7 @@ _HINT = "Make it one with pd.DataFrame(…)."
 _CAST_HINT = "Correct its query. What pandas cannot hold, such as an infinite date, needs CAST(day AS VARCHAR)."
 _FETCH_HINT = 'Fetch its rows, as in: result = duckdb.execute("SELECT …").df()'
 _GROUPED_HINT = 'Say what to make of each group, as in: result = data.groupby("category").sum()'
+_STYLED_HINT = "What is mailed has no styles: end the script with the table itself, as in: result = result.data"
 # What `value_counts` calls its values.
 _COUNTS = frozenset({"count", "proportion"})
 # Types of DuckDB that pandas has no exact one for.
@@ -154,7 +155,8 @@ def _hint(result: object) -> str:
         return NO_COLUMNS_HINT
     if isinstance(result, duckdb.DuckDBPyConnection):
         return _FETCH_HINT
-    return _GROUPED_HINT if "GroupBy" in type(result).__name__ else _HINT
+    name = type(result).__name__
+    return _STYLED_HINT if name == "Styler" else _GROUPED_HINT if "GroupBy" in name else _HINT
 
 
 def _keep_meaningful_index(frame: pd.DataFrame, *, counted: bool) -> pd.DataFrame:
