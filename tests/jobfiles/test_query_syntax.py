@@ -37,6 +37,8 @@ def test_columns_with_the_name_of_a_word_of_sql_are_to_be_quoted(query, words):
         "SELECT a FROM data LIMIT 3 WHERE a > 3",
         "SELECT (a FROM data",
         "SELEC a FROM data",
+        "SELECT FROM data",
+        "SELECT from, to, end, order, group, at FROM data",
     ],
 )
 def test_quotes_are_not_asked_for_where_they_would_mend_nothing(query):
