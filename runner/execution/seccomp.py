@@ -84,6 +84,8 @@ _IOCTL_ALLOWED = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 # that takes it all keeps every other process from having one.
 _UNTIL_CLOSED = ("setrlimit", "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
 _WRITE_ONLY, _READ_WRITE, _TRUNCATE = 0o1, 0o2, 0o1000
+# Of MAP_SHARED and MAP_SHARED_VALIDATE the bit that MAP_PRIVATE has not; MAP_ANONYMOUS.
+_MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
 
 
 def step_filter(machine: Machine, *, pid: int) -> bytes:
@@ -110,6 +112,9 @@ def common_rules(machine: Machine) -> bytes:
     # neither reading nor writing, of which Landlock asks nothing: a device would be opened, and before ABI 3
     # any file emptied.
     program.extend(_when(calls[name], _reads_or_writes(place)) for name, place in _OPENING if name in calls)
+    # Shared memory without a file stays whole as long as a page of it is mapped, and only what is mapped is told
+    # of a process: a step could take all that the machine has. Libraries share files, or nothing.
+    program.append(_when(calls["mmap"], _not_both(3, _MAP_ANONYMOUS, _MAP_SHARED)))
     # Whose flags lie in memory, where this filter cannot see them.
     program.append(_when(calls["openat2"], _give(_MISSING)))
     # From a file to a pipe it is `splice`, and this filter cannot tell. Libraries read and write instead.
@@ -186,6 +191,11 @@ def _one_of(index: int, values: tuple[int, ...]) -> bytes:
 
 def _all_bits(index: int, bits: tuple[int, ...]) -> bytes:
     tests = b"".join(_jump(_ANY_BIT, bit, 1, 0) + _give(_REFUSE) for bit in bits)
+    return _argument(index) + tests + _give(_ALLOW)
+
+
+def _not_both(index: int, one: int, other: int) -> bytes:
+    tests = _jump(_ANY_BIT, one, 1, 0) + _give(_ALLOW) + _jump(_ANY_BIT, other, 0, 1) + _give(_REFUSE)
     return _argument(index) + tests + _give(_ALLOW)
 
 

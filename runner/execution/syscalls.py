@@ -74,6 +74,7 @@ sendfile 40 71                    close_range 436 436
 open 2 -                          openat 257 56
 openat2 437 437                   fallocate 285 47
 flock 73 32                       sync 162 81                       syncfs 306 267
+mmap 9 222
 io_setup 206 0                    io_destroy 207 1
 io_submit 209 2                   io_getevents 208 4
 io_pgetevents 333 292             epoll_create 213 -                epoll_create1 291 20

@@ -84,6 +84,14 @@ def test_no_call_leaves_memory_in_a_pipe(asked, machine):
     assert asked("", number=40 if machine is X86_64 else 71) == ENOSYS
 
 
+def test_memory_is_private_or_of_a_file(asked):
+    shared, private, validated, anonymous = 1, 2, 3, 0x20
+    for flags in (private, private | anonymous, shared, validated):
+        assert asked("mmap", 0, 4096, 3, flags) == ALLOW, flags
+    for flags in (shared | anonymous, validated | anonymous):
+        assert asked("mmap", 0, 4096, 3, flags) == EPERM, flags
+
+
 def test_no_number_stands_for_two_calls():
     for machine in (X86_64, AARCH64):
         assert len(set(machine.calls.values())) == len(machine.calls)

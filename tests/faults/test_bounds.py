@@ -39,7 +39,7 @@ for n, file in enumerate(kept):
 HEADLESS = """
 import ctypes, mmap, threading, time
 def work():
-    kept = mmap.mmap(-1, 64 << 20)
+    kept = mmap.mmap(-1, 64 << 20, flags=mmap.MAP_PRIVATE)
     time.sleep(60)
 threading.Thread(target=work).start()
 ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)

@@ -96,7 +96,7 @@ def test_no_lock_outlives_a_step(run):
 def test_no_thread_has_descriptors_of_its_own(run):
     outcome = run("""
         libc = ctypes.CDLL(None, use_errno=True)
-        place = mmap.mmap(-1, 8192)
+        place = mmap.mmap(-1, 8192, flags=mmap.MAP_PRIVATE)
         top = ctypes.addressof(ctypes.c_char.from_buffer(place)) + 8192
         # CLONE_VM, CLONE_FS, CLONE_SIGHAND, CLONE_THREAD: `pause` is what it would do.
         flags = 0x100 | 0x200 | 0x800 | 0x10000
@@ -230,10 +230,15 @@ def test_threads_have_a_bound_that_is_named(run):
     assert "threads" in outcome.failure.hint
 
 
-def test_memory_that_could_be_shared_counts(run):
+def test_memory_that_could_be_shared_counts(run, zygote):
+    if not zygote.level.endswith("namespaces"):
+        pytest.skip(f"this machine gives {zygote.level}: temporary files do not lie in memory")
     outcome = run(
         """
-        kept = mmap.mmap(-1, 300 << 20)
+        import tempfile
+        file = tempfile.TemporaryFile()
+        file.truncate(300 << 20)
+        kept = mmap.mmap(file.fileno(), 300 << 20)
         for page in range(0, len(kept), 4096):
             kept[page] = 1
         time.sleep(60)
@@ -243,6 +248,34 @@ def test_memory_that_could_be_shared_counts(run):
     assert outcome.failure.kind is FailureKind.MEMORY
     assert "MiB of shared memory" in outcome.failure.message
     assert "resources.memory_mb" in outcome.failure.hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "map_memory(0x21, -1)",  # MAP_ANONYMOUS with MAP_SHARED, and with MAP_SHARED_VALIDATE
+        "map_memory(0x23, -1)",
+        "map_memory(0x01, os.open('/dev/zero', os.O_RDWR))",
+    ],
+    ids=["shared", "validated", "zero"],
+)
+def test_no_shared_memory_without_a_file_is_had(run, line):
+    """All of it stays as long as a page of it is mapped, and a page is all that could be counted."""
+    outcome = run(f"""
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mmap.restype = ctypes.c_void_p
+
+        def map_memory(kind, file):
+            place = libc.mmap(None, ctypes.c_size_t(8192), 3, kind, file, ctypes.c_long(0))
+            return "mapped" if place != 2**64 - 1 else errno.errorcode[ctypes.get_errno()]
+
+        try:
+            result = {line}
+        except PermissionError:
+            result = "EPERM"
+        """)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.preview.rows == (("EPERM",),)
 
 
 @pytest.mark.parametrize(

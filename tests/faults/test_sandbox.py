@@ -460,7 +460,7 @@ def test_no_secret_is_in_the_child(run):
     [
         "x = bytearray(10 << 30)",
         "x = np.ones(10 << 27)",
-        "import mmap\nx = mmap.mmap(-1, 10 << 30)\nfor n in range(0, 10 << 30, 4096): x[n] = 1",
+        "import mmap\nx = mmap.mmap(-1, 10 << 30, flags=mmap.MAP_PRIVATE)\nfor n in range(0, 10 << 30, 4096): x[n] = 1",
         "x = []\nwhile True: x.append('y' * (1 << 20) + str(len(x)))",
         "x = __import__('duckdb').connect().execute('SELECT list(range) FROM range(2000000000)').fetchall()",
     ],
