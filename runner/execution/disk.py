@@ -127,8 +127,9 @@ class _ClosedError(Exception):
 
 
 def _sizes_below(top: str) -> Iterator[int]:
-    """Bytes on disk of each file and folder below `top`. Links are counted, not followed; what vanishes is not.
-    What cannot be looked into, as without a descriptor, is left to the next look."""
+    """Bytes on disk of each name below `top`; a file that has several takes them at the first. Links are counted,
+    not followed; what vanishes is not. What cannot be looked into, as without a descriptor, is left to the next
+    look."""
     shared: set[int] = set()
     waiting = [top]
     while waiting:
@@ -150,6 +151,8 @@ def _sizes_below(top: str) -> Iterator[int]:
                             waiting.append(f"{folder}/{entry.name}")
                         elif found.st_nlink > 1:
                             if found.st_ino in shared:
+                                # No room, but a name more to look at, and to remove in the end.
+                                yield 0
                                 continue
                             shared.add(found.st_ino)
                         yield found.st_blocks * _BLOCK

@@ -95,6 +95,13 @@ def test_many_empty_files_count(watch, folder):
     assert "more than 20 files" in watch().message
 
 
+def test_many_names_of_one_file_count(watch, folder):
+    (folder / "0").touch()
+    for number in range(1, 30):
+        os.link(folder / "0", folder / str(number))
+    assert "more than 20 files" in watch().message
+
+
 def test_what_is_nested_too_deep_counts(watch, folder, monkeypatch):
     monkeypatch.setattr(disk, "MOST_FILES", 10_000)
     monkeypatch.chdir(folder)
