@@ -19,6 +19,8 @@ _KILL_PROCESS, _ALLOW, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
 _REFUSE = _ERRNO | errno.EPERM
 _MISSING = _ERRNO | errno.ENOSYS
 _NOT_SUPPORTED = _ERRNO | errno.EOPNOTSUPP
+# Answered as if it had been done.
+_DONE = _ERRNO
 _X32_CALLS = 0x40000000
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
 _CLONE_FILES, _CLONE_THREAD = 0x00000400, 0x00010000
@@ -84,6 +86,11 @@ _IOCTL_ALLOWED = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 # that takes it all keeps every other process from having one.
 _UNTIL_CLOSED = ("setrlimit", "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
 _WRITE_ONLY, _READ_WRITE, _TRUNCATE = 0o1, 0o2, 0o1000
+# O_DSYNC, which O_SYNC has too.
+_SYNCED = 0o10000
+# What a step has written goes with its folder, and need not be on the disk before: who waits for gibibytes to get
+# there cannot be ended. Databases of a script ask for it after each change.
+_SYNCING = ("fsync", "fdatasync", "sync_file_range", "msync")
 # Of MAP_SHARED and MAP_SHARED_VALIDATE the bit that MAP_PRIVATE has not; MAP_ANONYMOUS.
 _MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
 
@@ -108,6 +115,9 @@ def common_rules(machine: Machine) -> bytes:
     program.append(_when(calls["prctl"], _one_of(0, _PRCTL_ALLOWED)))
     program.append(_when(calls["fcntl"], _one_of(1, _FCNTL_ALLOWED)))
     program.append(_when(calls["ioctl"], _one_of(1, _IOCTL_ALLOWED)))
+    program.extend(_when(calls[name], _give(_DONE)) for name in _SYNCING)
+    # The same with each write: by a flag of the one call, and of the file below.
+    program.append(_when(calls["pwritev2"], _one_of(5, (0,), otherwise=_NOT_SUPPORTED)))
     # Emptying a file while it is opened for reading, which Landlock sees from ABI 3 on. And opening one for
     # neither reading nor writing, of which Landlock asks nothing: a device would be opened, and before ABI 3
     # any file emptied.
@@ -184,9 +194,9 @@ def _only_value(index: int, value: int) -> bytes:
     return _argument(index) + _jump(_EQUAL, value, 0, 1) + _give(_ALLOW) + _give(_REFUSE)
 
 
-def _one_of(index: int, values: tuple[int, ...]) -> bytes:
+def _one_of(index: int, values: tuple[int, ...], *, otherwise: int = _REFUSE) -> bytes:
     tests = b"".join(_jump(_EQUAL, value, 0, 1) + _give(_ALLOW) for value in values)
-    return _argument(index) + tests + _give(_REFUSE)
+    return _argument(index) + tests + _give(otherwise)
 
 
 def _all_bits(index: int, bits: tuple[int, ...]) -> bytes:
@@ -200,11 +210,13 @@ def _not_both(index: int, one: int, other: int) -> bytes:
 
 
 def _reads_or_writes(index: int) -> bytes:
-    """Flags of an open call: reading, writing, or the one for both, not the two; truncation only with writing."""
+    """Flags of an open call: reading, writing, or the one for both, not the two; truncation only with writing, and
+    no waiting for the disk."""
     only_one = _jump(_ANY_BIT, _READ_WRITE, 0, 1) + _give(_REFUSE) + _give(_ALLOW)
     reads = _jump(_ANY_BIT, _READ_WRITE, 0, 1) + _give(_ALLOW)
     reads += _jump(_ANY_BIT, _TRUNCATE, 0, 1) + _give(_REFUSE) + _give(_ALLOW)
-    return _argument(index) + _jump(_ANY_BIT, _WRITE_ONLY, 0, len(only_one) // 8) + only_one + reads
+    begin = _argument(index) + _jump(_ANY_BIT, _SYNCED, 0, 1) + _give(_REFUSE)
+    return begin + _jump(_ANY_BIT, _WRITE_ONLY, 0, len(only_one) // 8) + only_one + reads
 
 
 def _argument(index: int, *, high: bool = False) -> bytes:

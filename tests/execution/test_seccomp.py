@@ -6,7 +6,7 @@ import pytest
 from runner.execution import seccomp
 from runner.execution.syscalls import AARCH64, LAST_KNOWN, X86_64
 
-ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
+ALLOW, DONE, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050000, 0x00050001, 0x00050026, 0x80000000
 PID = 4321
 
 
@@ -82,6 +82,19 @@ def test_no_call_leaves_memory_in_a_pipe(asked, machine):
     for number in (278, 275, 276) if machine is X86_64 else (75, 76, 77):
         assert asked("", number=number) == EPERM, number
     assert asked("", number=40 if machine is X86_64 else 71) == ENOSYS
+
+
+def test_nothing_waits_for_the_disk(asked, machine):
+    for name in ("fsync", "fdatasync", "sync_file_range", "msync"):
+        assert asked(name, 3) == DONE, name
+    assert asked("pwritev2", 3, 0, 1, 0, 0, 0) == ALLOW
+    for synced in (2, 4):
+        assert asked("pwritev2", 3, 0, 1, 0, 0, synced) == 0x00050000 | errno.EOPNOTSUPP
+    for written_through in (0o4010000, 0o10000):
+        for access in (1, 2):
+            assert asked("openat", 3, 0, written_through | access) == EPERM
+            if machine is X86_64:
+                assert asked("open", 0, written_through | access) == EPERM
 
 
 def test_memory_is_private_or_of_a_file(asked):

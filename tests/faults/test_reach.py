@@ -65,6 +65,36 @@ def test_an_input_cannot_be_emptied_held_or_marked(run, line):
     assert outcome.preview.rows[0][0] in {"Operation not permitted", "Permission denied"}
 
 
+def test_no_step_waits_for_the_disk(run):
+    """Gibibytes on their way there, and who waits for them cannot be ended."""
+    outcome = run("""
+        libc = ctypes.CDLL(None, use_errno=True)
+        # Of a pipe, nothing can be brought to a disk: an answer other than EINVAL comes from the filter.
+        pipe = os.pipe()[1]
+        sync_file_range = 277 if os.uname().machine == "x86_64" else 84
+        result = [
+            os.fsync(pipe),
+            os.fdatasync(pipe),
+            libc.syscall(sync_file_range, pipe, ctypes.c_long(0), ctypes.c_long(0), 7),
+        ]
+        for flag in (os.O_SYNC, os.O_DSYNC):
+            try:
+                result.append(os.open("own", os.O_CREAT | os.O_WRONLY | flag))
+            except PermissionError:
+                result.append("refused")
+        own = os.open("own", os.O_CREAT | os.O_WRONLY)
+        for flag in (0, os.RWF_SYNC, os.RWF_DSYNC):
+            try:
+                result.append(os.pwritev(own, [b"x"], 0, flag))
+            except OSError as error:
+                result.append(error.errno == errno.EOPNOTSUPP)
+        result = list(map(str, result))
+        """)
+    assert outcome.failure is None, outcome.failure
+    answers = ["None", "None", "0", "refused", "refused", "1", "True", "True"]
+    assert [row[0] for row in outcome.preview.rows] == answers
+
+
 def test_nobody_waits_for_a_lock_of_a_step(run):
     outcome = run("""
         try:
