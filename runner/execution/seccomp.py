@@ -73,11 +73,14 @@ setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr re
 _PRCTL_ALLOWED = (2, 3, 15, 16, 21, 23, 30, 39, 42)
 # The calls that open a file, and which of their arguments has the flags.
 _OPENING = (("open", 1), ("openat", 2))
-# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_DUPFD_CLOEXEC, F_GETPIPE_SZ. Left out
+# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_DUPFD_CLOEXEC, F_GETPIPE_SZ. Left out
 # are those that signal another process, make others wait for a file that the step may only read (leases), or take
 # the room for pipes that a user has in all; and locks of open files (OFD), which last as long as the zygote on the
 # one that all its children have from it, their standard input.
-_FCNTL_ALLOWED = (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032)
+_FCNTL_ALLOWED = (0, 1, 2, 3, 4, 5, 1030, 1032)
+# F_SETLK, F_SETLKW: a lock between processes is had at once, and not set. In its folder a step is the only one; on
+# a file that it only reads, others would wait for it; and the kernel has room for locks that no limit counts.
+_FCNTL_DONE = (6, 7)
 # No flag, CLOSE_RANGE_CLOEXEC. Left out is the one that gives a thread descriptors of its own first.
 _CLOSE_RANGE_ALLOWED = (0, 4)
 # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. Others change attributes of files that are only read.
@@ -113,7 +116,7 @@ def common_rules(machine: Machine) -> bytes:
     program.append(_when(calls["clone"], _all_bits(0, (_CLONE_THREAD, _CLONE_FILES))))
     program.append(_when(calls["close_range"], _one_of(2, _CLOSE_RANGE_ALLOWED)))
     program.append(_when(calls["prctl"], _one_of(0, _PRCTL_ALLOWED)))
-    program.append(_when(calls["fcntl"], _one_of(1, _FCNTL_ALLOWED)))
+    program.append(_when(calls["fcntl"], _one_of(1, _FCNTL_ALLOWED, done=_FCNTL_DONE)))
     program.append(_when(calls["ioctl"], _one_of(1, _IOCTL_ALLOWED)))
     program.extend(_when(calls[name], _give(_DONE)) for name in _SYNCING)
     # The same with each write: by a flag of the one call, and of the file below.
@@ -194,9 +197,10 @@ def _only_value(index: int, value: int) -> bytes:
     return _argument(index) + _jump(_EQUAL, value, 0, 1) + _give(_ALLOW) + _give(_REFUSE)
 
 
-def _one_of(index: int, values: tuple[int, ...], *, otherwise: int = _REFUSE) -> bytes:
-    tests = b"".join(_jump(_EQUAL, value, 0, 1) + _give(_ALLOW) for value in values)
-    return _argument(index) + tests + _give(otherwise)
+def _one_of(index: int, values: tuple[int, ...], *, done: tuple[int, ...] = (), otherwise: int = _REFUSE) -> bytes:
+    tests = [_jump(_EQUAL, value, 0, 1) + _give(_ALLOW) for value in values]
+    tests += [_jump(_EQUAL, value, 0, 1) + _give(_DONE) for value in done]
+    return _argument(index) + b"".join(tests) + _give(otherwise)
 
 
 def _all_bits(index: int, bits: tuple[int, ...]) -> bytes:

@@ -134,8 +134,10 @@ def test_threads_are_allowed_and_processes_are_not(asked):
         assert asked("close_range", 3, 9, shared) == ALLOW
 
 
-def test_locks_are_those_of_the_process_and_end_with_it(asked):
-    assert asked("fcntl", 3, 6) == ALLOW
+def test_no_lock_is_set(asked):
+    assert asked("fcntl", 3, 5) == ALLOW
+    for lock_of_the_process in (6, 7):
+        assert asked("fcntl", 3, lock_of_the_process) == DONE
     for lock_of_an_open_file in (36, 37, 38):
         assert asked("fcntl", 0, lock_of_an_open_file) == EPERM
 

@@ -1,6 +1,7 @@
 """What a script could do beyond its own folder and its own share without breaking a wall: it is refused, or meets a
 bound that the run names."""
 
+import fcntl
 import os
 import textwrap
 import threading
@@ -108,6 +109,35 @@ def test_nobody_waits_for_a_lock_of_a_step(run):
     assert outcome.preview.rows == (("True",),)
 
 
+def test_a_lock_of_a_step_is_had_and_keeps_nobody_out(run, tmp_path):
+    refused = []
+
+    def write():
+        while not (tmp_path / "run" / "locked").exists():
+            time.sleep(0.01)
+        with (tmp_path / "in.csv").open("r+") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                refused.append(error)
+        (tmp_path / "run" / "written").touch()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    outcome = run("""
+        own, its = open("own", "w"), open(source)
+        fcntl.lockf(own, fcntl.LOCK_EX)
+        fcntl.lockf(its, fcntl.LOCK_SH)
+        open("locked", "w").close()
+        while not os.path.exists("written"):
+            time.sleep(0.01)
+        result = data
+        """)
+    writer.join()
+    assert outcome.failure is None, outcome.failure
+    assert refused == []
+
+
 def test_no_lock_outlives_a_step(run):
     outcome = run("""
         lock = struct.pack("hhqqi", fcntl.F_RDLCK, os.SEEK_SET, 4711, 1, 0)
@@ -116,7 +146,6 @@ def test_no_lock_outlives_a_step(run):
             result = "allowed"
         except PermissionError:
             result = "refused"
-        fcntl.lockf(open("own", "w"), fcntl.LOCK_EX)
         """)
     assert outcome.failure is None, outcome.failure
     assert outcome.preview.rows == (("refused",),)
