@@ -67,12 +67,18 @@ def run_child(
 
 
 def _keep_only(descriptors: Descriptors) -> None:
-    """Descriptors 0 (/dev/null), 1 and 2 (the output pipe) and 3 (the socket); the rest is closed."""
+    """Descriptors 0 (/dev/null), 1 and 2 (the output pipe) and 3 (the socket); the rest is closed.
+
+    /dev/null is opened anew: the flags of an open file are those of all who have inherited it.
+    """
     os.dup2(descriptors.output, 1)
     os.dup2(descriptors.output, 2)
     if descriptors.data != _DATA:
         os.dup2(descriptors.data, _DATA)
     os.closerange(_DATA + 1, limits.open_files_limit())
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
 
 
 def serve(sandbox: Enclosure, database: duckdb.DuckDBPyConnection) -> int:

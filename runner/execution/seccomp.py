@@ -73,10 +73,9 @@ setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr re
 _PRCTL_ALLOWED = (2, 3, 15, 16, 21, 23, 30, 39, 42)
 # The calls that open a file, and which of their arguments has the flags.
 _OPENING = (("open", 1), ("openat", 2))
-# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_DUPFD_CLOEXEC, F_GETPIPE_SZ. Left out
-# are those that signal another process, make others wait for a file that the step may only read (leases), or take
-# the room for pipes that a user has in all; and locks of open files (OFD), which last as long as the zygote on the
-# one that all its children have from it, their standard input.
+# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_DUPFD_CLOEXEC, F_GETPIPE_SZ. Left out are those that
+# signal another process, make others wait for a file that the step may only read (leases, locks of open files), or
+# take the room for pipes that a user has in all.
 _FCNTL_ALLOWED = (0, 1, 2, 3, 4, 5, 1030, 1032)
 # F_SETLK, F_SETLKW: a lock between processes is had at once, and not set. In its folder a step is the only one; on
 # a file that it only reads, others would wait for it; and the kernel has room for locks that no limit counts.

@@ -138,6 +138,17 @@ def test_a_lock_of_a_step_is_had_and_keeps_nobody_out(run, tmp_path):
     assert refused == []
 
 
+def test_the_next_step_finds_standard_input_as_it_was(run):
+    text = """
+        before = fcntl.fcntl(0, fcntl.F_GETFL)
+        fcntl.fcntl(0, fcntl.F_SETFL, before | os.O_NONBLOCK | os.O_APPEND)
+        result = [before & (os.O_NONBLOCK | os.O_APPEND), os.read(0, 1)]
+        """
+    for outcome in (run(text), run(text)):
+        assert outcome.failure is None, outcome.failure
+        assert outcome.preview.rows == (("0",), ("b''",))
+
+
 def test_no_lock_outlives_a_step(run):
     outcome = run("""
         lock = struct.pack("hhqqi", fcntl.F_RDLCK, os.SEEK_SET, 4711, 1, 0)
