@@ -87,6 +87,12 @@ _IOCTL_ALLOWED = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 # What the sandbox itself needs until it is closed. The machine has room for so many filters and no more: a step
 # that takes it all keeps every other process from having one.
 _UNTIL_CLOSED = ("setrlimit", "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
+# Attributes of files hold texts, such as the address that a file was loaded from, and Landlock does not see them
+# read. Libraries go on as on a file system that has none.
+_READING_ATTRIBUTES = (
+    *("getxattr", "lgetxattr", "fgetxattr", "getxattrat"),
+    *("listxattr", "llistxattr", "flistxattr", "listxattrat"),
+)
 _WRITE_ONLY, _READ_WRITE, _TRUNCATE = 0o1, 0o2, 0o1000
 # O_DSYNC, which O_SYNC has too.
 _SYNCED = 0o10000
@@ -117,6 +123,7 @@ def common_rules(machine: Machine) -> bytes:
     program.append(_when(calls["prctl"], _one_of(0, _PRCTL_ALLOWED)))
     program.append(_when(calls["fcntl"], _one_of(1, _FCNTL_ALLOWED, done=_FCNTL_DONE)))
     program.append(_when(calls["ioctl"], _one_of(1, _IOCTL_ALLOWED)))
+    program.extend(_when(calls[name], _give(_NOT_SUPPORTED)) for name in _READING_ATTRIBUTES)
     program.extend(_when(calls[name], _give(_DONE)) for name in _SYNCING)
     # The same with each write: by a flag of the one call, and of the file below.
     program.append(_when(calls["pwritev2"], _one_of(5, (0,), otherwise=_NOT_SUPPORTED)))

@@ -76,6 +76,9 @@ openat2 437 437                   fallocate 285 47
 flock 73 32                       sync 162 81                       syncfs 306 267
 mmap 9 222                        fsync 74 82                       fdatasync 75 83
 sync_file_range 277 84            msync 26 227                      pwritev2 328 287
+getxattr 191 8                    lgetxattr 192 9                   fgetxattr 193 10
+getxattrat 464 464                listxattr 194 11                  llistxattr 195 12
+flistxattr 196 13                 listxattrat 465 465
 io_setup 206 0                    io_destroy 207 1
 io_submit 209 2                   io_getevents 208 4
 io_pgetevents 333 292             epoll_create 213 -                epoll_create1 291 20

@@ -84,6 +84,13 @@ def test_no_call_leaves_memory_in_a_pipe(asked, machine):
     assert asked("", number=40 if machine is X86_64 else 71) == ENOSYS
 
 
+def test_attributes_of_files_are_not_read(asked):
+    for how in ("get", "lget", "fget", "list", "llist", "flist"):
+        assert asked(f"{how}xattr") == 0x00050000 | errno.EOPNOTSUPP, how
+    for how in ("get", "list"):
+        assert asked(f"{how}xattrat") == 0x00050000 | errno.EOPNOTSUPP, how
+
+
 def test_nothing_waits_for_the_disk(asked, machine):
     for name in ("fsync", "fdatasync", "sync_file_range", "msync"):
         assert asked(name, 3) == DONE, name

@@ -66,6 +66,28 @@ def test_an_input_cannot_be_emptied_held_or_marked(run, line):
     assert outcome.preview.rows[0][0] in {"Operation not permitted", "Permission denied"}
 
 
+def test_attributes_of_a_file_outside_are_not_read(run, tmp_path):
+    (tmp_path / "theirs").touch()
+    try:
+        os.setxattr(tmp_path / "theirs", "user.address", b"planted-secret-4711")
+    except OSError:
+        pytest.skip("files have no attributes here")
+    outcome = run("""
+        import shutil
+        found = []
+        for ask in (os.listxattr, lambda path: os.getxattr(path, "user.address")):
+            try:
+                found.append(str(ask("../theirs")))
+            except OSError as error:
+                found.append(str(error.errno == errno.EOPNOTSUPP))
+        # As on a file system that has none.
+        shutil.copy2(source, "copy")
+        result = found
+        """)
+    assert outcome.failure is None, outcome.failure
+    assert outcome.preview.rows == (("True",), ("True",))
+
+
 def test_no_step_waits_for_the_disk(run):
     """Gibibytes on their way there, and who waits for them cannot be ended."""
     outcome = run("""
