@@ -605,13 +605,51 @@ def test_a_formula_that_nobody_has_worked_out_is_told(step, tmp_path):
     assert step(source("id")) == "id\n1\n2\n"
 
 
+def write_changed(path, plain, change):
+    """A workbook with the sheets of another one, changed."""
+    with zipfile.ZipFile(plain) as plain, zipfile.ZipFile(path, "w") as book:
+        for name in plain.namelist():
+            text = plain.read(name).decode()
+            book.writestr(name, change(text) if name.startswith("xl/worksheets/") else text)
+    return path
+
+
+# As openpyxl writes it without lxml and with it, and as programs do that give a formula to several cells once.
+UNWORKED = ["<f>A3+1</f><v /></c>", "<f>A3+1</f><v></v></c>", '<f t="shared" si="0"/></c>']
+
+
+@pytest.mark.parametrize("prefix", ["", "x:"])
+@pytest.mark.parametrize("form", UNWORKED)
+def test_a_formula_without_a_value_is_told_however_it_is_written(step, tmp_path, form, prefix):
+    book = openpyxl.Workbook()
+    for row in (["id", "total"], [1, 2], [2, "=A3+1"]):
+        book.active.append(row)
+    book.save(tmp_path / "plain.xlsx")
+
+    def change(text):
+        text, count = re.subn(r"<f>A3\+1</f>.*?</c>", form, text)
+        assert count == 1
+        return re.sub(r"<(/?)(?=[a-z])", rf"<\1{prefix}", text).replace("xmlns=", "xmlns:x=") if prefix else text
+
+    path = write_changed(tmp_path / "a.xlsx", tmp_path / "plain.xlsx", change)
+    message = step.failure(StepInput(paths=(str(path),), format=FileType.XLSX)).message
+    assert message.endswith("cell B3 of the sheet 'Sheet' holds a formula that nobody has worked out")
+
+
 def test_a_formula_that_gives_an_empty_text_has_a_value(step, tmp_path):
-    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+    """Its cell is one of text: without that, as xlsxwriter writes it, programs are to work it out."""
+    with xlsxwriter.Workbook(tmp_path / "plain.xlsx") as book:
         sheet = book.add_worksheet()
         sheet.write_row(0, 0, ["id", "note"])
         sheet.write(1, 0, 1)
         sheet.write_formula(1, 1, '=""', None, "")
-    assert step(StepInput(paths=(str(tmp_path / "a.xlsx"),), format=FileType.XLSX)) == "id,note\n1,\n"
+
+    def change(text):
+        assert '<c r="B2"><f>""</f><v></v></c>' in text
+        return text.replace('<c r="B2">', '<c r="B2" t="str">')
+
+    path = write_changed(tmp_path / "a.xlsx", tmp_path / "plain.xlsx", change)
+    assert step(StepInput(paths=(str(path),), format=FileType.XLSX)) == "id,note\n1,\n"
 
 
 def test_errors_of_other_columns_and_sheets_do_not_matter(step, tmp_path):

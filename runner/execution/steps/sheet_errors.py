@@ -21,9 +21,14 @@ _OTHER_KINDS = frozenset({"content.xml", "xl/workbook.bin"})
 _NOT_AVAILABLE = "#N/A"
 _MARKS = (b't="e"', b"t='e'")
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*\bt=[\"']e[\"'][^<>]*)(?<!/)>(.*?)</(?:\w+:)?c>", re.DOTALL)
-# A formula and no value behind it, as openpyxl and Apache POI write it. `<v></v>` is an empty text.
-_UNWORKED_MARKS = (b"</f></c>", b"</f><v/></c>", b"</f><v /></c>")
-_UNWORKED = re.compile(rb"<c\s((?![^<>]*\bt=[\"']str)[^<>]*)><f\b[^<>]*>[^<]*</f>(?:<v ?/>)?</c>")
+# A formula and no value behind it. In a cell of text that is a value: the empty text. A cell that shares the
+# formula of another one has no text of it.
+_UNWORKED_ENDS = (b"</%(p)sf></%(p)sc>", b"/></%(p)sc>", b"<%(p)sv></%(p)sv></%(p)sc>")
+_UNWORKED = (
+    rb"<%(p)sc\s((?![^<>]*\bt=[\"']str)[^<>]*)><%(p)sf\b(?:[^<>]*/>|[^<>]*>[^<]*</%(p)sf>)"
+    rb"(?:<%(p)sv ?/>|<%(p)sv></%(p)sv>)?</%(p)sc>"
+)
+_PREFIX = re.compile(rb"<(\w+:)?worksheet\b")
 _NAME = re.compile(rb"\br=[\"']([A-Z]+)([0-9]+)[\"']")
 _VALUE = re.compile(rb"<(?:\w+:)?v\b[^<>]*>([^<]*)<")
 
@@ -59,9 +64,18 @@ def cell_errors(path: str, sheet: str) -> Iterator[CellError]:
             error = value[1].decode(errors="replace") if value else ""
             if error not in {_NOT_AVAILABLE, ""}:
                 yield _cell(attributes, error)
-    if any(mark in text for mark in _UNWORKED_MARKS):
-        for attributes in _UNWORKED.findall(text):
-            yield _cell(attributes, "")
+    for attributes in _unworked(text):
+        yield _cell(attributes, "")
+
+
+def _unworked(text: bytes) -> list[bytes]:
+    """The attributes of the cells whose formulas were not worked out."""
+    root = _PREFIX.search(text)
+    # All names of a sheet have the same one: a pattern that it stands in is twice as quick.
+    prefix = {b"p": (root and root[1]) or b""}
+    if not any(end % prefix in text for end in _UNWORKED_ENDS):
+        return []
+    return re.findall(_UNWORKED % prefix, text)
 
 
 def _cell(attributes: bytes, error: str) -> CellError:
