@@ -721,6 +721,40 @@ def test_a_workbook_of_another_program_is_looked_at_too(step, tmp_path):
     assert "cell B2 of" in step.failure(StepInput(paths=(str(path),), format=FileType.XLSX, table=table)).message
 
 
+def write_part(path, part, name, text):
+    """A workbook with an error in B2, one part of which has another name and text."""
+    plain = path.with_name("plain.xlsx")
+    write_errors(plain, "#DIV/0!")
+    with zipfile.ZipFile(plain) as plain, zipfile.ZipFile(path, "w") as book:
+        for one in plain.namelist():
+            content = plain.read(one)
+            book.writestr(name if one == part else one, content + text if one == part else content)
+    return StepInput(paths=(str(path),), format=FileType.XLSX, table=TableOptions(sheet="Sales"))
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("xl/worksheets/sheet2.xml", "xl/worksheets/Sheet2.xml"),
+        ("xl/worksheets/sheet2.xml", r"xl\worksheets\sheet2.xml"),
+        ("xl/workbook.xml", "xl/Workbook.xml"),
+        ("xl/_rels/workbook.xml.rels", r"xl\_rels\workbook.xml.rels"),
+    ],
+)
+def test_an_error_is_told_where_names_of_parts_are_written_otherwise(step, tmp_path, part, name):
+    source = write_part(tmp_path / "a.xlsx", part, name, b"")
+    assert "cell B2 of the sheet 'Sales' holds the error #DIV/0!" in step.failure(source).message
+
+
+def test_a_workbook_is_refused_where_its_rows_alone_can_be_read(step, tmp_path):
+    parts = "xl/_rels/workbook.xml.rels"
+    failure = step.failure(write_part(tmp_path / "a.xlsx", parts, parts, b"<x>"))
+    assert failure.message.startswith(
+        "the data cannot be read as XLSX: formulas that failed cannot be told from gaps in the sheet 'Sales': "
+    )
+    assert failure.hint == "Open the workbook in a spreadsheet program and save it."
+
+
 @pytest.mark.parametrize("kind", STEPS, ids=str)
 @pytest.mark.parametrize("text", ["nan", "NaN"])
 def test_a_text_that_says_it_is_no_number_is_none(bench, tmp_path, kind, text):

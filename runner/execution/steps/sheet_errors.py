@@ -9,7 +9,7 @@ import posixpath
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -56,7 +56,11 @@ def tells_errors(path: str) -> bool:
 
 
 def cell_errors(path: str, sheet: str) -> Iterator[CellError]:
-    """The errors in a sheet of an xlsx file, those of one kind from above; a value not available is none."""
+    """The errors in a sheet of an xlsx file, those of one kind from above; a value not available is none.
+
+    Raises:
+        ValueError: the cells of the sheet are not found in the file, though whoever reads its rows may find them.
+    """
     text = _sheet_text(path, sheet)
     if any(mark in text for mark in _MARKS):
         for attributes, inside in _CELL.findall(text):
@@ -92,20 +96,32 @@ def _place(letters: str) -> int | None:
 
 
 def _sheet_text(path: str, sheet: str) -> bytes:
-    """The part of an xlsx file that has the cells of a sheet; empty where it is not found. Who reads the rows says
-    why, if that matters."""
+    """The part of an xlsx file that has the cells of a sheet.
+
+    Raises:
+        ValueError: it is not found, or cannot be read.
+    """
     try:
         with zipfile.ZipFile(path) as book:
-            part = _part_of(book, sheet)
-            return book.read(part) if part else b""
-    except (OSError, EOFError, ValueError, LookupError, zlib.error, zipfile.BadZipFile, ET.ParseError):
-        return b""
+            # Names of parts are equal in any case, and some programs write them with backslashes.
+            parts = {_plain(name): name for name in book.namelist()}
+            return book.read(parts[_part_of(book, parts, sheet)])
+    except (OSError, EOFError, LookupError, zlib.error, zipfile.BadZipFile, ET.ParseError) as error:
+        raise ValueError(str(error)) from error
 
 
-def _part_of(book: zipfile.ZipFile, sheet: str) -> str | None:
-    """The name of that part: the list of sheets has its number, and a list of parts the name."""
+def _plain(part: str) -> str:
+    return part.replace("\\", "/").lower()
+
+
+def _part_of(book: zipfile.ZipFile, parts: Mapping[str, str], sheet: str) -> str:
+    """The plain name of that part: the list of sheets has its number, and a list of parts the name.
+
+    Args:
+        parts: the names of all parts as they are written, by their plain ones.
+    """
     # It is the user's own file, and this process is in the sandbox.
-    sheets = ET.fromstring(book.read(_BOOK))  # noqa: S314
+    sheets = ET.fromstring(book.read(parts[_BOOK]))  # noqa: S314
     numbers = [
         value
         for element in sheets.iter()
@@ -113,6 +129,9 @@ def _part_of(book: zipfile.ZipFile, sheet: str) -> str | None:
         for key, value in element.attrib.items()
         if key.endswith("}id")
     ]
-    parts = ET.fromstring(book.read(_PARTS))  # noqa: S314
-    targets = [part.get("Target", "") for part in parts if part.get("Id") in numbers]
-    return posixpath.normpath(posixpath.join("/xl", targets[0])).lstrip("/") if targets else None
+    targets = [
+        part.get("Target", "")
+        for part in ET.fromstring(book.read(parts[_PARTS]))  # noqa: S314
+        if part.get("Id") in numbers
+    ]
+    return _plain(posixpath.normpath(posixpath.join("/xl", targets[0])).lstrip("/"))

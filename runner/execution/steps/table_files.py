@@ -293,14 +293,19 @@ def _read_rows(path: str, table: TableOptions) -> pd.DataFrame:
 
     Raises:
         StepError: kind FETCH, it is no such workbook, or a cell in a column that is wanted holds an error or a
-            formula without a value.
+            formula without a value, or none could be told.
     """
     # Here, as few steps need it.
     from runner.execution.steps.sheet_errors import cell_errors
 
     frame, name = _read_sheet(path, table, {})
     columns = dict(enumerate(frame.columns))
-    for cell, column, error in cell_errors(path, name):
+    try:
+        errors = list(cell_errors(path, name))
+    except ValueError as fault:
+        told = f"formulas that failed cannot be told from gaps in the sheet '{name}': {fault}"
+        raise unreadable("XLSX", told, hint="Open the workbook in a spreadsheet program and save it.") from fault
+    for cell, column, error in errors:
         if not table.columns or column is None or columns.get(column) in table.columns:
             raise _failed_cell(f"{f'cell {cell}' if cell else 'a cell'} of the sheet '{name}'", error)
     return frame
