@@ -144,6 +144,15 @@ def test_a_line_that_is_too_long_is_told(bench, kind):
     assert "Maximum line size of 8000000 bytes exceeded" in failure.message
 
 
+def test_a_line_that_does_not_fit_into_memory_is_told_so(bench):
+    packed = gzip.compress(b"a,b\n1," + bytes(384 << 20), 1)
+    path = bench.folder / "long.csv.gz"
+    path.write_bytes(packed)
+    failure = bench.failure("result = data", source=path, memory_mb=256)
+    assert failure.kind is FailureKind.MEMORY
+    assert "resources.memory_mb" in failure.hint
+
+
 @pytest.mark.parametrize("kind", SQL, ids=str)
 def test_a_line_of_more_fields_is_named_below_a_long_one(bench, kind):
     failure = bench.failure(STEPS[kind], kind=kind, source=f'a,b\n1,"{"x" * 200_000}"\n2,y,z\n')

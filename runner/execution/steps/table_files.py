@@ -22,6 +22,7 @@ from runner.execution.steps.faults import (
     delimiter_hint,
     empty_csv,
     empty_sheet,
+    memory_error,
     no_such_column,
     unreadable,
 )
@@ -39,6 +40,7 @@ _JSON_HINT = "Let `data_source` say so: `json`, or `ndjson` where each line is a
 # As pandas calls what a column holds.
 _TRUTH = "boolean"
 _TYPED = frozenset({_TRUTH, "integer", "floating", "mixed-integer-float"})
+_OUT_OF_MEMORY = "C error: out of memory"
 _FIELDS_LOST = "Length of header or names does not match"
 # What pandas takes for a gap by itself, as its documentation of `read_csv` lists it: a column without a type keeps
 # this list where another one has a list of its own.
@@ -278,6 +280,8 @@ def _read_csv(path: str, options: dict[str, Any]) -> pd.DataFrame:
         told = "its lines have more fields than there are column names"
         raise unreadable("CSV", told, hint=names_hint(path, options.get("sep", _PLAIN.delimiter))) from error
     except (pd.errors.ParserError, *UNREADABLE) as error:
+        if _OUT_OF_MEMORY in str(error):
+            raise memory_error() from error
         raise unreadable("CSV", str(error), head=head_of(path, HEAD_BYTES)) from error
 
 
