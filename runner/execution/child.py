@@ -219,7 +219,7 @@ def _outcome(order: StepOrder, heard: _Heard, ending: Ending) -> StepOutcome:
         return StepOutcome(output=output, failure=failure)
     level = heard.hello.level if heard.hello is not None else ""
     if heard.outcome is None:
-        failure = failure_of_ending(order, ending, detail=heard.wrong)
+        failure = failure_of_ending(order, ending, detail=heard.wrong, output=output)
         return StepOutcome(output=output, failure=failure, sandbox=level)
     said = clamp(heard.outcome, preview_rows=order.preview_rows)
     said = replace(said, output=output, sandbox=level)

@@ -1,16 +1,24 @@
 """How a child ended without an outcome → why its run failed, and which bound to raise."""
 
 import os
+import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner.core.run import FailureKind, RunFailure
+from runner.core.source import FileType
 from runner.execution.orders import StepOrder
 
 _REPEAT_HINT = "Nothing was delivered, so the run can be repeated."
 _MOST_OF_IT = 0.8
 # Signals by which libraries end a process that cannot get memory.
 _WITHOUT_MEMORY = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGTRAP})
+# What a library that is written in Rust prints before it does so: the one that reads workbooks is.
+_REFUSED = re.compile(r"memory allocation of ([0-9]{1,20}) bytes failed")
+_FAR_CELL_HINT = (
+    "A sheet is as large as its outermost cells are far apart: delete the rows below and the columns beside the "
+    "table, where a cell may be left. Else raise `resources.memory_mb` in the job file."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +37,9 @@ class Ending:
     zygote_died: bool = False
 
 
-def failure_of_ending(order: StepOrder, ending: Ending, *, detail: str = "") -> RunFailure:
-    """The failure of a run whose child gave no outcome. `detail` says what was wrong with what it sent."""
+def failure_of_ending(order: StepOrder, ending: Ending, *, detail: str = "", output: str = "") -> RunFailure:
+    """The failure of a run whose child gave no outcome. `detail` says what was wrong with what it sent, `output`
+    is what it printed."""
     if ending.failure is not None:
         return ending.failure
     if ending.reason is FailureKind.TIMEOUT:
@@ -47,10 +56,10 @@ def failure_of_ending(order: StepOrder, ending: Ending, *, detail: str = "") -> 
             message="the process that runs steps ended while this step was under way",
             hint=f"It is started again with the next run. {_REPEAT_HINT}",
         )
-    return _own_end(order, ending, ending.status, detail)
+    return _own_end(order, ending, ending.status, detail, output)
 
 
-def _own_end(order: StepOrder, ending: Ending, status: int, detail: str) -> RunFailure:
+def _own_end(order: StepOrder, ending: Ending, status: int, detail: str, output: str) -> RunFailure:
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     # What the kernel counts for the limit is not quite what it tells afterwards.
     spent = order.cpu_seconds is not None and ending.cpu_seconds >= _MOST_OF_IT * order.cpu_seconds
@@ -64,6 +73,12 @@ def _own_end(order: StepOrder, ending: Ending, status: int, detail: str) -> RunF
         return _out_of_memory(
             order, "the kernel ended the step, most likely because the machine ran out of memory"
         )
+    refused = _REFUSED.search(output)
+    if number in _WITHOUT_MEMORY and refused:
+        asked = f"the step crashed as it asked for {int(refused[1]) >> 20:,} MiB of memory at once"
+        failure = _out_of_memory(order, asked)
+        is_sheet = any(source.format is FileType.XLSX for source in order.inputs)
+        return replace(failure, hint=_FAR_CELL_HINT) if is_sheet else failure
     if number in _WITHOUT_MEMORY and 2 * ending.memory_mb >= order.memory_mb:
         return _out_of_memory(order, f"the step crashed after it had taken {ending.memory_mb} MiB of memory")
     if number and number != signal.SIGKILL:

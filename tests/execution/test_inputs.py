@@ -679,6 +679,17 @@ def test_an_error_among_the_names_is_told_and_the_file_named(step, tmp_path):
     assert message.endswith("cell AB1 of the sheet 'Sheet1' holds the error #REF!")
 
 
+def test_a_cell_far_from_all_others_is_told_as_what_takes_memory(step, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["id"])
+    book.active["XFD1048576"] = 1
+    book.save(tmp_path / "a.xlsx")
+    failure = step.failure(StepInput(paths=(str(tmp_path / "a.xlsx"),), format=FileType.XLSX))
+    assert failure.kind is FailureKind.MEMORY
+    assert re.fullmatch(r"the step crashed as it asked for [0-9,]+ MiB of memory at once \(.*\)", failure.message)
+    assert "delete the rows below" in failure.hint
+
+
 ODS = """<?xml version="1.0" encoding="UTF-8"?><office:document-content
 xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
 xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
