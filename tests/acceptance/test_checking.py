@@ -55,6 +55,7 @@ def put(tmp_path):
     return call
 
 
+@pytest.mark.long
 def test_a_large_folder_is_checked_by_several_processes_and_remembered(runner, put, tmp_path):
     for number in range(450):
         put(f"job_{number:03d}.yaml", JOB.format(name=f"job_{number:03d}"))
@@ -138,6 +139,7 @@ def test_broken_defaults_are_one_finding_and_no_job_is_good(runner, put):
     assert runner("show", "a").returncode == 3
 
 
+@pytest.mark.long
 def test_samples_find_a_missing_column_at_its_line(runner, put):
     put("sales.yaml", JOB.format(name="sales") + TESTS)
     assert runner("validate").returncode == 0

@@ -39,6 +39,7 @@ def write_job(repository, *, file="data.csv", file_type="csv", step=GROUPED):
     return repository.commit("A job")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("file", "file_type"), [("data.csv", "csv"), ("data.json", "json")])
 def test_run_mails_the_group_keys(repository, runner, file, file_type):
     write_job(repository, file=file, file_type=file_type)
@@ -63,6 +64,7 @@ def test_run_with_sql(repository, runner):
     assert not (repository.folder / "data" / "mail").exists()
 
 
+@pytest.mark.long
 def test_a_dash_is_standard_output(repository, runner):
     write_job(repository)
     done = runner("run", "totals", "--no-mail", "--json", "--output", "-", cwd=repository.folder)
@@ -71,6 +73,7 @@ def test_a_dash_is_standard_output(repository, runner):
     assert not (repository.folder / "-").exists()
 
 
+@pytest.mark.long
 def test_run_json_is_one_run_of_the_history(repository, runner):
     commit = write_job(repository)
     done = runner("run", "totals", "--no-mail", "--at", "2026-01-05T08:00:00Z", "--json", cwd=repository.folder)
@@ -83,6 +86,7 @@ def test_run_json_is_one_run_of_the_history(repository, runner):
     assert run["run_id"] in runner("history", cwd=repository.folder).stdout
 
 
+@pytest.mark.long
 def test_a_failing_script_shows_its_own_line(repository, runner):
     step = 'processing_script: |\n  print("so far so good")\n  result = data["revenue"]'
     write_job(repository, step=step)
@@ -138,6 +142,7 @@ def test_init_makes_a_repository_that_validates_and_runs(tmp_path, runner):
     assert (folder / "jobs.d" / "example.yaml").read_text() == "mine\n"
 
 
+@pytest.mark.long
 def test_the_jobs_of_this_repository_are_valid_and_only_the_one_with_an_example_address_is_suspended(
     tmp_path, runner
 ):
@@ -193,6 +198,7 @@ def test_wrong_usage_is_exit_code_two(tmp_path, runner):
     assert runner("fly", cwd=tmp_path).returncode == 2
 
 
+@pytest.mark.long
 def test_output_of_a_failing_job_leaves_the_report_and_exit_code_one(repository, runner):
     write_job(repository, step='processing_script: result = data["revenue"]')
     for options, shown in (((), "KeyError"), (("--json",), '"state": "failed"')):
@@ -214,6 +220,7 @@ def test_a_file_that_is_called_another_form_is_refused_before_the_run(repository
     assert json.loads(runner("history", "totals", "--json", cwd=repository.folder).stdout)["runs"] == []
 
 
+@pytest.mark.long
 def test_a_folder_that_is_not_there_is_said_before_anybody_is_mailed(repository, runner):
     write_job(repository)
     done = runner("run", "totals", "--output", "nowhere/out.csv", cwd=repository.folder)
@@ -223,6 +230,7 @@ def test_a_folder_that_is_not_there_is_said_before_anybody_is_mailed(repository,
     assert json.loads(runner("history", "totals", "--json", cwd=repository.folder).stdout)["runs"] == []
 
 
+@pytest.mark.long
 def test_a_result_that_cannot_be_written_is_said_after_the_report(repository, runner):
     write_job(repository)
     done = runner("run", "totals", "--no-mail", "--output", "/dev/full", cwd=repository.folder)
@@ -232,6 +240,7 @@ def test_a_result_that_cannot_be_written_is_said_after_the_report(repository, ru
     assert "hint" in done.stderr
 
 
+@pytest.mark.long
 def test_texts_of_users_are_shown_as_they_are(repository, runner):
     step = 'processing_script: |\n  print("[/x] \\x1b[2J")\n  result = data[data["[/y] \\x1b[2J"]]'
     write_job(repository, step=f'description: "Sales [/EU]"\n{step}')
@@ -252,6 +261,7 @@ def test_next_tells_a_suspended_job_from_one_that_fires(repository, runner):
     assert "9000-12-31 09:00 CET (+01:00)" in far.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_the_log_tells_why_a_start_failed_and_the_console_once(repository, runner, form):
     env = {"STATUS_HOST": "203.0.113.7", "LOG_FILE": "runner.log", "LOG_FORMAT": form}

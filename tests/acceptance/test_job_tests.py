@@ -57,6 +57,7 @@ def test_all_pass(runner, project):
     )
 
 
+@pytest.mark.long
 def test_a_failing_test_shows_the_cells_that_differ(runner, project):
     (project.folder / "tests" / "sums.csv").write_text(SUMS.replace("203", "204") + "west,1\n")
     done = runner("test", "orders", cwd=project.folder)
@@ -74,6 +75,7 @@ def test_a_failing_test_shows_the_cells_that_differ(runner, project):
     assert "1 passed, 1 failed" in done.stdout
 
 
+@pytest.mark.long
 def test_a_failing_script_shows_its_lines_in_the_job_file(runner, project):
     project.write("orders.yaml", ORDERS.replace('large.groupby("region"', 'large.groupby("regio"'))
     done = runner("test", "jobs.d/orders.yaml", cwd=project.folder)
@@ -82,6 +84,7 @@ def test_a_failing_script_shows_its_lines_in_the_job_file(runner, project):
     assert '      result = large.groupby("regio"' in done.stdout
 
 
+@pytest.mark.long
 def test_expected_files_are_rewritten(runner, project):
     sums = project.folder / "tests" / "sums.csv"
     sums.unlink()
@@ -93,6 +96,7 @@ def test_expected_files_are_rewritten(runner, project):
     assert "wrote" not in runner("test", "--update", cwd=project.folder).stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", [None, b"\xff"], ids=["missing", "no CSV"])
 def test_update_is_not_promised_for_what_it_does_not_write(runner, project, content):
     project.write("orders.yaml", ORDERS.replace("tests/sums.csv", "tests/sums.json"))
@@ -104,6 +108,7 @@ def test_update_is_not_promised_for_what_it_does_not_write(runner, project, cont
     assert "tests/sums.json is not written" in refused.stdout
 
 
+@pytest.mark.long
 def test_json_and_junit(runner, project):
     project.write("broken.yaml", ORDERS.replace("consumer_emails", "consumers").replace("orders", "broken", 1))
     done = runner("test", "--format", "json", cwd=project.folder)
@@ -119,6 +124,7 @@ def test_json_and_junit(runner, project):
     assert ET.parse(target).getroot().attrib["tests"] == "3"
 
 
+@pytest.mark.long
 def test_what_is_printed_cannot_steer_a_terminal(runner, project):
     steered = ORDERS.replace('"orders:"', r'"\\x1b[31m"'.replace("\\\\", "\\"))
     project.write("orders.yaml", steered.replace("amount: 120}]", 'amount: 120, "\\e]0;x": 1}]'))
@@ -128,6 +134,7 @@ def test_what_is_printed_cannot_steer_a_terminal(runner, project):
     assert "\\x1b[31m" in done.stdout
 
 
+@pytest.mark.long
 def test_usage(runner, project):
     unknown = runner("test", "ordrs", cwd=project.folder)
     assert (unknown.returncode, "Did you mean 'orders'?" in unknown.stderr) == (2, True)
@@ -136,6 +143,7 @@ def test_usage(runner, project):
     assert runner("test", cwd=project.folder / "tests").returncode == 3
 
 
+@pytest.mark.long
 def test_a_sample_of_a_job(runner, project):
     done = runner("run", "orders", "--sample", "1", cwd=project.folder)
     assert (done.returncode, done.stderr) == (0, "")
@@ -146,6 +154,7 @@ def test_a_sample_of_a_job(runner, project):
     assert (run["state"], run["rows_in"], run["rows_out"], run["deliveries"]) == ("succeeded", 2, 1, [])
 
 
+@pytest.mark.long
 def test_a_sample_that_fails_or_makes_no_sense(runner, project):
     project.write("orders.yaml", ORDERS.replace('data["amount"]', 'data["amuont"]'))
     failed = runner("run", "orders", "--sample", "5", cwd=project.folder)

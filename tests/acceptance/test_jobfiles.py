@@ -108,6 +108,7 @@ def test_there_are_enough_cases():
     assert len(FOLDERS) >= 30
 
 
+@pytest.mark.long
 def test_the_command_checks_every_file_and_none_stops_the_others(call):
     done = call("validate", "bad", "--format", "json", cwd=CASES)
     document = json.loads(done.stdout)

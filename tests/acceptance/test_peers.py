@@ -95,6 +95,7 @@ def agree(schema, check, paths):
     return wrong, right, refused
 
 
+@pytest.mark.long
 def test_check_jsonschema_agrees_on_every_job_file():
     wrong, right, refused = agree("job.schema.json", JOB_SCHEMA, JOB_FILES)
     assert refused == REFUSED_BY_THE_READER

@@ -34,6 +34,7 @@ def test_a_pull_request_is_shown(change, runner):
     assert done.stdout.endswith("Plan: 1 added, 1 changed\n")
 
 
+@pytest.mark.long
 def test_exit_codes(change, runner):
     def code(*arguments):
         return runner("plan", *arguments, cwd=change.folder).returncode

@@ -80,6 +80,7 @@ def jobs(tmp_path):
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.timeout(320)
 def test_a_bad_job_is_refused_with_its_place_and_a_mended_one_passes(hooks, jobs, tmp_path):
     home = tmp_path / "home"

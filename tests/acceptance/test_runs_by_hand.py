@@ -37,6 +37,7 @@ def project(repository):
     return repository.folder
 
 
+@pytest.mark.long
 def test_without_a_service_they_run_here_and_jobs_that_come_after_follow(project, runner):
     plan = runner("backfill", "sales", *SPAN, "--dry-run", cwd=project)
     assert plan.returncode == 0, plan.stderr
@@ -67,6 +68,7 @@ consumer_emails: [analyst@example.com]
 """
 
 
+@pytest.mark.long
 def test_a_long_backfill_holds_one_result_at_a_time(repository, project, peak):
     repository.write("large.yaml", LARGE)
     hours = ("--from", "2025-11-01T00:00", "--to", "2025-11-01T23:00")
@@ -75,6 +77,7 @@ def test_a_long_backfill_holds_one_result_at_a_time(repository, project, peak):
     assert mib < 400, "24 results of 30 MB are 720 MB"
 
 
+@pytest.mark.long
 def test_a_service_that_runs_another_version_of_a_job_is_told_of(project, runner, start_service, tmp_path):
     """As where its folder does not answer; here it has another one."""
     start_service(project)
@@ -91,6 +94,7 @@ def test_a_service_that_runs_another_version_of_a_job_is_told_of(project, runner
     assert f"the version of sales that it has in force, which is not the one in {jobs}" in other.stderr
 
 
+@pytest.mark.long
 def test_beside_a_service_they_go_through_its_queue(project, runner, start_service):
     service = start_service(project)
     done = runner("run", "sales", "--json", "--output", "result.csv", cwd=project)
@@ -113,6 +117,7 @@ def test_beside_a_service_they_go_through_its_queue(project, runner, start_servi
     assert service.stop() == 0
 
 
+@pytest.mark.long
 def test_a_failure_and_a_span_that_cannot_be_run(project, runner):
     (project / "input.csv").unlink()
     failed = runner("backfill", "sales", "--from", "2025-11-01", "--to", "2025-11-01", cwd=project)
@@ -149,6 +154,7 @@ consumer_emails: [analyst@example.com]
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("beside", [False, True])
 def test_ctrl_c_takes_back_what_has_not_begun_and_says_what_goes_on(
     repository, project, runner, spawn, start_service, beside
@@ -195,6 +201,7 @@ class SlowMailbox:
         return "250 kept"
 
 
+@pytest.mark.long
 def test_ctrl_c_while_mails_are_sent_waits_for_no_more_than_the_one_under_way(
     project, runner, spawn, smtp_controller
 ):
@@ -215,6 +222,7 @@ def test_ctrl_c_while_mails_are_sent_waits_for_no_more_than_the_one_under_way(
     assert len(box.began) == 1
 
 
+@pytest.mark.long
 def test_what_waits_for_a_server_is_kept_as_no_file_where_a_shell_names_none(project, runner):
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         away = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(nobody.getsockname()[1]), "SMTP_USE_TLS": "false"}
@@ -235,6 +243,7 @@ def test_what_waits_for_a_server_is_kept_as_no_file_where_a_shell_names_none(pro
     assert len(list((project / "data" / "mail").glob("*.eml"))) == 1
 
 
+@pytest.mark.long
 def test_a_service_that_starts_during_a_run_by_hand_waits_for_it(
     repository, project, runner, spawn, start_service
 ):

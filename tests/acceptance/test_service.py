@@ -149,6 +149,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_kill_and_restart_loses_nothing_unsaid(repository, mail_server, start_service):
     (repository.folder / "input.csv").write_text("a\n1\n")
@@ -180,6 +181,7 @@ def test_kill_and_restart_loses_nothing_unsaid(repository, mail_server, start_se
     assert again.process.wait(40) == 0
 
 
+@pytest.mark.long
 def test_a_second_service_refuses_to_start(repository, start_service, runner):
     service = start_service(repository.folder)
     second = runner("start", cwd=repository.folder)
@@ -188,6 +190,7 @@ def test_a_second_service_refuses_to_start(repository, start_service, runner):
     assert service.get("/healthz")
 
 
+@pytest.mark.long
 def test_a_start_where_there_is_no_folder_of_jobs_says_what_to_do(tmp_path, runner):
     done = runner("start", cwd=tmp_path)
     assert done.returncode == 3
@@ -195,6 +198,7 @@ def test_a_start_where_there_is_no_folder_of_jobs_says_what_to_do(tmp_path, runn
     assert "set JOBS_DIR" in done.stderr
 
 
+@pytest.mark.long
 def test_hup_reloads_at_once(repository, start_service):
     service = start_service(repository.folder)
     service.process.send_signal(signal.SIGHUP)
@@ -202,6 +206,7 @@ def test_hup_reloads_at_once(repository, start_service):
     assert service.stop() == 0
 
 
+@pytest.mark.long
 def test_without_a_mail_server_mails_are_kept_and_that_is_said(repository, start_service):
     service = start_service(repository.folder)
     (line,) = [line for line in service.log().splitlines() if "Mails:" in line]
@@ -220,6 +225,7 @@ consumer_emails: [analyst@example.com]
 """
 
 
+@pytest.mark.long
 def test_a_single_run_beside_a_service_is_mailed_once_even_over_its_restart(
     repository, mail_server, start_service, spawn
 ):
@@ -241,6 +247,7 @@ def test_a_single_run_beside_a_service_is_mailed_once_even_over_its_restart(
     assert len(mail_server.mails_to("analyst@example.com")) == 1
 
 
+@pytest.mark.long
 def test_a_single_run_that_is_ended_from_outside_is_cancelled(repository, spawn, runner):
     (repository.folder / "input.csv").write_text("a\n1\n")
     repository.write("once.yaml", ONCE.replace("SECONDS", "60"))
@@ -256,6 +263,7 @@ def test_a_single_run_that_is_ended_from_outside_is_cancelled(repository, spawn,
     assert (run["state"], run["deliveries"]) == ("cancelled", [])
 
 
+@pytest.mark.long
 def test_two_single_runs_at_once_are_both_mailed(repository, mail_server, spawn):
     (repository.folder / "input.csv").write_text("a\n1\n")
     repository.write("once.yaml", ONCE.replace("SECONDS", "1"))
@@ -265,6 +273,7 @@ def test_two_single_runs_at_once_are_both_mailed(repository, mail_server, spawn)
     assert len(mail_server.mails_to("analyst@example.com")) == 2
 
 
+@pytest.mark.long
 def test_a_mail_that_could_not_be_sent_outlives_a_kill_and_stays_the_same_mail(
     repository, mail_server, start_service, runner
 ):

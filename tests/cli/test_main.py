@@ -237,6 +237,7 @@ def test_what_nohup_started_goes_on_when_its_terminal_is_closed():
     assert call(program, "SIG_DFL", cwd=".").stdout == "True\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
 def test_a_signal_that_ends_tests_lets_them_remove_what_they_made(tmp_path, number):
     job = (
@@ -292,6 +293,7 @@ def test_a_stop_while_the_service_is_imported_is_a_stop(tmp_path, number, module
     assert "Aborted" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_reload_while_the_service_is_imported_does_not_end_it(tmp_path):
     (tmp_path / "jobs.d").mkdir()
     program = INTERRUPTED.format(module="runner.logs", number="SIGHUP")
@@ -350,6 +352,7 @@ def test_a_reader_that_goes_away_ends_the_output_quietly(tmp_path, arguments, un
     assert (done.returncode, done.stderr) == (1, "")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_a_result_is_written_where_its_report_cannot_be(folder, form):
     (folder / "a.csv").write_text("n\n1\n")
@@ -360,6 +363,7 @@ def test_a_result_is_written_where_its_report_cannot_be(folder, form):
     assert (folder / "out.csv").read_text() == "n\n1\n"
 
 
+@pytest.mark.long
 def test_a_result_goes_to_a_socket_that_is_standard_output(folder):
     """As of a unit of systemd, or of what Node.js starts: nobody can open it by its path."""
     (folder / "a.csv").write_text("n\n1\n")
@@ -419,6 +423,7 @@ def test_a_file_never_stands_in_the_place_of_a_closed_stream(tmp_path):
 ENCODINGS = [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("arguments", [["schema"], ["rules"], ["rules", "--json"], ["doctor"]])
 def test_what_is_piped_is_utf8_in_every_locale(tmp_path, arguments, encoding):

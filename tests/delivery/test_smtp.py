@@ -637,6 +637,7 @@ def test_a_large_mail_has_time_for_a_slow_line(raw_server, make_transport, small
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.long
 def test_a_server_that_takes_its_time_to_answer_gets_a_mail_few_times(
     inbox, make_server, make_transport, make_mail
 ):

@@ -22,6 +22,7 @@ ROWS = "category,amount\na,-1\na,2\n"
 CELLS = st.lists(st.tuples(st.none() | st.integers(-3, 3), st.none() | st.sampled_from("abc")), max_size=12)
 
 
+@pytest.mark.long
 @given(CELLS, st.integers(-3, 3))
 def test_what_is_found_is_what_counting_by_hand_finds(of_frame, rows, bound):
     frame = pd.DataFrame(

@@ -94,6 +94,7 @@ def test_a_process_whose_first_thread_has_ended():
         assert standing_of(process.pid) == Standing(threads=1), "it waits to be reaped"
 
 
+@pytest.mark.long
 def test_a_process_that_ends_is_never_taken_for_one():
     """However far its end has got: its first thread may be gone while the others have not noticed yet."""
     for _ in range(15):

@@ -371,6 +371,7 @@ def start_without(*calls, error=errno.ENOSYS):
     return done.stdout.splitlines()
 
 
+@pytest.mark.long
 def test_strict_refuses_where_a_layer_is_missing(zygote):
     if not zygote.level.startswith("landlock+seccomp"):
         pytest.skip(f"this machine gives {zygote.level}")

@@ -54,6 +54,7 @@ def disk(request, tmp_path):
     return FileSizeLimit(tmp_path)
 
 
+@pytest.mark.long
 def test_disk_full(disk, make_project, mail_server, wait_for):
     project = make_project(state=disk.folder / "data")
     project.env |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(mail_server.port)}
@@ -97,6 +98,7 @@ def _not_ready(service, reason):
     return (status, answer) if any(reason in one for one in answer.get("reasons", ())) else None
 
 
+@pytest.mark.long
 def test_any_single_commit_finds_the_disk_full(make_project, make_mail_server, wait_for):
     """As many services as a cycle has commits; each has another one of them refused."""
     seeded = make_project("seed")
@@ -169,6 +171,7 @@ def _jobs_of_all_kinds(project):
     project.job("replacing", "on_missed: run_all", "concurrency_policy: replace")
 
 
+@pytest.mark.long
 def test_runs_that_were_queued_before_the_disk_was_full_begin_later(disk, make_project, wait_for):
     project = make_project(state=disk.folder / "data")
     project.env["MAX_CONCURRENT_RUNS"] = "1"
@@ -191,6 +194,7 @@ def test_runs_that_were_queued_before_the_disk_was_full_begin_later(disk, make_p
     assert set(project.executed().values()) == {1}
 
 
+@pytest.mark.long
 def test_a_step_that_fills_the_disk_is_on_record(tmpfs, make_project, wait_for):
     """With the real zygote: what the step has written goes before its end is recorded, which needs the room."""
     project = make_project(state=tmpfs("16m") / "data")
@@ -213,6 +217,7 @@ def test_a_step_that_fills_the_disk_is_on_record(tmpfs, make_project, wait_for):
     assert "cannot be recorded" not in service.log()
 
 
+@pytest.mark.long
 def test_no_descriptors(project, mail_server, wait_for):
     """With the real zygote: its children come over descriptors."""
     project.job("again", "retry: {limit: 9, backoff_seconds: 1, max_delay_seconds: 1}")

@@ -444,21 +444,25 @@ def test_any_bytes(look, content):
     look(content)
 
 
+@pytest.mark.long
 @hostile(YAMLISH, 250)
 def test_what_looks_like_yaml(look, content):
     look(content)
 
 
+@pytest.mark.long
 @hostile(JOBISH, 150)
 def test_what_looks_like_a_job(look, content):
     look(content)
 
 
+@pytest.mark.long
 @hostile(mutated(), 300)
 def test_a_good_file_with_faults(look, content):
     look(content)
 
 
+@pytest.mark.long
 def test_the_worst_files_take_no_time_and_no_memory(tmp_path):
     for number, text in enumerate(WORST.values()):
         (tmp_path / f"{number}.yaml").write_bytes(text.encode("utf-8"))

@@ -87,6 +87,7 @@ def cycle(project, when, number):
     return True
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_commit_of_a_cycle(when, make_project, make_mail_server, wait_for):
     seeded = make_project("seed")
@@ -168,6 +169,7 @@ def test_killed_at_a_commit_of_the_very_first_start(when, number, project, mail_
     check_mails(project, mail_server, [])
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_random_kills_under_load(project, mail_server, wait_for, noon):
     """Fires of eleven jobs at 240 times the speed of the clock, kills at random, and a recount at the end."""

@@ -147,6 +147,7 @@ def ask(unfiltered, tmp_path):
     return asking
 
 
+@pytest.mark.long
 def test_threads_that_try_to_detach_do_not_outlive_the_time_out(
     zygote, run, tmp_path, wait_for, processes_in, seconds_until_gone
 ):
@@ -166,6 +167,7 @@ def test_threads_that_try_to_detach_do_not_outlive_the_time_out(
     assert zygote.pid == pid
 
 
+@pytest.mark.long
 def test_a_daemon_ends_with_its_step_even_where_it_can_be_made(unfiltered, ask, tmp_path, seconds_until_gone):
     """Without the filter of system calls a script can fork: the pid namespace ends what it has left behind."""
     ask(DAEMON)
@@ -186,6 +188,7 @@ def test_a_fork_bomb_does_not_outlive_the_time_out(
     assert unfiltered.stdout.readline() == "None\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("who", ["zygote", "stand-by"])
 def test_a_killed_zygote_takes_its_children_with_it(zygote, run, tmp_path, wait_for, seconds_until_gone, who):
     killed = zygote.pid if who == "zygote" else parent_of(zygote.pid)
@@ -208,6 +211,7 @@ def test_a_killed_zygote_takes_its_children_with_it(zygote, run, tmp_path, wait_
     assert zygote.pid not in pids
 
 
+@pytest.mark.long
 def test_a_killed_service_takes_its_steps_with_it(project, wait_for, seconds_until_gone):
     script = textwrap.indent(f"if run.attempt == 1:\n{textwrap.indent(SPINNING, '    ')}\nresult = data", "  ")
     retry = "retry: {limit: 1, backoff_seconds: 1, max_delay_seconds: 1}"

@@ -451,6 +451,7 @@ def test_a_folder_that_nobody_can_look_into_ends_the_step(run):
     assert "cannot be looked into" in outcome.failure.message
 
 
+@pytest.mark.long
 def test_a_script_that_takes_back_what_it_prints_is_ended_in_time(run):
     began = time.monotonic()
     outcome = run(

@@ -10,6 +10,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "missed", ["2 earlier fires missed and not run", ""], ids=["the last of three", "the only one"]
 )

@@ -33,6 +33,7 @@ def begun_since_now():
     return lambda: len(set(threading.enumerate()) - before)
 
 
+@pytest.mark.long
 def test_files_of_another_name_for_each_run_keep_few_threads(ask):
     waiting = begun_since_now()
     for minute in range(8):
@@ -46,6 +47,7 @@ def test_files_of_another_name_for_each_run_keep_few_threads(ask):
     assert ask("/away/9.csv") == "/away/9.csv"
 
 
+@pytest.mark.long
 def test_folders_of_another_name_for_each_run_on_one_network_mount_keep_few_threads(ask, monkeypatch):
     mounts = (Mount(point="/", kind="ext4"), Mount(point="/share", kind="nfs4"), Mount(point="/disk", kind="xfs"))
     monkeypatch.setattr(answering, "read_mounts", lambda: mounts)

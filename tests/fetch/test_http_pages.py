@@ -440,6 +440,7 @@ def test_an_expression_does_not_fill_the_memory_of_the_service(paged, fetch_api,
 
 
 # Each names a part of the answer once; what it makes of that is large all the same.
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("path", "items"),
     [

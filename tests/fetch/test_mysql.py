@@ -176,6 +176,7 @@ def test_rows_that_are_too_many_are_not_read_to_their_end(fetch_rows):
         fetch_rows("SELECT a.id, b.name FROM orders a, orders b, orders c", max_bytes=1_000_000)
 
 
+@pytest.mark.long
 def test_a_query_past_the_deadline_ends_here_and_in_the_server(fetch_rows, ask):
     with pytest.raises(FetchError, match=r"was not read within 2 s"):
         fetch_rows("SELECT count(*) FROM orders a, orders b, orders c, orders d", timeout_seconds=2.0)

@@ -144,6 +144,7 @@ def test_the_objects_of_a_pattern_become_files_of_the_run(fetch_objects, environ
     assert SECRET in fetched.secrets
 
 
+@pytest.mark.long
 def test_a_pattern_stands_for_no_leading_dot(fetch_objects, environ):
     names = {"in/**/*.gz": 3, "in/.*.gz": 1, "in/.trash/*": 1}
     assert {name: len(fetch_objects(f"s3://orders/{name}", environ=environ).paths) for name in names} == names
@@ -208,6 +209,7 @@ def test_an_object_that_is_replaced_while_it_is_read_comes_whole(fetch_objects, 
     assert fetched.bytes == 6_000_000
 
 
+@pytest.mark.long
 def test_an_object_that_is_replaced_whenever_it_is_read_is_told(fetch_objects, environ, put, after_reading):
     put("hotter.csv", b"0" * 5_000_000)
     contents = iter(b"123456789")
@@ -237,6 +239,7 @@ def test_more_than_max_bytes_is_refused(fetch_objects, environ, tmp_path):
     assert list((tmp_path / "run").iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_folder_that_may_not_be_listed_is_told_and_not_left_out(fetch_objects, environ, put, gate):
     for folder in "abc":
         put(f"parts/{folder}/x.csv", b"a\n1\n")

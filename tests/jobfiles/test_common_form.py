@@ -81,6 +81,7 @@ def test_many_acceptance_files_are_in_the_common_form():
     assert taken > 60
 
 
+@pytest.mark.long
 def test_the_quick_verdict_is_the_full_one(context):
     answers = [read_job_file(path, path.name) for path in FILES]
     files = [(answer, context) for answer in answers if isinstance(answer, JobFile)]

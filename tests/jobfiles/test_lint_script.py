@@ -320,6 +320,7 @@ def test_a_doubtful_script_raises_no_warning(recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.long
 @given(st.text(max_size=80))
 def test_any_script_gives_an_answer(script):
     assert all(fault.message for fault in find_script_faults(script))

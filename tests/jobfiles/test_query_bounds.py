@@ -101,6 +101,7 @@ SEARCH = """
 """
 
 
+@pytest.mark.long
 def test_what_is_parsed_holds_up_no_parser():
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SEARCH)], capture_output=True, text=True, timeout=60, check=False

@@ -200,6 +200,7 @@ def sources():
             yield path, ast.parse(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.long
 def test_every_rule_that_is_reported_is_in_the_catalogue():
     folders = {PACKAGE / "jobfiles", PACKAGE / "jobfiles" / "lint", PACKAGE / "core"}
     reported = {name for path, tree in sources() if path.parent in folders for name in reported_names(tree)}
@@ -207,6 +208,7 @@ def test_every_rule_that_is_reported_is_in_the_catalogue():
     assert reported - RULES_BY_NAME.keys() == set()
 
 
+@pytest.mark.long
 def test_every_rule_of_the_catalogue_is_reported():
     texts = {
         node.value

@@ -268,6 +268,7 @@ VALUES = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_whatever_stands_anywhere_is_told_in_one_plain_sentence(name):
     schema = SCHEMAS[name].data

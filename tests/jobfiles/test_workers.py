@@ -30,6 +30,7 @@ def test_workers_find_what_one_process_finds(targets, count):
     assert any(verdict.diagnostics for verdict in verdicts(answers))
 
 
+@pytest.mark.long
 def test_a_file_that_kills_its_worker_takes_no_other_along(targets, monkeypatch):
     deadly = targets[7].shown
 

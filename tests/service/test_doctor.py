@@ -315,6 +315,7 @@ def test_a_server_that_takes_mails_needs_a_sender(settings, smtp_controller):
         controller.stop()
 
 
+@pytest.mark.long
 def test_zones_sandbox_memory_and_spreadsheets(settings, make_job, monkeypatch):
     now = datetime.now(UTC)
     assert check_zones(settings, [make_job(timezone="Europe/Berlin")], now=now).message.startswith("2 in use")

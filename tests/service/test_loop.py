@@ -113,6 +113,7 @@ def test_a_start_says_that_other_machines_may_reach_its_state(any_port, start, c
     assert "JOB_STORAGE_PATH" in warned[0].getMessage()
 
 
+@pytest.mark.long
 def test_a_stop_hands_back_a_run_and_the_next_service_ends_it(any_port, start, caplog):
     caplog.set_level(logging.INFO, "runner")
     (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "2"))
@@ -347,6 +348,7 @@ def test_a_folder_that_turns_out_to_be_gone_after_the_start_is_told(any_port, st
     wait_for(lambda: "cannot be listed: no such folder" in caplog.text)
 
 
+@pytest.mark.long
 def test_a_stop_while_the_first_reading_does_not_answer_is_heard(any_port, monkeypatch):
     answers = threading.Event()
     monkeypatch.setattr(JobFolder, "scan", lambda _self: answers.wait(60))
@@ -381,6 +383,7 @@ def test_a_run_that_is_asked_for_is_of_the_job_as_it_was_just_edited(any_port, s
         assert report.preview.rows == (("1", str(version)),)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("before", "state"), [(100, RunState.TIMED_OUT), (1, RunState.SUCCEEDED)])
 def test_a_run_that_is_asked_for_is_of_the_defaults_as_they_were_just_edited(any_port, start, before, state):
     """They are no part of the file of the job, whose digest stays. That they are gone has to be seen twice."""
@@ -423,6 +426,7 @@ def test_runs_that_are_asked_for_again_and_again_do_not_wait_for_one_another(any
         others.join()
 
 
+@pytest.mark.long
 def test_a_stop_does_not_wait_for_a_folder_that_does_not_answer(any_port, start, monkeypatch):
     service = start(any_port)
     answers, asked = threading.Event(), threading.Event()
@@ -437,6 +441,7 @@ def test_a_stop_does_not_wait_for_a_folder_that_does_not_answer(any_port, start,
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.long
 def test_a_job_that_is_removed_takes_its_queue_along(any_port, start):
     path = any_port.jobs_dir / "report.yaml"
     path.write_text(JOB.replace("SECONDS", "3"))

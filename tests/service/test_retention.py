@@ -169,6 +169,7 @@ class TestJobsAfterSeveral:
 
         return begin
 
+    @pytest.mark.long
     @pytest.mark.parametrize("hours", [3, 70], ids=["a slow run", "a very slow run"])
     def test_a_success_stays_until_the_slower_job_ends(self, due, retention, store, clock, up, hours):
         due("often")()
