@@ -43,3 +43,8 @@ def test_columns_with_the_name_of_a_word_of_sql_are_to_be_quoted(query, words):
 )
 def test_quotes_are_not_asked_for_where_they_would_mend_nothing(query):
     assert said(query) == ""
+
+
+def test_many_words_before_a_name_are_not_looked_at():
+    values = ", ".join(["'" + "é" * 20 + "'"] * 4_500)
+    assert said(f"SELECT a FROM data WHERE a IN ({values}) AND max(at) > 1") == f'{WORDS}"at".'

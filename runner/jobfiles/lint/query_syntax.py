@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 from runner.jobfiles.lint.step_fault import StepFault
@@ -88,20 +87,21 @@ def _with_one_quoted(query: str, complaint: str) -> list[tuple[str, str]]:
     """The word at the place of the complaint, and the one before it: each with the query in which it is quoted."""
     import duckdb
 
-    place = _offset(query, complaint)
+    tokens = duckdb.tokenize(query)
     source = query.encode()
-    tokens = [
-        (len(source[:start].decode(errors="ignore")), source[start:end].decode(errors="ignore").rstrip(), kind)
-        for (start, kind), (end, _) in pairwise([*duckdb.tokenize(query), (len(source), None)])
-    ]
-    at = next((index for index, (start, _, _) in enumerate(tokens) if start == place), None)
+    ends = [*(start for start, _ in tokens[1:]), len(source)]
+    # DuckDB counts bytes. A query may have thousands of words: only those at the place are made texts.
+    place = len(query[: _offset(query, complaint)].encode())
+    at = next((index for index, (start, _) in enumerate(tokens) if start == place), None)
     if at is None:
         return []
-    return [
-        (token, f'{query[:start]}"{token}"{query[start + len(token) :]}')
-        for start, token, kind in tokens[max(at - 1, 0) : at + 1]
-        if kind == duckdb.token_type.keyword and token.lower() not in _NO_NAMES
-    ]
+    attempts: list[tuple[str, str]] = []
+    for (start, kind), end in list(zip(tokens, ends, strict=True))[max(at - 1, 0) : at + 1]:
+        word = source[start:end].decode(errors="ignore").rstrip()
+        if kind == duckdb.token_type.keyword and word.lower() not in _NO_NAMES:
+            begin = len(source[:start].decode(errors="ignore"))
+            attempts.append((word, f'{query[:begin]}"{word}"{query[begin + len(word) :]}'))
+    return attempts
 
 
 def _offset(query: str, complaint: str) -> int:
