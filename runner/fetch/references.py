@@ -182,9 +182,10 @@ def _content_of(path: str) -> bytes | None:
     # Non-blocking, so that a FIFO without a writer does not hold the run.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        require_for_a_job(path, handle)
+        # Before its path is judged: a pipe has one in /proc alone.
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             return None
+        require_for_a_job(path, handle)
         with open(handle, "rb", closefd=False) as file:
             return file.read(_FILE_LIMIT + 1)
     finally:

@@ -118,10 +118,11 @@ def read_job_file(path: Path | str, shown: str) -> JobFile | ReadFault:
 def _read_once(path: Path | str) -> tuple[FileKey, bytes, FileKey] | None:
     descriptor = os.open(path, _FLAGS)
     try:
-        require_for_a_job(path, descriptor)
         status = os.fstat(descriptor)
+        # Before its path is judged: a pipe has one in /proc alone.
         if not stat.S_ISREG(status.st_mode):
             return None
+        require_for_a_job(path, descriptor)
         content = os.read(descriptor, _CHUNK)
         # Less than asked for is the end of a regular file; that the size is right is checked by the caller.
         if len(content) == _CHUNK:

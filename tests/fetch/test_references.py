@@ -52,6 +52,16 @@ def test_files_that_hold_no_value(tmp_path):
             References({}, FACTS).resolve(f"${{file:{tmp_path}/{name}}}", "data_source.auth.token")
 
 
+def test_a_pipe_that_is_open_already_holds_no_value():
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(FetchError, match="no regular file"):
+            References({}, FACTS).resolve(f"${{file:/dev/fd/{reading}}}", "data_source.auth.token")
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 def test_a_value_cannot_break_out_of_its_json_string():
     references = References({"TOKEN": 'a", "admin": "yes'}, FACTS)
     text = references.resolve_json('{"token": "${env:TOKEN}", "days": ["${run:scheduled_date}", 3, null]}', "body")

@@ -85,6 +85,16 @@ def test_a_pipe_without_a_writer_does_not_hang(tmp_path):
     assert (answer.problem, answer.finding.rule) == (ReadProblem.BAD, "not-a-file")
 
 
+def test_a_pipe_that_somebody_else_has_opened_is_no_file():
+    """As of `runner validate /dev/stdin`: where it leads to is a name in /proc, whose files are never read."""
+    reading, writing = os.pipe()
+    try:
+        assert read_job_file(f"/dev/fd/{reading}", "a.yaml").finding.rule == "not-a-file"
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 def test_a_device_and_a_folder_are_no_files(tmp_path):
     assert read_job_file("/dev/zero", "a.yaml").finding.rule == "not-a-file"
     assert read_job_file(tmp_path, "a.yaml").finding.rule == "not-a-file"
