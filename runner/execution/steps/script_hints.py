@@ -18,7 +18,7 @@ _FOLDER_HINT = (
 )
 _CLOSED_HINT = (
     "A script reads its input and writes in its own folder; "
-    "all other files, other processes and the network are closed."
+    "all other files, other processes, shared memory and the network are closed."
 )
 _ENVIRONMENT_HINT = (
     "A script has nothing of the service's environment: ${env:…} stands in `data_source`, where it is never shown."
