@@ -9,6 +9,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from runner.errors import SettingsError
+from runner.state_files import MAIL, RUNS
 
 T = TypeVar("T")
 
@@ -114,12 +115,12 @@ class Settings:
     @property
     def mail_dir(self) -> Path:
         """Where mails are kept when no SMTP server is set."""
-        return self.state_dir / "mail"
+        return self.state_dir / MAIL
 
     @property
     def runs_dir(self) -> Path:
         """Where each run has its own folder."""
-        return self.state_dir / "runs"
+        return self.state_dir / RUNS
 
 
 def read_environment(folder: Path) -> dict[str, str]:

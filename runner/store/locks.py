@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from runner.errors import StoreBusyError
-from runner.state_files import LOCK_NAME
+from runner.state_files import LOCK_NAME, SINGLE_RUNS
 from runner.store.faults import ELSEWHERE, not_writable
 
 A_SERVICE = "a service"
@@ -163,4 +163,4 @@ def is_run_locked(folder: Path, run_id: str) -> bool:
 
 
 def _run_lock_path(folder: Path, run_id: str) -> Path:
-    return folder / "single-runs" / f"{run_id}.lock"
+    return folder / SINGLE_RUNS / f"{run_id}.lock"
