@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from runner.core.report import Report
+    from runner.settings import Settings
 
 # What a file of CSV is not called.
 _OTHER_FORMS = frozenset(
@@ -79,27 +80,10 @@ def command(
         ctx.exit(_try_sample(job, sample, at, as_json=as_json))
     if output is not None:
         output = _required_output(output)
-    from runner.cli.environment import is_watched, open_console, open_settings, teller
-    from runner.cli.next_fires import parse_moment
-    from runner.cli.render import unsent_words
-    from runner.cli.signals import StopFlag
     from runner.core.run import RunState
-    from runner.logs import configure_logging
-    from runner.service.once import RunRequest, run_once, write_result
+    from runner.service.once import write_result
 
-    stop_asked = StopFlag()
-    settings, environ = open_settings()
-    console = open_console(stderr=True)
-    configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not is_watched(console))
-    request = RunRequest(job_name=job, mailing=not no_mail, scheduled_time=parse_moment(at, option="--at"))
-    if is_watched(console):
-        from rich.text import Text
-
-        with console.status(Text(f"Running {job} …")) as status:
-            logging.getLogger().addHandler(_ShowProgress(status))
-            report = run_once(settings, environ, request, stop_asked, teller(console))
-    else:
-        report = run_once(settings, environ, request, stop_asked, teller(console))
+    report, settings = _run_now(job, at, mailing=not no_mail)
     succeeded = report.run.state is RunState.SUCCEEDED
     try:
         _show(report, as_json=as_json)
@@ -111,17 +95,46 @@ def command(
             write_result(settings.runs_dir / report.run.run_id, output)
     if output is not None and not succeeded:
         click.echo(f"no result to write to {output}", err=True)
+    all_sent = _warn(report, settings)
+    ctx.exit(0 if succeeded and all_sent else 1)
+
+
+def _run_now(job: str, at: str | None, *, mailing: bool) -> "tuple[Report, Settings]":
+    from runner.cli.environment import is_watched, open_console, open_settings, teller
+    from runner.cli.next_fires import parse_moment
+    from runner.cli.signals import StopFlag
+    from runner.logs import configure_logging
+    from runner.service.once import RunRequest, run_once
+
+    stop_asked = StopFlag()
+    settings, environ = open_settings()
+    console = open_console(stderr=True)
+    configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not is_watched(console))
+    request = RunRequest(job_name=job, mailing=mailing, scheduled_time=parse_moment(at, option="--at"))
+    if not is_watched(console):
+        return run_once(settings, environ, request, stop_asked, teller(console)), settings
+    from rich.text import Text
+
+    with console.status(Text(f"Running {job} …")) as status:
+        logging.getLogger().addHandler(_ShowProgress(status))
+        return run_once(settings, environ, request, stop_asked, teller(console)), settings
+
+
+def _warn(report: "Report", settings: "Settings") -> bool:
+    """Tell what the run alone does not show; False where a mail of it could not be sent."""
+    from runner.cli.render import unsent_words
+
     if report.run.digest != report.job.digest:
         # It could not read the folder in time, or reads another one.
         click.echo(
-            f"The service ran the version of {job} that it has in force, which is not the one in "
+            f"The service ran the version of {report.job.job_name} that it has in force, which is not the one in "
             f"{settings.jobs_dir}. runner status shows its state.",
             err=True,
         )
     unsent = unsent_words([report.run])
     if unsent:
         click.echo(unsent, err=True)
-    ctx.exit(0 if succeeded and not unsent else 1)
+    return not unsent
 
 
 def _show(report: "Report", *, as_json: bool) -> None:
