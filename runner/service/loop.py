@@ -103,15 +103,26 @@ class Service:
         )
 
     def _open(self) -> None:
+        self._open_works()
+        self._join()
+        mails = self._open_outbox()
+        # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
+        # the sandbox may be missing, the address taken.
+        self._keeper.begin(self._store.load_jobs())
+        zygote = self._works.zygote
+        zygote.start()
+        log.info("Sandbox: %s", "; ".join((f"{zygote.level} ({self._settings.sandbox})", *zygote.missing)))
+        self._serve(mails)
+        self._keeper.take_in(lambda: self._stops_asked > 0)
+        self._take_up()
+        self._outbox.start()
+
+    def _open_works(self) -> None:
+        """What has to be closed again: the store, what runs are made with, and the keeper of the jobs."""
         settings = self._settings
         self._store = open_store(settings, lambda: self._stops_asked > 0)
         self._opened.append(self._store.close)
-        self._works = build_works(
-            settings,
-            self._environ,
-            store=self._store,
-            on_change=self._run_changed,
-        )
+        self._works = build_works(settings, self._environ, store=self._store, on_change=self._run_changed)
         self._opened.append(self._works.zygote.close)
         self._opened.append(lambda: self._works.executor.shutdown(grace_seconds=0.0))
         # Closed before it: a run that is ended by a start that fails begins again with the next one.
@@ -122,10 +133,14 @@ class Service:
             on_read=lambda: self._events.put(_nothing),
         )
         self._opened.append(self._keeper.stop)
-        self._scheduler = Scheduler(store=self._store, desk=self._works.desk, clock=utc_now)
+
+    def _join(self) -> None:
+        """What the turns of the loop are made of; nothing of it begins by itself."""
+        desk = self._works.desk
+        self._scheduler = Scheduler(store=self._store, desk=desk, clock=utc_now)
         self._waiting = Waiting(
             self._events,
-            self._works.desk.open_runs,
+            desk.open_runs,
             seconds_to_rescan=self._keeper.seconds_to_rescan,
             next_time=self._scheduler.next_time,
             stopping=lambda: self._stops_asked > 0,
@@ -133,20 +148,25 @@ class Service:
         self._changes = CatalogChanges(
             keeper=self._keeper,
             scheduler=self._scheduler,
-            desk=self._works.desk,
+            desk=desk,
             store=self._store,
             on_change=self._catalog_changed,
         )
-        self._retention = Retention(self._store, settings, clock=utc_now, jobs=self._jobs)
+        self._retention = Retention(self._store, self._settings, clock=utc_now, jobs=self._jobs)
         self._intake = Intake(
             store=self._store,
-            desk=self._works.desk,
+            desk=desk,
             jobs=self._jobs,
             refresh=self._keeper.ask,
             refreshed=self._keeper.answered,
         )
+
+    def _open_outbox(self) -> str:
+        """Make the outbox, which is started last; answers where its mails go."""
+        settings = self._settings
         transport = open_transport(settings)
-        log.info("Mails: %s", transport.describe())
+        mails = transport.describe()
+        log.info("Mails: %s", mails)
         if settings.smtp.host and settings.smtp.from_email == DEFAULT_SENDER:
             log.warning("SMTP_FROM_EMAIL is not set: many servers refuse mails from %s", DEFAULT_SENDER)
         self._outbox = make_outbox(
@@ -157,16 +177,7 @@ class Service:
             bounds=lambda: self._keeper.catalog.bounds,
             on_result=self._delivered,
         )
-        # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
-        # the sandbox may be missing, the address taken.
-        self._keeper.begin(self._store.load_jobs())
-        zygote = self._works.zygote
-        zygote.start()
-        log.info("Sandbox: %s", "; ".join((f"{zygote.level} ({settings.sandbox})", *zygote.missing)))
-        self._serve(transport.describe())
-        self._keeper.take_in(lambda: self._stops_asked > 0)
-        self._take_up()
-        self._outbox.start()
+        return mails
 
     def _serve(self, mails: str) -> None:
         settings = self._settings
