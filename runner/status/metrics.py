@@ -15,14 +15,11 @@ Sample = tuple[dict[str, str], float]
 
 def render_metrics(snapshot: StatusSnapshot, version: str) -> str:
     """One family after the other, each with its help and type."""
-    return "".join(_families(snapshot, version))
+    return "".join((*_of_service(snapshot, version), *_of_each_job(snapshot)))
 
 
-def _families(snapshot: StatusSnapshot, version: str) -> Iterator[str]:
+def _of_service(snapshot: StatusSnapshot, version: str) -> Iterator[str]:
     syncs = Counter(status.entry.sync for status in snapshot.jobs)
-    jobs = [(status.entry.job_name, status) for status in snapshot.jobs if status.entry.job is not None]
-    named = [(name, status) for name, status in jobs if name is not None]
-    last = [(name, status.last_run) for name, status in named if status.last_run is not None]
     yield _family("runner_info", "gauge", "The version of the runner.", [({"version": version}, 1)])
     yield _family("runner_ready", "gauge", "1 when the service is ready, else 0.", [({}, float(snapshot.ready))])
     yield _family(
@@ -53,6 +50,12 @@ def _families(snapshot: StatusSnapshot, version: str) -> Iterator[str]:
         "Runs finished since the service started, by state.",
         [({"state": str(state)}, finished.get(str(state), 0)) for state in RunState if state.finished],
     )
+
+
+def _of_each_job(snapshot: StatusSnapshot) -> Iterator[str]:
+    jobs = [(status.entry.job_name, status) for status in snapshot.jobs if status.entry.job is not None]
+    named = [(name, status) for name, status in jobs if name is not None]
+    last = [(name, status.last_run) for name, status in named if status.last_run is not None]
     yield _family(
         "runner_job_next_fire_timestamp_seconds",
         "gauge",
