@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runner.core.backfill import BackfillPlan
     from runner.core.job import Job
     from runner.core.run import Run
+    from runner.service.backfill import BackfillRequest
 
 
 @click.command("backfill")
@@ -55,23 +56,18 @@ def command(
     ended by Ctrl-C.
     """
     from runner.cli.environment import is_watched, open_console, open_settings, print_json, teller
-    from runner.cli.next_fires import parse_moment
     from runner.cli.render import unsent_words
     from runner.cli.signals import StopFlag
     from runner.core.documents import runs_document
     from runner.core.run import RunState
     from runner.logs import configure_logging
-    from runner.service.backfill import BackfillRequest, backfill_plan, open_backfill
+    from runner.service.backfill import backfill_plan, open_backfill
 
     stop_asked = StopFlag()
     settings, environ = open_settings()
     console = open_console(stderr=True)
     configure_logging(settings.log, no_color=bool(os.environ.get("NO_COLOR")), console=not is_watched(console))
-    first = parse_moment(since, option="--from")
-    last = parse_moment(until, option="--to", end_of_day=True)
-    assert first is not None
-    assert last is not None
-    request = BackfillRequest(job_name=job, since=first, until=last, again=again, mailing=not no_mail)
+    request = _request(job, since, until, again=again, mailing=not no_mail)
     if dry_run:
         _show_plan(open_console(), *backfill_plan(settings, request), as_json=as_json)
         return
@@ -87,6 +83,17 @@ def command(
     if unsent:
         click.echo(unsent, err=True)
     ctx.exit(0 if all(run.state is RunState.SUCCEEDED for run in runs) and not unsent else 1)
+
+
+def _request(job: str, since: str, until: str, *, again: bool, mailing: bool) -> "BackfillRequest":
+    from runner.cli.next_fires import parse_moment
+    from runner.service.backfill import BackfillRequest
+
+    first = parse_moment(since, option="--from")
+    last = parse_moment(until, option="--to", end_of_day=True)
+    assert first is not None
+    assert last is not None
+    return BackfillRequest(job_name=job, since=first, until=last, again=again, mailing=mailing)
 
 
 def _plan_words(plan: "BackfillPlan") -> str:
