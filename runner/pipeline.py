@@ -9,8 +9,9 @@ from pathlib import Path
 
 from runner.core.bookmark import Bookmark, CursorValue, Validator
 from runner.core.job import OnEmpty
+from runner.core.masking import mask
 from runner.core.preview import Preview
-from runner.core.references import mask, run_facts
+from runner.core.references import run_facts
 from runner.core.report import short_revision
 from runner.core.run import FailureKind, RunFailure, RunOrder, RunOutcome, RunState
 from runner.core.source import DataSource, TableOptions

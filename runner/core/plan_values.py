@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.core.references import MASK
+from runner.core.masking import MASK
 
 Scalar = str | int | float | bool | None
 Value = Scalar | tuple[Scalar, ...]

@@ -4,7 +4,7 @@ Finding is pure and lives here; the environment and files are read by `runner.fe
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -30,10 +30,8 @@ WHOLE_FACTS = frozenset({"attempt", "scheduled_year", "scheduled_month", "schedu
 """The facts of a run that are numbers to a query; the others are texts, the cursor either."""
 OWN_SECRETS = ("SMTP_PASSWORD", "STATUS_TOKEN")
 """The settings of the runner that are secrets: its own, and no value of a job, which could send them anywhere."""
-MASK = "***"
 _OPENED = re.compile(r"\$\{(?P<body>[^{}]*)(?P<closed>\}?)")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_SHORTEST_SECRET = 4
 _KINDS = frozenset({"env", "file", "run"})
 # A reference as `_parse` takes it.
 _GOOD = re.compile(
@@ -148,26 +146,6 @@ def run_facts(
         "" if cursor is None else str(cursor),
     )
     return dict(zip(RUN_FACTS, values, strict=True))
-
-
-def mask(text: str, secrets: Iterable[str]) -> str:
-    """The text with every secret replaced by `***`, longest first.
-
-    Values shorter than four characters are left: masking them would tear words apart and hide nothing.
-    """
-    return masker(secrets)(text)
-
-
-def masker(secrets: Iterable[str]) -> Callable[[str], str]:
-    """What masks one text after the other, as `mask` does."""
-    known = sorted({value for value in secrets if len(value) >= _SHORTEST_SECRET}, key=len, reverse=True)
-
-    def mask_text(text: str) -> str:
-        for secret in known:
-            text = text.replace(secret, MASK)
-        return text
-
-    return mask_text
 
 
 def nearest_fact(name: str) -> str | None:

@@ -9,8 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from runner.core.delivery import DeliveryState, Mail, SendResult
-from runner.core.references import mask
-from runner.core.secret_forms import forms_of
+from runner.core.masking import forms_of, mask
 from runner.core.words import counted
 from runner.delivery.addresses import ascii_address
 from runner.delivery.connection import IMPLICIT_TLS_PORT, Connection, InsecureServerError, LoginError, server_words

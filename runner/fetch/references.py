@@ -9,16 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from runner.core.masking import MASK, forms_of, mask
 from runner.core.references import (
     MANY_SECRETS_HINT,
-    MASK,
     Reference,
     ReferenceKind,
     ReferenceSyntaxError,
-    mask,
     substitute,
 )
-from runner.core.secret_forms import forms_of
 from runner.errors import FetchError
 from runner.fetch.answering import wait_for_answer
 from runner.opened import NeverReadError, require_for_a_job

@@ -11,8 +11,6 @@ from runner.core.references import (
     ReferenceKind,
     ReferenceSyntaxError,
     find_references,
-    mask,
-    masker,
     references_are_good,
     run_facts,
     substitute,
@@ -153,24 +151,3 @@ class TestRunFacts:
             "cursor": "17",
         }
         assert tuple(facts) == RUN_FACTS
-
-
-class TestMask:
-    def test_every_occurrence(self):
-        assert mask("token=s3cret&again=s3cret", ["s3cret"]) == "token=***&again=***"
-
-    def test_one_masker_masks_many_texts(self):
-        masked = masker(["s3cret", "s3cret-long", "", "abc"])
-        assert [masked(text) for text in ("s3cret-long", "abc s3cret", "")] == ["***", "abc ***", ""]
-
-    def test_longest_first(self):
-        assert mask("s3cret-long", ["s3cret", "s3cret-long"]) == "***"
-
-    def test_short_and_empty_values_are_left(self):
-        assert mask("a b abc", ["", "a", "abc"]) == "a b abc"
-        assert mask("abcd", ["abcd"]) == "***"
-
-    @given(st.text(), st.lists(st.text(alphabet="abcdef", min_size=4), max_size=4))
-    def test_no_secret_is_left(self, text, secrets):
-        masked = mask(text + "".join(secrets), secrets)
-        assert not any(secret in masked for secret in secrets)

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple, cast
 
 from runner.core.diagnostic import MOST_COLLECTED, SECRET_RULE, Diagnostic
-from runner.core.references import masker
+from runner.core.masking import masker
 from runner.core.secret_names import is_secret_name
 from runner.jobfiles.document import Path, Span
 from runner.jobfiles.inspection import MOST_TOLD, Inspection

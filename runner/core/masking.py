@@ -1,13 +1,15 @@
-"""A secret as others may write it, who repeat what they were asked with."""
+"""Secrets are masked in texts: as they are, and as others may write them who repeat what they were asked with."""
 
 import base64
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from urllib.parse import quote, quote_plus
 
+MASK = "***"
+_SHORTEST = 4
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 _UNICODE_ESCAPE = re.compile(r"\\u[0-9a-f]{4}")
 # What is safe in JSON, and escaped all the same where it could end up in a page: by Go and Rails, Gson, .NET.
@@ -16,10 +18,33 @@ _ESCAPED_IN_JSON = ("", "<>&", "<>&='", "<>&'\"+`")
 _QUOTES_IN_HTML = (("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&#39;"), ("&quot;", "&#039;"))
 
 
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """The text with every secret replaced by `***`, longest first.
+
+    Values shorter than four characters are left: masking them would tear words apart and hide nothing.
+    """
+    return masker(secrets)(text)
+
+
+def masker(secrets: Iterable[str]) -> Callable[[str], str]:
+    """What masks one text after the other, as `mask` does."""
+    known = sorted({value for value in secrets if len(value) >= _SHORTEST}, key=len, reverse=True)
+
+    def mask_text(text: str) -> str:
+        for secret in known:
+            text = text.replace(secret, MASK)
+        return text
+
+    return mask_text
+
+
 def forms_of(secret: str) -> frozenset[str]:
     """A secret as it is, in base64, and as it looks in a URL, in JSON, in HTML and to Python; in a URL or a JSON
-    document that stands in another one too, and where its UTF-8 was taken for Latin-1."""
-    if not secret:
+    document that stands in another one too, and where its UTF-8 was taken for Latin-1.
+
+    One of less than four characters has none: its forms, such as `&amp;`, stand in any text.
+    """
+    if len(secret) < _SHORTEST:
         return frozenset()
     content = secret.encode("utf-8", "surrogateescape")
     encoded = base64.b64encode(content).decode("ascii")

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.references import mask
-from runner.core.secret_forms import forms_of
+from runner.core.masking import forms_of, mask, masker
 
 KEY = "k3y/x+y==\"<&>'ü"
 
@@ -47,9 +46,31 @@ def test_a_secret_is_masked_as_it_is(secret):
     assert "" not in forms
 
 
-def test_what_is_empty_has_no_form():
-    assert forms_of("") == frozenset()
+@pytest.mark.parametrize("secret", ["", "&", "a/b"])
+def test_what_is_too_short_has_no_form(secret):
+    assert forms_of(secret) == frozenset()
 
 
 def test_bytes_of_the_environment_that_are_no_text_have_forms():
     assert "pass\udcff" in forms_of("pass\udcff")
+
+
+class TestMask:
+    def test_every_occurrence(self):
+        assert mask("token=s3cret&again=s3cret", ["s3cret"]) == "token=***&again=***"
+
+    def test_one_masker_masks_many_texts(self):
+        masked = masker(["s3cret", "s3cret-long", "", "abc"])
+        assert [masked(text) for text in ("s3cret-long", "abc s3cret", "")] == ["***", "abc ***", ""]
+
+    def test_longest_first(self):
+        assert mask("s3cret-long", ["s3cret", "s3cret-long"]) == "***"
+
+    def test_short_and_empty_values_are_left(self):
+        assert mask("a b abc", ["", "a", "abc"]) == "a b abc"
+        assert mask("abcd", ["abcd"]) == "***"
+
+    @given(st.text(), st.lists(st.text(alphabet="abcdef", min_size=4), max_size=4))
+    def test_no_secret_is_left(self, text, secrets):
+        masked = mask(text + "".join(secrets), secrets)
+        assert not any(secret in masked for secret in secrets)
