@@ -99,8 +99,8 @@ _SYNCED = 0o10000
 # What a step has written goes with its folder, and need not be on the disk before: who waits for gibibytes to get
 # there cannot be ended. Databases of a script ask for it after each change.
 _SYNCING = ("fsync", "fdatasync", "sync_file_range", "msync")
-# Of MAP_SHARED and MAP_SHARED_VALIDATE the bit that MAP_PRIVATE has not; MAP_ANONYMOUS.
-_MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
+# Of MAP_SHARED and MAP_SHARED_VALIDATE the bit that MAP_PRIVATE has not; MAP_ANONYMOUS; MAP_HUGETLB.
+_MAP_SHARED, _MAP_ANONYMOUS, _MAP_HUGE = 0x01, 0x20, 0x40000
 
 
 def step_filter(machine: Machine, *, pid: int) -> bytes:
@@ -132,8 +132,10 @@ def common_rules(machine: Machine) -> bytes:
     # any file emptied.
     program.extend(_when(calls[name], _reads_or_writes(place)) for name, place in _OPENING if name in calls)
     # Shared memory without a file stays whole as long as a page of it is mapped, and only what is mapped is told
-    # of a process: a step could take all that the machine has. Libraries share files, or nothing.
-    program.append(_when(calls["mmap"], _not_both(3, _MAP_ANONYMOUS, _MAP_SHARED)))
+    # of a process: a step could take all that the machine has. Libraries share files, or nothing. And pages of the
+    # pool of huge ones, where the machine keeps one: what a process has of them is in none of the figures by which
+    # its memory is watched. Libraries go on with small ones.
+    program.append(_when(calls["mmap"], _neither_shared_nor_huge(3)))
     # Whose flags lie in memory, where this filter cannot see them.
     program.append(_when(calls["openat2"], _give(_MISSING)))
     # From a file to a pipe it is `splice`, and this filter cannot tell. Libraries read and write instead.
@@ -214,8 +216,11 @@ def _all_bits(index: int, bits: tuple[int, ...]) -> bytes:
     return _argument(index) + tests + _give(_ALLOW)
 
 
-def _not_both(index: int, one: int, other: int) -> bytes:
-    tests = _jump(_ANY_BIT, one, 1, 0) + _give(_ALLOW) + _jump(_ANY_BIT, other, 0, 1) + _give(_REFUSE)
+def _neither_shared_nor_huge(index: int) -> bytes:
+    """Flags of `mmap`: no huge page, and what has no file is private."""
+    tests = _jump(_ANY_BIT, _MAP_HUGE, 0, 1) + _give(_REFUSE)
+    tests += _jump(_ANY_BIT, _MAP_ANONYMOUS, 1, 0) + _give(_ALLOW)
+    tests += _jump(_ANY_BIT, _MAP_SHARED, 0, 1) + _give(_REFUSE)
     return _argument(index) + tests + _give(_ALLOW)
 
 

@@ -105,10 +105,10 @@ def test_nothing_waits_for_the_disk(asked, machine):
 
 
 def test_memory_is_private_or_of_a_file(asked):
-    shared, private, validated, anonymous = 1, 2, 3, 0x20
+    shared, private, validated, anonymous, huge = 1, 2, 3, 0x20, 0x40000
     for flags in (private, private | anonymous, shared, validated):
         assert asked("mmap", 0, 4096, 3, flags) == ALLOW, flags
-    for flags in (shared | anonymous, validated | anonymous):
+    for flags in (shared | anonymous, validated | anonymous, private | anonymous | huge, shared | huge):
         assert asked("mmap", 0, 4096, 3, flags) == EPERM, flags
 
 

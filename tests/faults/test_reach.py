@@ -348,11 +348,13 @@ def test_memory_that_could_be_shared_counts(run, zygote):
         "map_memory(0x21, -1)",  # MAP_ANONYMOUS with MAP_SHARED, and with MAP_SHARED_VALIDATE
         "map_memory(0x23, -1)",
         "map_memory(0x01, os.open('/dev/zero', os.O_RDWR))",
+        "map_memory(0x22 | 0x40000, -1)",  # MAP_HUGETLB
     ],
-    ids=["shared", "validated", "zero"],
+    ids=["shared", "validated", "zero", "huge"],
 )
-def test_no_shared_memory_without_a_file_is_had(run, line):
-    """All of it stays as long as a page of it is mapped, and a page is all that could be counted."""
+def test_no_memory_that_nothing_counts_is_had(run, line):
+    """What is shared without a file stays whole as long as a page of it is mapped, and a page is all that could be
+    counted; pages of the machine's pool of huge ones are not told of a process at all."""
     outcome = run(f"""
         libc = ctypes.CDLL(None, use_errno=True)
         libc.mmap.restype = ctypes.c_void_p
