@@ -1,8 +1,10 @@
 """What a script raised → what its author can do about it."""
 
 import errno
+import linecache
 import os
 import socket
+import traceback
 from collections.abc import Iterator, Mapping
 
 from runner.execution.limits import LARGEST_FILE
@@ -18,8 +20,19 @@ _FOLDER_HINT = (
 )
 _CLOSED_HINT = (
     "A script reads its input and writes in its own folder; "
-    "all other files, other processes, shared memory and the network are closed."
+    "all other files, other processes and the network are closed."
 )
+_MEMORY_HINT = (
+    "Memory of a script is its own, in pages of the usual size: "
+    "mmap.mmap(-1, n, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)."
+)
+_SYNC_HINT = (
+    "What a script writes goes with its folder after the run, and need not be on the disk: "
+    "open it without O_SYNC and O_DSYNC."
+)
+# What the kernel refuses whatever file it is about: a word of the line that asked for it, and whether the error
+# names a file.
+_REFUSED_HINTS = (("mmap", False, _MEMORY_HINT), ("SYNC", True, _SYNC_HINT))
 _ENVIRONMENT_HINT = (
     "A script has nothing of the service's environment: ${env:…} stands in `data_source`, where it is never shown."
 )
@@ -80,7 +93,25 @@ def _outside_hint(error: BaseException, summary: str) -> str:
         return _CLOSED_HINT if _is_absolute(missing) else _FOLDER_HINT
     if any(words in summary for words in _FILE_WORDS):
         return _FOLDER_HINT
-    return _CLOSED_HINT if isinstance(error, PermissionError) else ""
+    return (_refused_hint(error) or _CLOSED_HINT) if isinstance(error, PermissionError) else ""
+
+
+def _refused_hint(error: PermissionError) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    if error.errno != errno.EPERM or not frames:
+        return ""
+    names_file = error.filename is not None
+    told = (
+        hint for word, of_file, hint in _REFUSED_HINTS if of_file == names_file and word in _asking(frames[-1])
+    )
+    return next(told, "")
+
+
+def _asking(frame: traceback.FrameSummary) -> str:
+    """The lines of the call under way."""
+    first = frame.lineno or 0
+    numbers = range(first, (frame.end_lineno or first) + 1)
+    return "".join(linecache.getline(frame.filename, number) for number in numbers)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
