@@ -10,7 +10,14 @@ from runner.core.source import FileType
 from runner.execution.orders import StepOrder
 
 _REPEAT_HINT = "Nothing was delivered, so the run can be repeated."
+_KILLED_HINT = (
+    "Where the kernel's log (dmesg) does not tell of it, the script or somebody else has killed it. Else let the "
+    "step keep less, let fewer run at a time (MAX_CONCURRENT_RUNS), or give the machine more memory."
+)
 _MOST_OF_IT = 0.8
+# How abort() ends the first process of a pid namespace, which the signal of its own does not end: by what the
+# processor raises at an instruction that is none for programs.
+_ABORTED_TOO = frozenset({signal.SIGSEGV, signal.SIGTRAP})
 # Signals by which libraries end a process that cannot get memory.
 _WITHOUT_MEMORY = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGTRAP})
 # What a library that is written in Rust prints before it does so: the one that reads workbooks is.
@@ -70,9 +77,10 @@ def _own_end(order: StepOrder, ending: Ending, status: int, detail: str, output:
             hint="Raise `resources.cpu_seconds` in the job file, or let the step do less.",
         )
     if number == signal.SIGKILL and not detail:
-        return _out_of_memory(
-            order, "the kernel ended the step, most likely because the machine ran out of memory"
+        failure = _out_of_memory(
+            order, "the step was killed, as the kernel does where the machine's memory is full"
         )
+        return replace(failure, hint=_KILLED_HINT)
     refused = _REFUSED.search(output)
     if number in _WITHOUT_MEMORY and refused:
         asked = f"the step crashed as it asked for {int(refused[1]) >> 20:,} MiB of memory at once"
@@ -85,7 +93,7 @@ def _own_end(order: StepOrder, ending: Ending, status: int, detail: str, output:
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         return RunFailure(
             kind=FailureKind.CRASH,
-            message=f"the step's process crashed ({name})",
+            message=f"the step's process crashed{' or aborted' if number in _ABORTED_TOO else ''} ({name})",
             hint="A library or the script ended the process; what it printed before is kept with the run.",
         )
     code = f" with code {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else ""

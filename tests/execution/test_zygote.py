@@ -185,7 +185,13 @@ def test_a_crash_is_told_with_what_was_printed(bench):
     assert outcome.output.startswith("before")
 
 
-def test_a_child_that_the_kernel_ended_is_no_fault_of_the_script(bench):
+def test_an_abort_is_told_as_one_whatever_signal_it_ends_with(bench):
+    failure = bench.failure("import os\nos.abort()")
+    assert failure.kind is FailureKind.CRASH
+    assert "or aborted" in failure.message or "SIGABRT" in failure.message
+
+
+def test_a_child_that_was_killed_is_told_so_with_the_likely_cause(bench):
     def end_it():
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -195,7 +201,8 @@ def test_a_child_that_the_kernel_ended_is_no_fault_of_the_script(bench):
     threading.Timer(0.3, end_it).start()
     failure = bench.failure(SLEEP)
     assert failure.kind is FailureKind.MEMORY
-    assert "the kernel ended the step" in failure.message
+    assert "the step was killed, as the kernel does where" in failure.message
+    assert "the script or somebody else has killed it" in failure.hint
 
 
 def test_noise_in_place_of_an_outcome_is_a_crash(bench):
