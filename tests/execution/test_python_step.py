@@ -652,6 +652,13 @@ def test_a_deep_recursion_is_shown_by_its_ends(bench):
     failure = bench.failure("def f(n):\n    return f(n + 1)\nf(0)")
     assert failure.message.startswith("RecursionError")
     assert len(failure.traceback) < 20_000
+    failure = bench.failure("def f(n):\n    1 / n\n    f(n - 1)\nf(150)")
+    # The call of `f(150)`, the first three of those within it, and the one that raises.
+    assert "[Previous line repeated 147 more times]" in failure.traceback
+    failure = bench.failure("def f(n):\n    1 / n\n    g(n)\ndef g(n):\n    f(n - 1)\nf(150)")
+    # The call of `f(150)` and the one that raises are two of the forty that are shown.
+    assert failure.traceback.count(", in g") == 19
+    assert failure.traceback.count("… more calls in between …") == 1
 
 
 def test_errors_that_cannot_be_shown_are_told_anyway(bench):

@@ -4,6 +4,7 @@ import linecache
 import traceback
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from runner.core.job import Step
 from runner.core.run import FailureKind
@@ -11,10 +12,22 @@ from runner.execution.orders import cut
 from runner.execution.steps.faults import StepError, memory_error
 from runner.execution.steps.script_hints import hint_of
 
+# At either end of a deep recursion, of those that do not repeat the one before.
 _FRAMES_SHOWN = 20
 _NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 # Less than a message may have: the place stands behind it.
 _SUMMARY_LIMIT = 1500
+
+
+class _ScriptStack(traceback.StackSummary):
+    """The frames of a script. Its text is cut in the middle, when what is repeated has been counted: without the
+    frames that are left out, the count would be too low."""
+
+    def format(self, **more: Any) -> list[str]:
+        shown = super().format(**more)
+        if len(shown) <= 2 * _FRAMES_SHOWN:
+            return shown
+        return [*shown[:_FRAMES_SHOWN], "  … more calls in between …\n", *shown[-_FRAMES_SHOWN:]]
 
 
 def remember_source(step: Step) -> None:
@@ -73,7 +86,7 @@ def _keep_frames(shown: traceback.TracebackException, name: str) -> None:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        one.stack = traceback.StackSummary.from_list(_ends(_frames_in(one, name)))
+        one.stack = _ScriptStack(_frames_in(one, name))
         if one.__cause__ is not None and _is_foreign(one.__cause__, name):
             one.__cause__ = None
         if one.__context__ is not None and _is_foreign(one.__context__, name):
@@ -89,13 +102,6 @@ def _frames_in(shown: traceback.TracebackException, name: str) -> list[traceback
 def _is_foreign(shown: traceback.TracebackException, name: str) -> bool:
     """Raised and caught inside a library: the script has no part in it."""
     return bool(shown.stack) and not _frames_in(shown, name)
-
-
-def _ends(frames: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
-    """A deep recursion is shown by its first and last frames."""
-    if len(frames) <= 2 * _FRAMES_SHOWN:
-        return frames
-    return frames[:_FRAMES_SHOWN] + frames[-_FRAMES_SHOWN:]
 
 
 def _without_empty_heads(shown: traceback.TracebackException) -> list[str]:
