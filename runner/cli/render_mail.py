@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.cli.render import foreign
-from runner.core.delivery import Delivery, DeliveryState
+from runner.core.delivery import Delivery, DeliveryState, MailKind
 from runner.core.ledger import LedgerChange, LedgerEntry, SentBy
 from runner.core.report import local_time, size_words
 from runner.core.words import counted, one_line
@@ -106,7 +106,6 @@ def _time(moment: datetime, timezone: str) -> str:
 
 
 def _gone(delivery: Delivery) -> str:
-    return (
-        f"The mail itself is no longer kept: all its recipients have it. To make a new one: runner run "
-        f"{delivery.job_name}"
-    )
+    # A run makes no other kind anew: each tells of what has happened once.
+    anew = f" To make a new one: runner run {delivery.job_name}" if delivery.kind is MailKind.RESULTS else ""
+    return f"The mail itself is no longer kept: all its recipients have it.{anew}"
