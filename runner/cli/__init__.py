@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from runner import __version__
+from runner.cli.verb_group import VerbGroup
 from runner.errors import RunnerError
 
 # verb → (module, one line of help). Here, so that `runner --help` imports none of them.
@@ -42,7 +43,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _MAKE_ROOM = "Make room where it goes, or send it elsewhere."
 
 
-class _LazyVerbs(click.Group):
+class _LazyVerbs(VerbGroup):
     """Finds a verb's command in its module, when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -55,22 +56,8 @@ class _LazyVerbs(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        # Of a line that is still being typed, completion asks: it is told nothing.
-        if name not in VERBS and not name.startswith("-") and not ctx.resilient_parsing:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, VERBS, n=1)
-            meant = f" Did you mean {near[0]}?" if near else ""
-            raise click.UsageError(f"There is no verb {name!r}.{meant}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, help_text) for verb, (_, help_text) in VERBS.items()])
+    def described(self, ctx: click.Context) -> list[tuple[str, str]]:  # noqa: ARG002 - as of the group
+        return [(verb, help_text) for verb, (_, help_text) in VERBS.items()]
 
     def main(self, *args: Any, **extra: Any) -> Any:
         _open_standard_streams()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.verb_group import VerbGroup
+
 if TYPE_CHECKING:
     from runner.core.ledger import LedgerChange
     from runner.service.ledger import Choice
@@ -22,7 +24,7 @@ def _delivery_id(text: str) -> int:
     return int(text)
 
 
-@click.group("mail", subcommand_metavar="VERB [ARGS]...")
+@click.group("mail", cls=VerbGroup, subcommand_metavar="VERB [ARGS]...")
 def command() -> None:
     """List, show, retry and hold mails: the delivery ledger.
 

@@ -143,3 +143,11 @@ def test_wrong_usage_ends_with_two(call, history, arguments):
     done = call("mail", *arguments)
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr
+
+
+def test_its_verbs_are_called_so(call):
+    told = call("mail", "lst").stderr
+    assert "There is no verb 'lst'. Did you mean list?" in told
+    listed = call("mail", "--help").stdout
+    assert "Verbs:" in listed
+    assert "retry  Send mails again, the very same." in listed
