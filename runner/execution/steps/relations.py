@@ -28,6 +28,7 @@ from runner.execution.steps.reading import read_data
 from runner.execution.steps.slices import cut_records
 from runner.execution.steps.staged import Relation, files_of, weight_of
 from runner.execution.steps.typed import DATE, STRING, is_moment, refusal_in, sql_cell, sql_types, types_of
+from runner.execution.steps.wide_decimals import refused_cells
 
 _STAGED = "input"
 _CHEAP_TO_COUNT = 64 << 20
@@ -206,9 +207,8 @@ def _open(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | No
             connection.register(name, relation.frame)
             days = [column for column, kind in types_of(relation.source.table).items() if kind == DATE]
             # What is a date in SQL is a time at midnight in a DataFrame.
-            cells = ", ".join(f"CAST({quote_name(day)} AS DATE) AS {quote_name(day)}" for day in days)
-            rows = f"SELECT * REPLACE ({cells}) FROM {quote_name(name)}" if days else f"FROM {quote_name(name)}"  # noqa: S608
-            connection.execute(f"CREATE VIEW {view} AS {rows}")
+            cells = [f"CAST({quote_name(day)} AS DATE) AS {quote_name(day)}" for day in days]
+            connection.execute(f"CREATE VIEW {view} AS {_replacing(cells)} FROM {quote_name(name)}")
             return len(relation.frame)
         connection.execute(f"CREATE VIEW {view} AS {_rows(connection, relation)}")
         if relation.source.format is not FileType.PARQUET and weight_of(relation.files) > _CHEAP_TO_COUNT:
@@ -222,13 +222,16 @@ def _open(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | No
         if _NO_TABLE in str(error):
             raise no_table(relation) from error
         raise input_failure(error, relation.source.format, [relation]) from error
+    except (OSError, ValueError) as error:
+        raise unreadable(relation.source.format.upper(), str(error)) from error
     return int(counted[0][0])
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
     source = relation.source
     if source.format is FileType.PARQUET:
-        return f"FROM read_parquet({files_of(relation)})"
+        cells = refused_cells(connection, relation.files)
+        return f"{_replacing(cells)} FROM read_parquet({files_of(relation)})"
     if source.format is FileType.CSV:
         return csv_rows(connection, relation)
     if source.format is FileType.JSON:
@@ -246,4 +249,9 @@ def _json_rows(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str
         for _, name, kind in known
         if kind == "VARCHAR" and types.get(name, STRING) != STRING
     ]
-    return f"SELECT * REPLACE ({', '.join(cells)}) FROM {reader}" if cells else f"FROM {reader}"  # noqa: S608
+    return f"{_replacing(cells)} FROM {reader}"
+
+
+def _replacing(cells: Sequence[str]) -> str:
+    """All columns of a table, with the cells of some worked out by SQL of their own."""
+    return f"SELECT * REPLACE ({', '.join(cells)})" if cells else "SELECT *"

@@ -39,6 +39,12 @@ _WORDS = {
     TIMESTAMP: "time such as 2025-01-31T10:00:00",
 }
 _HINT = "Correct the data, or read the column as `string` (`dtypes` in the job file) and convert it in the step."
+# What is said of decimals that a query would make floats of, see `wide_decimals`.
+DIGITS_LOST = "of which a query and a job without a step keep some 16"
+_DIGITS_HINT = (
+    "Let a script read the column, which has every digit, or have it written as decimals of at most 38 digits; a "
+    "query may leave it out."
+)
 _TRUTHS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
@@ -258,4 +264,6 @@ def _refused(cell: str, name: str, said: str) -> StepError:
 def refusal_in(message: str) -> StepError | None:
     """The failure that a message of DuckDB tells of, where it is about a cell of the data."""
     found = re.search(rf"{re.escape(REFUSED)}: [^\n]*", message)
-    return None if found is None else StepError(FailureKind.FETCH, found[0], hint=_HINT)
+    if found is None:
+        return None
+    return StepError(FailureKind.FETCH, found[0], hint=_DIGITS_HINT if DIGITS_LOST in found[0] else _HINT)
