@@ -2,6 +2,8 @@ import gzip
 import threading
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from runner.core.check import Check, CheckKind, CheckTarget
@@ -80,6 +82,20 @@ def test_of_several_sources_the_one_is_named(bench, tmp_path, fault):
 def test_one_file_of_one_source_needs_no_name(failure, tmp_path):
     message = failure(source_of("orders", write(tmp_path / "bad.csv", ""))).message
     assert message == "the data cannot be read as CSV: it is empty"
+
+
+def test_a_damaged_page_of_parquet_is_about_its_file(failure, tmp_path):
+    paths = tuple(str(tmp_path / f"{name}.parquet") for name in ("good", "bad"))
+    for path in paths:
+        table = pa.table({"k": list(map(str, range(5000)))})
+        pq.write_table(table, path, compression="none", use_dictionary=False)
+    content = bytearray((tmp_path / "bad.parquet").read_bytes())
+    content[4:60] = b"\x0f" * 56
+    (tmp_path / "bad.parquet").write_bytes(content)
+    found = failure(source_of("data", *paths))
+    assert found.message.startswith("bad.parquet: the data cannot be read as Parquet: ")
+    assert "don't know what type" in found.message
+    assert "Look at the file" in found.hint
 
 
 def test_the_answer_of_an_api_has_the_name_of_its_source(bench, tmp_path):

@@ -105,7 +105,8 @@ def _unreadable(error: Exception, kind: FileType) -> StepError:
     told += [line for line in lines[1:] if line.startswith(_TELLING)]
     hint = _TWICE_HINT if _JSON_ERROR in text and _TWICE in text else ""
     # A query does not know which of its inputs it was.
-    return unreadable("JSON" if _JSON_ERROR in text else kind.upper(), ". ".join(told), hint=hint)
+    called = "Parquet" if kind is FileType.PARQUET else kind.upper()
+    return unreadable("JSON" if _JSON_ERROR in text else called, ". ".join(told), hint=hint)
 
 
 def _place_in(text: str, among: Sequence[Relation]) -> tuple[str, str]:
@@ -130,6 +131,34 @@ def is_input_failure(error: Exception) -> bool:
     """Whether an error while a query runs is about the file of an input, and not about the query."""
     text = str(error)
     return "CSV Error on Line" in text or _JSON_ERROR in text or refusal_in(text) is not None
+
+
+def parquet_failure(
+    connection: duckdb.DuckDBPyConnection, error: duckdb.Error, relations: Sequence[Relation]
+) -> StepError | None:
+    """The failure of a step that has met a damaged part of a Parquet file, whose end, which tells of the columns,
+    may be whole; None where the error is not about one."""
+    told = str(error).partition(_STATEMENT)[0]
+    # What the reader meets within a page DuckDB passes on without a kind of its own, and mostly without the file.
+    bare = type(error) is duckdb.Error
+    for relation in relations:
+        for file, path in zip(relation.files, relation.source.paths, strict=False):
+            if relation.source.format is FileType.PARQUET and (
+                file in told or (bare and _is_damaged(connection, file))
+            ):
+                failure = _unreadable(error, FileType.PARQUET)
+                failure.source, failure.path = relation.source.name, path
+                return failure
+    return None
+
+
+def _is_damaged(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
+    try:
+        rows = f"read_parquet({quote_text(path)})"
+        connection.execute(f"SELECT max(hash(cells)) FROM {rows} AS cells").fetchall()  # noqa: S608 - quoted
+    except duckdb.Error:
+        return True
+    return False
 
 
 def _stage(order: StepOrder, connection: duckdb.DuckDBPyConnection, source: StepInput, place: int) -> Relation:
@@ -223,7 +252,7 @@ def _open(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | No
             raise no_table(relation) from error
         raise input_failure(error, relation.source.format, [relation]) from error
     except (OSError, ValueError) as error:
-        raise unreadable(relation.source.format.upper(), str(error)) from error
+        raise unreadable("Parquet", str(error)) from error
     return int(counted[0][0])
 
 

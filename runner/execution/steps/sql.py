@@ -21,7 +21,13 @@ from runner.execution.steps.query_columns import QueryColumn, describe
 from runner.execution.steps.query_faults import query_failure
 from runner.execution.steps.query_text import PREFIX, bind_references, without_end
 from runner.execution.steps.quoting import quote_name, quote_text
-from runner.execution.steps.relations import input_failure, is_input_failure, open_relations, stage
+from runner.execution.steps.relations import (
+    input_failure,
+    is_input_failure,
+    open_relations,
+    parquet_failure,
+    stage,
+)
 from runner.execution.steps.staged import Relation
 from runner.execution.steps.typed import STRING, types_of
 from runner.execution.steps.writing import copy_statement
@@ -110,6 +116,9 @@ def run_query(inputs: Inputs, order: StepOrder) -> Written:
             raise too_large_error() from error
         if is_input_failure(error):
             raise input_failure(error, FileType.CSV, inputs.relations) from error
+        damaged = parquet_failure(inputs.connection, error, inputs.relations)
+        if damaged is not None:
+            raise damaged from error
         raise query_failure(error, order.step, [relation.view for relation in inputs.relations]) from None
 
 
@@ -140,7 +149,8 @@ def pass_through(inputs: Inputs, order: StepOrder) -> Written:
     except duckdb.Error as error:
         if is_too_large(error):
             raise too_large_error() from error
-        raise input_failure(error, relation.source.format, [relation]) from error
+        damaged = parquet_failure(inputs.connection, error, [relation])
+        raise damaged or input_failure(error, relation.source.format, [relation]) from error
     return _written(inputs.connection, columns, first, rows=rows)
 
 
