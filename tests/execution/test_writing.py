@@ -194,6 +194,13 @@ def test_negative_numbers_of_any_type_are_no_formulas(write):
     assert write(frame).splitlines()[1] == "-0.5,-0.5,-0.50,-1,-1"
 
 
+def test_a_span_back_in_time_is_no_formula(write):
+    spans = pd.Series([pd.Timedelta(hours=-1)])
+    frame = pd.DataFrame({"s": spans, "o": spans.astype(object), "c": spans.astype("category"), "k": 1})
+    assert write(frame).splitlines()[1] == "-1 days +23:00:00,-1 days +23:00:00,-1 days +23:00:00,1"
+    assert rows(write(pd.DataFrame({"t": ["-1 days +23:00:00"], "k": 1})))[1] == ["'-1 days +23:00:00", "1"]
+
+
 def test_decimals_are_plain_digits(write):
     fine = pa.array([Decimal(0), Decimal("0.0000000001")], pa.decimal128(18, 10))
     frame = pd.DataFrame(

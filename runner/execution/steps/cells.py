@@ -9,6 +9,7 @@ text goes through a guard: `defuse` puts a `'` before one that a spreadsheet wou
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from numbers import Number
@@ -30,6 +31,8 @@ _ROWS_AT_ONCE = 10_000
 _ARRAYS = (np.ndarray, pd.api.extensions.ExtensionArray, pd.Index)
 _NESTED = (*_ARRAYS, list, tuple, dict)
 _TICKS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+# What begins with a minus and is no formula: a number, and a span of time such as `-1 days +23:00:00`.
+NO_TEXTS = (Number, timedelta)
 
 
 class CellKind(StrEnum):
@@ -85,7 +88,7 @@ def texts_of(series: pd.Series, unit: str = "", *, guard: Guard) -> list[str]:
     cells = zip(values, series.isna().tolist(), strict=True)
     if kind is CellKind.TEXT:
         return [
-            "" if gap else number_text(cell) if isinstance(cell, Number) else guard(text_of(cell))
+            "" if gap else number_text(cell) if isinstance(cell, NO_TEXTS) else guard(text_of(cell))
             for cell, gap in cells
         ]
     return ["" if gap else str(cell) for cell, gap in cells]

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from numbers import Integral, Number, Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from runner.execution.steps.cells import CellKind, Guard, kind_of, text_of, texts_of, time_unit
+from runner.execution.steps.cells import NO_TEXTS, CellKind, Guard, kind_of, text_of, texts_of, time_unit
 from runner.execution.steps.sheet import CellStyle, Moment, SheetCell, SheetColumn
 
 _ROWS_AT_ONCE = 10_000
@@ -54,7 +54,7 @@ def sheet_cell(value: Any, guard: Guard) -> SheetCell:
         return float(str(value))
     if isinstance(value, Real):
         return float(value)
-    return str(value) if isinstance(value, Number) else guard(text_of(value)) or None
+    return str(value) if isinstance(value, NO_TEXTS) else guard(text_of(value)) or None
 
 
 def _column_style(series: pd.Series) -> CellStyle | None:
