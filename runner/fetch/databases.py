@@ -56,6 +56,9 @@ _PLAIN_OPTIONS = {
 }
 _PLAIN_OPTIONS["mariadb"] = _PLAIN_OPTIONS["mysql"]
 _LOCAL = "localhost"
+# How SQLite says that a file is none of its own, or not as it has left it.
+_DAMAGED = frozenset({"file is not a database", "database disk image is malformed"})
+_DAMAGED_HINT = "Look at the file: it is no SQLite database, or a damaged one, of which a copy may be whole."
 _SLOW = "The query may be slow, or have many rows: ask for less in `query`, or raise API_FETCH_TIMEOUT."
 # What drivers look for outside of Python's packages.
 _DRIVER_VARIABLES = (
@@ -222,8 +225,10 @@ def _fault(fault: WorkerFault, shown: str, url: URL, source: DataSource, referen
                 hint="Check the URL in `location`, user and password, and that this machine may reach the server.",
             )
         case FaultKind.QUERY:
+            damaged = url.get_backend_name() == _SQLITE and words in _DAMAGED
             return FetchError(
-                f"the database ({shown}) says: {words}", hint="Check `query`, and the user's rights."
+                f"the database ({shown}) says: {words}",
+                hint=_DAMAGED_HINT if damaged else "Check `query`, and the user's rights.",
             )
         case FaultKind.TABLE:
             return FetchError(f"{source_key(source, 'query')}: {words}", hint="Mend `query`.")
@@ -238,6 +243,11 @@ def _fault(fault: WorkerFault, shown: str, url: URL, source: DataSource, referen
                 f"the rows of the database ({shown}) are more than the {size_words(source.max_bytes)} that "
                 "`max_bytes` allows",
                 hint="Ask for less in `query`, or raise `max_bytes`.",
+            )
+        case FaultKind.MEMORY:
+            return FetchError(
+                f"the database ({shown}) could not be read: {words}",
+                hint="Leave large values out of `query`, or ask for a part: substr(the_column, 1, 1000).",
             )
         case FaultKind.DISK:
             return FetchError(

@@ -48,7 +48,7 @@ def _carry_out(order: WorkerOrder) -> WorkerOutcome:
     except WorkerError as error:
         return _failed(error.kind, str(error))
     except MemoryError:
-        return _failed(FaultKind.INTERNAL, f"it takes more than {_MEMORY_BYTES >> 30} GiB of memory at a time")
+        return _failed(FaultKind.MEMORY, f"it takes more than {_MEMORY_BYTES >> 30} GiB of memory at a time")
     except OSError as error:
         # Nothing but the disk is left: drivers and stores have their own faults.
         return _failed(FaultKind.DISK, error.strerror or str(error))

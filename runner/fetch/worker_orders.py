@@ -24,6 +24,7 @@ class FaultKind(StrEnum):
     DENIED = "denied"
     STORE = "store"
     DISK = "disk"
+    MEMORY = "memory"
     INTERNAL = "internal"
 
 

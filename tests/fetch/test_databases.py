@@ -79,6 +79,24 @@ def test_rows_of_sqlite_become_a_file_of_the_run(shop, fetch_rows, tmp_path):
     assert pq.read_table(fetched.paths[0]).column("id").to_pylist() == [ROWS - 1, ROWS]
 
 
+@pytest.mark.parametrize(
+    ("page", "words"), [(0, "file is not a database"), (1, "database disk image is malformed")]
+)
+def test_a_damaged_file_of_sqlite_is_what_is_looked_at(fetch_rows, tmp_path, page, words):
+    path = tmp_path / "project" / "torn.db"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+        connection.commit()
+    content = bytearray(path.read_bytes())
+    content[4096 * page : 4096 * page + 200] = b"\xff" * 200
+    path.write_bytes(content)
+    with pytest.raises(FetchError) as caught:
+        fetch_rows("SELECT * FROM orders", url="sqlite:///torn.db")
+    assert words in str(caught.value)
+    assert caught.value.hint.startswith("Look at the file")
+
+
 def test_types_hold_over_all_pieces(read):
     table = read("SELECT * FROM orders")
     assert [str(kind) for kind in table.schema.types] == ["int64", "double", "string", "int64", "double"]

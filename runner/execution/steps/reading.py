@@ -13,7 +13,7 @@ from pyarrow.types import is_integer, is_nested
 from runner.core.source import FileType
 from runner.execution.orders import StepInput
 from runner.execution.steps.documents import frame_of, load_json, load_ndjson, select_records
-from runner.execution.steps.faults import unreadable
+from runner.execution.steps.faults import StepError, unreadable
 from runner.execution.steps.packed import UNREADABLE, open_bytes
 from runner.execution.steps.places import each_file, of_input
 from runner.execution.steps.records import read_array, read_lines
@@ -76,7 +76,23 @@ def _read_parquet(path: str, *, exact: bool) -> pd.DataFrame:
                 frame[name] = series.array
         return frame
     except (ValueError, OSError) as error:
-        raise unreadable("Parquet", str(error)) from error
+        raise _twice_named(path) or unreadable("Parquet", str(error)) from error
+
+
+def _twice_named(path: str) -> StepError | None:
+    """The failure where a file has two columns of one name, of which Arrow tells in words of its own."""
+    # Here, as few steps need it.
+    import pyarrow.parquet as pq
+
+    try:
+        names = pq.read_schema(path).names
+    except (ValueError, OSError):
+        return None
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is None:
+        return None
+    hint = f'Have each written under a name of its own; to a query the second one is "{twice}_1".'
+    return unreadable("Parquet", f"it has more than one column named '{twice}'", hint=hint)
 
 
 def _read_json(path: str, records_path: str | None, *, exact: bool) -> pd.DataFrame:

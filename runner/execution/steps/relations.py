@@ -27,7 +27,16 @@ from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.reading import read_data
 from runner.execution.steps.slices import cut_records
 from runner.execution.steps.staged import Relation, files_of, weight_of
-from runner.execution.steps.typed import DATE, STRING, is_moment, refusal_in, sql_cell, sql_types, types_of
+from runner.execution.steps.typed import (
+    DATE,
+    STRING,
+    is_moment,
+    no_number_in,
+    refusal_in,
+    sql_cell,
+    sql_types,
+    types_of,
+)
 from runner.execution.steps.wide_decimals import refused_cells
 
 _STAGED = "input"
@@ -93,8 +102,11 @@ def texts_of(relation: Relation, name: str) -> str | None:
 
 def input_failure(error: Exception, kind: FileType, among: Sequence[Relation] = ()) -> StepError:
     """What DuckDB says of an input, as the failure of the step; `among` has the inputs that it may be about."""
-    failure = refusal_in(str(error)) or _unreadable(error, kind)
-    failure.source, failure.path = _place_in(str(error), among)
+    text = str(error)
+    source, path = _place_in(text, among)
+    tables = [relation.source.table for relation in among if source in {"", relation.source.name}]
+    failure = refusal_in(text) or no_number_in(text, tables) or _unreadable(error, kind)
+    failure.source, failure.path = source, path
     return failure
 
 

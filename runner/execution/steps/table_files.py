@@ -355,6 +355,9 @@ def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> tupl
             na_values=[""],
             **options,
         )
+    except python_calamine.WorksheetNotFound as error:
+        hint = "Open the workbook in a spreadsheet program and save it."
+        raise unreadable("XLSX", f"it names a sheet '{name}' that is not in it", hint=hint) from error
     except (python_calamine.CalamineError, *UNREADABLE) as error:
         raise unreadable("XLSX", str(error)) from error
     return frame.set_axis([str(column) for column in frame.columns], axis=1), name

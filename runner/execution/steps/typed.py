@@ -14,7 +14,7 @@ and null for gaps of a column without a type.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import pyarrow as pa
@@ -60,6 +60,12 @@ _OTHER_OFFSET = {
 # What a time looks like: to one library or the other `now`, `epoch` and `2025-01-31 (BC)` are times too, and so is
 # a part of `10:00 PM`.
 _CLOCK = r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]+)?)?"
+# What DuckDB says of a cell that is none of the floats it is to read.
+_NO_FLOAT = re.compile(
+    r"CSV Error on Line: (?P<line>[0-9]+).*Error when converting column \"(?P<name>.*)\"\. "
+    r"Could not convert string \"(?P<cell>.*)\" to 'DOUBLE'",
+    re.DOTALL,
+)
 _BASIC = "[0-9]{8}"
 _ZONE = "Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?"
 _ISO = rf"[0-9]{{4,}}[-/][0-9]{{1,2}}[-/][0-9]{{1,2}}(?:[T ]{_CLOCK}(?: ?(?:{_ZONE}))?)?"
@@ -267,3 +273,12 @@ def refusal_in(message: str) -> StepError | None:
     if found is None:
         return None
     return StepError(FailureKind.FETCH, found[0], hint=_DIGITS_HINT if DIGITS_LOST in found[0] else _HINT)
+
+
+def no_number_in(message: str, tables: Sequence[TableOptions]) -> StepError | None:
+    """The failure that a message of DuckDB tells of, where it is about a cell in a column that a job names a type
+    of; `tables` are those that it may be about."""
+    found = _NO_FLOAT.search(message)
+    if found is None or all(types_of(table).get(found["name"]) != NUMBER for table in tables):
+        return None
+    return _refused(found["cell"], found["name"], f"which is no {_WORDS[NUMBER]} (line {found['line']})")
