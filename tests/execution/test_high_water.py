@@ -205,3 +205,21 @@ def test_a_column_that_cannot_tell_is_a_failure(mark):
 def test_a_query_compares_the_cursor_with_any_column(bench, column, cursor):
     text = f'SELECT id FROM data WHERE "{column}" > ${{run:cursor}} ORDER BY id'
     assert bench.csv(text, kind=StepKind.QUERY, source=ROWS, cursor=cursor) == "id\n2\n3\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [(StepKind.SCRIPT, "result = data"), (StepKind.QUERY, "SELECT * FROM data")], ids=str
+)
+def test_a_field_within_a_column_is_told_how_to_become_one(bench, kind, text):
+    more = {
+        "kind": kind,
+        "source": '{"items": [{"id": 1, "meta": {"at": "2026-01-01"}}]}',
+        "kind_of_file": FileType.JSON,
+    }
+    failure = bench.failure(text, records_path="items", cursor_column="meta.at", **more)
+    assert failure.message == "the data has no column 'meta.at', which `incremental.cursor` names"
+    assert '`records_path: "items[].{at: meta.at, …}"` and `cursor: at`' in failure.hint
+    outcome = bench.run(text, records_path="items[].{at: meta.at, id: id}", cursor_column="at", **more)
+    assert (outcome.failure, outcome.cursor) == (None, "2026-01-01")
+    other = bench.failure(text, records_path="items", cursor_column="nope.at", **more)
+    assert other.hint == "It has the columns id, meta."

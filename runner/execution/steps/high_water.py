@@ -1,6 +1,7 @@
 """How far an incremental load has got: the largest value of its cursor column."""
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 
 from runner.core.bookmark import CursorValue
 from runner.core.run import FailureKind
+from runner.core.source import FileType
 from runner.execution.orders import StepOrder
 from runner.execution.steps.content import QueryContent
 from runner.execution.steps.faults import StepError, no_such_column
@@ -37,7 +39,7 @@ def mark_of_frame(order: StepOrder, data: pd.DataFrame) -> CursorValue | None:
     if name is None or data.empty:
         return None
     if name not in data.columns:
-        raise no_such_column([name], list(map(str, data.columns)), asked_by=_KEY)
+        raise _no_column(order, name, list(map(str, data.columns)))
     try:
         largest = _largest(data[name].dropna())
     except TypeError as error:
@@ -64,7 +66,7 @@ def mark_of_query(order: StepOrder, data: QueryContent, texts: str | None = None
     if column is None:
         if not data.connection.execute(f"SELECT 1 FROM {data.source} LIMIT 1").fetchall():  # noqa: S608 - quoted
             return None
-        raise no_such_column([name], [one.name for one in data.columns], asked_by=_KEY)
+        raise _no_column(order, name, [one.name for one in data.columns])
     zoned = column.is_zoned
     wanted = f"max({column.key})"
     if column.is_moment or column.kind in _FLOATS:
@@ -176,6 +178,23 @@ def _moment(value: CursorValue | None, timezone: str) -> datetime | None:
     if moment is None or moment.tzinfo is not None:
         return moment
     return moment.replace(tzinfo=ZoneInfo(timezone))
+
+
+def _no_column(order: StepOrder, name: str, known: Sequence[str]) -> StepError:
+    """The data has no such column; of one that may be a field of another the hint says how it becomes one."""
+    failure = no_such_column([name], known, asked_by=_KEY)
+    whole, dot, field = name.partition(".")
+    source = order.inputs[0]
+    if not dot or whole not in known or source.format is not FileType.JSON:
+        return failure
+    field = field.rpartition(".")[2]
+    records = source.records_path or ""
+    records += "" if records.endswith("]") else "[]"
+    hint = (
+        f"'{whole}' is a column of objects. Make one of its field, beside those that the job needs: "
+        f'`records_path: "{records}.{{{field}: {name}, …}}"` and `cursor: {field}`.'
+    )
+    return StepError(failure.failure.kind, failure.failure.message, hint=hint)
 
 
 def _no_order(
