@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +23,7 @@ from runner.execution.results import read_result
 from runner.execution.step_runner import StepRunner, make_step_runner
 from runner.execution.trees import remove_tree
 from runner.jobtests.inputs import LARGEST_TABLE, InputError, step_input
+from runner.jobtests.left_out import with_left_out
 from runner.jobtests.values import Given, JobTest
 from runner.settings import Settings
 
@@ -87,7 +88,10 @@ class Bench:
                 for source, one in given
             )
             order = _order(job, test, inputs, run_dir)
-            return _with_result(run_dir, self._zygote.run_step(order, cancelled=self.cancelled))
+            outcome = self._zygote.run_step(order, cancelled=self.cancelled)
+            if outcome.failure is not None:
+                outcome = replace(outcome, failure=with_left_out(outcome.failure, test.given))
+            return _with_result(run_dir, outcome)
         finally:
             _remove(run_dir)
 

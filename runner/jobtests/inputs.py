@@ -169,6 +169,9 @@ def _rows_input(
         {name: _as_text(cell, decimals.get(name, ".")) if name in declared else cell for name, cell in row}
         for row in given.rows[:first_rows]
     ]
+    for row in rows:
+        # Columns that the source is known to have, and the row leaves out.
+        row.update((name, None) for name in columns if name not in row)
     path = run_dir / f"{_INPUT}-{source.name}.json"
     path.write_text(json.dumps(rows), encoding="utf-8")
     records_path = None if is_query else _WHOLE

@@ -204,6 +204,31 @@ def test_a_row_that_is_not_what_the_source_declares_is_told(project, step):
     assert "column 'day' has 'soon', which is no time such as" in only(project.run()).message
 
 
+LEFT_OUT = "tests: [{name: a, given: {data: [{region: north}]}, expect: {row_count: 1}}]\n"
+STEPS_OVER_AMOUNT = {
+    "query": "processing_query: SELECT region, sum(amount) AS s FROM data GROUP BY region\n",
+    "alias": "processing_query: SELECT t.region, t.amount AS s FROM data t\n",
+    "script": "processing_script: 'result = data[data[\"amount\"].isna()]'\n",
+}
+
+
+@pytest.mark.parametrize("step", STEPS_OVER_AMOUNT)
+def test_a_column_that_every_row_leaves_out_is_empty_where_the_source_declares_it(project, step):
+    path = project.write(LEFT_OUT, step=STEPS_OVER_AMOUNT[step])
+    told = only(project.run())
+    assert str(told.outcome) == "failed"
+    assert told.hint.endswith(
+        "No given row has 'amount': if it is a column of the data, write `amount: null` in a row."
+    )
+    text = path.read_text()
+    path.write_text(
+        text.replace("  response_format: csv\n", "  response_format: csv\n  dtypes: {amount: number}\n")
+    )
+    assert results(project.run()) == [("a", "passed")]
+    path.write_text(text.replace("{region: north}]}, expect", "{region: north, amount: null}]}, expect"))
+    assert results(project.run()) == [("a", "passed")]
+
+
 def test_rows_for_a_query_and_for_no_step(project):
     query = "processing_query: SELECT region, sum(amount) AS total FROM data GROUP BY region\n"
     given = "    given: {data: [{region: north, amount: 0.1}, {region: north, amount: 0.2}, {region: null, amount: 1}]}\n"
