@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -83,11 +84,15 @@ def pack(file: BinaryIO) -> bytes | None:
     Raises:
         OSError: it cannot be read.
     """
+    size = file.seek(0, os.SEEK_END)
+    if size > LARGEST_PACKED:
+        return None
+    file.seek(0)
     packed = io.BytesIO()
     with gzip.GzipFile("", "wb", _GZIP_LEVEL, packed, mtime=0) as target:
         while piece := file.read(_PIECE_BYTES):
             target.write(piece)
-            if encoded_size(packed.tell()) > ENCODED_LIMIT or file.tell() > LARGEST_PACKED:
+            if encoded_size(packed.tell()) > ENCODED_LIMIT:
                 return None
     return packed.getvalue()
 
