@@ -2,6 +2,7 @@ import gzip
 import threading
 from dataclasses import replace
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -96,6 +97,16 @@ def test_a_damaged_page_of_parquet_is_about_its_file(failure, tmp_path):
     assert found.message.startswith("bad.parquet: the data cannot be read as Parquet: ")
     assert "don't know what type" in found.message
     assert "Look at the file" in found.hint
+
+
+def test_a_cell_that_is_no_number_is_told_also_beside_a_workbook(bench, tmp_path):
+    table = TableOptions(dtypes=(("n", "number"),))
+    orders = source_of("orders", write(tmp_path / "orders.csv", "n\n" + "1\n" * 30_000 + "x\n"), table=table)
+    pd.DataFrame({"c": [1]}).to_excel(tmp_path / "regions.xlsx", index=False)
+    inputs = (orders, source_of("regions", str(tmp_path / "regions.xlsx")))
+    found = bench.failure("SELECT sum(n) AS s FROM orders, regions", kind=StepKind.QUERY, inputs=inputs)
+    told = "source 'orders', orders.csv: the data cannot be read as the job says: column 'n' has 'x'"
+    assert (found.kind, found.message) == (FailureKind.FETCH, f"{told}, which is no number (line 30002)")
 
 
 def test_the_answer_of_an_api_has_the_name_of_its_source(bench, tmp_path):

@@ -7,7 +7,7 @@ are files in the run's folder then, a workbook is a table in memory. Several fil
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 import duckdb
@@ -126,12 +126,7 @@ def _place_in(text: str, among: Sequence[Relation]) -> tuple[str, str]:
     is empty where that is not known."""
     # Behind it stands the statement, which has the names of other files.
     told = text.partition(_STATEMENT)[0]
-    named = [
-        (file, relation.source.name, path)
-        for relation in among
-        for file, path in zip(relation.files, relation.source.paths, strict=True)
-        if file in told
-    ]
+    named = [(file, relation.source.name, path) for relation, file, path in _files_among(among) if file in told]
     if named:
         # One path may be the beginning of another one.
         _, name, path = max(named, key=lambda one: len(one[0]))
@@ -153,15 +148,22 @@ def parquet_failure(
     told = str(error).partition(_STATEMENT)[0]
     # What the reader meets within a page DuckDB passes on without a kind of its own, and mostly without the file.
     bare = type(error) is duckdb.Error
-    for relation in relations:
-        for file, path in zip(relation.files, relation.source.paths, strict=False):
-            if relation.source.format is FileType.PARQUET and (
-                file in told or (bare and _is_damaged(connection, file))
-            ):
-                failure = _unreadable(error, FileType.PARQUET)
-                failure.source, failure.path = relation.source.name, path
-                return failure
+    for relation, file, path in _files_among(relations):
+        if relation.source.format is FileType.PARQUET and (
+            file in told or (bare and _is_damaged(connection, file))
+        ):
+            failure = _unreadable(error, FileType.PARQUET)
+            failure.source, failure.path = relation.source.name, path
+            return failure
     return None
+
+
+def _files_among(relations: Sequence[Relation]) -> Iterator[tuple[Relation, str, str]]:
+    """Each file that DuckDB reads, and its path as the order has it."""
+    for relation in relations:
+        # A workbook is a table in memory, and no file of DuckDB's.
+        for file, path in zip(relation.files, relation.source.paths, strict=relation.frame is None):
+            yield relation, file, path
 
 
 def _is_damaged(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
