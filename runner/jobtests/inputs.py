@@ -166,11 +166,13 @@ def _rows_input(
         return StepInput(name=source.name, paths=(str(path),), format=FileType.CSV, table=table)
     decimals = {name: source.table.decimal for name, kind in table.dtypes if kind == "number"}
     rows = [
-        {name: _as_text(cell, decimals.get(name, ".")) if name in declared else cell for name, cell in row}
+        # The columns that are read, in the order of the source; a row may leave one out.
+        dict.fromkeys(source.table.columns)
+        | {name: _as_text(cell, decimals.get(name, ".")) if name in declared else cell for name, cell in row}
         for row in given.rows[:first_rows]
     ]
     for row in rows:
-        # Columns that the source is known to have, and the row leaves out.
+        # Those whose types are known have no order: what a row leaves out is behind what it has.
         row.update((name, None) for name in columns if name not in row)
     path = run_dir / f"{_INPUT}-{source.name}.json"
     path.write_text(json.dumps(rows), encoding="utf-8")

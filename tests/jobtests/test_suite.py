@@ -229,6 +229,20 @@ def test_a_column_that_every_row_leaves_out_is_empty_where_the_source_declares_i
     assert results(project.run()) == [("a", "passed")]
 
 
+@pytest.mark.parametrize("step", [SCRIPT_OF_ALL, "processing_query: SELECT * FROM data\n", ""])
+@pytest.mark.parametrize("first", ["{amount: 1}", "{amount: 1, region: north}"])
+def test_given_rows_have_the_columns_in_the_order_in_which_the_source_is_read(project, step, first):
+    tests = (
+        f"tests: [{{name: a, given: {{data: [{first}, {{region: a}}]}}, expect: {{columns: [region, amount]}}}}]\n"
+    )
+    path = project.write(tests, step=step)
+    text = path.read_text().replace(
+        "  response_format: csv\n", "  response_format: csv\n  columns: [region, amount]\n"
+    )
+    path.write_text(text)
+    assert results(project.run()) == [("a", "passed")]
+
+
 def test_rows_for_a_query_and_for_no_step(project):
     query = "processing_query: SELECT region, sum(amount) AS total FROM data GROUP BY region\n"
     given = "    given: {data: [{region: north, amount: 0.1}, {region: north, amount: 0.2}, {region: null, amount: 1}]}\n"
