@@ -1,8 +1,10 @@
+import json
 from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import yaml
 
 from runner.core.job import StepKind
 from runner.core.run import FailureKind
@@ -223,3 +225,21 @@ def test_a_field_within_a_column_is_told_how_to_become_one(bench, kind, text):
     assert (outcome.failure, outcome.cursor) == (None, "2026-01-01")
     other = bench.failure(text, records_path="items", cursor_column="nope.at", **more)
     assert other.hint == "It has the columns id, meta."
+
+
+@pytest.mark.parametrize(
+    ("records_path", "name", "told"),
+    [
+        ('"my-items"', "meta.at", "'\"my-items\"[].{at: meta.at, …}'"),
+        ("a[?k=='x']", "meta.at", "\"a[?k=='x'].{at: meta.at, …}\""),
+        ("a[?k=='x']", "meta.set-at", "'a[?k==''x''].{\"set-at\": meta.\"set-at\", …}'"),
+    ],
+)
+def test_what_is_told_of_a_field_can_be_written_as_it_is(bench, records_path, name, told):
+    records = [{"id": 1, "k": "x", "meta": {"at": 3, "set-at": 3}}]
+    more = {"source": json.dumps({"my-items": records, "a": records}), "kind_of_file": FileType.JSON}
+    failure = bench.failure("result = data", records_path=records_path, cursor_column=name, **more)
+    assert f"`records_path: {told}`" in failure.hint
+    path, column = yaml.safe_load(told.replace(", …", "")), name.removeprefix("meta.")
+    outcome = bench.run("result = data", records_path=path, cursor_column=column, **more)
+    assert (outcome.failure, outcome.cursor) == (None, 3)

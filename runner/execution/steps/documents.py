@@ -193,14 +193,17 @@ def _paths_of_arrays(document: dict[str, Any]) -> list[str]:
     found: list[tuple[bool, str]] = []
     for name, value in document.items():
         inner = value.items() if isinstance(value, dict) else ()
-        for path, array in ((_key(name), value), *((f"{_key(name)}.{_key(key)}", one) for key, one in inner)):
+        for path, array in (
+            (member(name), value),
+            *((f"{member(name)}.{member(key)}", one) for key, one in inner),
+        ):
             if isinstance(array, list):
                 found.append((bool(array) and not isinstance(array[0], dict), path))
     # In YAML a text that holds quotes stands in others.
     return [f"'{path}'" if '"' in path else path for _, path in sorted(found, key=lambda one: one[0])]
 
 
-def _key(name: str) -> str:
+def member(name: str) -> str:
     """A member in JMESPath."""
     return name if _PLAIN_KEY.fullmatch(name) else json.dumps(name)
 

@@ -15,6 +15,7 @@ from runner.core.run import FailureKind
 from runner.core.source import FileType
 from runner.execution.orders import StepOrder
 from runner.execution.steps.content import QueryContent
+from runner.execution.steps.documents import member
 from runner.execution.steps.faults import StepError, no_such_column
 from runner.execution.steps.query_columns import QueryColumn
 from runner.execution.steps.quoting import quote_name
@@ -190,9 +191,12 @@ def _no_column(order: StepOrder, name: str, known: Sequence[str]) -> StepError:
     field = field.rpartition(".")[2]
     records = source.records_path or ""
     records += "" if records.endswith("]") else "[]"
+    path = f"{records}.{{{member(field)}: {'.'.join(map(member, name.split('.')))}, …}}"
+    # In YAML, where it stands in quotes of one kind or the other.
+    text = "'" + path.replace("'", "''") + "'" if '"' in path else f'"{path}"'
     hint = (
-        f"'{whole}' is a column of objects. Make one of its field, beside those that the job needs: "
-        f'`records_path: "{records}.{{{field}: {name}, …}}"` and `cursor: {field}`.'
+        f"Where '{whole}' has objects, make a column of their field, beside those that the job needs: "
+        f"`records_path: {text}` and `cursor: {field}`."
     )
     return StepError(failure.failure.kind, failure.failure.message, hint=hint)
 
