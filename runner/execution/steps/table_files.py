@@ -40,6 +40,7 @@ _JSON_HINT = "Let `data_source` say so: `json`, or `ndjson` where each line is a
 # As pandas calls what a column holds.
 _TRUTH = "boolean"
 _TYPED = frozenset({_TRUTH, "integer", "floating", "mixed-integer-float"})
+_SAVE_HINT = "Open the workbook in a spreadsheet program and save it."
 _OUT_OF_MEMORY = "C error: out of memory"
 _FIELDS_LOST = "Length of header or names does not match"
 # What pandas takes for a gap by itself, as its documentation of `read_csv` lists it: a column without a type keeps
@@ -308,7 +309,7 @@ def _read_rows(path: str, table: TableOptions) -> pd.DataFrame:
         errors = list(cell_errors(path, name))
     except ValueError as fault:
         told = f"formulas that failed cannot be told from gaps in the sheet '{name}': {fault}"
-        raise unreadable("XLSX", told, hint="Open the workbook in a spreadsheet program and save it.") from fault
+        raise unreadable("XLSX", told, hint=_SAVE_HINT) from fault
     for cell, column, error in errors:
         if not table.columns or column is None or columns.get(column) in table.columns:
             raise _failed_cell(f"{f'cell {cell}' if cell else 'a cell'} of the sheet '{name}'", error)
@@ -356,8 +357,7 @@ def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> tupl
             **options,
         )
     except python_calamine.WorksheetNotFound as error:
-        hint = "Open the workbook in a spreadsheet program and save it."
-        raise unreadable("XLSX", f"it names a sheet '{name}' that is not in it", hint=hint) from error
+        raise unreadable("XLSX", f"it names a sheet '{name}' that is not in it", hint=_SAVE_HINT) from error
     except (python_calamine.CalamineError, *UNREADABLE) as error:
         raise unreadable("XLSX", str(error)) from error
     return frame.set_axis([str(column) for column in frame.columns], axis=1), name
