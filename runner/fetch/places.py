@@ -6,14 +6,14 @@ import stat
 import threading
 from pathlib import Path
 
-from runner.core.source import ENV_FILE, THE_SOURCE, DataSource, is_never_read
+from runner.core.source import ENV_FILE, THE_SOURCE, DataSource
 from runner.errors import FetchError
 from runner.fetch.answering import wait_for_answer
 from runner.fetch.checked_file import CheckedFile, ending_of
 from runner.fetch.context import FetchContext
 from runner.fetch.references import References
-from runner.opened import real_path
-from runner.state_files import LOCK_NAME, MAIL, RUNS, SINGLE_RUNS, is_kept_by_runner
+from runner.opened import real_path, why_none_for_a_job
+from runner.state_files import LOCK_NAME, MAIL, RUNS, SINGLE_RUNS
 
 _DATABASE_ENDINGS = ("", "-wal", "-shm", "-journal")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -126,7 +126,7 @@ class FileRules:
 
     def _refuse_own(self, path: Path, real: Path, found: os.stat_result) -> None:
         """Refuse what holds secrets, or other jobs' data: also by a link of either kind."""
-        own = is_never_read(str(real)) or is_kept_by_runner(str(real)) or real in self._own
+        own = real in self._own or bool(why_none_for_a_job(path, str(real)))
         own = own or any(_is_below(real, folder) for folder in self._closed)
         # A hard link has another path, and is the same file.
         if not own and (found.st_nlink < 2 or not any(_same(found, file) for file in self._own)):

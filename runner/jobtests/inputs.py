@@ -7,13 +7,13 @@ import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runner.core.source import DataSource, FileType, SourceType, TableOptions, is_never_read
+from runner.core.source import DataSource, FileType, SourceType, TableOptions
 from runner.errors import RunnerError
 from runner.execution.orders import StepInput
 from runner.jobfiles.lint.job_tests import is_csv_name, is_inside_project
 from runner.jobfiles.read import NOT_OF_A_JOB, NOT_OF_A_JOB_HINT
 from runner.jobtests.values import Cell, Given
-from runner.state_files import is_kept_by_runner
+from runner.opened import why_none_for_a_job
 
 # Neither a file that is expected nor a result is read into memory beyond this.
 LARGEST_TABLE = 64 << 20
@@ -109,8 +109,7 @@ def _place(project_dir: Path, location: str) -> Path:
         raise InputError(
             f"{location} is a link that leads out of the project", hint="Put the file itself into the project."
         )
-    real = str(real_place(path))
-    if is_never_read(str(path)) or is_never_read(real) or is_kept_by_runner(real):
+    if why_none_for_a_job(path, str(real_place(path))):
         raise InputError(NOT_OF_A_JOB, hint=NOT_OF_A_JOB_HINT)
     return path
 
