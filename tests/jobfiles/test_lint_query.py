@@ -123,3 +123,11 @@ def test_the_common_query_takes_the_short_way():
 @given(st.text(max_size=40))
 def test_any_query_gives_an_answer(query):
     assert all(fault.message for fault in find_query_faults(query, DATA))
+
+
+def test_of_thousands_in_quotes_those_that_are_told_are_looked_up_alone(lines_run):
+    query = "SELECT " + ",".join(["'${run:attempt}'"] * 3_000)
+    found_in("SELECT '${run:attempt}'")
+    found, lines = lines_run(find_query_faults, query, DATA)
+    assert {fault.rule for fault in found} == {"bad-reference"}
+    assert lines < 80 * 3_000

@@ -6,7 +6,7 @@ DuckDB is imported when there is a query to look at, and never by a folder witho
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from typing import Any
 
 from runner.core.references import RUN_FACTS, ReferenceKind, ReferenceSyntaxError, find_references
@@ -67,7 +67,9 @@ def _faults(text: str, tables: tuple[str, ...]) -> tuple[StepFault, ...]:
     fault = _statement_fault(statements)
     if fault is not None:
         return (fault,)
-    faults = tuple(islice((*_quoted_references(text, query), *_other_parameters(text, statements[0])), _MOST_TOLD))
+    # Place after place, as far as they are told: to find each takes a walk through the text before it.
+    places = chain(_quoted_references(text, query), _other_parameters(text, statements[0]))
+    faults = tuple(islice(places, _MOST_TOLD))
     if not faults and tables == _ONE_TABLE and _reads_data_alone(query):
         return ()
     return (*faults, *islice(find_table_faults(_parser(), query, text, tables), _MOST_TOLD))
