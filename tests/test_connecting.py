@@ -52,6 +52,7 @@ def test_the_first_that_answers_is_taken_and_nothing_else_stays_open(silent, liv
     assert len(opened) == 3
 
 
+@pytest.mark.long
 def test_where_nothing_answers_the_fault_is_that_of_the_first(silent, closed):
     with pytest.raises(ConnectionRefusedError):
         connect_first(found(closed, silent), remaining(0.5))

@@ -80,6 +80,7 @@ def test_a_large_folder_is_checked_by_several_processes_and_remembered(runner, p
     assert not cache.exists()
 
 
+@pytest.mark.long
 def test_a_policy_that_is_good_by_itself_is_a_file_that_was_checked(runner, put):
     put("_policy.yaml", "max_timeout_seconds: 60\n")
     done = runner("validate", "jobs.d/_policy.yaml")
@@ -87,6 +88,7 @@ def test_a_policy_that_is_good_by_itself_is_a_file_that_was_checked(runner, put)
     assert re.fullmatch(r"1 file checked in [0-9.]+ s: all good\n", done.stdout)
 
 
+@pytest.mark.long
 def test_a_job_is_shown_as_it_takes_effect(runner, put):
     put("sales.yaml", JOB.format(name="sales"))
     put("_defaults.yaml", "timezone: Europe/Berlin\nresources: {memory_mb: 256}\n")
@@ -106,6 +108,7 @@ def test_a_job_is_shown_as_it_takes_effect(runner, put):
     assert "max_timeout" not in table
 
 
+@pytest.mark.long
 def test_one_file_is_checked_against_the_jobs_it_comes_after(runner, put):
     put("orders.yaml", JOB.format(name="orders"))
     put("report.yaml", after("report", "orders, ordres"))
@@ -122,6 +125,7 @@ def test_one_file_is_checked_against_the_jobs_it_comes_after(runner, put):
     assert {"schedule_time", "on_missed"}.isdisjoint(values)
 
 
+@pytest.mark.long
 def test_an_unknown_job_is_not_shown(runner, put):
     put("sales.yaml", JOB.format(name="sales"))
     done = runner("show", "sale")
@@ -129,6 +133,7 @@ def test_an_unknown_job_is_not_shown(runner, put):
     assert "Did you mean 'sales'?" in done.stderr
 
 
+@pytest.mark.long
 def test_broken_defaults_are_one_finding_and_no_job_is_good(runner, put):
     put("team/a.yaml", JOB.format(name="a"))
     put("team/b.yaml", JOB.format(name="b"))

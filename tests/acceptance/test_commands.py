@@ -103,6 +103,7 @@ def test_a_failing_script_shows_its_own_line(repository, runner):
     assert "site-packages/runner" not in mail.get_body(("plain",)).get_content()
 
 
+@pytest.mark.long
 def test_run_of_an_unknown_job_names_the_nearest(repository, runner):
     write_job(repository)
     done = runner("run", "total", cwd=repository.folder)
@@ -186,6 +187,7 @@ def test_the_command_names_every_verb(tmp_path, runner):
     assert [verb for verb in VERBS if verb not in shown] == []
 
 
+@pytest.mark.long
 def test_a_wrong_setting_is_named(tmp_path, runner):
     done = runner("list", cwd=tmp_path, env={"SCRIPT_TIMEOUT": "soon"})
     assert done.returncode == 3
@@ -209,6 +211,7 @@ def test_output_of_a_failing_job_leaves_the_report_and_exit_code_one(repository,
         assert not (repository.folder / "out.csv").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["r.xlsx", "r.PARQUET", "r.csv.gz", "r.json"])
 def test_a_file_that_is_called_another_form_is_refused_before_the_run(repository, runner, name):
     write_job(repository)
@@ -252,6 +255,7 @@ def test_texts_of_users_are_shown_as_they_are(repository, runner):
     assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_next_tells_a_suspended_job_from_one_that_fires(repository, runner):
     write_job(repository, step=f"suspend: true\n{GROUPED}")
     assert "suspended" in runner("next", cwd=repository.folder).stdout
@@ -279,6 +283,7 @@ def test_the_log_tells_why_a_start_failed_and_the_console_once(repository, runne
     assert done.stderr.count("cannot listen on 203.0.113.7") == 1
 
 
+@pytest.mark.long
 def test_a_demo_where_nothing_can_be_written_says_so(tmp_path, runner):
     done = runner("demo", "--once", "--directory", "/proc/demo", cwd=tmp_path)
     assert done.returncode == 3
@@ -287,6 +292,7 @@ def test_a_demo_where_nothing_can_be_written_says_so(tmp_path, runner):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_demo_overwrites_nothing(tmp_path, runner):
     (tmp_path / "mine.txt").write_text("mine")
     done = runner("demo", "--once", "--directory", ".", cwd=tmp_path)

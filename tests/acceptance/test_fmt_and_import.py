@@ -67,6 +67,7 @@ def imports(runner, project, store):
     return call
 
 
+@pytest.mark.long
 def test_fmt_formats_all_it_can_and_names_the_rest(runner, project):
     done = runner("fmt", cwd=project)
     assert done.returncode == 1
@@ -83,6 +84,7 @@ def test_fmt_formats_all_it_can_and_names_the_rest(runner, project):
     ]
 
 
+@pytest.mark.long
 def test_fmt_check_writes_nothing(runner, project):
     done = runner("fmt", "--check", "jobs.d/loose.yaml", "jobs.d/tidy.yaml", cwd=project)
     assert (done.returncode, done.stderr) == (1, "")
@@ -93,6 +95,7 @@ def test_fmt_check_writes_nothing(runner, project):
     assert runner("fmt", "--check", "jobs.d/tidy.yaml", cwd=project).returncode == 0
 
 
+@pytest.mark.long
 def test_fmt_diff_prints_what_git_applies(runner, project):
     # Line ends of Windows in the middle of a diff would be lost on the way through a pipe of texts.
     (project / "jobs.d/loose.yaml").write_text(LOOSE.replace("\r\n", "\n").removesuffix("\n"))
@@ -118,6 +121,7 @@ def test_fmt_keeps_modes_and_links(runner, project):
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
 
 
+@pytest.mark.long
 def test_fmt_takes_standard_input(runner, project):
     def call(text, *arguments):
         return runner("fmt", "-", *arguments, text=text, cwd=project)
@@ -144,6 +148,7 @@ def test_fmt_formats_the_settings_of_folders(runner, project):
     assert (project / "jobs.d/_notes.yaml").read_text() == "b:   1\n"
 
 
+@pytest.mark.long
 def test_fmt_says_what_stops_it(runner, project, tmp_path_factory):
     missing = runner("fmt", "nowhere", cwd=project)
     assert (missing.returncode, missing.stdout) == (2, "")
@@ -152,11 +157,13 @@ def test_fmt_says_what_stops_it(runner, project, tmp_path_factory):
     assert runner("fmt", cwd=tmp_path_factory.mktemp("empty")).returncode == 3
 
 
+@pytest.mark.long
 def test_the_jobs_of_the_project_are_in_canonical_form(runner):
     done = runner("fmt", "--check", str(JOBS), cwd=JOBS.parent)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.long
 def test_import_writes_a_valid_file_for_each_job(runner, project, store):
     (project / "schemas").mkdir()
     (project / "schemas/job.schema.json").write_text("{}")
@@ -237,6 +244,7 @@ def test_import_shows_no_credential(runner, project, store):
     assert "hunter2" not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_import_keeps_a_terminal_from_obeying_names(runner, project, store):
     done = runner("import", store([{**STORED, "job_name": "a\x1b[31m\u202eb"}]), cwd=project)
     assert "\x1b" not in done.stdout
@@ -261,6 +269,7 @@ def test_import_says_why_a_file_cannot_be_read(runner, project, store, content, 
     assert "hint: " in done.stderr
 
 
+@pytest.mark.long
 def test_import_of_no_jobs_says_so(runner, project, store):
     done = runner("import", store([]), cwd=project)
     assert (done.returncode, done.stdout) == (0, "The file holds no jobs.\n")

@@ -117,6 +117,7 @@ def test_the_command_checks_every_file_and_none_stops_the_others(call):
     }
 
 
+@pytest.mark.long
 def test_the_command_passes_good_files(call):
     done = call("validate", *(path.relative_to(CASES) for path in GOOD[:1]), cwd=CASES)
     assert (done.returncode, done.stderr) == (0, "")
@@ -124,6 +125,7 @@ def test_the_command_passes_good_files(call):
     assert done.stdout.endswith("all good\n")
 
 
+@pytest.mark.long
 def test_exit_codes(call, tmp_path):
     assert call("validate", "nothing.yaml", cwd=tmp_path).returncode == 2
     assert call("validate", "--format", "yaml", cwd=tmp_path).returncode == 2
@@ -138,12 +140,14 @@ def test_exit_codes(call, tmp_path):
     assert (policy.returncode, policy.stdout[:15], policy.stdout[-9:]) == (0, "1 file checked ", "all good\n")
 
 
+@pytest.mark.long
 def test_warnings_count_when_asked_for(call):
     warned = CASES / "bad" / "location_missing.yaml"
     assert call("validate", warned, cwd=CASES).returncode == 0
     assert call("validate", warned, "--strict", cwd=CASES).returncode == 1
 
 
+@pytest.mark.long
 def test_github_is_spoken_under_github(call):
     done = call("validate", "bad/unknown_key.yaml", cwd=CASES, GITHUB_ACTIONS="true")
     assert done.stdout.startswith(
@@ -151,6 +155,7 @@ def test_github_is_spoken_under_github(call):
     )
 
 
+@pytest.mark.long
 def test_validate_imports_only_what_it_uses():
     program = (
         "import sys\nfrom runner.cli import main\ntry:\n  main()\nexcept SystemExit:\n  pass\n"

@@ -103,11 +103,13 @@ def test_check_jsonschema_agrees_on_every_job_file():
     assert len(right) >= 80
 
 
+@pytest.mark.long
 def test_what_the_peer_cannot_read_is_still_so():
     names = [CASES / "good" / name for name in THE_PEER_CANNOT_READ]
     assert peer_verdicts("job.schema.json", names)[1] == set(names)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "schema", "check"),
     [
@@ -124,6 +126,7 @@ def is_misplaced(path):
     return path.name == "_policy.yaml" and path.parent.name != "jobs.d"
 
 
+@pytest.mark.long
 def test_the_schemas_are_schemas():
     paths = sorted(SCHEMAS.glob("*.json"))
     assert len(paths) == 3

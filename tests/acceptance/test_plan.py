@@ -27,6 +27,7 @@ def change(repository):
     return repository
 
 
+@pytest.mark.long
 def test_a_pull_request_is_shown(change, runner):
     done = runner("plan", "--base", "main", cwd=change.folder)
     assert (done.returncode, done.stderr) == (0, "")
@@ -53,12 +54,14 @@ def test_exit_codes(change, runner):
     assert code("--base", "HEAD") == 1
 
 
+@pytest.mark.long
 def test_a_missing_base_is_told_with_a_remedy(change, runner):
     done = runner("plan", "--base", "nothing", cwd=change.folder)
     assert done.stderr.startswith("error: there is no commit 'nothing' here\n  hint: ")
     assert done.stdout == ""
 
 
+@pytest.mark.long
 def test_a_comment_for_a_bot(change, runner, tmp_path):
     target = tmp_path / "comment.md"
     target.write_text("before")
@@ -68,6 +71,7 @@ def test_a_comment_for_a_bot(change, runner, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["comment.md"]
 
 
+@pytest.mark.long
 def test_json_for_a_program(change, runner):
     done = runner("plan", "--base", "main", "--format", "json", cwd=change.folder)
     document = json.loads(done.stdout)
@@ -78,6 +82,7 @@ def test_json_for_a_program(change, runner):
     assert document["jobs"][0]["fires_after"][0].endswith("T08:00:00Z")
 
 
+@pytest.mark.long
 def test_a_removed_job_is_missed_by_those_after_it(change, runner):
     change.write(
         "report.yaml",
@@ -94,6 +99,7 @@ def test_a_removed_job_is_missed_by_those_after_it(change, runner):
     assert "there is no job sales for report to come after" in done.stdout
 
 
+@pytest.mark.long
 def test_without_a_repository(runner, tmp_path):
     (tmp_path / "jobs.d").mkdir()
     done = runner("plan", "--base", "main", cwd=tmp_path)

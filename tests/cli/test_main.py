@@ -30,6 +30,7 @@ def modules_after(*arguments: str, cwd) -> set[str]:
     return set(done.stderr.split())
 
 
+@pytest.mark.long
 def test_help_imports_nothing_heavy(tmp_path):
     assert not modules_after("--help", cwd=tmp_path) & set(HEAVY)
     for verb in ("validate", "mail", "doctor", "status"):
@@ -62,12 +63,14 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 def test_validate_imports_no_data_library_for_a_script(folder):
     loaded = modules_after("validate", cwd=folder)
     assert "yaml" in loaded
     assert not loaded & (set(HEAVY) - {"yaml"})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [["next"], ["next", "a"], ["show", "a"]])
 def test_what_needs_no_history_imports_no_database(folder, arguments):
     loaded = modules_after(*arguments, cwd=folder)
@@ -75,6 +78,7 @@ def test_what_needs_no_history_imports_no_database(folder, arguments):
     assert not {"sqlalchemy", "requests", "pandas", "duckdb"} & loaded
 
 
+@pytest.mark.long
 def test_the_service_never_imports_pandas_or_duckdb():
     program = "import sys, runner.service.loop; sys.stdout.write(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
@@ -124,6 +128,7 @@ main()
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "time", ["9999-12-31", "0001-01-01", "0001-01-01T00:00:00+05:00", "9001-01-01", "1969-12-31"]
 )
@@ -147,6 +152,7 @@ def test_completion_behind_a_verb_that_is_misspelt_says_nothing(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_the_exit_code_tells_of_an_error_that_cannot_be_printed(tmp_path):
     with Path("/dev/full").open("w") as full:
@@ -156,6 +162,7 @@ def test_the_exit_code_tells_of_an_error_that_cannot_be_printed(tmp_path):
     assert done.returncode == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments", [["list"], ["validate"], ["init"], ["history"], ["next"], ["demo"], ["start"]]
 )
@@ -167,6 +174,7 @@ def test_a_working_folder_that_is_gone_is_said(tmp_path, arguments):
     assert "hint" in done.stderr
 
 
+@pytest.mark.long
 def test_a_bug_shows_its_traceback(tmp_path):
     program = "import runner.cli.environment as e\ndef open_settings(): raise OSError('unforeseen')\n"
     done = call(f"{program}e.open_settings = open_settings\n{MAIN}", "list", cwd=tmp_path)
@@ -175,6 +183,7 @@ def test_a_bug_shows_its_traceback(tmp_path):
     assert "unforeseen" in done.stderr
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_with_130_and_says_nothing(tmp_path):
     program = INTERRUPTED.format(module="runner.store.store", number="SIGINT")
     done = call(program, "history", cwd=tmp_path)
@@ -205,6 +214,7 @@ def test_the_command_begins_where_ctrl_c_is_seen_to(tmp_path):
     assert "Did you mean next?" in done.stderr
 
 
+@pytest.mark.long
 def test_a_terminal_that_is_closed_ends_the_demo_and_reloads_the_service():
     program = (
         "import os, signal, sys\n"
@@ -269,6 +279,7 @@ main()
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
 def test_a_signal_while_the_interpreter_ends_does_not_spoil_a_clean_stop(tmp_path, number):
     (tmp_path / "jobs.d").mkdir()
@@ -284,6 +295,7 @@ main()
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "module"), [("SIGINT", "runner.logs"), ("SIGTERM", "runner.service.loop")])
 def test_a_stop_while_the_service_is_imported_is_a_stop(tmp_path, number, module):
     (tmp_path / "jobs.d").mkdir()
@@ -302,6 +314,7 @@ def test_a_reload_while_the_service_is_imported_does_not_end_it(tmp_path):
     assert "203.0.113.7" in done.stderr
 
 
+@pytest.mark.long
 def test_an_error_message_steers_no_terminal(forked):
     done = forked("list", JOBS_DIR="\x1b[2J")
     assert "\x1b" not in done.stdout + done.stderr
@@ -376,12 +389,14 @@ def test_a_result_goes_to_a_socket_that_is_standard_output(folder):
             assert read.read().endswith("}\nn\n1\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [*PRINTING, ["history"], ["mail", "list"]])
 def test_streams_that_are_closed_hinder_nothing(tmp_path, arguments):
     done = call_with_output(None, *arguments, cwd=tmp_path, closed="<&- >&-")
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.long
 def test_a_bug_shows_its_traceback_where_nobody_reads_the_output(tmp_path):
     program = "import runner.cli.environment as e\ndef open_settings():\n    print('x')\n    raise OSError('unforeseen')\n"
     reading, writing = os.pipe()
@@ -403,6 +418,7 @@ def test_a_bug_shows_its_traceback_where_nobody_reads_the_output(tmp_path):
     assert "OSError: unforeseen" in done.stderr
 
 
+@pytest.mark.long
 def test_a_file_never_stands_in_the_place_of_a_closed_stream(tmp_path):
     program = (
         "import os, runner.cli.environment as e\n"

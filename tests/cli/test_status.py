@@ -249,6 +249,7 @@ def test_nobody_is_asked_at_what_is_no_address_of_this_machine(project, monkeypa
     assert (asked.running, asked.address, asked.silent) == (True, "", False)
 
 
+@pytest.mark.long
 def test_a_service_at_any_free_port_is_not_said_to_be_silent(call, history):
     with Store.open(history.storage_path):
         shown = call("status").stdout

@@ -93,6 +93,7 @@ def test_output_that_cannot_be_written_is_exit_code_three(call):
     assert "hint:" in done.stderr
 
 
+@pytest.mark.long
 def test_strict_counts_warnings_in_every_format(call):
     assert call().returncode == 0
     done = call("--strict", "--format", "junit")
@@ -100,6 +101,7 @@ def test_strict_counts_warnings_in_every_format(call):
     assert ET.fromstring(done.stdout.encode()).get("failures") == "1"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("environ", "coloured"),
     [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
@@ -128,6 +130,7 @@ def on_terminal(folder, *arguments, **more):
     return shown.decode().replace("\r\n", "\n")
 
 
+@pytest.mark.long
 def test_a_terminal_has_colour_and_snippets_of_its_width(call, tmp_path):
     long = GOOD.replace("data/sales.csv", "data/" + "long_" * 40 + ".csv")
     (tmp_path / "jobs.d" / "sales.yaml").write_text(long)
@@ -165,6 +168,7 @@ def test_explain_of_an_unknown_rule_names_the_nearest(call):
     assert "Did you mean unknown-key?" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["text", "json", "gnu"])
 def test_plain_formats_import_nothing_they_do_not_need(tmp_path, call, name):
     program = (

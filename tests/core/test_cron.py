@@ -114,6 +114,7 @@ def oracle_ticks(oracle, zone, begin, end):
 
 
 class TestAgainstTheOracle:
+    @pytest.mark.long
     @pytest.mark.parametrize("timezone", ZONES)
     def test_every_transition_of_three_years(self, oracle, timezone):
         moments = transitions(timezone)
@@ -122,6 +123,7 @@ class TestAgainstTheOracle:
             for expression in EXPRESSIONS:
                 assert_follows_oracle(oracle, expression, timezone, moment, hours=6)
 
+    @pytest.mark.long
     @pytest.mark.parametrize(
         ("timezone", "moment"),
         [
@@ -136,6 +138,7 @@ class TestAgainstTheOracle:
         for expression in (*EXPRESSIONS, "0 12 30 12 *", "30 0 30,31 12 5", "*/10 12 30 * *"):
             assert_follows_oracle(oracle, expression, timezone, moment, hours=28)
 
+    @pytest.mark.long
     def test_the_two_oracles_agree(self, oracle, shared_oracle):
         for timezone in ZONES:
             zone = ZoneInfo(timezone)
@@ -150,6 +153,7 @@ class TestAgainstTheOracle:
                         moment,
                     )
 
+    @pytest.mark.long
     @pytest.mark.parametrize(
         "expression",
         [
@@ -323,6 +327,7 @@ class TestFiresBetween:
         for until in (utc(2025, 1, 1), utc(2024, 1, 1)):
             assert fires_between(parse_cron("* * * * *"), "UTC", utc(2025, 1, 1), until, limit=5) == ((), 0)
 
+    @pytest.mark.long
     @settings(max_examples=150)
     @given(
         expression=st.sampled_from(EXPRESSIONS),
@@ -518,6 +523,7 @@ class TestGrammar:
         wrong = hint_of[caught.value.start : caught.value.end]
         assert parse_cron(hint_of.replace(wrong, proposal))
 
+    @pytest.mark.long
     @settings(max_examples=500)
     @given(st.text(st.sampled_from(list("0123456789*/,-@? \t\nLWHR#MONJAFEB٣\u00a0")), max_size=110) | st.text())
     def test_any_text_is_parsed_or_refused(self, text):
@@ -580,6 +586,7 @@ class TestGrammarProperties:
             schedule.days,
         )
 
+    @pytest.mark.long
     @settings(max_examples=60)
     @given(expressions, st.sampled_from(ZONES), st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 28)))
     def test_any_expression_follows_the_oracle_over_half_a_day(self, oracle, expression, timezone, start):
@@ -592,6 +599,7 @@ class TestGrammarProperties:
         found = next_fire(schedule, timezone, after)
         assert found == expected[0] if expected else found is None or found > ticks[-1][0]
 
+    @pytest.mark.long
     @settings(max_examples=60)
     @given(expressions, st.sampled_from(ZONES), st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 31)))
     def test_fires_rise(self, expression, timezone, start):

@@ -112,6 +112,7 @@ def test_of_jobs_on_a_circle_or_after_unknown_ones_nothing_more_is_said():
     assert {rule for _, rule in told(*jobs, now=NOW)} == {"after-cycle", "after-unknown-job"}
 
 
+@pytest.mark.long
 def test_many_jobs_and_long_ways_take_no_time(lines_run):
     count = 5000
     chain = [link("j0"), *(link(f"j{number}", f"j{number - 1}") for number in range(1, count))]

@@ -58,6 +58,7 @@ EXPRESSIONS = st.builds(
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe"])
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(EXPRESSIONS, ZONES), min_size=2, max_size=3, unique=True))
 def test_it_is_so_by_all_their_fires(times):
     ahead = timedelta(days=40)

@@ -405,6 +405,7 @@ def test_a_plan_applied_to_the_old_jobs_gives_the_new_ones(before, after):
             assert told == {one.key: one.value for one in wanted[change.after.job_name].values}
 
 
+@pytest.mark.long
 @given(sides, sides, st.randoms(use_true_random=False))
 def test_order_does_not_matter(before, after, random):
     found = plan(before, after)

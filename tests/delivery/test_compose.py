@@ -314,6 +314,7 @@ def test_a_large_result_is_compressed(make_report, monkeypatch):
     assert mail == composed(make_report(result=result))
 
 
+@pytest.mark.long
 def test_packing_ends_as_soon_as_no_mail_can_carry_it(monkeypatch):
     noise = io.BytesIO(random.Random(1).randbytes(40_000_000))
     assert attachment.pack(noise) is None
@@ -328,6 +329,7 @@ def test_packing_ends_as_soon_as_no_mail_can_carry_it(monkeypatch):
     assert attachment.pack(large) is None, "its size is known before it is read"
 
 
+@pytest.mark.long
 def test_a_result_too_large_for_any_mail_stays_and_the_mail_says_where(make_report):
     mail = composed(
         make_report(result=random.Random(1).randbytes(10_500_000)), kept_at="/data/runs/01k9m/result.csv"

@@ -396,6 +396,7 @@ def slow_server(raw_server):
     return SimpleNamespace(port=raw_server(talk), release=release, contents=contents)
 
 
+@pytest.mark.long
 def test_close_waits_for_the_mail_that_is_being_sent_and_begins_no_other(
     ledger, make_outbox, make_mail, make_transport, slow_server
 ):
@@ -416,6 +417,7 @@ def test_close_waits_for_the_mail_that_is_being_sent_and_begins_no_other(
     assert len(slow_server.contents) == 1
 
 
+@pytest.mark.long
 def test_close_waits_no_longer_than_a_mail_may_take(ledger, make_outbox, make_mail, make_transport, slow_server):
     ledger.add(make_mail())
     outbox = make_outbox(make_transport(slow_server.port, total_timeout=1.0))

@@ -174,6 +174,7 @@ def test_a_kill_amid_an_attempt_holds_the_mail_and_tells_so(
     assert b"Nobody knows whether a mail to bert@example.org has arrived" in inbox.envelopes[1].original_content
 
 
+@pytest.mark.long
 def test_many_mails_leave_over_one_connection(opened, make_report, inbox, make_server, make_transport):
     store = opened()
     for number in range(30):

@@ -614,6 +614,7 @@ def test_a_silence_after_the_content_ends_at_the_deadline_in_doubt(raw_server, m
     assert result.error.endswith("was not done within 0.3 s; the server may have taken the mail")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reads", [True, False])
 def test_a_large_mail_has_time_for_a_slow_line(raw_server, make_transport, small_mail, monkeypatch, reads):
     def talk(connection, ended):
@@ -683,6 +684,7 @@ def test_the_server_is_greeted_by_a_name_that_it_can_take(
     assert inbox.sessions[0].host_name == told
 
 
+@pytest.mark.long
 def test_a_burst_of_mails_uses_one_connection(inbox, make_server, make_transport, make_mail):
     transport = make_transport(make_server())
     inbox.answers = {BERT: "550 no such user"}
@@ -697,6 +699,7 @@ def test_a_burst_of_mails_uses_one_connection(inbox, make_server, make_transport
     assert len(inbox.envelopes) == 31
 
 
+@pytest.mark.long
 def test_an_idle_connection_that_the_server_closed_is_opened_again(inbox, make_server, make_transport, make_mail):
     transport = make_transport(make_server(timeout=0.2))
     transport.send(make_mail(run_id="one"), [ANNA])
@@ -757,6 +760,7 @@ def test_the_check_of_a_good_server_sends_nothing(inbox, make_server, make_trans
     assert inbox.sessions == []
 
 
+@pytest.mark.long
 def test_the_check_tells_what_is_wrong_and_what_to_do(
     make_server, make_transport, server_tls, ca_file, raw_server, monkeypatch
 ):

@@ -314,6 +314,7 @@ def test_a_result_that_is_too_large_for_a_sheet_is_kept_as_csv(bench, text, kind
     assert outcome.preview.total_rows == outcome.rows_out > 0
 
 
+@pytest.mark.long
 def test_the_bounds_of_the_step_hold_for_its_attachment(bench):
     text = "result = pd.DataFrame({f'c{n}': np.arange(300_000) for n in range(9)})"
     assert bench.failure(text, attachment=AttachmentFormat.XLSX, timeout_seconds=1).kind is FailureKind.TIMEOUT

@@ -244,6 +244,7 @@ def test_nothing_that_goes_wrong_is_raised():
     assert note.startswith("There is no chart: AttributeError")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "text", "chart"),
     [
@@ -276,6 +277,7 @@ def test_a_run_without_a_chart_says_why(bench):
     assert not Path(bench.folder, "run-1", "chart.png").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("left", "note"),
     [

@@ -144,6 +144,7 @@ def test_a_line_that_is_too_long_is_told(bench, kind):
     assert "Maximum line size of 8000000 bytes exceeded" in failure.message
 
 
+@pytest.mark.long
 def test_a_line_that_does_not_fit_into_memory_is_told_so(bench):
     packed = gzip.compress(b"a,b\n1," + bytes(384 << 20), 1)
     path = bench.folder / "long.csv.gz"
@@ -399,6 +400,7 @@ def test_names_that_are_not_plain(bench, kind):
     assert bench.csv(STEPS[kind], kind=kind, source=text) == text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", STEPS, ids=str)
 def test_a_source_of_many_files_is_read_as_a_whole(bench, tmp_path, kind):
     count = OPEN_FILES + 20
@@ -411,6 +413,7 @@ def test_a_source_of_many_files_is_read_as_a_whole(bench, tmp_path, kind):
     assert bench.csv(text, kind=kind, inputs=inputs) == "n\n" + "1\n" * count
 
 
+@pytest.mark.long
 def test_files_of_a_source_leave_a_script_no_more_to_open(bench, tmp_path):
     paths = (str(tmp_path / "a.csv"),) * 300
     Path(paths[0]).write_text("n\n1\n")

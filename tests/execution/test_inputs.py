@@ -129,6 +129,7 @@ def altered(text):
     return bytes(packed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("end", "damage", "words"), [("zst", cut_off, "Truncated"), ("gz", altered, "CRC")])
 @pytest.mark.parametrize(
     ("kind", "first", "line"),

@@ -49,6 +49,7 @@ def test_whole_numbers_of_more_than_64_bits_are_exact(query, kind, numbers, foun
     assert lines.splitlines()[1:] == [f"{cell},{type_name}" for cell in found]
 
 
+@pytest.mark.long
 def test_columns_with_fractions_that_come_late_are_looked_at_together(tmp_path):
     class Counting:
         """A connection that knows how often it is asked."""

@@ -92,11 +92,13 @@ def body_of(frame):
     return reader.next_frame()
 
 
+@pytest.mark.long
 @given(ORDERS)
 def test_an_order_comes_back_as_it_was(order):
     assert decode(body_of(encode(order)), StepOrder) == order
 
 
+@pytest.mark.long
 @given(OUTCOMES)
 def test_an_outcome_comes_back_as_it_was(outcome):
     assert decode(body_of(encode(outcome)), StepOutcome) == outcome
@@ -114,6 +116,7 @@ def test_noise_is_refused_or_says_nothing(noise):
     assert said == StepOutcome()
 
 
+@pytest.mark.long
 @given(OUTCOMES, st.integers(-1, 25))
 def test_a_clamped_outcome_is_in_order(outcome, rows):
     said = clamp(outcome, preview_rows=rows)

@@ -17,6 +17,7 @@ def plain(bench_of):
     children.close()
 
 
+@pytest.mark.long
 def test_a_plain_child_runs_a_step_and_says_what_it_is(plain, monkeypatch):
     monkeypatch.setenv("PLANTED_SECRET", "planted-secret-4711")
     outcome = plain.run(
@@ -28,6 +29,7 @@ def test_a_plain_child_runs_a_step_and_says_what_it_is(plain, monkeypatch):
     assert "no sandbox" in plain.zygote.missing[0]
 
 
+@pytest.mark.long
 def test_a_time_out_ends_the_whole_group(plain, gone):
     script = """
         import os, time

@@ -95,6 +95,7 @@ def test_an_import_that_is_not_allowed_is_explained(bench, text, module, hint):
     assert "guarded" not in failure.traceback
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
@@ -279,6 +280,7 @@ def test_whole_numbers_of_arrow_stay_what_they_are(bench, form):
     assert bench.csv(script).splitlines()[1:] == [str(2**53 + 1), '""']
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("query", "text"),
     [
@@ -609,6 +611,7 @@ def test_a_key_that_is_no_column_says_nothing_of_columns(bench, result):
     assert failure.hint == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("message", "told"),
     [

@@ -39,6 +39,7 @@ CELLS = st.one_of(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=80)
 @given(
     records=st.lists(

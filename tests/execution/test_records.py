@@ -46,6 +46,7 @@ def as_lines(records):
     return io.BytesIO("\n".join(map(json.dumps, records)).encode())
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(records=plain_records(), piece=st.integers(1, 60))
 def test_plain_records_are_what_pandas_makes_of_them(records, piece):
@@ -59,6 +60,7 @@ def test_plain_records_are_what_pandas_makes_of_them(records, piece):
         assert sum(str(record).count("}") for record in records) > len(records)
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(
     records=st.lists(st.dictionaries(st.sampled_from("abc"), ODD), max_size=6),
@@ -170,6 +172,7 @@ GAPS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(records=st.lists(GAPS, min_size=1, max_size=8), piece=st.integers(1, 60))
 def test_a_null_is_told_from_a_missing_member_where_pandas_does(records, piece):
@@ -202,6 +205,7 @@ def test_blank_lines_and_line_ends_of_windows_are_passed_over():
     assert read_lines(io.BytesIO(b'\xef\xbb\xbf{"a": 1}\r\n \r\n\n{"a": 2}'))["a"].tolist() == [1, 2]
 
 
+@pytest.mark.long
 def test_a_text_without_an_end_is_not_looked_at_for_ever():
     assert read_array(io.BytesIO(b'[{"a": "' + b"}, {" * 10_000_000), piece=1 << 22) is None
     assert read_lines(io.BytesIO(b'{"a": "' + b"x" * 40_000_000), piece=1 << 22) is None

@@ -77,6 +77,7 @@ def test_several_statements_and_pivot(query):
     assert query("SELECT 1 AS a -- a comment at the end") == "a\n1\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "made",
     [
@@ -142,6 +143,7 @@ def test_an_error_has_its_place_in_the_job_file(fault, first_line):
     assert failure.traceback == f'File "{JOB_PATH}", line {line}\n    WHERE nope = 1\n          ^^^^'
 
 
+@pytest.mark.long
 def test_a_mistake_of_many_is_told_its_remedy(fault):
     texts = fault("SELECT category / amount AS share FROM data")
     assert "'/(VARCHAR, BIGINT)'" in texts.message
@@ -211,6 +213,7 @@ def test_memory_is_bounded_and_told(fault):
     assert "resources.memory_mb" in failure.hint
 
 
+@pytest.mark.long
 def test_what_does_not_fit_into_memory_spills_into_the_folder_of_the_run(bench, query, tmp_path):
     path = tmp_path / "many.csv"
     path.write_text("n\n" + "\n".join(map(str, range(300_000))) + "\n")

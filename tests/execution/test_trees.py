@@ -20,6 +20,7 @@ def deepen(folder, levels):
     os.close(here)
 
 
+@pytest.mark.long
 def test_a_tree_of_3000_levels_is_removed(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()

@@ -55,6 +55,7 @@ MOMENTS = [
 ]
 
 
+@pytest.mark.long
 @given(st.lists(st.sampled_from(MOMENTS), min_size=1, max_size=4), st.sampled_from(["date", "timestamp"]))
 def test_both_libraries_read_the_same_moments(connection, texts, kind):
     found = by_pandas(texts, kind)

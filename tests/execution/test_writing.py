@@ -93,6 +93,7 @@ def test_the_values_are_those_of_to_csv(write, name):
     assert text.endswith("\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["floats", "whole", "nullable", "booleans", "micro", "zones", "categories", "quoted"]
 )
@@ -104,6 +105,7 @@ def test_a_large_table_is_written_by_duckdb(connection, tmp_path, monkeypatch, n
     assert rows(path.read_text()) == rows(frame.to_csv(index=False, lineterminator="\n"))
 
 
+@pytest.mark.long
 def test_what_duckdb_has_no_memory_for_is_written_all_the_same(tmp_path):
     frame = pd.DataFrame({f"c{place}": ["a" * 100] * 2000 for place in range(50)})
     with duckdb.connect(config={"threads": 1, "memory_limit": "4MB", "temp_directory": ""}) as small:
@@ -111,6 +113,7 @@ def test_what_duckdb_has_no_memory_for_is_written_all_the_same(tmp_path):
     assert (tmp_path / "result.csv").read_text() == frame.to_csv(index=False)
 
 
+@pytest.mark.long
 def test_a_table_of_few_rows_is_written_without_duckdb(tmp_path):
     # Which asks for most of the memory that a step may have to plan so many columns.
     frame = pd.DataFrame({f"c{place}": ["a"] * 30 for place in range(2000)})
@@ -118,6 +121,7 @@ def test_a_table_of_few_rows_is_written_without_duckdb(tmp_path):
     assert (tmp_path / "result.csv").read_text().count("a") == 60_000
 
 
+@pytest.mark.long
 @settings(max_examples=30)
 @given(
     ticks=st.lists(st.none() | st.integers(-50_000, 50_000), min_size=1, max_size=3),
@@ -130,6 +134,7 @@ def test_any_time_is_that_of_to_csv(write, ticks, scale):
         assert rows(write(frame)) == rows(frame.to_csv(index=False, lineterminator="\n"))
 
 
+@pytest.mark.long
 @settings(max_examples=50)
 @given(
     floats=st.lists(st.floats(), min_size=1, max_size=5),

@@ -48,6 +48,7 @@ def test_duckdb_draws_no_progress_into_what_a_script_prints(bench):
     assert (outcome.failure, outcome.output) == (None, "[(False,)]\n")
 
 
+@pytest.mark.long
 def test_a_time_out_ends_the_step_and_says_which_bound(bench, gone):
     started = time.monotonic()
     outcome = bench.run(SLEEP, timeout_seconds=0.7)
@@ -117,6 +118,7 @@ def test_memory_is_bounded_and_told(bench):
     assert bench.run("x = bytearray(200 << 20)\nresult = data", memory_mb=256).failure is None
 
 
+@pytest.mark.long
 def test_cpu_time_is_bounded_and_told(bench):
     failure = bench.failure("while True: pass", cpu_seconds=1)
     assert failure.kind is FailureKind.CPU
@@ -252,6 +254,7 @@ def test_a_script_may_close_its_outputs(bench):
     assert (outcome.failure, outcome.rows_out, outcome.output) == (None, 3, "before\n")
 
 
+@pytest.mark.long
 def test_endless_printing_is_cut(bench):
     for text in (
         "for n in range(200_000): print('x' * 50)\nresult = data",
@@ -289,6 +292,7 @@ def test_a_waiting_child_that_was_killed_is_replaced(own_zygote, bench_of):
     assert bench_of(own_zygote).csv("result = 1") == "result\n1\n"
 
 
+@pytest.mark.long
 def test_a_first_child_that_was_killed_is_followed_by_another(bench_of, gone):
     """As where memory is short for a moment while the service starts."""
     zygote = Zygote(sandbox_mode="off", waiting=1)
@@ -317,6 +321,7 @@ def test_a_polite_stop_leaves_the_steps_to_the_service(own_zygote, bench_of):
     assert own_zygote.pid == pids[0]
 
 
+@pytest.mark.long
 def test_closing_ends_every_child(bench_of, gone):
     zygote = Zygote(sandbox_mode="best-effort", waiting=2)
     zygote.start()
@@ -326,6 +331,7 @@ def test_closing_ends_every_child(bench_of, gone):
     assert bench_of(zygote).failure("result = 1").kind is FailureKind.INTERNAL
 
 
+@pytest.mark.long
 def test_nothing_outlives_a_killed_service(tmp_path, gone):
     program = textwrap.dedent("""
         import sys, threading
@@ -422,6 +428,7 @@ def test_a_zygote_for_which_no_descriptor_is_left_keeps_none(monkeypatch):
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
+@pytest.mark.long
 def test_off_means_off(bench_of):
     zygote = Zygote(sandbox_mode="off", waiting=1)
     zygote.start()
@@ -450,6 +457,7 @@ def test_the_log_tells_of_a_step(bench, caplog):
     ]
 
 
+@pytest.mark.long
 def test_a_failed_fork_ends_no_other_run(bench, monkeypatch):
     from runner.execution import zygote as module
 

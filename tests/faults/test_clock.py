@@ -85,6 +85,7 @@ def _resting(project, service, wait_for):
     return rested
 
 
+@pytest.mark.long
 def test_stopped_for_longer_than_a_period(project, mail_server, wait_for):
     """SIGSTOP, ten minutes of the clock, SIGCONT: one run, which says how many fires were missed."""
     project.job("plain")

@@ -109,6 +109,7 @@ def test_a_database_that_cannot_be_used_is_refused(used, spoil, said, remedy):
     assert (used.state / "runner.db").read_bytes() == before["runner.db"]
 
 
+@pytest.mark.long
 def test_a_write_ahead_log_that_is_cut_gives_whole_transactions(used, wait_for):
     """As after a power cut on a disk that lies: what is lost is lost as a whole, and the rest goes on."""
     log = used.database.with_name("runner.db-wal")

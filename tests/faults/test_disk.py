@@ -249,6 +249,7 @@ def test_no_descriptors(project, mail_server, wait_for):
     assert any(subject.startswith("Job Failed: once") for subject in mail_server.subjects("owner@example.com"))
 
 
+@pytest.mark.long
 def test_state_folder_removed(project, mail_server, wait_for):
     """What is written to a removed file is forgotten: so nothing begins, until the folder is back."""
     project.job("plain", "on_missed: run_all")

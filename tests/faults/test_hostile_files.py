@@ -443,11 +443,13 @@ def mutated(draw):
     return bytes(content)
 
 
+@pytest.mark.long
 @hostile(st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")), 120)
 def test_any_text(look, content):
     look(content)
 
 
+@pytest.mark.long
 @hostile(st.binary(max_size=200), 80)
 def test_any_bytes(look, content):
     look(content)

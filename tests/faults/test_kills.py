@@ -125,6 +125,7 @@ def test_killed_at_any_commit_of_a_cycle(when, make_project, make_mail_server, w
     assert number > 12, "so many commits a cycle has at least"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("on_ambiguous", "copies", "states"), [("resend", 2, {"sent"}), ("hold", 1, {"held", "sent"})]
 )

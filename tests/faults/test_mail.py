@@ -7,6 +7,7 @@ import threading
 import time
 from datetime import timedelta
 
+import pytest
 import trustme
 
 SECOND = timedelta(seconds=1)
@@ -50,6 +51,7 @@ def server_tls(authority):
     return context
 
 
+@pytest.mark.long
 def test_mail_servers_out_of_order(make_project, make_mail_server, authority, wait_for):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

@@ -181,6 +181,7 @@ def state(tmp_path):
         yield path
 
 
+@pytest.mark.long
 def test_the_database_that_the_service_has_open_cannot_be_read(attack, state, tmp_path):
     (tmp_path / "run" / "link").symlink_to(state)
     (tmp_path / "run" / "folder").symlink_to(tmp_path)
@@ -236,6 +237,7 @@ def test_no_descriptor_of_the_service_is_there(run):
     assert set(open_files) - set(range(6)) == set()
 
 
+@pytest.mark.long
 def test_nothing_can_be_written_elsewhere(attack, tmp_path):
     (tmp_path / "other").mkdir()
     for line in (
@@ -375,6 +377,7 @@ def test_a_script_may_signal_itself(run):
     assert (outcome.failure, outcome.output) == (None, "heard\n")
 
 
+@pytest.mark.long
 def test_no_privileges_and_no_kernel_machinery(attack):
     for line in (
         "os.memfd_create('x')",
@@ -407,6 +410,7 @@ def test_no_privileges_and_no_kernel_machinery(attack):
     attack("call(470, 0, 0)", "OSError")
 
 
+@pytest.mark.long
 def test_limits_cannot_be_raised_again(attack):
     for name in ("RLIMIT_AS", "RLIMIT_DATA", "RLIMIT_CPU", "RLIMIT_NOFILE", "RLIMIT_FSIZE"):
         attack(
@@ -507,6 +511,7 @@ def test_a_large_file_has_an_end(run):
     assert "File too large" in outcome.failure.message
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [
@@ -535,6 +540,7 @@ def test_endless_printing_is_cut_and_ends_with_the_time_out(run, text):
     assert "the output was cut here, at 64 KiB" in outcome.output
 
 
+@pytest.mark.long
 def test_a_deep_folder_is_removed(run, tmp_path):
     outcome = run("for n in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\nresult = 1")
     # A machine that takes its time over it gives the watch on the disk a chance to end it.
@@ -543,6 +549,7 @@ def test_a_deep_folder_is_removed(run, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_ignoring_signals_does_not_help_against_the_time_out(run):
     started = time.monotonic()
     outcome = run(
@@ -607,6 +614,7 @@ def test_a_table_whose_methods_lie_is_refused_or_written_as_it_is(run, tmp_path,
         assert outcome.result_file is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     ["while True: pass", "import time; time.sleep(60)", "sum(range(1 << 60))"],

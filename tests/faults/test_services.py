@@ -5,10 +5,13 @@ import signal
 import time
 from datetime import timedelta
 
+import pytest
+
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 
 
+@pytest.mark.long
 def test_a_second_service_refuses_and_says_who_holds_the_folder(project, wait_for):
     project.job("plain")
     project.hand_clock(-SECOND)
@@ -32,6 +35,7 @@ def test_a_second_service_refuses_and_says_who_holds_the_folder(project, wait_fo
     assert last.readiness()[0] == 200
 
 
+@pytest.mark.long
 def test_runs_that_people_ask_for_go_through_the_queue_of_the_service(project, mail_server, wait_for):
     project.job("plain")
     project.job("other", schedule='schedule_time: "0 0 1 1 *"')
@@ -56,6 +60,7 @@ def test_runs_that_people_ask_for_go_through_the_queue_of_the_service(project, m
     assert len(mail_server.mails) == 21
 
 
+@pytest.mark.long
 def test_what_was_asked_for_survives_a_kill_of_the_service(project, mail_server, wait_for):
     retry = "retry: {limit: 3, backoff_seconds: 1, max_delay_seconds: 1}"
     project.job("plain", retry, schedule='schedule_time: "0 * * * *"')
@@ -76,6 +81,7 @@ def test_what_was_asked_for_survives_a_kill_of_the_service(project, mail_server,
     assert len(mail_server.received()) == 23
 
 
+@pytest.mark.long
 def test_readers_while_the_service_writes(project, wait_for, noon):
     for number in range(4):
         project.job(f"plain-{number}", "on_missed: run_all", "concurrency_policy: allow")

@@ -129,6 +129,7 @@ def fetch_blobs(make_context, server):
     return run
 
 
+@pytest.mark.long
 def test_one_blob_is_read_and_its_key_is_a_secret(container, fetch_blobs):
     container.put("in.csv", ROWS)
     fetched = fetch_blobs("az://orders/in.csv")
@@ -136,12 +137,14 @@ def test_one_blob_is_read_and_its_key_is_a_secret(container, fetch_blobs):
     assert KEY in fetched.secrets
 
 
+@pytest.mark.long
 def test_the_blobs_of_a_pattern_come_in_order(container, fetch_blobs):
     for name in ("in/b.csv", "in/a.csv", "in/.part.csv", "in/deep/c.csv", "in/x.txt", "other/d.csv"):
         container.put(name, name.encode())
     assert [path.read_bytes() for path in fetch_blobs("az://orders/in/*.csv").paths] == [b"in/a.csv", b"in/b.csv"]
 
 
+@pytest.mark.long
 def test_a_blob_that_is_replaced_while_it_is_read_comes_whole(container, fetch_blobs):
     container.put("hot.csv", b"a" * 5_000_000)
 
@@ -153,6 +156,7 @@ def test_a_blob_that_is_replaced_while_it_is_read_comes_whole(container, fetch_b
     assert fetch_blobs("az://orders/hot.csv").paths[0].read_bytes() == b"b" * 5_000_000
 
 
+@pytest.mark.long
 def test_a_blob_that_is_packed_comes_as_it_is_kept(container, fetch_blobs):
     container.put("in.csv", gzip.compress(ROWS), "gzip")
     (path,) = fetch_blobs("az://orders/in.csv").paths
@@ -160,6 +164,7 @@ def test_a_blob_that_is_packed_comes_as_it_is_kept(container, fetch_blobs):
     assert gzip.decompress(path.read_bytes()) == ROWS
 
 
+@pytest.mark.long
 def test_a_wrong_key_is_told_as_one(container, fetch_blobs):
     container.fault = (403, "AuthenticationFailed")
     with pytest.raises(FetchError, match=r"az://orders/in\.csv may not be read: .*AuthenticationFailed") as caught:
@@ -167,12 +172,14 @@ def test_a_wrong_key_is_told_as_one(container, fetch_blobs):
     assert "AZURE_" in caught.value.hint
 
 
+@pytest.mark.long
 def test_an_account_that_is_not_there_is_told_with_its_cause(fetch_blobs, monkeypatch):
     monkeypatch.setattr(object_stores, "_RETRY_SHARE", 0.01)
     with pytest.raises(FetchError, match=r"az://orders/in\.csv could not be read: .*nowhere\.invalid"):
         fetch_blobs("az://orders/in.csv", place="http://nowhere.invalid/shop")
 
 
+@pytest.mark.long
 def test_a_store_that_is_busy_all_the_time_is_told_with_its_cause(container, fetch_blobs, server, monkeypatch):
     monkeypatch.setattr(object_stores, "_RETRY_SHARE", 0.01)
     container.fault = (503, "ServerBusy")

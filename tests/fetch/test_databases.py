@@ -79,6 +79,7 @@ def test_rows_of_sqlite_become_a_file_of_the_run(shop, fetch_rows, tmp_path):
     assert pq.read_table(fetched.paths[0]).column("id").to_pylist() == [ROWS - 1, ROWS]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("page", "words"), [(0, "file is not a database"), (1, "database disk image is malformed")]
 )
@@ -139,6 +140,7 @@ def test_a_copy_of_the_database_is_not_written(read, tmp_path):
     assert not (tmp_path / "copy.db").exists()
 
 
+@pytest.mark.long
 def test_max_bytes_ends_the_query(shop, fetch_rows):
     with pytest.raises(FetchError, match=r"more than the 10.0 kB that `max_bytes` allows"):
         fetch_rows("SELECT * FROM orders", max_bytes=10_000)
@@ -221,6 +223,7 @@ def test_no_part_of_a_password_is_taken_for_a_host(fetch_rows, password):
     assert "write %40 for @" in caught.value.hint
 
 
+@pytest.mark.long
 def test_no_form_of_a_password_is_shown(fetch_rows):
     url = "mysql://reader:p%40ss'w%2Frd%234711@127.0.0.1:1/shop"
     with pytest.raises(FetchError, match=r"no connection to the database \(mysql at 127.0.0.1\)") as caught:
@@ -251,6 +254,7 @@ def test_a_driver_that_is_missing_is_named_with_its_extra(tmp_path):
     assert "gitops-runner[mysql]" in missing_driver("mariadb", "pymysql").hint
 
 
+@pytest.mark.long
 def test_a_driver_that_no_extra_brings_is_not_said_to_come_with_one(fetch_query):
     pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
     with pytest.raises(FetchError, match="not installed: asyncpg") as caught:

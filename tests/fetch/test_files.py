@@ -178,6 +178,7 @@ def silent(monkeypatch):
     over.set()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("silent")
 def test_a_file_system_that_does_not_answer_holds_up_no_run(make_context, monkeypatch):
     """As one on a network whose server is away: no signal wakes who waits for it."""
@@ -211,6 +212,7 @@ def test_a_root_that_does_not_answer_holds_up_no_file_of_another(make_context, m
         fetch(file_source(tmp_path / "out.csv"), context)
 
 
+@pytest.mark.long
 def test_a_project_that_does_not_answer_holds_up_no_file_elsewhere(make_context, mount, tmp_path):
     write(tmp_path, "elsewhere/in.csv", "elsewhere/secrets.txt")
     (mount.path / ".env").symlink_to(tmp_path / "elsewhere" / "secrets.txt")
@@ -236,6 +238,7 @@ def test_where_no_thread_can_be_started_that_is_told(make_context, use_up_thread
     assert "ulimit -u" in caught.value.hint
 
 
+@pytest.mark.long
 def test_many_files_that_answer_slowly_are_waited_for(make_context, monkeypatch):
     monkeypatch.setattr(files, "SILENCE_SECONDS", 0.0)
     context = make_context(timeout_seconds=1.0)

@@ -70,6 +70,7 @@ def fetch_object(make_context, server):
     return run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "file"), [("in.csv", "input-data.csv.gz"), ("in.csv.gz", "input-data.csv.gz")])
 def test_an_object_that_is_packed_by_its_encoding_alone_is_kept_whole(bucket, fetch_object, name, file):
     bucket.put(name, gzip.compress(ROWS), "gzip")
@@ -78,6 +79,7 @@ def test_an_object_that_is_packed_by_its_encoding_alone_is_kept_whole(bucket, fe
     assert gzip.decompress(fetched.paths[0].read_bytes()) == ROWS
 
 
+@pytest.mark.long
 def test_what_the_store_tells_of_an_object_may_come_packed(bucket, fetch_object, server):
     bucket.put("in.csv", gzip.compress(ROWS), "gzip")
     place = "/storage/v1/b/orders/o/in.csv"
@@ -97,6 +99,7 @@ def test_what_the_store_tells_of_an_object_may_come_packed(bucket, fetch_object,
     assert gzip.decompress(fetch_object("gs://orders/in.csv").paths[0].read_bytes()) == ROWS
 
 
+@pytest.mark.long
 def test_an_object_that_is_replaced_while_it_is_read_comes_whole(bucket, fetch_object):
     bucket.put("hot.csv", b"a" * 5_000_000)
 
@@ -108,6 +111,7 @@ def test_an_object_that_is_replaced_while_it_is_read_comes_whole(bucket, fetch_o
     assert fetch_object("gs://orders/hot.csv").paths[0].read_bytes() == b"b" * 5_000_000
 
 
+@pytest.mark.long
 def test_a_store_that_is_busy_all_the_time_is_told_with_its_cause(bucket, fetch_object, server, monkeypatch):
     # 2 seconds: a second try, after one or two.
     monkeypatch.setattr(object_stores, "_RETRY_SHARE", 0.05)
@@ -120,6 +124,7 @@ def test_a_store_that_is_busy_all_the_time_is_told_with_its_cause(bucket, fetch_
     assert max(map(asked.count, asked)) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_missing_right_is_told_as_one(bucket, fetch_object, status):
     bucket.deny("in.csv", status)

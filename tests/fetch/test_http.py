@@ -493,6 +493,7 @@ def test_an_unknown_host_is_told(fetch_api):
         fetch_api("http://nowhere.invalid/", timeout_seconds=20)
 
 
+@pytest.mark.long
 def test_a_name_service_that_is_silent_is_told_apart_from_a_slow_server(fetch_api, monkeypatch):
     ended = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(5) and [])

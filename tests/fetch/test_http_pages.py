@@ -455,6 +455,7 @@ def test_what_an_expression_makes_of_small_records_does_not_fill_the_memory(page
         fetch_api(url, records_path=path, pagination=pagination, timeout_seconds=60.0)
 
 
+@pytest.mark.long
 def test_an_expression_that_takes_long_ends_with_the_time_of_the_fetch(paged, fetch_api):
     url = paged(lambda query: ({"items": [1] * (1 << 20), "next": None}, {}))
     pagination = Pagination(kind=CURSOR, param="after", cursor_path="next")

@@ -111,6 +111,7 @@ def test_a_get_starts_anew_at_its_first_address(server, fetch_api):
     assert [path for _, path, *_ in server.seen] == ["/old", "/signed", "/old", "/signed"]
 
 
+@pytest.mark.long
 def test_the_server_is_given_the_time_it_asks_for(server, fetch_api):
     answers(server, "/", status(503, "Retry-After: 1"), status(200, length=len(ROWS)))
     began = time.monotonic()

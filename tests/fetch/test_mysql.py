@@ -100,6 +100,7 @@ def fetch_rows(server, fetch_query):
     return run
 
 
+@pytest.mark.long
 def test_rows_come_over_tcp_with_a_password(fetch_rows, tmp_path):
     query = "SELECT id FROM orders WHERE id > ${run:cursor} AND at < ${run:scheduled_time} AND name LIKE '%:x' ORDER BY 1"
     fetched = fetch_rows(query, cursor=ROWS - 2)
@@ -148,6 +149,7 @@ def test_a_day_of_nothing_is_a_gap_where_the_query_says_so(read):
     assert days["gap"].to_pylist()[:2] == [None, dt.date(2025, 11, 9)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("query", "words"),
     [
@@ -163,6 +165,7 @@ def test_the_session_is_read_only(fetch_rows, query, words):
         fetch_rows(query)
 
 
+@pytest.mark.long
 def test_a_wrong_password_is_told_and_not_shown(fetch_rows):
     with pytest.raises(
         FetchError, match=r"no connection to the database .mysql at 127.0.0.1.: Access denied"
@@ -171,6 +174,7 @@ def test_a_wrong_password_is_told_and_not_shown(fetch_rows):
     assert "Wrong9Horse" not in caught.value.message + caught.value.hint
 
 
+@pytest.mark.long
 def test_rows_that_are_too_many_are_not_read_to_their_end(fetch_rows):
     with pytest.raises(FetchError, match=r"more than the 1.0 MB that `max_bytes` allows"):
         fetch_rows("SELECT a.id, b.name FROM orders a, orders b, orders c", max_bytes=1_000_000)

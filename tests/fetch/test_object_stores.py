@@ -150,6 +150,7 @@ def test_a_pattern_stands_for_no_leading_dot(fetch_objects, environ):
     assert {name: len(fetch_objects(f"s3://orders/{name}", environ=environ).paths) for name in names} == names
 
 
+@pytest.mark.long
 def test_an_empty_folder_of_a_console_is_no_file(fetch_objects, environ):
     assert len(fetch_objects("s3://orders/in/**", environ=environ).paths) == 4
 
@@ -164,6 +165,7 @@ def test_an_object_that_is_gone_once_it_is_read_is_told(fetch_objects, environ):
         fetch_objects("s3://orders/lost/*.csv", environ=environ)
 
 
+@pytest.mark.long
 def test_of_several_faults_the_first_is_told(fetch_objects, environ, put, after_reading):
     for name in ("1.csv", "2%3FversionId=1.csv", "3%3FversionId=1.csv"):
         put(f"two-lost/{name}", b"a\n1\n")
@@ -172,6 +174,7 @@ def test_of_several_faults_the_first_is_told(fetch_objects, environ, put, after_
         fetch_objects("s3://orders/two-lost/*", environ=environ)
 
 
+@pytest.mark.long
 def test_objects_are_read_several_at_a_time_and_stay_in_order(fetch_objects, environ, put, after_reading, gate):
     for number in range(20):
         put(f"many/{number:02d}.csv", b"%d" % number)
@@ -182,6 +185,7 @@ def test_objects_are_read_several_at_a_time_and_stay_in_order(fetch_objects, env
     assert 1 < gate.most <= 8
 
 
+@pytest.mark.long
 def test_the_file_of_an_object_says_that_it_is_packed(fetch_objects, environ, put):
     packed, other = gzip.compress(b"a\n1\n"), b"\x28\xb5\x2f\xfd and more"
     for name, body in {"1.csv": packed, "2.CSV.GZ": packed, "3": other, "4.csv": b""}.items():
@@ -196,6 +200,7 @@ def test_the_file_of_an_object_says_that_it_is_packed(fetch_objects, environ, pu
     assert sorted(paths[0].parent.iterdir()) == list(paths)
 
 
+@pytest.mark.long
 def test_an_object_that_is_replaced_while_it_is_read_comes_whole(fetch_objects, environ, put, after_reading):
     put("hot.csv", b"a" * 5_000_000)
 
@@ -218,6 +223,7 @@ def test_an_object_that_is_replaced_whenever_it_is_read_is_told(fetch_objects, e
         fetch_objects("s3://orders/hotter.csv", environ=environ)
 
 
+@pytest.mark.long
 def test_an_object_that_grows_past_max_bytes_while_it_is_read_is_refused(
     fetch_objects, environ, put, after_reading
 ):
@@ -227,12 +233,14 @@ def test_an_object_that_grows_past_max_bytes_while_it_is_read_is_refused(
         fetch_objects("s3://orders/more.csv", environ=environ, max_bytes=6_000_000)
 
 
+@pytest.mark.long
 def test_a_name_that_is_there_is_no_pattern(fetch_objects, environ, tmp_path):
     fetched = fetch_objects("s3://orders/odd[1].csv", environ=environ)
     assert fetched.paths == (tmp_path / "run" / "input-orders.csv",)
     assert fetched.paths[0].read_bytes() == b"a\n1\n"
 
 
+@pytest.mark.long
 def test_more_than_max_bytes_is_refused(fetch_objects, environ, tmp_path):
     with pytest.raises(FetchError, match="has 11 bytes, more than the 10 bytes that `max_bytes` allows"):
         fetch_objects("s3://orders/in/*.gz", environ=environ, max_bytes=10)
@@ -254,6 +262,7 @@ def test_a_folder_that_may_not_be_listed_is_told_and_not_left_out(fetch_objects,
         gate.unlisted = None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("unlisted", "pattern"),
     [
@@ -275,6 +284,7 @@ def test_a_folder_that_a_pattern_does_not_lead_to_need_not_be_listed(
         gate.unlisted = None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["x.csv", "in/*.csv", "x*.csv", "**/x.csv"])
 def test_a_bucket_that_is_not_there_is_told(fetch_objects, environ, name):
     with pytest.raises(FetchError, match="the store has no bucket lost-orders") as caught:
@@ -282,6 +292,7 @@ def test_a_bucket_that_is_not_there_is_told(fetch_objects, environ, name):
     assert "AWS_" in caught.value.hint
 
 
+@pytest.mark.long
 def test_what_is_not_there_is_told(fetch_objects, environ):
     with pytest.raises(FetchError, match=r"no file matches s3://orders/in/none.csv"):
         fetch_objects("s3://orders/in/none.csv", environ=environ)

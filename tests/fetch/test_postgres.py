@@ -93,6 +93,7 @@ def fetch_rows(server, fetch_query):
     return run
 
 
+@pytest.mark.long
 def test_rows_come_over_tcp_with_a_password(fetch_rows, tmp_path):
     query = "SELECT id FROM orders WHERE id > ${run:cursor} AND at < ${run:scheduled_time} AND note LIKE '%:x' ORDER BY 1"
     fetched = fetch_rows(query, cursor=ROWS - 2)
@@ -155,6 +156,7 @@ def test_the_session_is_read_only(read, ask, query, words):
     assert ask("SELECT count(*) FROM orders") == [(ROWS,)]
 
 
+@pytest.mark.long
 def test_a_wrong_password_is_told_and_not_shown(fetch_rows):
     with pytest.raises(
         FetchError, match=r"no connection to the database .postgresql at 127.0.0.1.: .*password"
@@ -164,6 +166,7 @@ def test_a_wrong_password_is_told_and_not_shown(fetch_rows):
     assert "Wrong9Horse" not in shown
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -183,6 +186,7 @@ def test_a_time_of_no_calendar_names_its_column_and_what_to_write(fetch_rows, va
     assert "AS text)" in caught.value.hint
 
 
+@pytest.mark.long
 def test_nan_among_decimals_names_its_column_and_what_to_write(fetch_rows, read):
     table = "(SELECT 12345678901234567890.12 AS n UNION ALL SELECT 'NaN') AS one"
     with pytest.raises(FetchError) as caught:
@@ -235,6 +239,7 @@ def _until(condition):
     return False
 
 
+@pytest.mark.long
 def test_a_cancelled_query_ends_here_and_in_the_server(fetch_rows, ask):
     cancelled, faults = threading.Event(), []
 
@@ -256,6 +261,7 @@ def test_a_cancelled_query_ends_here_and_in_the_server(fetch_rows, ask):
     assert _until(lambda: not _sleepers(ask)), "the server still works for nobody"
 
 
+@pytest.mark.long
 def test_a_server_that_says_nothing_may_be_none(fetch_query):
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(FetchError) as caught:
         fetch_query(f"postgresql://admin@127.0.0.1:{silent.getsockname()[1]}/x", "SELECT 1", timeout_seconds=2.0)
@@ -263,6 +269,7 @@ def test_a_server_that_says_nothing_may_be_none(fetch_query):
     assert "Does a database answer at host and port of `location`?" in caught.value.hint
 
 
+@pytest.mark.long
 def test_a_query_past_the_deadline_ends_here_and_in_the_server(fetch_rows, ask):
     with pytest.raises(FetchError, match=r"was not read within 2 s"):
         fetch_rows("SELECT pg_sleep(60)", timeout_seconds=2.0)

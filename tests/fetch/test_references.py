@@ -130,6 +130,7 @@ def test_a_reference_of_no_known_kind_is_told():
         References({}, FACTS).resolve("${vault:x}", "data_source.location")
 
 
+@pytest.mark.long
 def test_a_file_that_gives_no_answer_holds_up_no_run(mount):
     (mount.path / "token").write_text("abc")
     place = f"${{file:{mount.path}/token}}"

@@ -279,6 +279,7 @@ def documents(draw):
     return text.replace("\n", "\r\n") if draw(st.booleans()) else text
 
 
+@pytest.mark.long
 @settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(documents())
 def test_promises_hold_for_any_document(text):
@@ -319,6 +320,7 @@ def test_promises_hold_for_any_text(parts):
     hold_promises("".join(parts))
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(st.text() | st.sampled_from(TEXTS), st.sampled_from(["", "\n", "\n\n"]))
 def test_any_text_is_written_so_that_every_reader_reads_it(text, end):

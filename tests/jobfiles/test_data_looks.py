@@ -85,6 +85,7 @@ def test_nobody_waits_twice_for_a_place_until_it_answers(tmp_path, away, caplog)
     looks.close()
 
 
+@pytest.mark.long
 def test_many_that_answer_slowly_are_given_up_together(monkeypatch, tmp_path):
     monkeypatch.setattr(data_looks, "_ALL_SECONDS", 0.5)
     looks, ended = DataLooks(str(tmp_path)), []
@@ -103,6 +104,7 @@ def test_many_that_answer_slowly_are_given_up_together(monkeypatch, tmp_path):
     assert len(ended) == done
 
 
+@pytest.mark.long
 def test_so_many_places_keep_a_thread_and_no_more(tmp_path, away, monkeypatch):
     monkeypatch.setattr(data_looks, "_MOST_SILENT", 2)
     looks = DataLooks(str(tmp_path))

@@ -170,6 +170,7 @@ TEXTS = st.text(st.characters(), min_size=1, max_size=20)
 PLACES = st.integers(1, 12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FORMATS[1:])
 @settings(max_examples=40)
 @given(st.data())

@@ -177,6 +177,7 @@ def test_a_git_that_hangs_once_is_told_once_and_asked_again(committed, tmp_path,
     assert repository.revisions(files_changed=False).commit
 
 
+@pytest.mark.long
 def test_edits_do_not_wait_again_and_again_for_a_git_that_hangs(committed, tmp_path, monkeypatch):
     monkeypatch.setattr("runner.jobfiles.git.repository.TIMEOUT_SECONDS", 2)
     (tmp_path / "bin").mkdir()

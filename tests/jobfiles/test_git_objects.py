@@ -19,6 +19,7 @@ def test_entries_are_files_and_links_by_path(repo, store):
     assert found["link"].mode == "120000"
 
 
+@pytest.mark.long
 def test_contents_come_in_order_and_large_ones_are_cut(repo, store):
     for number in range(1200):
         repo.write(f"{number:04}.yaml", f"number {number}\n")

@@ -396,6 +396,7 @@ def compiled(script):
             return None, None
 
 
+@pytest.mark.long
 @given(SCRIPTS)
 def test_what_the_byte_code_passes_the_syntax_tree_passes_too(script):
     code, _ = compiled(script)
@@ -403,6 +404,7 @@ def test_what_the_byte_code_passes_the_syntax_tree_passes_too(script):
         assert list(lint_script._look_closely(script, code, (), ("data",))) == []
 
 
+@pytest.mark.long
 @given(SCRIPTS)
 def test_a_script_that_ends_well_when_it_is_run_has_no_undefined_name_on_its_straight_line(script):
     """A fault that is told of a script without branches is met when the script is run."""

@@ -228,6 +228,7 @@ def test_jobs_carry_their_revision(folder, project, write, job):
     assert {file.job.revision for file in folder.scan()} == {second}
 
 
+@pytest.mark.long
 def test_a_thousand_files_are_scanned_soon(lines_run, folder, write, job):
     for number in range(1000):
         write(

@@ -18,6 +18,7 @@ def process():
     made.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "query",
     [
@@ -68,6 +69,7 @@ def test_a_crash_on_a_query_is_a_fault_of_the_query(process, instead):
     assert (fault.rule, fault.passing) == ("query-syntax", False)
 
 
+@pytest.mark.long
 def test_a_parser_that_hangs_on_a_query_is_a_fault_of_the_query(process, instead):
     hang = "import runner.jobfiles.lint.query_process as p; p._PARSER_SECONDS = 0; p.find_query_faults = hang"
     text = f"def hang(text, tables):\n    while True: pass\n{hang}\np.serve()\n"
@@ -91,6 +93,7 @@ def test_a_system_that_lets_no_process_start_is_no_fault_of_the_query(process, m
     assert fault.passing
 
 
+@pytest.mark.long
 def test_an_answer_that_takes_too_long_is_no_fault_of_the_query_and_is_waited_for_once(
     process, instead, monkeypatch
 ):

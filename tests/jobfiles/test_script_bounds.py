@@ -70,6 +70,7 @@ def test_what_people_write_is_compiled(script):
     assert find_excess(script) is None
 
 
+@pytest.mark.long
 def test_real_modules_are_light():
     """The two largest modules of Python itself that are short enough for a script."""
     texts = [path.read_text("utf-8") for path in LIBRARY.glob("*.py")]

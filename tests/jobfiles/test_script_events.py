@@ -22,6 +22,7 @@ def test_it_reads_what_dis_reads(name):
         assert list(name_events(inner)) == list(script_events._ask_dis(inner))
 
 
+@pytest.mark.long
 def test_names_beyond_the_256th():
     code = compile("\n".join(f"a{n} = b{n}" for n in range(40_000)), "x", "exec")
     found = list(name_events(code))

@@ -29,6 +29,7 @@ def test_writes_below_the_folder_are_hinted(watcher, hints, tmp_path):
     assert hints.wait(5)
 
 
+@pytest.mark.long
 def test_reading_hints_nothing(watcher, hints, tmp_path):
     path = tmp_path / "jobs.d" / "a.yaml"
     path.write_text("x")

@@ -46,6 +46,7 @@ def tables(draw):
     return expected, got
 
 
+@pytest.mark.long
 @settings(max_examples=150)
 @given(tables(), TOLERANCES)
 @example(([(1.0,), (1.5,)], [("1.5",), ("2.0",)]), 0.5)

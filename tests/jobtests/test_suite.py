@@ -277,6 +277,7 @@ def test_a_step_over_nothing_is_run_where_a_run_has_columns(project, kind, outco
     assert result.message.startswith("KeyError: 'amount'" if kind == "csv" else "")
 
 
+@pytest.mark.long
 def test_bounds_of_the_job_hold(project):
     step = "timeout_seconds: 1\nprocessing_script: |\n  while len(data) >= 0: pass\n  result = data\n"
     project.write("tests:\n  - {name: slow, given: {data: []}, expect: {row_count: 0}}\n", step=step)
@@ -403,6 +404,7 @@ def test_steps_have_no_way_out(project):
     assert results(project.run()) == [("out", "passed")]
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_the_tests_that_run(project):
     step = "processing_script: |\n  while len(data) >= 0: pass\n"
     project.write(

@@ -145,6 +145,7 @@ def test_names_of_commits_are_not_markup(branch):
     assert "<b>" not in text
 
 
+@pytest.mark.long
 def test_a_comment_is_never_too_long(branch):
     lines = "".join(f"  x{number} = '{'`' * 9}{number}'\n" for number in range(260))
     for number in range(40):
@@ -162,6 +163,7 @@ def test_a_comment_is_never_too_long(branch):
     assert text.count("<details>") == text.count("</details>")
 
 
+@pytest.mark.long
 def test_a_table_is_never_too_long(branch):
     for number in range(700):
         branch.job(f"a_rather_long_name_of_a_job_{number:03}", path=f"jobs.d/{'deep/' * 8}{number}.yaml")

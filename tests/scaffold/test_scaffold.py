@@ -64,6 +64,7 @@ def test_files_that_exist_are_kept(repository):
     assert (repository / ".gitignore").read_text() == "mine\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "is_job"),
     [("sales.yaml", True), ("team/sales.yml", True), ("_defaults.yaml", False), ("a.md", False)],
@@ -156,6 +157,7 @@ def test_the_last_job_can_be_removed(repository):
     assert is_empty_on_purpose(WorkingFiles(repository), str(repository / "jobs.d"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [(("validate", "--strict"), ""), (("fmt", "--check"), ""), (("test",), "1 passed")],
@@ -175,12 +177,14 @@ def test_the_schemas_are_those_that_are_shipped(repository):
     assert (repository / "jobs.d" / reference[1]).resolve().is_file()
 
 
+@pytest.mark.long
 def test_the_workflow_fits_the_schema_of_workflows(repository):
     arguments = ("--builtin-schema", "vendor.github-workflows", WORKFLOW)
     done = tool("-m", "check_jsonschema", *arguments, cwd=repository)
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.long
 def test_the_hooks_are_what_pre_commit_takes(repository):
     assert tool("-m", "pre_commit", "validate-config", cwd=repository).returncode == 0
     assert tool("-m", "pre_commit", "validate-manifest", ROOT / ".pre-commit-hooks.yaml", cwd=ROOT).returncode == 0

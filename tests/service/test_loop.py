@@ -104,6 +104,7 @@ def wait_for(condition, seconds=20):
     raise AssertionError("waited in vain")
 
 
+@pytest.mark.long
 def test_a_start_says_that_other_machines_may_reach_its_state(any_port, start, caplog, monkeypatch):
     listed = (Mount(point=str(any_port.state_dir.resolve().parent), kind="nfs4"),)
     monkeypatch.setattr(mounts, "read_mounts", lambda: listed)
@@ -132,6 +133,7 @@ def test_a_stop_hands_back_a_run_and_the_next_service_ends_it(any_port, start, c
     assert len(kept) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("threads", ["free", "used up"])
 def test_a_stop_lets_a_short_run_end(any_port, start, caplog, use_up_threads, threads):
     caplog.set_level(logging.INFO, "runner")
@@ -167,6 +169,7 @@ def slow_inbox(any_port, smtp_controller):
     controller.stop()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("stops", "state"), [(1, "sent"), (2, "pending")])
 def test_a_stop_waits_for_the_mail_that_is_being_sent(slow_inbox, start, monkeypatch, stops, state):
     monkeypatch.setattr("runner.service.loop.MAIL_SECONDS", 0.05)
@@ -192,6 +195,7 @@ def test_an_address_that_is_taken_stops_the_start_before_anything_runs(project):
     Store.open(project.storage_path).close()
 
 
+@pytest.mark.long
 def test_a_bad_turn_of_the_loop_does_not_end_it(any_port, start, monkeypatch, caplog):
     service = start(any_port)
     failures = iter([StoreError("the disk is full"), RuntimeError("unforeseen")])
@@ -215,6 +219,7 @@ def test_a_job_that_is_not_in_force_cannot_be_triggered(any_port, start):
         start(any_port).trigger("nosuch")
 
 
+@pytest.mark.long
 def test_a_folder_that_is_not_there_yet_at_a_restart_loses_nothing(any_port, start, caplog):
     caplog.set_level(logging.INFO, "runner")
     (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
@@ -235,6 +240,7 @@ def test_a_folder_that_is_not_there_yet_at_a_restart_loses_nothing(any_port, sta
         assert store.cursors() == before
 
 
+@pytest.mark.long
 def test_a_reload_that_meets_a_locked_store_does_not_end_the_service(any_port, start, monkeypatch, caplog):
     service = start(any_port)
     (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
@@ -254,6 +260,7 @@ def test_a_reload_that_meets_a_locked_store_does_not_end_the_service(any_port, s
     assert service.find_run(service.trigger("report"))
 
 
+@pytest.mark.long
 def test_a_reload_that_fails_does_not_end_the_service_and_is_tried_again(any_port, start, monkeypatch, caplog):
     service = start(any_port)
     (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
@@ -276,6 +283,7 @@ def test_a_reload_that_fails_does_not_end_the_service_and_is_tried_again(any_por
     assert caplog.text.count("The loop met something unforeseen") == 2
 
 
+@pytest.mark.long
 def test_a_folder_that_does_not_answer_holds_up_no_run_and_is_told(any_port, start, monkeypatch):
     """As on a network file system whose server is away."""
     (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
@@ -303,6 +311,7 @@ def test_a_folder_that_does_not_answer_holds_up_no_run_and_is_told(any_port, sta
     assert wait_for(lambda: readiness(service)["ready"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("known", [True, False])
 def test_a_folder_that_does_not_answer_at_a_start_holds_up_nobody(any_port, start, monkeypatch, caplog, known):
     (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))
@@ -366,6 +375,7 @@ def test_a_stop_while_the_first_reading_does_not_answer_is_heard(any_port, monke
         stopping.join()
 
 
+@pytest.mark.long
 def test_a_run_that_is_asked_for_is_of_the_job_as_it_was_just_edited(any_port, start):
     """A script outside of the folder of jobs: nothing but the regular rescan tells of its edits."""
     script = any_port.project_dir / "step.py"
@@ -401,6 +411,7 @@ def test_a_run_that_is_asked_for_is_of_the_defaults_as_they_were_just_edited(any
     assert report.run.state is state
 
 
+@pytest.mark.long
 def test_runs_that_are_asked_for_again_and_again_do_not_wait_for_one_another(any_port, start, monkeypatch):
     """The folder is read for each of them, slowly: one that comes meanwhile waits for the next reading, alone."""
     (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("SECONDS", "0"))

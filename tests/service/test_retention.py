@@ -183,6 +183,7 @@ class TestJobsAfterSeveral:
         (report,) = store.runs(job_name="report")
         assert report.scheduled_time == clock.now - timedelta(hours=hours)
 
+    @pytest.mark.long
     def test_without_a_slower_run_it_stays_for_a_day(self, due, retention, store, clock, up):
         for _ in range(50):
             due("often")()

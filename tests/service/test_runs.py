@@ -152,6 +152,7 @@ def test_a_result_that_is_too_large_to_read_goes_with_its_mail_where_it_fits_com
 COSTLY = "\U00010330"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("letter", ["x", COSTLY])
 def test_a_mail_is_no_larger_than_servers_take_however_large_its_preview(
     begin, executor, store, clock, make_job, letter
@@ -214,6 +215,7 @@ def test_runs_of_one_job_wait_for_each_other_unless_it_allows_overlap(begin, exe
     assert {begin(free), begin(free)} < set(executor.orders)
 
 
+@pytest.mark.long
 def test_a_run_that_replaces_one_that_waits_has_its_turn(begin, desk, executor, store, clock, make_job):
     """Behind all others each time, it would never begin while more is due than can be done."""
     busy = [begin(make_job(f"busy{number}")) for number in range(100)]

@@ -78,6 +78,7 @@ def test_the_one_that_was_silent_longest_makes_way(serve, connect):
     assert [is_open(client) for client in (first, second, third)] == [True, False, True]
 
 
+@pytest.mark.long
 def test_a_connection_on_which_nothing_moves_is_broken_off(serve, connect):
     # Ten times what the slow one takes: it shares its processor with this test.
     server = serve(Connections(silence_seconds=0.5))
@@ -89,6 +90,7 @@ def test_a_connection_on_which_nothing_moves_is_broken_off(serve, connect):
     assert is_open(slow)
 
 
+@pytest.mark.long
 def test_a_client_that_reads_nothing_of_its_answer_is_broken_off(serve, connect, source):
     run = source.history[0]
     source.charts[run.run_id] = bytes(32 << 20)
@@ -107,6 +109,7 @@ def test_a_client_that_reads_nothing_of_its_answer_is_broken_off(serve, connect,
     assert 0 < received < 32 << 20
 
 
+@pytest.mark.long
 def test_a_slow_reader_gets_all_of_its_answer(serve, connect, source):
     run = source.history[0]
     source.charts[run.run_id] = bytes(32 << 20)
@@ -120,6 +123,7 @@ def test_a_slow_reader_gets_all_of_its_answer(serve, connect, source):
     assert received > 32 << 20
 
 
+@pytest.mark.long
 def test_a_client_waits_for_an_answer_that_takes_long(connect):
     async def slow(scope, receive, send):
         await asyncio.sleep(1)

@@ -393,6 +393,7 @@ class TestInTheBrowser:
             browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
         assert contrast(edge, back) >= 3
 
+    @pytest.mark.long
     def test_the_pages_show_and_lead_on(self, browser, base):
         browser.get(f"{base}/")
         rows = wait_for(browser, "table.jobs tbody tr")
@@ -411,6 +412,7 @@ class TestInTheBrowser:
         assert browser.execute_script("return arguments[0].naturalWidth", image) == 1
         assert complaints(browser) == []
 
+    @pytest.mark.long
     def test_on_a_phone_nothing_is_cut_off(self, browser, base, checked_run):
         browser.set_window_size(500, 900)
         try:
@@ -463,11 +465,13 @@ class TestInTheBrowser:
         assert {link.size["height"] for link in links[:5]} == {links[0].size["height"]}
         assert links[0].size["height"] < 30
 
+    @pytest.mark.long
     def test_swagger_ui_renders(self, browser, base):
         browser.get(f"{base}/docs")
         assert len(wait_for(browser, ".opblock")) == 9
         assert complaints(browser) == []
 
+    @pytest.mark.long
     def test_redoc_renders(self, browser, base):
         browser.get(f"{base}/redoc")
         assert any("List all jobs" in title.text for title in wait_for(browser, "[data-section-id] h2"))

@@ -115,6 +115,7 @@ def test_ipv6_where_there_is_any(make_server):
     assert requests.get(f"{server.url}/jobs", timeout=5).status_code == 200
 
 
+@pytest.mark.long
 def test_the_values_are_imported_without_the_server_and_the_framework_never():
     code = """
 import sys

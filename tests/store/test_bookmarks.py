@@ -180,6 +180,7 @@ def test_one_that_cannot_be_read_counts_as_none(store, end, attempt, path, caplo
     assert "cannot be read and counts as nothing" in caplog.text
 
 
+@pytest.mark.long
 def test_a_kill_before_the_commit_leaves_delivery_and_bookmark_as_they_were(store, end, path):
     end(1, 10)
     store.close()

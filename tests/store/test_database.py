@@ -241,6 +241,7 @@ def test_one_who_is_interrupted_takes_nobody_along(opened):
     assert opened.write(put(0, 3)) == 1
 
 
+@pytest.mark.long
 def test_one_who_stops_waiting_leaves_the_others_to_go_on(opened):
     """Ctrl-C in the main thread, while another thread commits."""
     program = """
@@ -287,6 +288,7 @@ def run_program(program, *arguments):
     )
 
 
+@pytest.mark.long
 def test_kill_nine_among_many_threads(path):
     """The leader dies with the work of the others in its hands: what was answered is there, the rest whole or not."""
     program = """

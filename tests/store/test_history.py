@@ -241,6 +241,7 @@ def test_runs_between_are_those_of_the_span_oldest_first(store, make_run, noon):
     assert {run.output for run in found} == {""}
 
 
+@pytest.mark.long
 def test_thousands_of_runs_are_found_by_their_ids_in_few_sizes_of_statement(store, make_run):
     store.record_fires([make_run(number) for number in range(2500)], [])
     looked_up: list[str] = []

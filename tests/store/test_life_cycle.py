@@ -223,4 +223,4 @@ class LifeCycle(RuleBasedStateMachine):
 LifeCycle.TestCase.settings = settings(
     max_examples=15, stateful_step_count=25, suppress_health_check=list(HealthCheck), database=None
 )
-TestLifeCycle = LifeCycle.TestCase
+TestLifeCycle = pytest.mark.long(LifeCycle.TestCase)

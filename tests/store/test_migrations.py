@@ -188,6 +188,7 @@ def test_a_step_that_fails_in_the_middle_leaves_the_older_version(
     assert len(content(path)["schema_migrations"]) == NEWEST
 
 
+@pytest.mark.long
 def test_a_kill_in_the_middle_of_a_step_leaves_the_older_version(made_by_version_one, path):
     before = content(path)
     killed = subprocess.run(

@@ -126,6 +126,7 @@ class TestFileSystemsThatShareNothing:
         assert caught.value.hint == "Look at the disk and the system log."
 
 
+@pytest.mark.long
 def test_a_disk_without_room_for_what_is_shared_is_full(path):
     """A limit on the size of files stands in for the disk: what was closed last left no file to share."""
     Store.open(path).close()
@@ -149,6 +150,7 @@ def test_a_disk_without_room_for_what_is_shared_is_full(path):
 
 
 class TestSecondService:
+    @pytest.mark.long
     def test_is_refused_with_the_process_that_holds_it(self, path):
         holder = script(
             """
@@ -339,6 +341,7 @@ class TestReader:
             Store.open_reader(path)
 
 
+@pytest.mark.long
 def test_kill_nine_in_the_middle_of_the_load(path, noon):
     """What was answered is on the disk, what was not is whole or absent, and the database is sound."""
     writer = script(
@@ -431,6 +434,7 @@ def test_one_who_asks_whether_a_service_is_there_does_not_keep_it_from_starting(
         asking.join()
 
 
+@pytest.mark.long
 def test_a_service_lock_is_no_longer_believed_when_its_holder_has_died(path):
     holder = script(
         """

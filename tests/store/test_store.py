@@ -81,6 +81,7 @@ class TestFires:
         assert store.cursors() == {}
         assert store.run("run00002") is None
 
+    @pytest.mark.long
     def test_thousands_at_once(self, store, make_run, noon):
         runs = [make_run(n, job_name=f"job{n}", fire_key="same") for n in range(5000)]
         cursors = [Cursor(job_name=run.job_name, schedule="s", time=noon) for run in runs]
@@ -348,6 +349,7 @@ class TestRetentionByCount:
         assert store.remove_old(noon, 100) == tuple(f"run{n:05d}" for n in range(600))
 
 
+@pytest.mark.long
 def test_threads_write_and_read_together(store, make_run, make_mail, noon):
     faults = []
 
