@@ -131,12 +131,12 @@ def csv_rows(connection: duckdb.DuckDBPyConnection, relation: Relation, *, light
     """
     table = relation.source.table
     light = weight_of(relation.files) <= light_bytes
-    looking = _reader(relation, *(["sample_size = -1"] if light else []))
+    looking = _reader(relation, *(["sample_size = -1"] if light else []), brief=True)
     found = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE FROM {looking}").fetchall()}
     require_columns(table, list(found))
     declared = types_of(table)
     kept = table.columns or tuple(found)
-    texts = _typed_reader(relation, dict.fromkeys(found, "VARCHAR"))
+    texts = _typed_reader(relation, dict.fromkeys(found, "VARCHAR"), brief=True)
     types = {name: found[name] for name in kept if name not in declared}
     types |= dict.fromkeys(_misread(connection, relation, texts, types, light=light), "VARCHAR")
     guarded = {} if light else {name: kind for name, kind in types.items() if kind in _GUARDED}
@@ -205,7 +205,8 @@ def _is_read_behind_mark(text: str, table: TableOptions) -> bool:
     return not names or not any(letter in names[0] for letter in (table.delimiter, *'"\r\n'))
 
 
-def _reader(relation: Relation, *more: str) -> str:
+def _reader(relation: Relation, *more: str, brief: bool = False) -> str:
+    """A call of DuckDB's reader. `brief`: few rows are looked at, which a large buffer is not worth."""
     table = relation.source.table
     options = [_STRICT, f"max_line_size = {_LONGEST_LINE}", f"delim = {quote_text(table.delimiter)}", *more]
     if relation.line_end:
@@ -213,17 +214,17 @@ def _reader(relation: Relation, *more: str) -> str:
         options.append(f"new_line = '{escaped}'")
     if table.decimal != ".":
         options.append(f"decimal_separator = {quote_text(table.decimal)}")
-    options.append(f"buffer_size = {_SMALL_BUFFER if relation.sparing else _BUFFER}")
+    options.append(f"buffer_size = {_SMALL_BUFFER if brief or relation.sparing else _BUFFER}")
     return f"read_csv({files_of(relation)}, {', '.join(options)})"
 
 
-def _typed_reader(relation: Relation, types: Mapping[str, str]) -> str:
+def _typed_reader(relation: Relation, types: Mapping[str, str], *, brief: bool = False) -> str:
     """The reader of columns that are known. A single file is not looked at before it is read, then; of several,
     each may have other columns."""
     known = f"{{{', '.join(f'{quote_text(name)}: {quote_text(kind)}' for name, kind in types.items())}}}"
     if len(relation.files) == 1:
-        return _reader(relation, "auto_detect = false", f"columns = {known}")
-    return _reader(relation, f"types = {known}")
+        return _reader(relation, "auto_detect = false", f"columns = {known}", brief=brief)
+    return _reader(relation, f"types = {known}", brief=brief)
 
 
 def _may_have_odd_numbers(relation: Relation) -> bool:
@@ -288,10 +289,16 @@ def _guarded_cell(name: str, kind: str, value: str) -> str:
     are most, and it is told sooner than by a pattern."""
     form, words = _GUARDED[kind]
     column = quote_name(name)
-    # DuckDB has texts of its own for days without end and long ago.
-    same = f"{column} LIKE '{_USUAL[kind]}'" if kind in _USUAL else f"CAST({value} AS VARCHAR) = {column}"
-    parsed = f"CASE WHEN {same} THEN {value} WHEN regexp_full_match({column}, '{form}') THEN {value} END"
-    return checked_cell(name, parsed, f"and {words} in the rows before it: name its type in `dtypes`")
+    same = f"CAST({value} AS VARCHAR) = {column}"
+    if kind in _USUAL:
+        # DuckDB has texts of its own for days without end and long ago.
+        same = f"{column} LIKE '{_USUAL[kind]}' AND {value} IS NOT NULL"
+    return checked_cell(
+        name,
+        f"CASE WHEN regexp_full_match({column}, '{form}') THEN {value} END",
+        f"and {words} in the rows before it: name its type in `dtypes`",
+        usual=f"WHEN {same} THEN {value}",
+    )
 
 
 def is_aware(connection: duckdb.DuckDBPyConnection, texts: str, name: str) -> bool:

@@ -160,12 +160,18 @@ def _sql_moment(name: str, kind: str, *, aware: bool) -> str:
     return f"CASE {' '.join(cases)} END"
 
 
-def checked_cell(name: str, parsed: str, said: str) -> str:
+def checked_cell(name: str, parsed: str, said: str, *, usual: str = "") -> str:
     """SQL for the cells of a column of texts: what `parsed` makes of them. Each text of which that is nothing is
-    refused, and `said` of it; spaces alone are a gap."""
+    refused, and `said` of it; spaces alone are a gap.
+
+    Args:
+        usual: `WHEN … THEN …` for the cells of which all else need not be asked. Where these are all, DuckDB hands
+            them on as they are.
+    """
     column = quote_name(name)
     wrong = f"CASE WHEN trim({column}) <> '' THEN {_sql_error(name, said)} END"
-    return f"coalesce({parsed}, {wrong}) AS {column}"
+    checked = f"coalesce({parsed}, {wrong})"
+    return f"CASE {usual} ELSE {checked} END AS {column}" if usual else f"{checked} AS {column}"
 
 
 def _sql_error(name: str, said: str, text: str = "") -> str:
