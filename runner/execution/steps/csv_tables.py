@@ -72,7 +72,8 @@ _GUARDED = {
     "TIMESTAMP": (rf"\s*{_DAY}([T ]{_CLOCK})?\s*", "times without an offset"),
     _AWARE: (rf"\s*{_DAY}[T ]{_CLOCK}{_OFFSET}\s*", "times with an offset"),
 }
-# As most of them are written, for LIKE, which is quicker than a pattern: what reads as one and looks so is one.
+# As most of them are written, for LIKE, which is quicker than a pattern: what reads as one, looks so and begins
+# with a digit is one, but for the clock of a time without an offset.
 _USUAL = {"DATE": "____-__-__", "TIMESTAMP": "____-__-_____:__:__", _AWARE: "____-__-_____:__:__Z"}
 
 
@@ -267,7 +268,7 @@ def _doubt(column: str, kind: str, *, several: bool) -> str | None:
         return f"NOT regexp_full_match({column}, '{_GUARDED[kind][0]}')"
     if kind in _MOMENTS:
         other = f"NOT regexp_full_match({column}, '{_GUARDED[kind][0]}')"
-        return f"CASE WHEN {column} LIKE '{_USUAL[kind]}' THEN false ELSE {other} END"
+        return f"CASE WHEN {_looks_usual(column, kind)} THEN false ELSE {other} END"
     if kind == "BOOLEAN":
         return f"NOT regexp_full_match({column}, '{_TRUTH[0]}')"
     if kind in _WHOLE_TYPES:
@@ -284,6 +285,12 @@ def _doubt(column: str, kind: str, *, several: bool) -> str | None:
     return None
 
 
+def _looks_usual(column: str, kind: str) -> str:
+    """SQL for whether a text looks as most dates or times do. Years before the year 1, and those of three digits
+    behind a space, take as much room."""
+    return f"{column} LIKE '{_USUAL[kind]}' AND {column} >= '0' AND {column} < ':'"
+
+
 def _guarded_cell(name: str, kind: str, value: str) -> str:
     """SQL for a cell whose text DuckDB has made `value` of. A text that is written as usual has lost nothing: so
     are most, and it is told sooner than by a pattern."""
@@ -292,7 +299,10 @@ def _guarded_cell(name: str, kind: str, value: str) -> str:
     same = f"CAST({value} AS VARCHAR) = {column}"
     if kind in _USUAL:
         # DuckDB has texts of its own for days without end and long ago.
-        same = f"{column} LIKE '{_USUAL[kind]}' AND {value} IS NOT NULL"
+        same = f"{_looks_usual(column, kind)} AND {value} IS NOT NULL"
+    if kind == "TIMESTAMP":
+        # Of `10:2 :30` it takes the minutes, and of `10:20:3Z` no offset.
+        same += f" AND ends_with({column}, CAST(TRY_CAST({value} AS TIME) AS VARCHAR))"
     return checked_cell(
         name,
         f"CASE WHEN regexp_full_match({column}, '{form}') THEN {value} END",
