@@ -2,7 +2,9 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import time
 from itertools import islice
 from pathlib import Path
 from string import ascii_uppercase
@@ -107,11 +109,26 @@ def _write_xlsx(whole: StepInput, path: Path, count: int) -> StepInput:
         sheet = head.add_worksheet(name)
         for number, row in enumerate(rows):
             sheet.write_row(number, 0, row)
-        for cell in cell_errors(str(_file(whole)), name):
-            # The reader of rows has nothing for it. Any formula will do: what is read is its value.
-            if cell.name is not None and int(cell.name.lstrip(ascii_uppercase)) <= len(rows):
+        clock = head.add_format({"num_format": "h:mm:ss"})
+        for cell in cell_errors(str(_file(whole)), name, lambda: _times_in(rows)):
+            # The reader of rows has nothing for it, or the wrong time.
+            if cell.name is None or int(cell.name.lstrip(ascii_uppercase)) > len(rows):
+                continue
+            if cell.error.startswith("-"):
+                sheet.write_number(cell.name, float(cell.error), clock)
+            else:
+                # Any formula will do: what is read is its value.
                 sheet.write_formula(cell.name, "=NA()", None, cell.error)
     return replace(whole, paths=(str(path),))
+
+
+def _times_in(rows: Sequence[Sequence[object]]) -> set[tuple[int, int]]:
+    return {
+        (number, column)
+        for number, row in enumerate(rows)
+        for column, cell in enumerate(row)
+        if type(cell) is time
+    }
 
 
 def _file(whole: StepInput) -> Path:

@@ -652,6 +652,36 @@ def test_a_formula_that_gives_an_empty_text_has_a_value(step, tmp_path):
     assert step(StepInput(paths=(str(path),), format=FileType.XLSX)) == "id,note\n1,\n"
 
 
+@pytest.mark.parametrize("form", ["h:mm", "yyyy-mm-dd", "hh:mm:ss"])
+@pytest.mark.parametrize("formula", [False, True])
+def test_a_time_below_zero_is_told(step, tmp_path, form, formula):
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["id", "balance", "hours", "rest"])
+        for row, hours in enumerate([0.25, -0.25], start=1):
+            sheet.write(row, 0, row)
+            sheet.write(row, 1, -5, book.add_format({"num_format": "0.00"}))
+            sheet.write(row, 2, hours, book.add_format({"num_format": "[h]:mm"}))
+            shown = book.add_format({"num_format": form})
+            if formula:
+                sheet.write_formula(row, 3, "=C2-C3", shown, hours)
+            else:
+                sheet.write(row, 3, hours, shown)
+
+    def source(*columns):
+        table = TableOptions(columns=columns)
+        return StepInput(paths=(str(tmp_path / "a.xlsx"),), format=FileType.XLSX, table=table)
+
+    failure = step.failure(source())
+    told = "cell D3 of the sheet 'Sheet1' holds the date or time -0.25, which is below zero"
+    assert failure.message.endswith(told)
+    assert "[h]:mm" in failure.hint
+    assert step(source("id", "balance", "hours")) in {
+        "id,balance,hours\n1,-5,0 days 06:00:00\n2,-5,-1 days +18:00:00\n",
+        "id,balance,hours\n1,-5,06:00:00\n2,-5,-06:00:00\n",
+    }
+
+
 def test_errors_of_other_columns_and_sheets_do_not_matter(step, tmp_path):
     path = write_errors(tmp_path / "a.xlsx", "#DIV/0!")
     table = TableOptions(sheet="Sales", columns=("id", "note"))

@@ -127,10 +127,22 @@ def test_an_error_in_a_workbook_stays_one(tmp_path):
             sheet.write_formula(row, 1, "=A1/0", None, error)
     whole = StepInput(paths=(str(tmp_path / "whole"),), format=FileType.XLSX)
     found = write_head(whole, tmp_path / "head", COUNT)
-    assert [(cell.name, cell.error) for cell in cell_errors(found.paths[0], "Data")] == [("B3", "#DIV/0!")]
+    assert [(cell.name, cell.error) for cell in cell_errors(found.paths[0], "Data", set)] == [("B3", "#DIV/0!")]
     assert len(pd.read_excel(found.paths[0], engine="calamine")) == COUNT
     narrow = write_head(whole, tmp_path / "narrow", 1)
-    assert list(cell_errors(narrow.paths[0], "Data")) == []
+    assert list(cell_errors(narrow.paths[0], "Data", set)) == []
+
+
+def test_a_time_below_zero_stays_one(tmp_path):
+    with Workbook(tmp_path / "whole") as book:
+        sheet = book.add_worksheet("Data")
+        for row, cell in enumerate(["rest", -0.25, -0.5, -0.75]):
+            sheet.write(row, 0, cell, book.add_format({"num_format": "h:mm"}))
+    found = write_head(StepInput(paths=(str(tmp_path / "whole"),), format=FileType.XLSX), tmp_path / "head", COUNT)
+    errors = cell_errors(found.paths[0], "Data", lambda: {(row, 0) for row in range(1, 4)})
+    assert [(cell.name, cell.error) for cell in errors] == [("A2", "-0.25"), ("A3", "-0.5")]
+    clocks = pd.read_excel(found.paths[0], engine="calamine")["rest"]
+    assert [str(clock) for clock in clocks] == ["18:00:00", "12:00:00"]
 
 
 def test_a_workbook_of_another_kind_has_no_head(tmp_path):

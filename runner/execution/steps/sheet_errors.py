@@ -1,7 +1,8 @@
 """The cells of a workbook whose formulas have failed, such as `#DIV/0!`, or were never worked out: a library that
 writes workbooks need not be able to.
 
-The reader of its rows has nothing for them, as for cells that are empty, so they are looked for in the file.
+The reader of its rows has nothing for them, as for cells that are empty, so they are looked for in the file. So
+are dates and times below zero, as of an end before its beginning: it has 18:00 for six hours less than nothing.
 Where no cell is marked as one of them, as is usual, that takes a twentieth of the time that the rows take.
 """
 
@@ -9,7 +10,7 @@ import posixpath
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -28,15 +29,20 @@ _UNWORKED = (
     rb"<%(p)sc\s((?![^<>]*\bt=[\"']str)[^<>]*)><%(p)sf\b(?:[^<>]*/>|[^<>]*>[^<]*</%(p)sf>)"
     rb"(?:<%(p)sv ?/>|<%(p)sv></%(p)sv>)?</%(p)sc>"
 )
+# A number below zero that is shown in some format: of a time, of money.
+_BELOW_ZERO = (
+    rb"<%(p)sc\s([^<>]*\bs=[\"'][1-9][^<>]*)>(?:<%(p)sf\b(?:[^<>]*/>|[^<>]*>[^<]*</%(p)sf>))?"
+    rb"<%(p)sv>(-[^<]*)</%(p)sv>"
+)
 _PREFIX = re.compile(rb"<(\w+:)?worksheet\b")
 _NAME = re.compile(rb"\br=[\"']([A-Z]+)([0-9]+)[\"']")
 _VALUE = re.compile(rb"<(?:\w+:)?v\b[^<>]*>([^<]*)<")
 
 
 class CellError(NamedTuple):
-    """What a cell holds in place of a value; `error` is empty where it is a formula that was not worked out.
-    `column` is its place from 0 on; that and the name of the cell, `B2`, are None where the file does not say
-    them."""
+    """What a cell holds in place of a value; `error` is empty where it is a formula that was not worked out, and
+    the number where it is a date or a time below zero. `column` is its place from 0 on; that and the name of the
+    cell, `B2`, are None where the file does not say them."""
 
     name: str | None
     column: int | None
@@ -55,8 +61,11 @@ def tells_errors(path: str) -> bool:
         return _OTHER_KINDS.isdisjoint(book.namelist())
 
 
-def cell_errors(path: str, sheet: str) -> Iterator[CellError]:
+def cell_errors(path: str, sheet: str, times: Callable[[], Container[tuple[int, int]]]) -> Iterator[CellError]:
     """The errors in a sheet of an xlsx file, those of one kind from above; a value not available is none.
+
+    Args:
+        times: gives the cells, each by its row and its column from 0 on, that are times of a day to the reader.
 
     Raises:
         ValueError: the cells of the sheet are not found in the file, though whoever reads its rows may find them.
@@ -68,15 +77,20 @@ def cell_errors(path: str, sheet: str) -> Iterator[CellError]:
             error = value[1].decode(errors="replace") if value else ""
             if error not in {_NOT_AVAILABLE, ""}:
                 yield _cell(attributes, error)
-    for attributes in _unworked(text):
-        yield _cell(attributes, "")
-
-
-def _unworked(text: bytes) -> list[bytes]:
-    """The attributes of the cells whose formulas were not worked out."""
     root = _PREFIX.search(text)
     # All names of a sheet have the same one: a pattern that it stands in is twice as quick.
     prefix = {b"p": (root and root[1]) or b""}
+    for attributes in _unworked(text, prefix):
+        yield _cell(attributes, "")
+    below_zero = re.findall(_BELOW_ZERO % prefix, text) if b"v>-" in text else []
+    clocks = times() if below_zero else ()
+    for attributes, number in below_zero:
+        if _row_and_column(attributes) in clocks:
+            yield _cell(attributes, number.decode(errors="replace"))
+
+
+def _unworked(text: bytes, prefix: Mapping[bytes, bytes]) -> list[bytes]:
+    """The attributes of the cells whose formulas were not worked out."""
     if not any(end % prefix in text for end in _UNWORKED_ENDS):
         return []
     return re.findall(_UNWORKED % prefix, text)
@@ -86,6 +100,12 @@ def _cell(attributes: bytes, error: str) -> CellError:
     name = _NAME.search(attributes)
     letters, number = (name[1].decode(), name[2].decode()) if name else ("", "")
     return CellError(name=letters + number or None, column=_place(letters), error=error)
+
+
+def _row_and_column(attributes: bytes) -> tuple[int, int] | None:
+    name = _NAME.search(attributes)
+    column = _place(name[1].decode()) if name else None
+    return None if name is None or column is None else (int(name[2]) - 1, column)
 
 
 def _place(letters: str) -> int | None:

@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from datetime import time
 from functools import partial
 from typing import Any
 
@@ -40,6 +41,7 @@ _JSON_HINT = "Let `data_source` say so: `json`, or `ndjson` where each line is a
 # As pandas calls what a column holds.
 _TRUTH = "boolean"
 _TYPED = frozenset({_TRUTH, "integer", "floating", "mixed-integer-float"})
+_WITH_TIMES = frozenset({"time", "mixed", "mixed-integer"})
 _SAVE_HINT = "Open the workbook in a spreadsheet program and save it."
 _OUT_OF_MEMORY = "C error: out of memory"
 _FIELDS_LOST = "Length of header or names does not match"
@@ -297,8 +299,8 @@ def _read_rows(path: str, table: TableOptions) -> pd.DataFrame:
     """A sheet as a whole.
 
     Raises:
-        StepError: kind FETCH, it is no such workbook, or a cell in a column that is wanted holds an error or a
-            formula without a value, or none could be told.
+        StepError: kind FETCH, it is no such workbook, or a cell in a column that is wanted holds an error, a
+            formula without a value or a time below zero, or none could be told.
     """
     # Here, as few steps need it.
     from runner.execution.steps.sheet_errors import cell_errors
@@ -306,7 +308,7 @@ def _read_rows(path: str, table: TableOptions) -> pd.DataFrame:
     frame, name = _read_sheet(path, table, {})
     columns = dict(enumerate(frame.columns))
     try:
-        errors = list(cell_errors(path, name))
+        errors = list(cell_errors(path, name, lambda: _times_in(frame)))
     except ValueError as fault:
         told = f"formulas that failed cannot be told from gaps in the sheet '{name}': {fault}"
         raise unreadable("XLSX", told, hint=_SAVE_HINT) from fault
@@ -316,10 +318,25 @@ def _read_rows(path: str, table: TableOptions) -> pd.DataFrame:
     return frame
 
 
+def _times_in(frame: pd.DataFrame) -> set[tuple[int, int]]:
+    """The cells of a sheet that are times of a day, by their rows and columns from 0 on; the first row is the
+    names."""
+    return {
+        (row, column)
+        for column in range(frame.shape[1])
+        if pd.api.types.infer_dtype(frame.iloc[:, column]) in _WITH_TIMES
+        for row, cell in enumerate(frame.iloc[:, column], start=1)
+        if isinstance(cell, time)
+    }
+
+
 def _failed_cell(cell: str, error: str) -> StepError:
     if not error:
         hint = "Open the workbook in a spreadsheet program and save it, or have values written into it."
         return unreadable("XLSX", f"{cell} holds a formula that nobody has worked out", hint=hint)
+    if error.startswith("-"):
+        hint = "Give it the format [h]:mm:ss, in which it is a span of time, or that of a number."
+        return unreadable("XLSX", f"{cell} holds the date or time {error}, which is below zero", hint=hint)
     hint = "Correct its formula; one that may fail gives a gap by IFERROR(…, NA())."
     return unreadable("XLSX", f"{cell} holds the error {error}", hint=hint)
 
