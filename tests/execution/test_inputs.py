@@ -682,6 +682,21 @@ def test_a_time_below_zero_is_told(step, tmp_path, form, formula):
     }
 
 
+@pytest.mark.parametrize("columns", [(), ("id",)])
+def test_a_sheet_in_utf16_is_told_beside_others_too(step, tmp_path, columns):
+    book = openpyxl.Workbook()
+    for row in (["id"], [1]):
+        book.active.append(row)
+    book.save(tmp_path / "plain.xlsx")
+    wide = write_changed(tmp_path / "wide.xlsx", tmp_path / "plain.xlsx", lambda text: text.encode("utf-16"))
+    paths = (str(tmp_path / "plain.xlsx"), str(wide))
+    for some in (paths, paths[1:]):
+        source = StepInput(paths=some, format=FileType.XLSX, table=TableOptions(columns=columns))
+        failure = step.failure(source)
+        assert "its sheet 'Sheet' is in UTF-16" in failure.message
+        assert "save it" in failure.hint
+
+
 def test_errors_of_other_columns_and_sheets_do_not_matter(step, tmp_path):
     path = write_errors(tmp_path / "a.xlsx", "#DIV/0!")
     table = TableOptions(sheet="Sales", columns=("id", "note"))

@@ -6,6 +6,7 @@ are dates and times below zero, as of an end before its beginning: it has 18:00 
 Where no cell is marked as one of them, as is usual, that takes a twentieth of the time that the rows take.
 """
 
+import codecs
 import posixpath
 import re
 import zipfile
@@ -59,6 +60,15 @@ def tells_errors(path: str) -> bool:
         return False
     with zipfile.ZipFile(path) as book:
         return _OTHER_KINDS.isdisjoint(book.namelist())
+
+
+def is_in_utf16(path: str, sheet: str) -> bool:
+    """Whether a sheet of an xlsx file is in UTF-16: it may be, and the reader of its rows finds none then.
+
+    Raises:
+        ValueError: as `cell_errors`.
+    """
+    return _sheet_text(path, sheet).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
 
 
 def cell_errors(path: str, sheet: str, times: Callable[[], Container[tuple[int, int]]]) -> Iterator[CellError]:

@@ -357,7 +357,7 @@ def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> tupl
     # Here, as few steps need it.
     import python_calamine
 
-    from runner.execution.steps.sheet_errors import tells_errors
+    from runner.execution.steps.sheet_errors import is_in_utf16, tells_errors
 
     try:
         name = _sheet_name(path, table)
@@ -373,6 +373,8 @@ def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> tupl
             na_values=[""],
             **options,
         )
+        if frame.columns.empty and is_in_utf16(path, name):
+            raise unreadable("XLSX", f"its sheet '{name}' is in UTF-16, and UTF-8 is read", hint=_SAVE_HINT)
     except python_calamine.WorksheetNotFound as error:
         raise unreadable("XLSX", f"it names a sheet '{name}' that is not in it", hint=_SAVE_HINT) from error
     except (python_calamine.CalamineError, *UNREADABLE) as error:
