@@ -75,6 +75,9 @@ class CatalogKeeper:
         self._monotonic = monotonic
         self._reading: Reading[_Found] | None = None
         self._reading_since = 0.0
+        # Since when there may be something that no reading has looked at, and that which the last one has.
+        self._noticed: float | None = None
+        self._looked_at = monotonic()
         # That it does not answer is told once.
         self._told = False
         # Readings are counted: the one that was asked for, those that have begun, and those that have ended.
@@ -141,7 +144,10 @@ class CatalogKeeper:
 
     def hint(self) -> None:
         """Something may have changed: rescan when it is quiet."""
-        self._rescan.hint(self._monotonic())
+        now = self._monotonic()
+        if self._noticed is None:
+            self._noticed = now
+        self._rescan.hint(now)
 
     def ask(self) -> int:
         """Rescan at once; one that is under way may have passed what is meant. The number of the rescan, for
@@ -155,6 +161,10 @@ class CatalogKeeper:
         """Whether the rescan of this number, which was asked for, need not be waited for: it has ended, or the
         folder does not answer."""
         return self._ended >= number or self._stuck
+
+    def seconds_since_hint(self) -> float:
+        """How long ago it was noticed that what `follow` has taken in last might be there: before it was read."""
+        return self._monotonic() - self._looked_at
 
     def seconds_to_rescan(self) -> float:
         """How long until `follow` has something to do; while the folder is read, whoever reads it says so."""
@@ -173,6 +183,7 @@ class CatalogKeeper:
             if self._asked > self._begun or self._rescan.due(now):
                 # First since when: other threads ask whether it is stuck.
                 self._reading_since = now
+                self._looked_at, self._noticed = now if self._noticed is None else self._noticed, None
                 self._reading = Reading(self._read, on_end=self._on_read)
                 self._begun += 1
             return CatalogChange()
@@ -228,6 +239,7 @@ class CatalogKeeper:
             self._unread = None
         if self._folder.unsettled:
             # Nothing was looked at: what was missed once is not missed twice by this.
+            self._noticed = self._looked_at
             self._rescan.done(started)
             self._rescan.hint(self._monotonic())
             return CatalogChange()

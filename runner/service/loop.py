@@ -108,13 +108,14 @@ class Service:
         mails = self._open_outbox()
         # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
         # the sandbox may be missing, the address taken.
+        since = utc_now()
         self._keeper.begin(self._store.load_jobs())
         zygote = self._works.zygote
         zygote.start()
         log.info("Sandbox: %s", "; ".join((f"{zygote.level} ({self._settings.sandbox})", *zygote.missing)))
         self._serve(mails)
         self._keeper.take_in(lambda: self._stops_asked > 0)
-        self._take_up()
+        self._take_up(since)
         self._outbox.start()
 
     def _open_works(self) -> None:
@@ -199,11 +200,11 @@ class Service:
         self._store.announce(self._server.url)
         self._opened.append(lambda: self._server.stop(2.0))
 
-    def _take_up(self) -> None:
-        """Go on where the last service ended."""
+    def _take_up(self, since: datetime) -> None:
+        """Go on where the last service ended; with schedules that are new since it, from `since`."""
         self._changes.save_jobs()
         self._intake.recover()
-        self._scheduler.start(self._keeper.catalog)
+        self._scheduler.start(self._keeper.catalog, since=since)
         self._taken_up = True
         self._overview.changed()
         self._log_next()

@@ -60,21 +60,29 @@ class Scheduler:
         """What keeps fires from becoming runs; empty while nothing does."""
         return self._fire_trouble or self._cursor_trouble
 
-    def start(self, catalog: Catalog) -> None:
-        """Take up the schedules where the store says the last service left them."""
+    def start(self, catalog: Catalog, *, since: datetime | None = None) -> None:
+        """Take up the schedules where the store says the last service left them.
+
+        Args:
+            since: from when on those are that it did not know; without it, from now.
+        """
         self._began = self._clock()
         self._jobs = catalog.jobs
         self._desk.set_jobs(catalog.jobs)
         stored = self._store.cursors()
         self._unwritten.update(dict.fromkeys(name for name in stored if name not in catalog.jobs))
-        self._schedule(catalog.jobs.values(), stored)
+        self._schedule(catalog.jobs.values(), stored, since=since)
 
-    def apply(self, catalog: Catalog, change: CatalogChange) -> None:
-        """Follow a change of the catalog: a job that is new, or has a new schedule, starts from now.
+    def apply(self, catalog: Catalog, change: CatalogChange, *, seconds_ago: float = 0.0) -> None:
+        """Follow a change of the catalog: a job that is new, or has a new schedule, starts from when it changed.
 
         What has come due by the schedules of before, while the folder was read, is due all the same.
+
+        Args:
+            seconds_ago: when that was. What comes due while the folder is read is due by the new schedule, too.
         """
-        self.hand_over(self._clock())
+        now = self._clock()
+        self.hand_over(now)
         self._jobs = catalog.jobs
         self._desk.set_jobs(catalog.jobs)
         with self._lock:
@@ -83,7 +91,8 @@ class Scheduler:
                 self._cursors.pop(name, None)
                 self._unwritten[name] = None
         touched = (catalog.jobs[name] for name in (*change.added, *change.changed))
-        self._schedule([job for job in touched if not self._goes_on(job)], dict(self._cursors))
+        new = [job for job in touched if not self._goes_on(job)]
+        self._schedule(new, dict(self._cursors), since=now - timedelta(seconds=seconds_ago))
 
     def next_time(self) -> datetime | None:
         """When the loop must call `tick` next; a moment that is past: at once."""
@@ -210,8 +219,13 @@ class Scheduler:
         names = {name for name, _ in waiting}
         self._schedule((self._jobs[name] for name in names), dict(self._cursors))
 
-    def _schedule(self, jobs: Iterable[Job], known: Mapping[str, Cursor]) -> None:
+    def _schedule(
+        self, jobs: Iterable[Job], known: Mapping[str, Cursor], *, since: datetime | None = None
+    ) -> None:
         now, ahead = self._clock(), 0
+        since = now if since is None else since
+        # By the schedule of before, however it is written anew: no moment is due by both.
+        handed_over = {name: due.times[-1] for due in self._due for name in due.job_names}
         with self._lock:
             for job in jobs:
                 if job.suspend or job.schedule_time is None:
@@ -222,7 +236,8 @@ class Scheduler:
                     continue
                 schedule = parse_cron(job.schedule_time)
                 before = known.get(job.job_name)
-                cursor = self._cursor(job, schedule, before, now)
+                begin = max(since, handed_over.get(job.job_name, since))
+                cursor = self._cursor(job, schedule, before, now, begin=begin)
                 ahead += before is not None and before.schedule == cursor.schedule and before is not cursor
                 self._cursors[job.job_name] = cursor
                 self._timetable.put(job.job_name, schedule=schedule, timezone=job.timezone, after=cursor.time)
@@ -237,12 +252,16 @@ class Scheduler:
             return False
         return cursor.schedule == schedule_key(parse_cron(job.schedule_time), job.timezone)
 
-    def _cursor(self, job: Job, schedule: CronSchedule, known: Cursor | None, now: datetime) -> Cursor:
-        """Where the job's schedule goes on: where it stood; from now where it is new, or stood in the future."""
+    def _cursor(
+        self, job: Job, schedule: CronSchedule, known: Cursor | None, now: datetime, *, begin: datetime
+    ) -> Cursor:
+        """Where the job's schedule goes on: where it stood; where it is new, from `begin`, and not before what the
+        job had fired by another one; from now where that is in the future."""
         key = schedule_key(schedule, job.timezone)
         if known is not None and known.schedule == key and known.time <= now + CLOCK_TOLERANCE:
             return known
-        cursor = Cursor(job_name=job.job_name, schedule=key, time=now)
+        begin = begin if known is None else max(begin, known.time)
+        cursor = Cursor(job_name=job.job_name, schedule=key, time=min(begin, now))
         self._unwritten[job.job_name] = cursor
         return cursor
 

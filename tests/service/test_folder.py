@@ -167,6 +167,29 @@ def test_what_bounds_jobs_says_that_there_are_to_be_none(keeper, settings, name)
     assert not keeper.trouble
 
 
+def test_how_long_ago_a_change_was_noticed_is_known_when_it_has_been_read(settings):
+    settings.jobs_dir.mkdir()
+    defaults = settings.jobs_dir / "_defaults.yaml"
+    defaults.write_text("owner: team@example.com\n")
+    (settings.jobs_dir / "report.yaml").write_text(JOB)
+    now = [1000.0]
+    keeper = CatalogKeeper(settings, on_hint=lambda: None, monotonic=lambda: now[0])
+    keeper.begin({})
+    now[0] += 5
+    keeper.take_in()
+    assert keeper.seconds_since_hint() == 5
+    # Defaults that are gone are looked at twice: the edit beside them was there the first time.
+    defaults.unlink()
+    (settings.jobs_dir / "report.yaml").write_text(JOB.replace("0 9", "0 10"))
+    keeper.hint()
+    now[0] += 1
+    assert not keeper.rescan()
+    now[0] += 1
+    assert keeper.rescan().changed == ("report",)
+    assert keeper.seconds_since_hint() == 2
+    keeper.stop()
+
+
 def test_a_mount_that_comes_late_at_a_start_loses_no_job(settings, keeper):
     known = {entry.path: entry.job for entry in keeper.catalog.entries}
     (settings.jobs_dir / "report.yaml").unlink()

@@ -17,9 +17,9 @@ def catalog_of(*jobs):
 
 @pytest.fixture
 def start(store, desk, clock):
-    def begin(*jobs):
+    def begin(*jobs, since=None):
         scheduler = Scheduler(store=store, desk=desk, clock=clock)
-        scheduler.start(catalog_of(*jobs))
+        scheduler.start(catalog_of(*jobs), since=since)
         return scheduler
 
     return begin
@@ -122,6 +122,42 @@ def test_what_comes_due_while_a_new_schedule_is_read_runs(start, store, clock, m
     assert scheduler.next_fire("report") == clock.now.replace(hour=14, microsecond=0)
     assert scheduler.tick(clock.pass_(seconds=1)) == 0
     assert start(edited).tick(clock.now) == 0, "nor after a restart"
+
+
+def test_what_comes_due_while_a_new_job_is_read_runs(start, store, clock, make_job):
+    scheduler = start()
+    clock.pass_(hours=1, seconds=0.4)
+    new = catalog_of(make_job(), make_job("later"))
+    scheduler.apply(catalog_of(make_job("later")), CatalogChange(added=("later",)), seconds_ago=0.3)
+    assert scheduler.tick(clock.now) == 0, "written after the moment it was due"
+    scheduler.apply(new, CatalogChange(added=("report",)), seconds_ago=0.5)
+    assert scheduler.tick(clock.now) == 1
+    (run,) = store.runs()
+    assert (run.job_name, run.trigger) == ("report", Trigger.SCHEDULE)
+    assert start(*new.jobs.values()).tick(clock.now) == 0, "nor after a restart"
+
+
+def test_what_comes_due_while_a_service_starts_with_a_new_job_runs(start, store, clock, make_job):
+    start(make_job("known"))
+    asked = clock.pass_(minutes=59, seconds=59)
+    clock.pass_(seconds=3)
+    scheduler = start(make_job("known"), make_job(), since=asked)
+    assert scheduler.tick(clock.now) == 2
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["on record", "handed over"])
+def test_no_moment_is_due_by_the_schedule_of_before_and_the_new_one(
+    start, executor, store, clock, make_job, recorded
+):
+    scheduler = start(make_job(schedule_time="*/30 * * * *"))
+    clock.pass_(hours=1, seconds=0.4)
+    if recorded:
+        scheduler.tick(clock.now)
+        executor.end(store.runs()[0].run_id)
+    edited = catalog_of(make_job(schedule_time="0 9-17 * * *"))
+    scheduler.apply(edited, CatalogChange(changed=("report",)), seconds_ago=0.6)
+    scheduler.tick(clock.now)
+    assert [run.scheduled_time for run in store.runs()].count(clock.now.replace(microsecond=0)) == 1
 
 
 def test_what_comes_due_while_it_is_suspended_does_not_run(start, store, clock, make_job):
