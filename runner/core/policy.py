@@ -72,6 +72,12 @@ def replaced_words(newer: Run) -> str:
     return f"the next fire replaced it before it was finished (concurrency_policy: replace): run {newer.run_id}"
 
 
+def gone_words(run: Run, *, suspended: bool) -> str:
+    """Why a run that waits, perhaps for another attempt, does not begin: its job was removed, or suspended."""
+    what = "its next attempt" if run.attempts else "the run"
+    return f"the job was {'suspended' if suspended else 'removed'} before {what} began"
+
+
 class Overlap(StrEnum):
     """What to do with a fire."""
 

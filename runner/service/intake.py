@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from runner.core.job import Job
+from runner.core.policy import gone_words
 from runner.core.run import Run
 from runner.errors import RunStateError
 from runner.logs import run_context
@@ -100,7 +101,7 @@ class Intake:
                 self._desk.drop(run, "the job was not in force when the run was to begin")
                 log.warning("Run %s is cancelled: its job is not in force", run.run_id)
             elif job.suspend and run.trigger.scheduled:
-                self._desk.drop(run, "the job was suspended before the run began", job)
+                self._desk.drop(run, gone_words(run, suspended=True), job)
                 log.warning("Run %s does not begin: its job is suspended", run.run_id)
             else:
                 log.info("Run %s queued: %s", run.run_id, why)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from runner.core.job import ConcurrencyPolicy, Job
-from runner.core.policy import Overlap, decide_overlap, replaced_words
+from runner.core.policy import Overlap, decide_overlap, gone_words, replaced_words
 from runner.core.report import Report
 from runner.core.run import Run, RunOrder, RunOutcome, RunState, Trigger
 from runner.core.words import joined
@@ -186,7 +186,10 @@ class RunDesk:
         """
         for run in self.open_runs.waiting_of_job(job_name):
             if run.trigger.scheduled or not scheduled_only:
-                self.cancel(run.run_id)
+                why = gone_words(run, suspended=scheduled_only)
+                with run_context(run.job_name, run.run_id):
+                    log.warning("Run %s does not begin: %s", run.run_id, why)
+                    self.cancel(run.run_id, why=why)
 
     def cancel_all(self) -> None:
         """End every run that is under way."""

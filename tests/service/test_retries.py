@@ -192,6 +192,7 @@ class TestRetry:
         desk.cancel_queued("report")
         run = store.run(run_id)
         assert (run.state, run.attempt, run.failure) == (RunState.TIMED_OUT, 1, BROKEN)
+        assert run.note == "the job was removed before its next attempt began"
         assert mails() == [(MailKind.FAILURE, "analyst@example.com")]
 
     def test_a_wait_of_a_job_that_is_suspended_over_a_restart_is_told(
@@ -206,7 +207,7 @@ class TestRetry:
         assert (run.state, run.failure, run.note) == (
             RunState.FAILED,
             BROKEN,
-            "the job was suspended before the run began",
+            "the job was suspended before its next attempt began",
         )
         assert mails() == [(MailKind.FAILURE, "analyst@example.com")]
 

@@ -395,10 +395,12 @@ def test_a_suspended_job_keeps_what_people_asked_for(begin, desk, executor, stor
     assert (store.run(asked).state, store.run(due).state) == (RunState.RUNNING, RunState.CANCELLED)
 
 
-def test_the_queue_of_a_job_can_be_dropped(begin, desk, executor, store, make_job):
+def test_the_queue_of_a_job_can_be_dropped(begin, desk, executor, store, make_job, caplog):
     running, waiting = begin(make_job()), begin(make_job())
     desk.cancel_queued("report")
-    assert store.run(waiting).state is RunState.CANCELLED
+    dropped = store.run(waiting)
+    assert (dropped.state, dropped.note) == (RunState.CANCELLED, "the job was removed before the run began")
+    assert f"Run {waiting} does not begin: {dropped.note}" in caplog.text
     assert store.run(running).state is RunState.RUNNING
     executor.end(running)
     assert executor.orders == {}
