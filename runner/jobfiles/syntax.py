@@ -13,7 +13,7 @@ from runner.jobfiles.syntax_inline import (
     on_quotes,
     on_words,
 )
-from runner.jobfiles.wording.finding import cut
+from runner.jobfiles.wording.finding import ODD_BLANK_HINT, cut
 
 _CONFLICT = re.compile(r"(?:<{7}|>{7})(?: .*)?")
 _BLOCK_ABOVE = re.compile(r".*(?:^|[\s:-])[|>][-+0-9]*\s*(?:#.*)?")
@@ -22,6 +22,10 @@ _KEY_AND_VALUE = re.compile(r"\s*(?:- +)*(?P<key>\w[\w .-]*):[ \t]+(?P<value>[^\
 _KEY = re.compile(r"\s*(?:- +)*[\w-]+:(?:\s|$)")
 _ASSIGNMENT = re.compile(r"\s*[\w.-]+\s*=")
 _WIDE_COLON = "\uff1a"
+# Blanks that look like those of YAML, at the start of a line or behind the `:` of a key.
+_ODD_BLANK = re.compile(
+    r"(?:[ \t]*|\s*(?:- +)*[\w-]+:[ \t]*)(?P<blank>[\xa0\u2000-\u200b\u202f\u205f\u3000\ufeff])"
+)
 _LONGEST_KEY = 1024
 
 
@@ -66,6 +70,17 @@ def _on_conflict(fault: SyntaxFault) -> Words | None:
         if line.startswith(("<<<<<<<", ">>>>>>>")) and _CONFLICT.fullmatch(line.rstrip("\r")):
             hint = "Keep what is right of both sides, and remove the lines with <<<<<<<, ======= and >>>>>>>."
             return Words("a merge conflict is not resolved here", hint, row, 0)
+    return None
+
+
+def _on_odd_blank(fault: SyntaxFault) -> Words | None:
+    """A blank of another kind, as text copied from a page or a mail has them: it indents and parts nothing."""
+    for near in (fault.row, fault.start_row):
+        for row in (fault.row_above(near), near):
+            match = _ODD_BLANK.match(fault.line(row))
+            if match is not None:
+                message = f"this is U+{ord(match['blank']):04X}, not a blank"
+                return Words(message, ODD_BLANK_HINT, row, match.start("blank"))
     return None
 
 
@@ -185,6 +200,7 @@ def _on_document(fault: SyntaxFault) -> Words | None:
 
 _FINDERS = (
     _on_conflict,
+    _on_odd_blank,
     on_first_character,
     _on_directive,
     on_quotes,

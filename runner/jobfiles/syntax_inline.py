@@ -10,6 +10,9 @@ _ESCAPE = re.compile(r"\\[xuU][0-9A-Fa-f]*|\\.?")
 _FOREIGN_COMMENT = re.compile(r"(?:^|(?<=[\s,{\[]))(//|/\*)")
 # A quoted text, a comment, or a bracket.
 _FLOW_TOKEN = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|(?<!\S)#[^\n]*|(?P<bracket>[\[\]{}])", re.DOTALL)
+_DIGITS = "Give \\x 2 hexadecimal digits, \\u 4 and \\U 8."
+# What a path of Windows begins with.
+_DRIVE = re.compile(r"\"[A-Za-z]:[^\"]*$")
 _LONGEST_ESCAPE = 10
 # More is not looked at: a quote that is never closed is looked for to the end of it.
 _LONGEST_FLOW = 10_000
@@ -50,7 +53,9 @@ def on_quotes(fault: SyntaxFault) -> Words | None:
     if "unknown escape" in fault.problem:
         message, hint = f"{escape} is no escape", "Double the backslash, or put the text in single quotes."
     elif "hexdecimal" in fault.problem:
-        message, hint = f"{escape} has too few digits", "Give \\x 2 hexadecimal digits, \\u 4 and \\U 8."
+        message, hint = f"{escape} has too few digits", _DIGITS
+        if _DRIVE.search(fault.before):
+            hint = "Put the path in single quotes."
     else:
         message, hint = f"{escape} is no character", "Write the character itself, or \\U and its 8 digits."
     return Words(message, hint, fault.row, max(column, 0))
@@ -133,6 +138,10 @@ def on_words(fault: SyntaxFault) -> Words | None:
     """Faults that libyaml's own words tell apart."""
     for part, message, hint in _WORDS:
         if part in fault.problem or part in fault.context:
+            if fault.rest.startswith(",") and not re.search(r"[\[{]", fault.before):
+                return fault.here(
+                    "a plain value cannot start with ,", f"Quote it: {fault.quoted(fault.row, fault.column)}."
+                )
             return fault.here(message, hint)
     return None
 

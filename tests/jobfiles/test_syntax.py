@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from runner.jobfiles.parse import parse
 from runner.jobfiles.syntax import describe_syntax_error
+from runner.jobfiles.wording.finding import ODD_BLANK_HINT
 
 COMMA = "Put a comma between two items, and a text that holds , : or brackets in quotes."
 ALIKE = "Start the keys of one mapping, and the items of one list, in one column."
@@ -45,6 +46,12 @@ def told(text):
         ('a: "\\ud800"\n', 1, 5, "\\ud800 is no character", "Write the character itself, or \\U and its 8 digits."),
         ("a: 'It's x'\n", 1, 8, "text stands after the closing quote", "Remove it, or write '' for a quote within '…'."),
         ('- "a" b\n', 1, 7, "text stands after the closing quote", 'Remove it, or write \\" for a quote within "…".'),
+        ('a: "C:\\Users\\x"\n', 1, 7, "\\U has too few digits", "Put the path in single quotes."),
+        ("a: ,\n", 1, 4, "a plain value cannot start with ,", 'Quote it: ",".'),
+        # Blanks that are none.
+        ("a:\n  b: 1\n\xa0 c: 2\n  d: 3\n", 3, 1, "this is U+00A0, not a blank", ODD_BLANK_HINT),
+        ("a: |\n\xa0\xa0x = 1\nb: 2\n", 2, 1, "this is U+00A0, not a blank", ODD_BLANK_HINT),
+        ("a:\n  b:\u30001\n  c: 2\n", 2, 5, "this is U+3000, not a blank", ODD_BLANK_HINT),
         # Blocks.
         ("a: | x\n", 1, 6, "the text of a | block starts on the next line", "Put it there, indented, or remove the |."),
         ("a: > x\n", 1, 6, "the text of a > block starts on the next line", "Put it there, indented, or remove the >."),

@@ -11,6 +11,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _SHOWN_LENGTH = 40
 # Keys whose value goes into no message, whatever it is.
 SECRET_KEYS = frozenset({"token", "password"})
+ODD_BLANK_HINT = "Type a blank in its place: such signs come in with text that is copied from a page or a mail."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
