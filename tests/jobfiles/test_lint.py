@@ -164,6 +164,21 @@ def test_a_folded_script_is_told_of_its_fold_only_where_that_broke_it(check):
     assert ("`>` joins lines" in broken.hint, "`>` joins lines" in unknown.hint) == (True, False)
 
 
+@pytest.mark.parametrize(
+    ("text", "joined"),
+    [
+        ("processing_script:\n  x = 1\n  result = x\n", True),
+        ("processing_script: '\n  x = 1\n  result = x'\n", True),
+        ("processing_script: result = (\n", False),
+        ("processing_script: |\n  x = 1\n  result = (\n", False),
+    ],
+)
+def test_a_script_without_a_block_is_told_that_its_lines_are_one(check, text, joined):
+    (broken,) = check(text).diagnostics
+    hint = "YAML made one line of these: write processing_script: |, and the script below it, indented."
+    assert (broken.rule, broken.hint == hint) == ("script-syntax", joined)
+
+
 def test_header_names_are_one_whatever_their_case(check, minimal):
     text = minimal.replace("sales.csv", "https://api.example.com").replace("type: file", "type: api")
     text = text.replace(

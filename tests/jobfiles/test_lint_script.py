@@ -11,6 +11,7 @@ from runner.core.references import RUN_FACTS
 from runner.jobfiles.lint import script as lint_script
 from runner.jobfiles.lint.script import find_script_faults
 from runner.jobfiles.lint.script_code import is_plainly_good
+from runner.jobfiles.wording.finding import ODD_BLANK_HINT
 
 
 def rules(script, *allowed):
@@ -52,6 +53,20 @@ def test_what_does_not_assign_result(script):
 )  # fmt: skip
 def test_scripts_that_do_not_compile(script):
     assert rules(script) == ["script-syntax"]
+
+
+@pytest.mark.parametrize(
+    ("script", "hint"),
+    [
+        ("return data", "A script gives back what it assigns: write result = in the place of return."),
+        ("result\xa0= data", ODD_BLANK_HINT),
+        ("result = data\u200b", ODD_BLANK_HINT),
+        ("result = \u20ac", "Mend the script: it does not compile."),
+    ],
+)
+def test_what_to_do_about_a_script_that_does_not_compile(script, hint):
+    (fault,) = find_script_faults(script)
+    assert fault.hint == hint
 
 
 # Each ends with `result` bound, whatever path it takes, or raises; or nobody can tell.

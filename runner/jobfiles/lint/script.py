@@ -21,6 +21,7 @@ from runner.core.source import THE_SOURCE
 from runner.jobfiles.lint.script_bounds import TOO_DEEP, count_words, find_excess
 from runner.jobfiles.lint.script_code import GIVEN, INDIRECT, RESULT, all_codes, is_plainly_good
 from runner.jobfiles.lint.step_fault import StepFault, fault_between
+from runner.jobfiles.wording.finding import ODD_BLANK_HINT
 
 if TYPE_CHECKING:
     # Brought in when a script needs it: most do not.
@@ -33,6 +34,7 @@ _IGNORE = ("ignore", None, Warning, None, 0)
 _CLOSE_WORDS = 6_000
 _MOST_TOLD = 20
 _MOST_REMEMBERED = 4096
+_ODD_BLANK = re.compile(r"U\+(?:00A0|20(?:0[0-9AB]|2F|5F)|3000|FEFF)$")
 _NO_RESULT = StepFault(
     rule="script-no-result",
     message="the script never assigns result",
@@ -188,6 +190,14 @@ def _said_in_file(text: str, error: SyntaxError, first_line: int) -> str:
     return error.msg
 
 
+def _syntax_hint(said: str) -> str:
+    if said == "'return' outside function":
+        return f"A script gives back what it assigns: write {RESULT} = in the place of return."
+    if _ODD_BLANK.search(said):
+        return ODD_BLANK_HINT
+    return "Mend the script: it does not compile."
+
+
 def _nul_fault(text: str) -> StepFault:
     """Each release of Python says this in its own way, and some do not say where."""
     place = text.index("\0")
@@ -213,7 +223,7 @@ def _syntax_fault(text: str, error: SyntaxError, *, said: str) -> StepFault:
     return StepFault(
         rule="script-syntax",
         message=f"Python: {said}",
-        hint="Mend the script: it does not compile.",
+        hint=_syntax_hint(said),
         line=line,
         column=column,
         end_line=end_line,

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from runner.core.diagnostic import Diagnostic
-from runner.jobfiles.document import Path
+from runner.jobfiles.document import Document, Path
 from runner.jobfiles.inspection import MOST_TOLD, Inspection
 from runner.jobfiles.lint.data_checks import INCREMENTAL, NO_CURSOR, NO_CURSOR_HINT
 from runner.jobfiles.lint.script import find_script_faults
@@ -72,9 +72,21 @@ def report_in_job_file(inspection: Inspection, path: Path, fault: StepFault) -> 
     else:
         span = document.at_line(path, fault.line, fault.column, fault.end_line, fault.end_column)
     hint = fault.hint
-    if fault.rule.endswith("-syntax") and fault.line is not None and document.style(path) == ">":
-        hint = "`>` joins lines: write `|` after the key."
+    if fault.rule.endswith("-syntax") and fault.line is not None:
+        hint = _joined_hint(document, path, fault.rule) or hint
     inspection.report(path, fault.rule, fault.message, hint, span=span, severity=fault.severity)
+
+
+def _joined_hint(document: Document, path: Path, rule: str) -> str:
+    """What to do where YAML made one line of the lines of a step: of a query's, `>` is told alone."""
+    style = document.style(path)
+    if style == ">":
+        return "`>` joins lines: write `|` after the key."
+    span = document.span(path)
+    if style == "|" or rule != "script-syntax" or span.line == span.end_line:
+        return ""
+    key = ".".join(map(str, path))
+    return f"YAML made one line of these: write {key}: |, and the script below it, indented."
 
 
 def _report_in_step_file(inspection: Inspection, fault: StepFault) -> None:
