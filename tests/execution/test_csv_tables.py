@@ -386,6 +386,22 @@ def test_a_packed_file_whose_name_does_not_say_so(bench, kind, name, pack):
 
 
 @pytest.mark.parametrize("kind", STEPS, ids=str)
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (b"PK\3\4\x14\0\x83", "for a workbook set `file_type: xlsx`"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "save it as .xlsx, and set `file_type: xlsx`"),
+        (b"PAR1\x15\xf8", "set `file_type: parquet`"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_as_that_and_not_as_text_in_another_encoding(bench, kind, head, told):
+    failure = bench.failure(STEPS[kind], kind=kind, source=head + b"\xf8\n" * 9)
+    assert failure.kind is FailureKind.FETCH
+    assert told in failure.hint
+    assert "encoding" not in failure.hint
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=str)
 @pytest.mark.parametrize("attachment", [AttachmentFormat.CSV, AttachmentFormat.PARQUET], ids=str)
 @pytest.mark.parametrize(
     ("type_", "text"), [("integer", "n"), ("integer", "1.6"), ("date", "01/02/2025"), ("number", "x")]

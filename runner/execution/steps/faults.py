@@ -35,6 +35,9 @@ _HEADS = {
     b"\xfe\xff": _MARK_HINT.format("UTF-16", "utf-16"),
     b"\x1f\x8b": _PACKED_HINT.format("gzip", ".gz"),
     b"\x28\xb5\x2f\xfd": _PACKED_HINT.format("zstd", ".zst"),
+    b"PK\3\4": "It is a workbook or a ZIP archive, not CSV: for a workbook set `file_type: xlsx`.",
+    b"\xd0\xcf\x11\xe0": "It is a workbook of an old kind, not CSV: save it as .xlsx, and set `file_type: xlsx`.",
+    b"PAR1": "It is Parquet, not CSV: set `file_type: parquet` under its source.",
 }
 HEAD_BYTES = max(map(len, _HEADS))
 _NOT_UTF8 = re.compile(r"'utf-8' codec can't decode byte|Invalid unicode|not utf-8 encoded")
