@@ -162,6 +162,20 @@ def test_a_mistake_of_many_is_told_its_remedy(fault):
     assert not fault("SELECT a FROM data").hint
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("NVL(amount, 0)", "coalesce(amount, 0)"),
+        ("SYSDATE", "now()"),
+        ("datediff(DATE '2026-01-01', DATE '2026-01-02')", "date_diff('day', ordered_at, shipped_at)"),
+        ("datediff('day', category, category)", "TRY_CAST(amount AS DOUBLE)"),
+        ("DATE '01.11.2026' = CAST('01.11.2026' AS DATE)", "'2026-01-31'"),
+    ],
+)
+def test_what_another_database_writes_is_told_as_duckdb_does(fault, written, told):
+    assert told in fault(f"SELECT {written} FROM data").hint
+
+
 @pytest.mark.parametrize("first_line", [1, 10])
 def test_the_first_line_has_its_place_too(fault, first_line):
     failure = fault("SELEC 1", first_line=first_line)

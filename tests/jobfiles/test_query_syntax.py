@@ -45,6 +45,11 @@ def test_quotes_are_not_asked_for_where_they_would_mend_nothing(query):
     assert said(query) == ""
 
 
+def test_what_another_database_writes_is_told_as_duckdb_does():
+    (fault,) = find_query_faults("SELECT TOP 5 * FROM data", ("data",))
+    assert fault.hint == "DuckDB has no TOP: write LIMIT 5 at the end of the query."
+
+
 def test_many_words_before_a_name_are_not_looked_at():
     values = ", ".join(["'" + "é" * 20 + "'"] * 4_500)
     assert said(f"SELECT a FROM data WHERE a IN ({values}) AND max(at) > 1") == f'{WORDS}"at".'

@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 import duckdb
 
+from runner.core.dialects import hint_for_function
 from runner.core.job import Step
 from runner.core.run import FailureKind
 from runner.core.source import THE_SOURCE
@@ -36,6 +37,14 @@ _NO_FUNCTION = re.compile(
     r"No function matches the given name and argument types '(?P<given>.*)'\. You"
     r'|Could not choose a best candidate function for the function call "(?P<tried>.*)"\. In'
 )
+# A function, or what Oracle has as one, that there is not; and one that takes something else.
+_LACKING = re.compile(
+    r'Function with name (?P<name>\w+) does not exist|Referenced column "(?P<word>sysdate)"', re.IGNORECASE
+)
+_CALLED = re.compile(r"(?:argument types '|function call \")(?P<name>\w+)\(")
+# A time that is written as in Germany, which a query compares with one of the data.
+_DOTTED = re.compile(r'invalid (?:date|timestamp) field format: "\d{1,2}\.\d{1,2}\.\d{4}')
+_DOTTED_HINT = "A date is written '2026-01-31' here; strptime(day, '%d.%m.%Y') makes dates of such texts."
 _A_TEXT = re.compile(r"\b(?:VARCHAR|STRING_LITERAL)\b")
 _CANDIDATES = re.compile(r"\s*Candidate functions:.*", re.DOTALL)
 _TEXTS_HINT = (
@@ -86,10 +95,16 @@ def _hint(error: duckdb.Error, text: str, query: str, sources: Collection[str]) 
         return _TAKEN_HINT if _last_name(taken).casefold() in names else ""
     if _LOCKED in text:
         return _LOCKED_HINT
+    lacking = _LACKING.search(text)
+    if lacking is not None:
+        return hint_for_function(lacking["name"] or lacking["word"])
     if _COMPARED.search(text) or _has_text_too_many(text):
         return _TEXTS_HINT
+    called = _CALLED.search(text)
+    if called is not None:
+        return hint_for_function(called["name"])
     if isinstance(error, duckdb.ConversionException):
-        return _CAST_HINT
+        return _DOTTED_HINT if _DOTTED.search(text) else _CAST_HINT
     missing = _NO_COLUMN.search(text)
     if missing is not None:
         return _column_hint(missing["name"], text, query)

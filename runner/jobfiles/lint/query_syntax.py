@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from runner.core.dialects import hint_for_form
 from runner.jobfiles.lint.step_fault import StepFault
 
 _PLACE = re.compile(r"\n\nLINE (?P<line>[0-9]+): (?P<excerpt>[^\n]*)\n(?P<indent> *)\^(?P<rest>\^*)")
@@ -26,10 +27,11 @@ def syntax_fault(text: str, query: str, complaint: str, parse: Callable[[str], A
         return StepFault(rule="query-syntax", message=message, hint=_HINT)
     line, column, length = place
     words = _words_as_names(query, complaint, parse)
+    hint = f"{_HINT} {_as_names(words)}" if words else hint_for_form(query, _offset(query, complaint)) or _HINT
     return StepFault(
         rule="query-syntax",
         message=message,
-        hint=f"{_HINT} {_as_names(words)}" if words else _HINT,
+        hint=hint,
         line=line,
         column=column,
         end_line=line,

@@ -1,0 +1,44 @@
+"""How DuckDB writes what other databases have: each form that is told is one that it takes."""
+
+import re
+
+import duckdb
+import pytest
+
+from runner.core import dialects
+from runner.core.dialects import hint_for_form, hint_for_function
+
+TABLE = """
+SELECT 'a' AS name, 1.5 AS amount, 2 AS pieces, 3 AS seconds, '1.5' AS text, '31.01.2026' AS day,
+       DATE '2026-01-31' AS ordered_at, DATE '2026-02-01' AS shipped_at
+"""
+
+
+@pytest.mark.parametrize("name", sorted(dialects._FUNCTIONS))
+def test_duckdb_takes_each_form_that_is_told(name):
+    form = re.fullmatch(r"DuckDB writes it as in (.+)\.", hint_for_function(name.upper()))[1]
+    ((value,),) = duckdb.sql(f"SELECT {form} FROM ({TABLE})").fetchall()
+    assert value is not None
+
+
+def test_of_a_function_that_nobody_knows_nothing_is_told():
+    assert hint_for_function("amuont") == ""
+
+
+@pytest.mark.parametrize(
+    ("query", "at", "told"),
+    [
+        ("SELECT TOP 5 * FROM data", "5", "LIMIT 5"),
+        ("SELECT * FROM data LIMIT 5, 10", ",", "LIMIT 10 OFFSET 5"),
+        ("SELECT group_concat(a SEPARATOR ',') FROM data", "SEPARATOR", "string_agg(name, ', ')"),
+        ("SELECT * FROM data WHERE a REGEXP 'x'", "'x'", "regexp_matches(name, '^a')"),
+        ("SELECT 1 MINUS SELECT 2", "SELECT 2", "EXCEPT"),
+        ("SELECT * FROM data WITH (NOLOCK)", "WITH", "Leave it out"),
+        ("SELECT a AS [my a] FROM data", "[", "double quotes"),
+        ("SELECT * FROM data WHERE at > 01.11.2026", "01", "DATE '2026-01-31'"),
+    ],
+)
+def test_what_other_databases_write_is_told_at_its_place_alone(query, at, told):
+    assert told in hint_for_form(query, query.index(at))
+    assert hint_for_form(" " * 5_000 + query, 5_000 + query.index(at)) == hint_for_form(query, query.index(at))
+    assert hint_for_form(query + " " * 200 + "GROUP a", len(query) + 207) == ""
