@@ -2,6 +2,7 @@ import csv
 import errno
 import gzip
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -417,6 +418,30 @@ def test_types_that_the_job_names_hold(bench, kind, attachment, type_, text):
         assert failure.message == (
             f"the data cannot be read as the job says: column 'region' has '{text}', which is no {words[type_]}"
         )
+
+
+@pytest.mark.parametrize(
+    ("type_", "cell", "decimal", "number"),
+    [
+        ("number", "1.234,50", ",", "1234.5"),
+        ("number", "-1,234,567.25", ".", "-1234567.25"),
+        ("number", "1\u202f234,50", ",", "1234.5"),
+        ("integer", "12'345", ".", "12345.0"),
+    ],
+)
+def test_a_sign_for_thousands_is_told_with_what_takes_it_out(bench, type_, cell, decimal, number):
+    table = TableOptions(delimiter=";", decimal=decimal, dtypes=(('sum "x"', type_),))
+    text = f'"sum ""x""";b\n1;2\n{cell};3\n'
+    hints = {kind: bench.failure(STEPS[kind], kind=kind, source=text, table=table).hint for kind in STEPS}
+    (hint,) = set(hints.values())
+    in_script, in_query = re.search(r"in a script by (.*), in a query by (.*)\.$", hint).groups()
+    steps = {
+        StepKind.SCRIPT: f"result = pd.DataFrame({{'n': data.iloc[1:, 0]{in_script}}}, index=[1])",
+        StepKind.QUERY: f"SELECT {in_query} AS n FROM data WHERE b = 3",
+    }
+    table = replace(table, dtypes=(('sum "x"', "string"),))
+    for kind, step in steps.items():
+        assert f"\n{number}\n" in bench.csv(step, kind=kind, source=text, table=table)
 
 
 @pytest.mark.parametrize("kind", STEPS, ids=str)

@@ -38,7 +38,18 @@ _WORDS = {
     DATE: "date such as 2025-01-31",
     TIMESTAMP: "time such as 2025-01-31T10:00:00",
 }
+_NO_NUMBERS = (f"which is no {_WORDS[NUMBER]}", f"which is no {_WORDS[INTEGER]}")
+# What is said of a cell in a column of floats, or of whole numbers.
+_NO_NUMBER_IN = re.compile(r"column '(?P<name>.*)' has '(?P<cell>.*)', which is no (?:number|integer)")
 _HINT = "Correct the data, or read the column as `string` (`dtypes` in the job file) and convert it in the step."
+# A number with a sign for thousands, of which its other sign, if any, parts the decimals.
+_GROUPED = re.compile(
+    r"[+-]?[0-9]{1,3}(?P<sign>[.,' \xa0\u202f\u2019])[0-9]{3}(?:(?P=sign)[0-9]{3})*(?:[.,][0-9]*)?"
+)
+_GROUPED_HINT = (
+    "A number has no sign for thousands here. Read the column as `string` (`dtypes` in the job file), and take it "
+    'out: in a script by .str.replace("{sign}", ""){point}.astype(float), in a query by CAST({cell} AS DOUBLE).'
+)
 # What is said of decimals that a query would make floats of, see `wide_decimals`.
 DIGITS_LOST = "of which a query and a job without a step keep some 16"
 _DIGITS_HINT = (
@@ -270,7 +281,20 @@ def _wrong(cell: str, name: str, kind: str) -> StepError:
 
 
 def _refused(cell: str, name: str, said: str) -> StepError:
-    return StepError(FailureKind.FETCH, f"{REFUSED}: column '{name}' has '{cell}', {said}", hint=_HINT)
+    hint = _grouped_hint(cell, name) if said.startswith(_NO_NUMBERS) else ""
+    return StepError(FailureKind.FETCH, f"{REFUSED}: column '{name}' has '{cell}', {said}", hint=hint or _HINT)
+
+
+def _grouped_hint(cell: str, name: str) -> str:
+    """How a step makes numbers of a column with such cells as `1.234,50`; empty where this is none."""
+    found = _GROUPED.fullmatch(cell.strip())
+    if found is None:
+        return ""
+    sign = found["sign"]
+    point, column = "", f"replace({quote_name(name)}, {quote_text(sign)}, '')"
+    if "," in cell.replace(sign, ""):
+        point, column = '.str.replace(",", ".")', f"replace({column}, ',', '.')"
+    return _GROUPED_HINT.format(sign=sign, point=point, cell=column)
 
 
 def refusal_in(message: str) -> StepError | None:
@@ -278,7 +302,11 @@ def refusal_in(message: str) -> StepError | None:
     found = re.search(rf"{re.escape(REFUSED)}: [^\n]*", message)
     if found is None:
         return None
-    return StepError(FailureKind.FETCH, found[0], hint=_DIGITS_HINT if DIGITS_LOST in found[0] else _HINT)
+    if DIGITS_LOST in found[0]:
+        return StepError(FailureKind.FETCH, found[0], hint=_DIGITS_HINT)
+    cell = _NO_NUMBER_IN.search(found[0])
+    hint = _grouped_hint(cell["cell"], cell["name"]) if cell is not None else ""
+    return StepError(FailureKind.FETCH, found[0], hint=hint or _HINT)
 
 
 def no_number_in(message: str, tables: Sequence[TableOptions]) -> StepError | None:
