@@ -50,6 +50,21 @@ def test_what_is_found_is_what_counting_by_hand_finds(of_frame, rows, bound):
     assert all(bool(one.found) is not one.passed for one in found)
 
 
+@pytest.mark.parametrize(
+    ("kind", "cells", "bound", "found"),
+    [
+        (CheckKind.MIN, ["1.234,50", "99,90", "7"], 0, "2 rows of 3 are below that or no number"),
+        (CheckKind.MAX, ["1.234,50", "7"], 10, "1 row of 2 is above that or no number"),
+        (CheckKind.MIN, ["b", "a"], "b", "1 row of 2 is below that"),
+        (CheckKind.MIN, [1, 2], 2, "1 row of 2 is below that"),
+    ],
+)
+def test_texts_that_are_no_numbers_are_not_said_to_be_below_or_above_one(of_frame, kind, cells, bound, found):
+    check = Check(kind=kind, columns=("n",), at_least=bound, at_most=bound)
+    (one,) = of_frame(pd.DataFrame({"n": cells}), check)
+    assert one.found == found
+
+
 @pytest.mark.parametrize("flat", ["", ".to_flat_index()"])
 def test_a_column_is_called_as_in_the_csv(bench, flat):
     text = f"""

@@ -106,7 +106,10 @@ def _result(table: QueryContent, check: Check, *, rows: int, broken: int, condit
     elif check.kind is CheckKind.UNIQUE and rows:
         found, broken, preview = _duplicates(table, check)
     elif broken:
-        found = f"{counted(broken, 'row')} of {rows:,} {_verb(check.kind, broken)}"
+        verb = _verb(check.kind, broken) + (
+            " or no number" if _is_of_numbers_in_texts(check, table.columns) else ""
+        )
+        found = f"{counted(broken, 'row')} of {rows:,} {verb}"
         preview = _rows(table, check, f"WHERE {condition}", broken)
     return CheckResult(
         words=check.words, blocking=check.blocking, passed=not found, found=found, failed_rows=broken, rows=preview
@@ -121,6 +124,14 @@ def _verb(kind: CheckKind, count: int) -> str:
         CheckKind.MAX: ("is above that", "are above that"),
     }[kind]
     return one if count == 1 else many
+
+
+def _is_of_numbers_in_texts(check: Check, columns: Sequence[QueryColumn]) -> bool:
+    """Whether texts are compared as the numbers that they are: what is none breaks the check too."""
+    bounds = {CheckKind.MIN: check.at_least, CheckKind.MAX: check.at_most}
+    bound = bounds.get(check.kind)
+    kinds = [column.kind for column in columns if column.name in check.columns]
+    return bound is not None and not isinstance(bound, str) and any(map(_TEXTS.fullmatch, kinds))
 
 
 def _is_between(check: Check, rows: int) -> bool:
