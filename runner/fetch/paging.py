@@ -13,6 +13,11 @@ from runner.fetch.request import HttpRequest, linked, shown_url, with_param
 
 # Refusals that are about who asks and how often, not about the page that is asked for.
 _NOT_OF_THE_PAGE = frozenset({401, 403, 407, 408, 429})
+_CIRCLE_HINT = "The API must say nothing more after its last page; check `pagination`."
+_BODY_HINT = (
+    "`{}` is sent in the address, not in `body`: an API that looks for it there, as GraphQL does, gives its first "
+    "page again. Ask it for all records in one page."
+)
 
 
 class Paging(Protocol):
@@ -159,7 +164,8 @@ class _ByCursor:
         if cursor is None:
             return None
         param = self._pagination.param
-        _require_new(cursor, self._seen, f"the cursor for `{param}`")
+        hint = _BODY_HINT.format(param) if self.first.body is not None else _CIRCLE_HINT
+        _require_new(cursor, self._seen, f"the cursor for `{param}`", hint=hint)
         return with_param(self.first, param, cursor)
 
     def _cursor_of(self, page: Page) -> str | None:
@@ -203,10 +209,10 @@ def _refuses_page(response: requests.Response) -> bool:
     return 400 <= response.status_code < 500 and response.status_code not in _NOT_OF_THE_PAGE
 
 
-def _require_new(value: str, seen: set[str], what: str) -> None:
+def _require_new(value: str, seen: set[str], what: str, *, hint: str = _CIRCLE_HINT) -> None:
     if value in seen:
         raise FetchError(
             f"{what} comes a second time: the pages go in a circle",
-            hint="The API must say nothing more after its last page; check `pagination`.",
+            hint=hint,
         )
     seen.add(value)

@@ -340,6 +340,17 @@ def test_a_link_to_another_host_gets_no_credentials(server, make_server, paged, 
         assert not {"authorization", "x-key", "cookie"} & {name.lower() for name in asked[2]}
 
 
+@pytest.mark.parametrize(
+    ("more", "told"), [({"method": "POST", "body": '{"query": "{ rows }"}'}, True), ({}, False)]
+)
+def test_a_cursor_that_an_api_looks_for_in_the_body_is_told_to_be_in_the_address(paged, fetch_api, more, told):
+    url = paged(lambda query: ({"rows": rows(0, 1), "next": 5}, {}))
+    pagination = Pagination(kind=CURSOR, param="p", cursor_path="next")
+    with pytest.raises(FetchError, match="comes a second time") as caught:
+        fetch_api(url, records_path="rows", pagination=pagination, **more)
+    assert ("`p` is sent in the address, not in `body`" in caught.value.hint) is told
+
+
 def test_a_link_to_a_host_that_the_policy_does_not_allow(server, paged, fetch_api):
     url = paged(lambda query: (rows(0, 1), {"Link": f"<{server.url('/x', host='localhost')}>; rel=next"}))
     with pytest.raises(FetchError, match="localhost is no host that sources may be fetched from"):
