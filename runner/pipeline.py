@@ -110,6 +110,7 @@ class Pipeline:
                 bounds=order.job.bounds,
                 validator=validator,
                 cursor=_cursor(order),
+                cursor_column=_cursor_column(order) if source.name == order.job.data_sources[0].name else None,
             ),
         )
         log.info("Fetched %s", fetched.description)
@@ -130,7 +131,7 @@ class Pipeline:
                 defuse_formulas=job.delivery.defuse_formulas,
                 checks=job.checks,
                 chart=job.chart,
-                cursor_column=job.incremental.cursor if job.incremental else None,
+                cursor_column=_cursor_column(order),
                 cursor=_cursor(order),
                 allowed_imports=job.bounds.allowed_imports,
                 memory_mb=job.resources.memory_mb,
@@ -198,6 +199,11 @@ def _cursor(order: RunOrder) -> CursorValue | None:
         return None
     known = order.bookmark.cursor
     return order.job.incremental.initial_value if known is None else known
+
+
+def _cursor_column(order: RunOrder) -> str | None:
+    """The column of its first source that tells how far an incremental job gets; None for one that is none."""
+    return order.job.incremental.cursor if order.job.incremental else None
 
 
 def _step_input(source: DataSource, fetched: Fetched) -> StepInput:

@@ -1,4 +1,6 @@
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -294,6 +296,27 @@ def test_the_cursor_of_an_incremental_load(execute):
     assert (run_dir / "result.csv").read_text() == "n\n3\n"
     failed, _ = execute("1 / 0", incremental=incremental)
     assert failed.bookmark is None
+
+
+def test_a_database_is_told_which_column_is_the_cursor(execute, tmp_path):
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
+        shop.executescript("CREATE TABLE orders (key BLOB); INSERT INTO orders VALUES (x'01');")
+    of_bytes = DataSource(
+        source_type=SourceType.DATABASE,
+        location="sqlite:///shop.db",
+        format=FileType.PARQUET,
+        query="SELECT key FROM orders",
+    )
+    incremental = Incremental(cursor="key", initial_value="")
+    outcome, _ = execute("result = data", data_source=of_bytes, incremental=incremental)
+    assert outcome.failure.message == (
+        "data_source.query: its column 'key', which `incremental.cursor` names, holds bytes"
+    )
+    (tmp_path / "b.csv").write_text("key\na\n")
+    first = DataSource(name="first", source_type=SourceType.FILE, location="b.csv", format=FileType.CSV)
+    other = replace(of_bytes, name="other")
+    outcome, _ = execute("result = other", data_source=first, more_sources=(other,), incremental=incremental)
+    assert (outcome.failure, outcome.bookmark) == (None, Bookmark(cursor="a"))
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ class FetchContext:
     absolute. `environ` and `facts` are what `${env:…}` and `${run:…}` read. `timeout_seconds` bounds the whole
     of a fetch over a network, `cancelled` ends it early. `bounds` are those of the folder's policy. `validator`
     is what the last delivered run had of this source: with it, an API is asked whether that has changed. `cursor`
-    is how far an incremental load had got, with its type: a number is compared as one.
+    is how far an incremental load had got, with its type: a number is compared as one. `cursor_column` is the
+    column of this source that tells how far it gets; None where another one does, or none.
     """
 
     project_dir: Path
@@ -31,6 +32,7 @@ class FetchContext:
     bounds: RunBounds = field(default_factory=RunBounds)
     validator: Validator | None = None
     cursor: CursorValue | None = None
+    cursor_column: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -202,7 +202,12 @@ def _write(
         raise WorkerError(FaultKind.TABLE, f"two of its columns are called {doubled[0]!r}: name them with AS")
     writer = TableWriter(Path(order.path), names, _declared(connection, result, names), order.max_bytes)
     size = _FIRST_ROWS
+    marks = names.index(order.cursor_column) if order.cursor_column in names else None
     while rows := result.fetchmany(size):
+        if marks is not None and any(isinstance(row[marks], bytes | bytearray | memoryview) for row in rows):
+            # Compared with the hexadecimal text that the mark would be, all later rows may be below it.
+            words = f"its column {names[marks]!r}, which `incremental.cursor` names, holds bytes"
+            raise WorkerError(FaultKind.CURSOR, words)
         taken = writer.add(rows)
         # Chunks of a size in memory, however wide the rows are.
         size = max(1, min(_MOST_ROWS, size * 4, _CHUNK_BYTES * len(rows) // max(taken, 1)))

@@ -59,6 +59,8 @@ _LOCAL = "localhost"
 # How SQLite says that a file is none of its own, or not as it has left it.
 _DAMAGED = frozenset({"file is not a database", "database disk image is malformed"})
 _DAMAGED_HINT = "Look at the file: it is no SQLite database, or a damaged one, of which a copy may be whole."
+# How bytes become text in a query, and a text bytes; where it is not HEX and UNHEX.
+_HEXADECIMAL = {"postgresql": ("encode({}, 'hex')", "decode({}, 'hex')")}
 _SLOW = "The query may be slow, or have many rows: ask for less in `query`, or raise API_FETCH_TIMEOUT."
 # What drivers look for outside of Python's packages.
 _DRIVER_VARIABLES = (
@@ -104,6 +106,7 @@ def fetch_database(source: DataSource, context: FetchContext, references: Refere
         path=str(context.run_dir / f"input-{source.name}.parquet"),
         max_bytes=source.max_bytes,
         timeout_seconds=context.timeout_seconds,
+        cursor_column=context.cursor_column,
     )
     outcome = run_worker(
         WorkerOrder(database=order),
@@ -237,6 +240,14 @@ def _fault(fault: WorkerFault, shown: str, url: URL, source: DataSource, referen
                 f"{source_key(source, 'query')}: {words}",
                 hint="In `query`, write NULLIF(the_column, 'the value') for a gap in its place, or "
                 "CAST(the_column AS text) for texts; of numbers, CAST(the_column AS double precision) for floats.",
+            )
+        case FaultKind.CURSOR:
+            to_text, to_bytes = _HEXADECIMAL.get(url.get_backend_name(), ("HEX({})", "UNHEX({})"))
+            return FetchError(
+                f"{source_key(source, 'query')}: {words}",
+                hint="The mark of a load is a text, and bytes are in another order than the text of them. In "
+                f"`query`, select {to_text.format('the_column')} AS the_column, and compare the column itself "
+                f"with {to_bytes.format('${run:cursor}')}.",
             )
         case FaultKind.SIZE:
             return FetchError(

@@ -17,6 +17,7 @@ class FaultKind(StrEnum):
     QUERY = "query"
     TABLE = "table"
     NO_TYPE = "no type"
+    CURSOR = "cursor"
     SIZE = "size"
     COUNT = "count"
     MISSING = "missing"
@@ -33,6 +34,7 @@ class DatabaseOrder:
     """Write the rows of a query to the Parquet file `path`.
 
     `url` is that of SQLAlchemy, for SQLite the plain path of the file. `query` holds parameters `:run_fact`.
+    `cursor_column` tells how far an incremental load gets; None: none of these columns does.
     """
 
     dialect: str
@@ -42,6 +44,7 @@ class DatabaseOrder:
     path: str
     max_bytes: int
     timeout_seconds: float
+    cursor_column: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -109,6 +109,17 @@ def test_rows_come_over_tcp_with_a_password(fetch_rows, tmp_path):
     assert {URL_PASSWORD, PASSWORD} <= fetched.secrets
 
 
+def test_bytes_are_no_mark(fetch_rows):
+    """Those of a UUID in `BINARY(16)` are below the text that they would be marked with: no later row was above."""
+    with pytest.raises(FetchError, match=r"'raw', which `incremental.cursor` names, holds bytes") as fault:
+        fetch_rows("SELECT id, raw FROM orders WHERE raw > ${run:cursor}", cursor="", cursor_column="raw")
+    assert "HEX(the_column) AS the_column" in fault.value.hint
+    assert "UNHEX(${run:cursor})" in fault.value.hint
+    query = "SELECT id, HEX(raw) AS raw FROM orders WHERE id < 3 AND raw > UNHEX(${run:cursor})"
+    assert fetch_rows(query, cursor="00FE", cursor_column="raw").description.startswith("2 rows")
+    assert fetch_rows(query, cursor="00FF", cursor_column="raw").description.startswith("0 rows")
+
+
 def test_types_are_kept(read):
     row = read("SELECT * FROM orders WHERE id = :run_cursor", run_cursor=3).to_pylist()[0]
     assert row == {

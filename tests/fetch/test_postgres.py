@@ -93,6 +93,16 @@ def fetch_rows(server, fetch_query):
     return run
 
 
+def test_bytes_are_no_mark(fetch_rows):
+    with pytest.raises(FetchError, match=r"'raw', which `incremental.cursor` names, holds bytes") as fault:
+        fetch_rows("SELECT id, raw FROM orders WHERE raw > ${run:cursor}", cursor="", cursor_column="raw")
+    assert "encode(the_column, 'hex') AS the_column" in fault.value.hint
+    assert "decode(${run:cursor}, 'hex')" in fault.value.hint
+    query = "SELECT id, encode(raw, 'hex') AS raw FROM orders WHERE id < 3 AND raw > decode(${run:cursor}, 'hex')"
+    assert fetch_rows(query, cursor="00fe", cursor_column="raw").description.startswith("2 rows")
+    assert fetch_rows(query, cursor="00ff", cursor_column="raw").description.startswith("0 rows")
+
+
 @pytest.mark.long
 def test_rows_come_over_tcp_with_a_password(fetch_rows, tmp_path):
     query = "SELECT id FROM orders WHERE id > ${run:cursor} AND at < ${run:scheduled_time} AND note LIKE '%:x' ORDER BY 1"
