@@ -19,7 +19,7 @@ from runner.fetch.words import one_line
 
 EXCERPT_BYTES = 8 * 1024
 _EXCERPT_CHARACTERS = 500
-_NOT_MODIFIED = 304
+_NOT_MODIFIED, _FORBIDDEN, _TOO_MANY = 304, 403, 429
 # Those of http.client that are about the end of an answer.
 _BROKEN_OFF = (http.client.RemoteDisconnected, http.client.IncompleteRead)
 # How http.client tells that a proxy makes no way for TLS.
@@ -75,7 +75,8 @@ def status_fault(response: requests.Response, url: str, excerpt: bytes, referenc
     )
     body = body_text(response.headers.get("content-type", ""), excerpt, references)
     default = "The server failed; it may be well again at the next run." if status >= 500 else "Check `location`."
-    hint = _hint_of_304(response) if status == _NOT_MODIFIED else _HINTS.get(status, default)
+    known = _TOO_MANY if status == _FORBIDDEN and "retry-after" in response.headers else status
+    hint = _hint_of_304(response) if status == _NOT_MODIFIED else _HINTS.get(known, default)
     return FetchError(f"{head}: {body}" if body else head, hint=hint)
 
 

@@ -12,12 +12,12 @@ from urllib3.util import Retry
 
 from runner.fetch.faults import causes_of
 
-_TOO_MANY = 429
+_TOO_MANY, _FORBIDDEN = 429, 403
 # By these a server says that it cannot do such a thing at all. Every other 5xx may pass, also those that are in no
 # standard: what stands in front of a server says 520 to 529 where that cannot be reached.
 _LASTING = frozenset({501, 505})
 # With these the server says that it has done nothing: also what changes something may be sent again.
-_NOTHING_DONE = frozenset({429, 503})
+_NOTHING_DONE = frozenset({403, 429, 503})
 _NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
 # A wait of up to half a second, then 1 s, 2 s, 4 s … and up to half a second each.
 _BACKOFF_SECONDS = 0.5
@@ -56,12 +56,13 @@ class Retries:
         `Retry-After` (seconds, a fraction of them too, or a date) is obeyed, and never shortened.
         """
         status = response.status_code
-        if not _passes(status) or (method != "GET" and status not in _NOTHING_DONE):
+        asked = self._asked(response.headers.get("retry-after", "").strip())
+        if not _passes(status, asked) or (method != "GET" and status not in _NOTHING_DONE):
             return None
         backoff = self._next()
         if backoff is None:
             return None
-        return self._asked(response.headers.get("retry-after", "").strip()) or backoff
+        return asked or backoff
 
     def _asked(self, text: str) -> float:
         """The seconds that a server asks to wait; 0 where it does not say."""
@@ -94,8 +95,11 @@ class Retries:
         return self._retry.get_backoff_time() or random.uniform(0, _JITTER_SECONDS)
 
 
-def _passes(status: int) -> bool:
-    """Whether a status says that the same request may be answered later on."""
+def _passes(status: int, asked: float) -> bool:
+    """Whether a status says that the same request may be answered later on: one that is forbidden where the server
+    asks to wait, as GitHub does of who has asked too much."""
+    if status == _FORBIDDEN:
+        return asked > 0
     return status == _TOO_MANY or (500 <= status < 600 and status not in _LASTING)
 
 

@@ -68,6 +68,24 @@ def test_a_post_is_sent_again_where_nothing_was_done(server, fetch_api, code, as
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
+def test_who_is_forbidden_for_a_while_asks_again(server, fetch_api, method):
+    """So GitHub answers who has asked too much."""
+    asked_too_much = status(403, "Retry-After: 0.1")
+    answers(server, "/", asked_too_much, status(200, length=len(ROWS)))
+    assert fetch_api(server.url(), method=method, retries=1).paths[0].read_bytes() == ROWS
+    answers(server, "/", asked_too_much, asked_too_much, body=b"")
+    with pytest.raises(FetchError, match=r"^after 2 requests: HTTP 403") as fault:
+        fetch_api(server.url(), method=method, retries=1)
+    assert fault.value.hint.startswith("Too many requests")
+    server.seen.clear()
+    answers(server, "/", status(403), body=b"")
+    with pytest.raises(FetchError, match=r"^HTTP 403") as fault:
+        fetch_api(server.url(), method=method, retries=1)
+    assert fault.value.hint.startswith("The credentials are known")
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_connection_is_tried_again_by_every_method(fetch_api, method):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
