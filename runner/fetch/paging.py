@@ -1,5 +1,6 @@
 """How an API is asked for its next page: by number, by cursor, or by the header `Link`."""
 
+import re
 from typing import Any, Protocol
 
 import requests
@@ -18,6 +19,8 @@ _BODY_HINT = (
     "`{}` is sent in the address, not in `body`: an API that looks for it there, as GraphQL does, gives its first "
     "page again. Ask it for all records in one page."
 )
+# The next page as OData and Salesforce name it.
+_ADDRESS = re.compile(r"https?://|/")
 
 
 class Paging(Protocol):
@@ -156,6 +159,7 @@ class _ByCursor:
         self._client = client
         self._path = JsonPath("pagination.cursor_path", pagination.cursor_path)
         self._seen: set[str] = set()
+        self._digest_before = b""
         self.first = request
         self.read = reader.read
 
@@ -164,9 +168,27 @@ class _ByCursor:
         if cursor is None:
             return None
         param = self._pagination.param
-        hint = _BODY_HINT.format(param) if self.first.body is not None else _CIRCLE_HINT
-        _require_new(cursor, self._seen, f"the cursor for `{param}`", hint=hint)
+        hint = self._hint_of_circle(cursor, is_same=page.digest == self._digest_before)
+        self._digest_before = page.digest
+        _require_new(cursor, self._seen, f"the cursor for `{param}`", hint)
         return with_param(self.first, param, cursor)
+
+    def _hint_of_circle(self, cursor: str, *, is_same: bool) -> str:
+        """What to do where a cursor comes again. `is_same`: the answer to it is the page before, byte for byte."""
+        param = self._pagination.param
+        ignored = (
+            f"The answer to it is the page before, byte for byte: the parameter `{param}` seems to be ignored. "
+            if is_same
+            else ""
+        )
+        if ignored and _ADDRESS.match(cursor):
+            return (
+                f"{ignored}What `cursor_path` finds is an address, and no cursor: name a field that holds a "
+                "cursor alone, or ask by `page` or `offset`, where the API can."
+            )
+        if self.first.method == "POST":
+            return ignored + _BODY_HINT.format(param)
+        return f"{ignored}Set `pagination.param` to what the API calls it." if ignored else _CIRCLE_HINT
 
     def _cursor_of(self, page: Page) -> str | None:
         found = self._path.search(page.document, page.size, self._client.check)
@@ -195,7 +217,7 @@ class _ByLink:
         if not page.link:
             return None
         after = linked(page.request, sent_url=page.sent_url, location=page.link)
-        _require_new(after.url, self._seen, "the next page of the header Link")
+        _require_new(after.url, self._seen, "the next page of the header Link", _CIRCLE_HINT)
         return after
 
 
@@ -209,10 +231,7 @@ def _refuses_page(response: requests.Response) -> bool:
     return 400 <= response.status_code < 500 and response.status_code not in _NOT_OF_THE_PAGE
 
 
-def _require_new(value: str, seen: set[str], what: str, *, hint: str = _CIRCLE_HINT) -> None:
+def _require_new(value: str, seen: set[str], what: str, hint: str) -> None:
     if value in seen:
-        raise FetchError(
-            f"{what} comes a second time: the pages go in a circle",
-            hint=hint,
-        )
+        raise FetchError(f"{what} comes a second time: the pages go in a circle", hint=hint)
     seen.add(value)

@@ -384,6 +384,32 @@ def test_pages_that_are_none(server, paged, fetch_api, kind, answer, words):
     assert len(server.seen) <= 3
 
 
+@pytest.mark.parametrize(
+    ("method", "cursor", "remedy"),
+    [
+        ("GET", "x1", "Set `pagination.param` to what the API calls it."),
+        ("GET", "https://api.example.com/rows?after=5", "is an address, and no cursor"),
+        ("POST", "/services/data/query/01g-2000", "is an address, and no cursor"),
+        ("POST", "x1", "sent in the address, not in `body`"),
+    ],
+)
+def test_a_cursor_that_is_ignored_is_told_as_that(paged, fetch_api, method, cursor, remedy):
+    url = paged(lambda query: ({"rows": rows(0, 2), "next": cursor}, {}))
+    pagination = Pagination(kind=CURSOR, param="p", cursor_path="next")
+    with pytest.raises(FetchError, match="the cursor for `p` comes a second time") as fault:
+        fetch_api(url, method=method, records_path="rows", pagination=pagination)
+    assert "the parameter `p` seems to be ignored" in fault.value.hint
+    assert remedy in fault.value.hint
+
+
+def test_a_cursor_that_comes_again_with_another_page_is_no_ignored_one(paged, fetch_api):
+    url = paged(lambda query: ({"rows": rows(0, 2) if query else rows(2, 4), "next": "x1"}, {}))
+    pagination = Pagination(kind=CURSOR, param="p", cursor_path="next")
+    with pytest.raises(FetchError, match="the cursor for `p` comes a second time") as fault:
+        fetch_api(url, records_path="rows", pagination=pagination)
+    assert fault.value.hint == "The API must say nothing more after its last page; check `pagination`."
+
+
 def test_exactly_max_pages_are_taken(server, paged, fetch_api):
     url = paged(lambda query: (rows(int(query["p"]), 2)[:1], {}))
     assert read(fetch_api(url, pagination=Pagination(kind=PAGE, param="p", max_pages=2))) == [0, 1]
