@@ -179,3 +179,21 @@ def test_a_null_beside_errors_says_that_the_api_has_failed(run):
         'the first of its errors is {"message": "rate limited"}'
     )
     assert failure.hint.startswith("Its list `errors` says why")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ('{"status": "error", "message": "quota exceeded"}', ': {"status": "error", "message": "quota exceeded"}'),
+        ('{"error": "\\ud800"}', '"}'),
+        ('{"message": "' + "x" * 200 + '"}', ""),
+        ('{"rows": [{"n": 1}]}', ""),
+    ],
+)
+def test_a_short_answer_that_has_no_records_is_told(run, answer, told):
+    """Of a long one nothing: a secret that is cut in two could not be masked."""
+    for path in ("items", None):
+        failure = run(answer, records_path=path).failure
+        assert failure.kind is FailureKind.FETCH
+        assert failure.message.endswith(told)
+        assert (answer[:12] in failure.message) is bool(told)

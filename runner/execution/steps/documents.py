@@ -82,7 +82,7 @@ def select_records(document: Any, records_path: str | None) -> Any:
     arrays = [f"`records_path: {path}`" for path in _paths_of_arrays(document)]
     raise unreadable(
         "JSON",
-        "it holds an object, and the job does not say where in it the records are",
+        f"it holds an object, and the job does not say where in it the records are{_as_answer(document)}",
         hint=f"Add {' or '.join(arrays[:3])} to `data_source`."
         if arrays
         else "Add `records_path:` to `data_source`: a JMESPath to the array of records.",
@@ -165,12 +165,21 @@ def _follow(document: Any, records_path: str) -> list[Any]:
         return []
     members = f"; the object has {', '.join(map(str, list(document)[:10]))}" if isinstance(document, dict) else ""
     errors = errors_of(document)
-    told = f"; the first of its errors is {_excerpt(errors[0])}" if errors else ""
+    told = f"; the first of its errors is {_excerpt(errors[0])}" if errors else _as_answer(document)
     raise StepError(
         FailureKind.FETCH,
         f"`records_path: {records_path}` finds {_describe(found)}, no array of records{members}{told}",
         hint=ERRORS_HINT if errors else _other_path_hint(document),
     )
+
+
+def _as_answer(document: object) -> str:
+    """A short object without an array, word by word: so many an API says with HTTP 200 that it has failed. Of a
+    long one nothing: half a secret could not be masked."""
+    if not isinstance(document, dict) or _paths_of_arrays(document):
+        return ""
+    text = json.dumps(document, ensure_ascii=False)
+    return f": {text}" if len(text) <= _SHOWN_OF_AN_ERROR else ""
 
 
 def _excerpt(value: object) -> str:
