@@ -6,11 +6,16 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 _SHORTEST = 4
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
+# What is as good without its escape, and a % that escapes nothing.
+_ESCAPED_FOR_NOTHING = re.compile(r"%(?:2[DdEe]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# In an address as a whole these have a meaning and are sent as they are; as in requests.utils.requote_uri.
+_SAFE_IN_ADDRESS = "!#$%&'()*+,/:;=?@[]~"
 _UNICODE_ESCAPE = re.compile(r"\\u[0-9a-f]{4}")
 # What is safe in JSON, and escaped all the same where it could end up in a page: by Go and Rails, Gson, .NET.
 _ESCAPED_IN_JSON = ("", "<>&", "<>&='", "<>&'\"+`")
@@ -56,10 +61,16 @@ def forms_of(secret: str) -> frozenset[str]:
 
 def _in_urls(text: str) -> Iterator[str]:
     plus = quote_plus(text, errors="replace")
-    for form in {quote(text, safe="", errors="replace"), quote(text, errors="replace"), plus}:
+    for form in {quote(text, safe="", errors="replace"), quote(text, errors="replace"), plus, _in_address(text)}:
         for once in (form, _PERCENT.sub(lambda match: match[0].lower(), form)):
             yield once
             yield quote(once, safe="")
+
+
+def _in_address(text: str) -> str:
+    """A text that stands in an address without being escaped, as that address is asked for."""
+    address = _ESCAPED_FOR_NOTHING.sub(lambda match: unquote(match[0]), _LONE_PERCENT.sub("%25", text))
+    return quote(address, safe=_SAFE_IN_ADDRESS, errors="replace")
 
 
 def _in_json(text: str) -> Iterator[str]:

@@ -1,11 +1,13 @@
 import base64
 import html
 import json
+import re
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from requests.utils import requote_uri
 
 from runner.core.masking import forms_of, mask, masker
 
@@ -37,6 +39,12 @@ def test_a_secret_is_known_however_a_server_writes_it(written):
     assert "***" in masked
     assert "k3y" not in masked
     assert base64.b64encode(KEY.encode()).decode()[:8] not in masked
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=32, exclude_characters="\x7f", codec="utf-8"), min_size=4))
+def test_a_secret_is_known_in_an_address_that_was_made_with_it(secret):
+    asked_for = requote_uri(re.sub("%(?![0-9A-Fa-f]{2})", "%25", f"https://api.example.com/{secret}"))
+    assert asked_for.removeprefix("https://api.example.com/") in forms_of(secret)
 
 
 @given(st.text(min_size=4))
