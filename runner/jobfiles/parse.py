@@ -23,7 +23,7 @@ from runner.jobfiles.scalars import (
     resolve_plain,
 )
 from runner.jobfiles.syntax import describe_syntax_error
-from runner.jobfiles.wording.finding import SECRET_KEYS
+from runner.jobfiles.wording.finding import is_secret_key
 
 __all__ = ["MAX_DEPTH", "MAX_NODES", "Document", "Path", "Span", "parse"]
 
@@ -208,7 +208,7 @@ class _Builder:
         """The value of a plain scalar that may be none of text."""
         resolved = resolve_plain(value)
         if isinstance(resolved, Refusal):
-            if self._frame is not None and self._frame.key in SECRET_KEYS:
+            if self._frame is not None and is_secret_key(self._frame.key):
                 resolved = Refusal(resolved.rule, "this is no text to every YAML reader", "Quote it.")
             self._report(event, resolved.rule, resolved.message, resolved.hint, at_value=True)
             return value
@@ -282,7 +282,7 @@ class _Builder:
         if self._nodes > MAX_NODES:
             self._too_many(event)
         frame = self._frame
-        hidden = frame is not None and frame.key in SECRET_KEYS
+        hidden = frame is not None and is_secret_key(frame.key)
         name = "…" if hidden else event.anchor[:40]
         message = f"aliases (*{name}) are not taken"
         hint = f'Write the value out; text that starts with * needs quotes: "*{name}".'

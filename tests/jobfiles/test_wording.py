@@ -383,6 +383,41 @@ def test_a_large_value_is_not_written_out():
     assert found[0][2] == "a must be text, not " + json.dumps({"k" * 50: ""})[:39] + "…"
 
 
+SECRET = "q7Wx9Kd2LmPq8RsTv4YzAb6CdEf"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"auth": f"Bearer {SECRET}"},
+        {"auth": ["report", SECRET]},
+        {"auth": f"report:{SECRET}"},
+        {"auth": {"type": f"Bearer {SECRET}"}},
+        {"auth": {"type": "header", "header": f"X-Key: {SECRET}", "token": "${env:TOKEN}"}},
+        {"headers": f"Authorization: Bearer {SECRET}"},
+        {"headers": [f"X-Api-Key: {SECRET}"]},
+        {"headers": {"Authorization": f"Bearer {SECRET}\n"}},
+        {"headers": {"X-Api-Key": {"value": SECRET}}},
+        {"headers": {f"Authorization: Bearer {SECRET}": "x"}},
+        {"params": f"api_key={SECRET}"},
+        {"body": f"client_secret={SECRET}", "method": "POST"},
+        {"headers": {f"Bearer {SECRET}": None}},
+        {"source_type": f"postgresql://report:{SECRET}@example.com/sales"},
+    ],
+)
+def test_a_credential_in_a_wrong_place_is_not_shown(source):
+    found = told(JOB_SCHEMA.data, {**JOB, "data_source": API | source})
+    assert found
+    assert SECRET[:8] not in "".join(message + hint for _, _, message, hint in found)
+
+
+def test_what_is_no_credential_is_shown_in_the_same_places():
+    source = {**API, "auth": {"type": "baerer"}, "params": {"day": {"of": "monday"}}}
+    messages = [message for _, _, message, _ in told(JOB_SCHEMA.data, {**JOB, "data_source": source})]
+    assert "type cannot be 'baerer'" in messages
+    assert any('{"of": "monday"}' in message for message in messages)
+
+
 def test_a_credential_of_another_type_is_not_shown():
     data = job_with_source(auth={"type": "basic", "username": "ann", "password": 20251109})
     assert [one[2] for one in told(JOB_SCHEMA.data, data)] == ["password must be text"]

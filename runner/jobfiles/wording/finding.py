@@ -1,17 +1,26 @@
 """A finding of the schema, and the phrases that all of them share."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runner.core.secret_names import is_secret_name
 from runner.jobfiles.document import Path
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _SHOWN_LENGTH = 40
+_LOOKED_AT = 1000
 # Keys whose value goes into no message, whatever it is.
 SECRET_KEYS = frozenset({"token", "password"})
 ODD_BLANK_HINT = "Type a blank in its place: such signs come in with text that is copied from a page or a mail."
+_SOURCES = frozenset({"data_source", "data_sources"})
+# Mappings of a source whose values may be credentials; as a whole they are text or a list by mistake.
+_WITH_SECRETS = frozenset({"auth", "headers", "params", "body"})
+# Of a type and of the name of a header what has such a sign, or is as long, is in the wrong place.
+_LIKE_A_SECRET = re.compile(r"[:=]|\w{20}|(?i:bearer|basic|token) ")
+_NAMED = re.compile(r"(?P<name>[\w.-]{1,60})[\"']?\s*[:=]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +45,7 @@ def name_of(path: Path) -> str:
         return "the file"
     if isinstance(path[-1], int):
         return f"item {path[-1] + 1} of {name_of(path[:-1])}"
-    key = cut(path[-1])
+    key = cut(_masked(path[-1]))
     return key if key.isprintable() and key.strip() == key != "" else repr(key)
 
 
@@ -46,15 +55,51 @@ def cut(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it is named in a message: at most 40 characters of it; the rest is never written out."""
+    """A value as it is named in a message: at most 40 characters of it, without what looks like a credential."""
     if isinstance(value, str):
-        return repr(cut(value))
+        return repr(cut(_masked(value)))
+    return cut(_masked(_beginning(value)))
+
+
+def _beginning(value: Any) -> str:
+    """The beginning of a value as JSON; the rest is never written out."""
     text = ""
     for piece in _ENCODER.iterencode(value):
-        text += piece
-        if len(text) > _SHOWN_LENGTH:
+        text += piece[:_LOOKED_AT]
+        if len(text) > _LOOKED_AT:
             break
-    return cut(text)
+    return text
+
+
+def _masked(text: str) -> str:
+    from runner.core.plan_values import masked_text  # of use where something is wrong alone
+
+    return masked_text(text[:_LOOKED_AT])
+
+
+def is_secret_key(key: str | None) -> bool:
+    """Whether the value of a key is a credential by that name alone; False for an item of a list."""
+    return key is not None and (key in SECRET_KEYS or is_secret_name(key))
+
+
+def may_be_secret(path: Path, value: Any) -> bool:
+    """Whether a value is, or holds, a credential by where it stands: no part of it goes into a message."""
+    if path and path[-1] in SECRET_KEYS:
+        return True
+    place = next((place for place, key in enumerate(path) if key in _WITH_SECRETS), None)
+    if place is None or path[0] not in _SOURCES:
+        return False
+    if path[-1] == "username":
+        return False
+    if path[-1] in {"type", "header"} and isinstance(value, str):
+        return _LIKE_A_SECRET.search(value) is not None
+    from runner.core.plan_values import masked_nested  # of use where something is wrong alone
+
+    key = ".".join(map(str, path))
+    if place == len(path) - 1 and path[place] != "auth":
+        text = value if isinstance(value, str) else _beginning(value)
+        return any(is_secret_name(match["name"]) for match in _NAMED.finditer(text)) or _masked(text) != text
+    return bool(masked_nested(f"{key}.auth.value" if path[place] == "auth" else key, value) != value)
 
 
 def joined(words: list[str], last: str) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 from runner.jobfiles.canonical.scalar_forms import one_line
 from runner.jobfiles.document import Path
 from runner.jobfiles.wording.finding import (
-    SECRET_KEYS,
     Finding,
     example_of,
     in_yaml,
     joined,
+    may_be_secret,
     name_of,
     needed_keys,
     schema_at,
@@ -98,7 +98,7 @@ def of_no_type(value: Any, path: Path, wanted: list[str], schema: Mapping[str, A
     if value is None:
         message = f"{name_of(path)} has no value"
         hint = f"{_wanted(path, wanted, expected, example)}{_or_remove(path, schema)}."
-    elif path[-1] in SECRET_KEYS:  # a credential is shown in no message
+    elif may_be_secret(path, value):
         message, hint = f"{name_of(path)} must be {expected}", f"{_wanted(path, wanted, expected, example)}."
     else:
         message = f"{name_of(path)} must be {expected}, not {shown(value)}"
@@ -168,7 +168,10 @@ def bad_enum(error: Any, path: Path, _schema: Mapping[str, Any]) -> Iterator[Fin
     given = value[0] if isinstance(value, list) and len(value) == 1 else value
     meant = nearest(given, allowed) if isinstance(given, str) else None
     odd = odd_letter(value) if isinstance(value, str) else ""
-    message = f"{name_of(path)} has no value" if value is None else f"{name_of(path)} cannot be {shown(value)}"
+    if value is None:
+        message = f"{name_of(path)} has no value"
+    else:
+        message = f"{name_of(path)} cannot be {'this' if may_be_secret(path, value) else shown(value)}"
     yield Finding(
         path=path,
         rule="bad-value",
@@ -184,8 +187,9 @@ def bad_pattern(error: Any, path: Path, _schema: Mapping[str, Any]) -> Iterator[
         return  # told as empty
     kind = next((str(key) for key in reversed(path) if key in _FORM_WORDS), "")
     words = _FORM_WORDS.get(kind, "it has another form")
+    hidden = may_be_secret(path, value)
     odd = odd_letter(value)
-    mended = mended_name(kind, value)
+    mended = "" if hidden else mended_name(kind, value)
     example = example_of(error.schema)
     if value == "*":
         hint = f"Remove {name_of(path[:-1])}: what is left out bounds nothing."
@@ -193,7 +197,8 @@ def bad_pattern(error: Any, path: Path, _schema: Mapping[str, Any]) -> Iterator[
         hint = f"Write {one_line(mended)}."
     else:
         hint = f"Write one such as {_example(example)}."
-    message = f"{shown(value)} will not do: {f'its {odd}; ' if odd else ''}{words}"
+    what = f"the value of {name_of(path)}" if hidden else shown(value)
+    message = f"{what} will not do: {f'its {odd}; ' if odd else ''}{words}"
     yield Finding(path=path, rule="bad-value", message=message, hint=hint)
 
 
@@ -277,10 +282,11 @@ def bad_const(error: Any, path: Path, _schema: Mapping[str, Any]) -> Iterator[Fi
 def other(error: Any, path: Path, _schema: Mapping[str, Any]) -> Iterator[Finding]:
     """A value that cannot be, for a reason without words of its own."""
     example = example_of(error.schema)
+    given = "this" if may_be_secret(path, error.instance) else shown(error.instance)
     yield Finding(
         path=path,
         rule="bad-value",
-        message=f"{name_of(path)} cannot be {shown(error.instance)}",
+        message=f"{name_of(path)} cannot be {given}",
         hint="runner schema tells what it can be."
         if example is None
         else f"Write one such as {_example(example)}.",
