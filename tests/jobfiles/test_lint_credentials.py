@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.jobfiles.formats import Findings, render
 from runner.jobfiles.lint.credential_shapes import find_credentials, named_credential
 
 # Put together here, so that no tool that looks for keys takes this file for a leak.
@@ -151,6 +152,30 @@ def test_other_findings_do_not_show_the_credential_either(check, minimal):
     checked = check(text=minimal.replace("sales.csv", location).replace("type: file", "type: api"))
     assert {"bad-location", "literal-credential"} <= {one.rule for one in checked.diagnostics}
     assert not any("hunter2-secret" in one.message + one.hint for one in checked.diagnostics)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  auth: Bearer swordfish123",
+        "  auth: [report, swordfish123]",
+        "  auth: {type: header, name: X-Key, value: swordfish123}",
+        "  auth: {type: basic, username: report, password: [swordfish123]}",
+        "  headers: 'Authorization: Bearer swordfish123'",
+        "  headers: ['X-Api-Key: swordfish123']",
+        "  params: api_key=swordfish123",
+        "  body: client_secret=swordfish123",
+        "  api_key: swordfish123",
+        "password: swordfish123",
+    ],
+)
+def test_no_line_is_shown_with_a_credential_that_stands_where_it_cannot(check, minimal, line):
+    text = minimal.replace("  file_type: csv", line).replace("type: file", "type: api")
+    text = text.replace("sales.csv", "https://api.example.com/sales")
+    checked = check(text=text)
+    assert "literal-credential" in {one.rule for one in checked.diagnostics}
+    findings = Findings(files=("a",), diagnostics=checked.diagnostics, texts={checked.path: text}, seconds=0)
+    assert "swordfish" not in render(findings, "text")
 
 
 def test_of_many_twenty_are_told_and_one_goes_over_the_rest(check):

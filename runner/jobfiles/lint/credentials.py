@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 from runner.core.diagnostic import MOST_COLLECTED, SECRET_RULE, Diagnostic
 from runner.core.masking import masker
 from runner.core.secret_names import is_secret_name
+from runner.core.source import AuthType
 from runner.jobfiles.document import Path, Span
 from runner.jobfiles.inspection import MOST_TOLD, Inspection
 from runner.jobfiles.lint.credential_shapes import (
@@ -19,7 +20,7 @@ from runner.jobfiles.lint.credential_shapes import (
     query_credentials,
 )
 from runner.jobfiles.lint.source_names import sources_of
-from runner.jobfiles.wording.finding import cut
+from runner.jobfiles.wording.finding import cut, may_be_secret
 
 _SCRIPTS = ("processing_script", "processing_query")
 _LITERAL_OF_AUTH = ("token", "password")
@@ -27,6 +28,11 @@ _MAPPINGS = ("headers", "params", "body")
 _COLLECTION = (dict, list)
 _SCALAR = (str, int)
 _WITH_SECRETS = frozenset({*_MAPPINGS, "auth"})
+# What is told already, and the keys of auth that hold none, or are written for those.
+_NO_SECRETS_OF_AUTH = frozenset({*_LITERAL_OF_AUTH, "header", "username", "user", "login", "name"})
+_NO_SECRETS = frozenset(AuthType)
+# Nothing shorter is masked in any message.
+_SHORTEST = 4
 _OTHER_SIGNS = re.compile(r"[^A-Z0-9]+")
 _LONGEST_NAME = 63
 _CHANGE = "Then change the credential: git keeps the old text."
@@ -55,6 +61,8 @@ def check_credentials(inspection: Inspection) -> None:
         # Written with an escape, a ? is none in the text.
         if "?" in text or "\\" in text or not _WITH_SECRETS.isdisjoint(source):
             found.extend(islice(_in_source(inspection, path, source), MOST_COLLECTED - len(found)))
+    if inspection.findings and isinstance(data, dict):
+        found.extend(islice(_misplaced(inspection, data), MOST_COLLECTED))
     shapes = find_credentials(text)
     if shapes:
         found.extend(islice(_in_text(text, shapes, found), MOST_COLLECTED))
@@ -136,6 +144,39 @@ def _in_values(inspection: Inspection, path: Path, values: object, name: str) ->
         else:
             left.pop()
             del keys[-1:]
+
+
+def _misplaced(inspection: Inspection, data: dict[str, object]) -> Iterator[_Found]:
+    """What stands where no credential can, in a file that is not valid: at a key that is not known, in `auth` at
+    one that it does not have, and in a text or list where `auth`, `headers`, `params` and `body` are mappings."""
+    sources = tuple(sources_of(data))
+    for path, mapping in (((), data), *sources):
+        for key, value in mapping.items():
+            if isinstance(value, _SCALAR) and is_secret_name(key):
+                yield from _literal(inspection, (*path, key), value, key)
+    for path, source in sources:
+        for key in _WITH_SECRETS & source.keys():
+            value, place = source[key], (*path, key)
+            if isinstance(value, dict) and key == "auth":
+                for name, inner in value.items():
+                    if (name not in _NO_SECRETS_OF_AUTH or isinstance(inner, list)) and may_be_secret(
+                        (*place, name), inner
+                    ):
+                        yield from _literal(inspection, (*place, name), inner, name)
+            elif not isinstance(value, dict) and may_be_secret(place, value):
+                yield from _literal(inspection, place, value, key)
+
+
+def _literal(inspection: Inspection, path: Path, value: object, name: str) -> Iterator[_Found]:
+    """The texts of a value that is, or holds, a credential; what has a reference is none."""
+    if isinstance(value, _COLLECTION):
+        for key, item in _items(value):
+            yield from _literal(inspection, (*path, key), item, name)
+    elif isinstance(value, _SCALAR) and "${" not in (text := str(value)) and len(text.strip()) >= _SHORTEST:
+        if isinstance(value, bool) or text in _NO_SECRETS:
+            return
+        credential = Credential(f"the value of {cut(name)}", 0, len(text))
+        yield _found(inspection, path, text, credential, name)
 
 
 def _items(values: object) -> Iterator[tuple[str | int, object]]:
