@@ -63,17 +63,18 @@ def _read_stdin(name: str) -> "Formatting":
 
 def _show(results: "Sequence[Formatting]", *, check: bool, diff: bool, summary: bool) -> None:
     from runner.delivery.words import visible
+    from runner.jobfiles.formats.shown import clean
 
     for result in results:
         for found in result.findings:
-            click.echo(visible(f"{found}"), err=True)
+            click.echo(clean(f"{found}"), err=True)
             if found.hint:
-                click.echo(visible(f"  hint: {found.hint}"), err=True)
+                click.echo(clean(f"  hint: {found.hint}"), err=True)
         if diff and result.changed:
             text = _diff(result)
             click.echo(visible(text) if sys.stdout.isatty() else text, nl=False)
         if check and result.changed:
-            click.echo(visible(f"would reformat {result.path}"), err=diff)
+            click.echo(clean(f"would reformat {result.path}"), err=diff)
     if summary:
         click.echo(_summary(results, dry=check or diff), err=diff)
 

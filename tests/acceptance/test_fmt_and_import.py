@@ -96,6 +96,15 @@ def test_fmt_check_writes_nothing(runner, project):
 
 
 @pytest.mark.long
+def test_fmt_names_a_file_on_one_line(runner, project):
+    for name, text in (("late", "schedule_time:   '@daily'\n"), ("torn", "job_name: [torn\n")):
+        (project / f"jobs.d/{name}\n::error::forged.yaml").write_text(text)
+    done = runner("fmt", "--check", cwd=project)
+    assert "would reformat jobs.d/late ::error::forged.yaml\n" in done.stdout
+    assert "jobs.d/torn ::error::forged.yaml:1:11: error: " in done.stderr
+
+
+@pytest.mark.long
 def test_fmt_diff_prints_what_git_applies(runner, project):
     # Line ends of Windows in the middle of a diff would be lost on the way through a pipe of texts.
     (project / "jobs.d/loose.yaml").write_text(LOOSE.replace("\r\n", "\n").removesuffix("\n"))
