@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # `-I` keeps the environment, the user's folder and the working directory out of the search path. What this process
@@ -25,3 +26,16 @@ def python_command(module: str, *arguments: str) -> list[str]:
     own = str(Path(__file__).resolve().parent.parent)
     others = [os.path.abspath(path) for path in sys.path if os.path.isdir(path)]  # noqa: PTH100, PTH112
     return [sys.executable, "-I", "-c", _BOOT, module, *arguments, json.dumps([own, *others])]
+
+
+def stay_out_of_cores() -> None:
+    """No memory of this process, nor of those that it forks from now on, is in a core (core(5)).
+
+    A limit of 0 on cores does not bound one that is handed to a program, as `core_pattern` says on most machines.
+    """
+    with suppress(OSError):
+        kinds = os.open("/proc/self/coredump_filter", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(kinds, b"0")
+        finally:
+            os.close(kinds)

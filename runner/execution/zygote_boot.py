@@ -7,6 +7,7 @@ import sys
 from runner.execution.namespaces import Namespaces, enter_namespaces
 from runner.execution.protocol import ZygoteConfig
 from runner.execution.sandbox import SandboxMode
+from runner.interpreter import stay_out_of_cores
 
 
 def main() -> None:
@@ -16,6 +17,8 @@ def main() -> None:
     # is the service's socket that ends the zygote, and SIGKILL that ends a child.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # The rows of a step that crashes would stay on the machine, and what reads them would be waited for.
+    stay_out_of_cores()
     off = config.sandbox_mode == SandboxMode.OFF
     namespaces = Namespaces(missing="SANDBOX=off") if off else enter_namespaces()
     from runner.execution.zygote_main import main as serve

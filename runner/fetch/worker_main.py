@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from runner.fetch.worker_faults import WorkerError
 from runner.fetch.worker_orders import FaultKind, WorkerFault, WorkerOrder, WorkerOutcome, decode, encode
+from runner.interpreter import stay_out_of_cores
 
 _LONGEST_MESSAGE = 16 << 10
 # A value of a database comes as a whole, however large: the machine must not pay for it. It is address space, of
@@ -20,6 +21,7 @@ def main() -> None:
     """Carry out the order on standard input. Never returns."""
     # The memory of this process holds secrets: it is never written to a file.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    stay_out_of_cores()
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     bound = _MEMORY_BYTES if most == resource.RLIM_INFINITY else min(most, _MEMORY_BYTES)
     resource.setrlimit(resource.RLIMIT_AS, (bound, most))

@@ -193,6 +193,11 @@ def test_an_abort_is_told_as_one_whatever_signal_it_ends_with(bench):
     assert "or aborted" in failure.message or "SIGABRT" in failure.message
 
 
+def test_no_memory_of_a_step_goes_to_a_program_for_cores(bench):
+    outcome = bench.run("print(open('/proc/self/coredump_filter').read())\nresult = data")
+    assert outcome.output.split() == ["00000000"]
+
+
 def test_a_child_that_was_killed_is_told_so_with_the_likely_cause(bench):
     def end_it():
         for entry in Path("/proc").glob("[0-9]*"):

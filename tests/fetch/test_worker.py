@@ -76,6 +76,11 @@ def test_the_environment_is_what_is_given(carry_out, monkeypatch):
     assert "PLANTED" not in names
 
 
+def test_no_memory_of_a_worker_goes_to_a_program_for_cores(carry_out):
+    outcome = carry_out("raise SystemExit(open('/proc/self/coredump_filter').read())")
+    assert outcome.fault.message.split()[-1] == "00000000"
+
+
 def test_the_memory_of_a_worker_is_bounded(carry_out):
     assert "MemoryError" in carry_out("bytearray(5 << 30)").fault.message
 
