@@ -79,8 +79,8 @@ class FileRules:
         With data roots, links are resolved: what is read is the file that was checked.
 
         Raises:
-            FetchError: it is not there, is no regular file, may not be read, lies outside the data roots, or is
-                the runner's own.
+            FetchError: it is not there, is no regular file, may not be read, lies outside the data roots, is the
+                runner's own, or has no name in UTF-8.
         """
         real, found, ending = self._open_and_look(path)
         self._refuse_own(path, real, found)
@@ -91,8 +91,10 @@ class FileRules:
             raise FetchError(f"{path} is {what}{self._rule}", hint="Name a file in `location`.")
         # The end of the name tells a compression: a link may have it where its target has not.
         resolve = self._named_roots is not None and real.suffix == path.suffix
+        place = real if resolve else path
+        _require_utf8(place)
         return CheckedFile(
-            path=real if resolve else path,
+            path=place,
             bytes=found.st_size,
             device=found.st_dev,
             inode=found.st_ino,
@@ -152,6 +154,22 @@ class FileRules:
         if root not in self._real_roots:
             self._real_roots[root] = _real(root)
         return self._real_roots[root]
+
+
+def _require_utf8(path: Path) -> None:
+    """Refuse what neither an order nor DuckDB takes: a name from a file system or an archive of another encoding.
+
+    Raises:
+        FetchError: the path is no UTF-8.
+    """
+    name = os.fsencode(path)
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        raise FetchError(
+            f"the name of {name.decode(errors='replace')}, or of a folder that it is in, is not UTF-8",
+            hint="Rename it.",
+        ) from None
 
 
 def _real_env_file(path: Path, cancelled: threading.Event) -> Path:

@@ -2,6 +2,7 @@ import errno
 import os
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -30,6 +31,18 @@ def test_an_absolute_location_and_a_link_are_read_in_place(make_context, tmp_pat
     (tmp_path / "real.csv").write_text("a\n1\n")
     (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
     assert fetch(file_source(tmp_path / "link.csv"), make_context()).paths == (tmp_path / "link.csv",)
+
+
+@pytest.mark.parametrize("location", ["in/*.csv", "linked.csv"])
+def test_a_name_in_another_encoding_is_told_with_its_file(make_context, location):
+    context = make_context()
+    (context.project_dir / "in").mkdir()
+    named = os.fsdecode("in/Umsätze.csv".encode("latin-1"))
+    (context.project_dir / named).write_text("a\n1\n")
+    (context.project_dir / "linked.csv").symlink_to(named)
+    context = replace(context, bounds=RunBounds(data_roots=(".",)))
+    with pytest.raises(FetchError, match=r"/in/Ums\ufffdtze\.csv, or of a folder that it is in, is not UTF-8"):
+        fetch(file_source(location), context)
 
 
 def test_facts_of_the_run_choose_the_file(make_context):
