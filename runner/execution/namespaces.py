@@ -14,6 +14,7 @@ Sources: namespaces(7), user_namespaces(7), pid_namespaces(7), mount_namespaces(
 """
 
 import ctypes
+import errno
 import os
 import select
 import signal
@@ -133,11 +134,18 @@ def _try_all(writer: int) -> NoReturn:
                 _mount_scratch()
                 said = b"ok"
     except OSError as error:
-        said = f"{error.filename or 'fork'}: {error.strerror}".encode()
+        said = f"{error.filename or 'fork'}: {_reason(error)}".encode()
     finally:
         if said:
             os.write(writer, said)
         os._exit(0)
+
+
+def _reason(error: OSError) -> str:
+    # What the kernel says where a sysctl bounds them, often at 0 on hardened machines, means a disk to everybody.
+    if error.errno == errno.ENOSPC and error.filename == "unshare":
+        return "no more of them are allowed (sysctl user.max_user_namespaces and its kin)"
+    return str(error.strerror)
 
 
 def _fork() -> int:

@@ -122,6 +122,12 @@ def test_the_probe_tells_what_is_forbidden(start, refused, reason):
         assert process.stdout.read().strip() == reason
 
 
+def test_the_probe_tells_of_a_bound_on_namespaces_and_of_no_disk(start):
+    bound = "seccomp.install(seccomp.refusing_filter(this_machine(), ['unshare'], error=errno.ENOSPC))"
+    with start(f"be_nobody(); prctl(38, 1); {bound}; print(enter_namespaces().missing)") as process:
+        assert process.stdout.read().startswith("unshare: no more of them are allowed (sysctl user.max_user_names")
+
+
 def test_the_probe_tells_which_folder_is_not_there(start):
     place = "import runner.execution.namespaces as here; here.SCRATCH_PLACE = '/dev/nowhere'"
     with start(f"{place}\nbe_nobody(); print(enter_namespaces().missing)") as process:
