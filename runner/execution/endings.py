@@ -12,7 +12,8 @@ from runner.execution.orders import StepOrder
 _REPEAT_HINT = "Nothing was delivered, so the run can be repeated."
 _KILLED_HINT = (
     "Where the kernel's log (dmesg) does not tell of it, the script or somebody else has killed it. Else let the "
-    "step keep less, let fewer run at a time (MAX_CONCURRENT_RUNS), or give the machine more memory."
+    "step keep less, let fewer run at a time (MAX_CONCURRENT_RUNS), or give the machine or the container more "
+    "memory."
 )
 _MOST_OF_IT = 0.8
 # How abort() ends the first process of a pid namespace, which the signal of its own does not end: by what the
@@ -78,7 +79,8 @@ def _own_end(order: StepOrder, ending: Ending, status: int, detail: str, output:
         )
     if number == signal.SIGKILL and not detail:
         failure = _out_of_memory(
-            order, "the step was killed, as the kernel does where the machine's memory is full"
+            order,
+            "the step was killed, as the kernel does where the memory of the machine or the container is full",
         )
         return replace(failure, hint=_KILLED_HINT)
     refused = _REFUSED.search(output)

@@ -209,6 +209,7 @@ def test_a_child_that_was_killed_is_told_so_with_the_likely_cause(bench):
     failure = bench.failure(SLEEP)
     assert failure.kind is FailureKind.MEMORY
     assert "the step was killed, as the kernel does where" in failure.message
+    assert "or the container is full" in failure.message
     assert "the script or somebody else has killed it" in failure.hint
 
 
