@@ -14,14 +14,6 @@ def is_run_id(text: str) -> bool:
     return len(text) == _DIGITS and set(text) <= set(_ALPHABET)
 
 
-def make_run_id(now: datetime, entropy: int) -> str:
-    """A ULID in lower case: 48 bits of milliseconds since 1970, 80 bits of `entropy`.
-
-    Sorts by time as text. Source: the ULID specification (Crockford base 32, 26 digits).
-    """
-    return _encode(_number(now, entropy))
-
-
 def horizon(now: datetime) -> str:
     """What the identifiers of runs that were made up to now sort before. Those beyond it were made while the clock
     was ahead: they are not the newest."""
@@ -31,6 +23,8 @@ def horizon(now: datetime) -> str:
 class RisingIds:
     """Run identifiers that sort in the order they are made, also within one millisecond. Not safe for threads.
 
+    Each is a ULID in lower case: 48 bits of milliseconds since 1970, 80 bits of `entropy`, as 26 digits of
+    Crockford's base 32.
     Where the clock stands still, or is set back by at most a minute, the next one is one more than the last: the
     monotonic form of the ULID specification. A clock that is set back further begins anew.
 
@@ -40,7 +34,7 @@ class RisingIds:
 
     def __init__(self, entropy: Callable[[int], int]) -> None:
         self._entropy = entropy
-        self._last = 0
+        self._last = -1
 
     def __call__(self, now: datetime) -> str:
         """The next identifier."""

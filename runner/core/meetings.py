@@ -11,7 +11,6 @@ from functools import lru_cache
 from runner.core.cron import CronSchedule, fire_days, next_fire, parse_cron
 
 AHEAD = timedelta(days=366)
-_DAY = timedelta(days=1)
 _MINUTES_OF_DAY = 1440
 _SECOND = timedelta(seconds=1)
 # Most schedules that meet do so within some of their next fires.

@@ -37,7 +37,6 @@ def build_job(
     *,
     path: str,
     digest: str,
-    revision: str,
     step_file: JobFile | None,
     defaults: JobDefaults,
 ) -> Job:
@@ -73,7 +72,6 @@ def build_job(
         bounds=layers.policy.run_bounds,
         path=path,
         digest=digest,
-        revision=revision,
     )
 
 

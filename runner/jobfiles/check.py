@@ -45,7 +45,7 @@ def inspect_file(job_file: JobFile, context: CheckContext) -> Inspected:
         return Inspected(verdict=_internal_error(job_file, error))
 
 
-def build_checked(inspected: Inspected, context: CheckContext, *, revision: str = "") -> "CheckedFile":
+def build_checked(inspected: Inspected, context: CheckContext) -> "CheckedFile":
     """The checked file of a verdict: with its job, where the verdict is good."""
     # Brought in here: a check that makes no job is spared them.
     from runner.core.catalog import CheckedFile
@@ -59,7 +59,6 @@ def build_checked(inspected: Inspected, context: CheckContext, *, revision: str 
             context.layers,
             path=verdict.path,
             digest=verdict.digest,
-            revision=revision,
             step_file=inspected.step_file,
             defaults=context.defaults,
         )
@@ -74,11 +73,6 @@ def build_checked(inspected: Inspected, context: CheckContext, *, revision: str 
         bounds=None if has_errors(context.layers.diagnostics) else context.layers.policy.run_bounds,
         diagnostics=verdict.diagnostics,
     )
-
-
-def check_file(job_file: JobFile, context: CheckContext, *, revision: str = "") -> "CheckedFile":
-    """Check one file and make its job; raises as `inspect_file`."""
-    return build_checked(inspect_file(job_file, context), context, revision=revision)
 
 
 def _internal_error(job_file: JobFile, error: Exception) -> Verdict:

@@ -26,7 +26,6 @@ from runner.planning.words import (
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow", "!": "bold red", "@": "cyan", " ": ""}
 _TITLE = "bold"
-_ASIDE = "dim"
 
 # Style and text.
 _Styled = tuple[str, str]

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.identity import RisingIds, horizon, is_run_id, make_run_id
+from runner.core.identity import RisingIds, horizon, is_run_id
 
 moments = st.datetimes(datetime(1970, 1, 1), datetime(2400, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -14,6 +14,10 @@ def decode(run_id):
     for digit in run_id:
         number = number * 32 + CROCKFORD.index(digit)
     return number >> 80, number & ((1 << 80) - 1)
+
+
+def make_run_id(moment, entropy):
+    return RisingIds(lambda _bits: entropy)(moment)
 
 
 def test_example_of_the_specification():

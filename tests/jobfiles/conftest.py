@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.core.job_defaults import JobDefaults
-from runner.jobfiles.check import check_file
+from runner.jobfiles.check import build_checked, inspect_file
 from runner.jobfiles.files import WorkingFiles
 from runner.jobfiles.git.objects import ObjectStore
 from runner.jobfiles.git.tree import CommitFiles
@@ -71,7 +71,7 @@ def check(context, write):
         path = write("jobs.d/sales.yaml", content)
         answer = read_job_file(path, "jobs.d/sales.yaml")
         assert isinstance(answer, JobFile)
-        return check_file(answer, context)
+        return build_checked(inspect_file(answer, context), context)
 
     return call
 

@@ -33,7 +33,7 @@ from runner.core.source import (
     SourceType,
     TableOptions,
 )
-from runner.jobfiles.check import check_file
+from runner.jobfiles.check import build_checked, inspect_file
 from runner.jobfiles.read import read_job_file
 
 FULL = """\
@@ -135,11 +135,9 @@ def test_a_job_after_others_has_their_names_and_places(check, minimal):
 
 def test_what_is_left_out_has_the_defaults(context, write, minimal):
     path = write("jobs.d/sales.yaml", minimal)
-    defaults = JobDefaults(timezone="Asia/Tokyo", timeout_seconds=7.0)
-    job = check_file(
-        read_job_file(path, "jobs.d/sales.yaml"), replace(context, defaults=defaults), revision="abc"
-    ).job
-    assert (job.timezone, job.timeout_seconds, job.revision) == ("Asia/Tokyo", 7.0, "abc")
+    with_defaults = replace(context, defaults=JobDefaults(timezone="Asia/Tokyo", timeout_seconds=7.0))
+    job = build_checked(inspect_file(read_job_file(path, "jobs.d/sales.yaml"), with_defaults), with_defaults).job
+    assert (job.timezone, job.timeout_seconds) == ("Asia/Tokyo", 7.0)
     assert (job.step, job.data_source.format, job.data_source.max_bytes) == (Step(), FileType.CSV, 1 << 30)
     assert job == Job(
         job_name="sales",
@@ -150,7 +148,6 @@ def test_what_is_left_out_has_the_defaults(context, write, minimal):
         consumer_emails=("analyst@example.com",),
         path="jobs.d/sales.yaml",
         digest=job.digest,
-        revision="abc",
     )
 
 

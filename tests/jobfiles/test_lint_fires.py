@@ -4,7 +4,7 @@ import pytest
 
 from runner.core.diagnostic import Severity
 from runner.core.job_policy import JobPolicy
-from runner.jobfiles.check import check_file
+from runner.jobfiles.check import inspect_file
 from runner.jobfiles.layers import Layers
 from runner.jobfiles.read import read_job_file
 
@@ -74,7 +74,7 @@ def test_a_policy_bounds_the_runs_of_an_hour(context, write, minimal, expression
         write("jobs.d/sales.yaml", minimal.replace("0 9 * * 1-5", expression)), "jobs.d/sales.yaml"
     )
     bounded = replace(context, layers=Layers(policy=JobPolicy(max_runs_per_hour=bound)))
-    diagnostics = check_file(job, bounded).diagnostics
+    diagnostics = inspect_file(job, bounded).verdict.diagnostics
     assert [one.severity for one in diagnostics] == found
     assert all(one.rule == "cron-too-often" and f"allows {bound}" in one.message for one in diagnostics)
 
@@ -82,6 +82,6 @@ def test_a_policy_bounds_the_runs_of_an_hour(context, write, minimal, expression
 def test_a_policy_adds_imports(context, write, minimal):
     text = minimal + "processing_script: |\n  import polars\n  result = data\n"
     job = read_job_file(write("jobs.d/sales.yaml", text), "jobs.d/sales.yaml")
-    assert [one.rule for one in check_file(job, context).diagnostics] == ["import-not-allowed"]
+    assert [one.rule for one in inspect_file(job, context).verdict.diagnostics] == ["import-not-allowed"]
     allowing = replace(context, layers=Layers(policy=JobPolicy(allowed_imports=("polars",))))
-    assert check_file(job, allowing).diagnostics == ()
+    assert inspect_file(job, allowing).verdict.diagnostics == ()

@@ -13,7 +13,7 @@ import runner
 from runner.core.diagnostic import Severity
 from runner.core.job_defaults import JobDefaults
 from runner.errors import UsageError
-from runner.jobfiles.check import check_file
+from runner.jobfiles.check import inspect_file
 from runner.jobfiles.paths import check_paths
 from runner.jobfiles.read import MAX_BYTES, read_job_file
 from runner.jobfiles.rules import RULES, RULES_BY_NAME, find_rule, rule_document
@@ -147,8 +147,8 @@ def test_a_fault_of_the_checker_gives_its_rule(project, write, context):
         raise ZeroDivisionError
 
     path = write("jobs.d/a.yaml", find_rule("query-syntax").good)
-    checked = check_file(read_job_file(path, "jobs.d/a.yaml"), replace(context, query_fault=fail))
-    assert [found.rule for found in checked.diagnostics] == ["internal-error"]
+    inspected = inspect_file(read_job_file(path, "jobs.d/a.yaml"), replace(context, query_fault=fail))
+    assert [found.rule for found in inspected.verdict.diagnostics] == ["internal-error"]
 
 
 def test_only_what_no_text_can_show_has_no_example():
