@@ -13,16 +13,15 @@ from runner.core.delivery import Mail, MailKind
 from runner.core.run import Attempt, FollowingRun, Run, RunState, Trigger
 from runner.errors import RunStateError
 from runner.store import bookmarks, outbox, tables
-from runner.store.rows import NOT_BEGUN, attempt_row, micros, new_run_row, progress_row, run_row
+from runner.store.rows import NOT_BEGUN, attempt_row, micros, new_run_row, progress_row
 from runner.store.statements import Statement
 
 _RUNS = tables.runs
 _THIS_RUN = _RUNS.c.run_id == bindparam("this_run")
 _IDENTITY = {"run_id", "job_name", "trigger", "scheduled_time", "fire_key", "queued_at", "mailing", "requested"}
 
-_INSERT = Statement(insert(_RUNS))
 # What is the same in every new run is part of the text: ten thousand of them are recorded in half the time.
-_INSERT_NEW = Statement(
+_INSERT = Statement(
     upsert(_RUNS)
     .values(
         {name: literal_column(repr(value)) if value is not None else null() for name, value in NOT_BEGUN.items()}
@@ -67,15 +66,10 @@ _HAS_SUCCEEDED = Statement(
 )
 
 
-def add(connection: sqlite3.Connection, run: Run) -> None:
-    """A row of its own for a run."""
-    _INSERT.run(connection, run_row(run))
-
-
 def add_new(connection: sqlite3.Connection, runs: Sequence[Run], *, requested: bool = False) -> tuple[Run, ...]:
     """Those of `runs` whose job and fire key are not known already, in order; they have a row each now."""
     rows = (new_run_row(run, requested=requested) for run in runs)
-    if _INSERT_NEW.run_many(connection, rows) == len(runs):
+    if _INSERT.run_many(connection, rows) == len(runs):
         return tuple(runs)
     return tuple(run for run in runs if _IS_KNOWN.first(connection, {"this_run": run.run_id}))
 

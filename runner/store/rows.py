@@ -76,21 +76,6 @@ def _value(decoder: msgspec.json.Decoder[T], text: str, owner: str) -> T | None:
         return None
 
 
-def run_row(run: Run) -> dict[str, Any]:
-    """All columns of `runs`; attempts and deliveries have tables of their own."""
-    return {
-        "run_id": run.run_id,
-        "job_name": run.job_name,
-        "trigger": run.trigger.value,
-        "scheduled_time": micros(run.scheduled_time),
-        "fire_key": run.fire_key,
-        "queued_at": micros(run.queued_at),
-        "mailing": int(run.mailing),
-        "requested": 0,
-        **progress_row(run),
-    }
-
-
 def new_run_row(run: Run, *, requested: bool = False) -> dict[str, Any]:
     """The columns of `runs` for a run that has not begun; the others are `NOT_BEGUN`."""
     if run.started_at is not None or run.failure is not None or run.output or run.attempt != 1:

@@ -149,10 +149,6 @@ class Store(StoreReader):
 
     # Runs
 
-    def add_run(self, run: Run) -> None:
-        """Record one run, such as a manual one."""
-        self._writing.write(lambda changes: history.add(changes, run))
-
     def announce(self, address: str) -> None:
         """Tell other processes where this one, which has the state folder, can be asked."""
         if self._state_lock is not None:

@@ -82,7 +82,7 @@ def history(project):
         failure=RunFailure(kind=FailureKind.FETCH, message="there is \x1b[31m no file"),
     )
     with Store.open(settings.storage_path) as store:
-        store.add_run(run)
+        store.record_fires([run], [])
         store.mark_running("001", NOON)
         ended, _ = store.finish_run(failed, (mail,))
         results = (SendResult(state=DeliveryState.SENT), SendResult(state=DeliveryState.DEAD, error=CURSED))

@@ -44,8 +44,8 @@ def test_one_screen_shows_what_needs_attention(call, history, project):
         queued_at=NOON,
     )
     with Store.open(history.storage_path) as store:
-        store.add_run(waiting)
-        store.add_run(replace(waiting, run_id="003", job_name="idle"))
+        store.record_fires([waiting], [])
+        store.record_fires([replace(waiting, run_id="003", job_name="idle")], [])
         store.mark_running("003", NOON)
     done = call("status")
     assert done.exit_code == 1
@@ -115,7 +115,7 @@ def test_what_a_clock_that_was_ahead_has_run_is_not_the_last_word(call, history)
         queued_at=NOON.replace(year=2099),
     )
     with Store.open(history.storage_path) as store:
-        store.add_run(ahead)
+        store.record_fires([ahead], [])
         store.mark_running("z", ahead.queued_at)
         store.finish_run(replace(ahead, state=RunState.SUCCEEDED, finished_at=ahead.queued_at), ())
     failing = json.loads(call("status", "--json").stdout)["failing"]

@@ -36,7 +36,7 @@ def opened(tmp_path):
 
 
 def finish(store, report):
-    store.add_run(replace(report.run, state=RunState.QUEUED, started_at=None, finished_at=None))
+    store.record_fires([replace(report.run, state=RunState.QUEUED, started_at=None, finished_at=None)], [])
     store.mark_running(report.run.run_id, NOON)
     mail = compose(report, attached=attach(report, kept_at=None), **FROM)
     store.finish_run(report.run, (mail,))

@@ -29,7 +29,7 @@ def begin(desk, store, clock):
     def start(job, trigger=Trigger.SCHEDULE, jobs=()):
         desk.set_jobs({one.job_name: one for one in (job, *jobs)})
         run = desk.new_run(job, trigger=trigger, scheduled_time=clock.now)
-        store.add_run(run)
+        store.record_fires([run], [])
         desk.begin(run, job)
         return run.run_id
 

@@ -36,7 +36,7 @@ def begin(desk, store, clock, jobs):
         run = desk.new_run(
             jobs[job_name], trigger=trigger, scheduled_time=scheduled_time or clock.now, mailing=mailing
         )
-        store.add_run(run)
+        store.record_fires([run], [])
         desk.begin(run, jobs[job_name])
         return run.run_id
 

@@ -30,7 +30,7 @@ def ledger(settings, desk, store, make_job, clock):
     """Three deliveries of one mail: sent, dead and deferred. Nobody has the store open."""
     (settings.project_dir / "jobs.d").mkdir()
     run = desk.new_run(make_job(), trigger=Trigger.MANUAL, scheduled_time=clock.now)
-    store.add_run(run)
+    store.record_fires([run], [])
     store.mark_running(run.run_id, clock.now)
     mail = Mail(
         run_id=run.run_id,

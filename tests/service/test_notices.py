@@ -27,7 +27,7 @@ def come_to_nothing(desk, store, make_job, clock):
 
     def make(count, **changes):
         run = desk.new_run(make_job(), trigger=Trigger.MANUAL, scheduled_time=clock.now)
-        store.add_run(run)
+        store.record_fires([run], [])
         store.mark_running(run.run_id, clock.now)
         mail = Mail(
             run_id=run.run_id,

@@ -77,7 +77,7 @@ def test_a_run_that_a_crash_cut_off_does_not_stay_running(
     job = make_job(retry=Retry(limit=limit), delivery=DeliveryOptions(notify_after=3))
     desk.set_jobs({job.job_name: job})
     run = desk.new_run(job, trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
-    store.add_run(run)
+    store.record_fires([run], [])
     store.mark_running(run.run_id, clock.now)
     overview.changed(store.run(run.run_id))
     assert overview.snapshot().jobs[0].last_run.state == "running"
@@ -91,7 +91,7 @@ def test_the_last_runs_are_held_as_the_store_lists_them(overview, make_desk, exe
     desk = make_desk(on_change=overview.changed)
     desk.set_jobs({job.job_name: job})
     run = desk.new_run(job, trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
-    store.add_run(run)
+    store.record_fires([run], [])
     desk.begin(run, job)
     failure = RunFailure(kind=FailureKind.SCRIPT, message="KeyError", traceback="line 9")
     checks = (CheckResult(words="a has no gaps", blocking=True, passed=False),)
@@ -107,7 +107,7 @@ def test_the_last_runs_are_held_as_the_store_lists_them(overview, make_desk, exe
 def test_the_last_run_is_not_that_of_a_clock_that_was_ahead(overview, make_overview, desk, store, clock, job):
     def finish(state):
         run = desk.new_run(job, trigger=Trigger.SCHEDULE, scheduled_time=clock.now, state=state)
-        store.add_run(run)
+        store.record_fires([run], [])
         overview.finished(run)
         return run.run_id
 

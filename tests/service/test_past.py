@@ -37,7 +37,7 @@ def begin(desk, store, clock):
         desk.set_jobs({job.job_name: job})
         moment = scheduled_time or clock.pass_(hours=1)
         run = desk.new_run(job, trigger=trigger, scheduled_time=moment, mailing=mailing)
-        store.add_run(run)
+        store.record_fires([run], [])
         desk.begin(run, job)
         return run.run_id
 

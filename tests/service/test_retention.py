@@ -14,7 +14,7 @@ from runner.service.retention import PERIOD_SECONDS, Retention
 def ended(desk, store, clock, make_job):
     def make():
         run = desk.new_run(make_job(), trigger=Trigger.SCHEDULE, scheduled_time=clock.now, state=RunState.SKIPPED)
-        store.add_run(run)
+        store.record_fires([run], [])
         return run.run_id
 
     return make
@@ -153,7 +153,7 @@ class TestJobsAfterSeveral:
 
         def begin(job_name):
             run = desk.new_run(jobs[job_name], trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
-            store.add_run(run)
+            store.record_fires([run], [])
             desk.begin(run, jobs[job_name])
             return lambda: end(run)
 
@@ -210,7 +210,7 @@ def pass_quarters(make_desk, executor, store, settings, clock, up):
         )
         for state in states:
             one = desk.new_run(job, trigger=trigger, scheduled_time=clock.now)
-            store.add_run(one)
+            store.record_fires([one], [])
             desk.begin(one, job)
             since = store.time_before(job.job_name, clock.now)
             failed = {"failure": RunFailure(kind=FailureKind.SCRIPT, message="KeyError: 'x'")}

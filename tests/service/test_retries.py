@@ -20,7 +20,7 @@ def begin(desk, store, clock):
     def start(job, trigger=Trigger.SCHEDULE, desk=desk):
         desk.set_jobs({job.job_name: job})
         run = desk.new_run(job, trigger=trigger, scheduled_time=clock.now)
-        store.add_run(run)
+        store.record_fires([run], [])
         desk.begin(run, job)
         return run.run_id
 
@@ -227,7 +227,7 @@ class TestRetry:
         job = make_job(retry=self.job_retry)
         desk.set_jobs({"report": job})
         run = desk.new_run(job, trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
-        store.add_run(run)
+        store.record_fires([run], [])
         desk.begin(run, job)
         begun = executor.submit
 

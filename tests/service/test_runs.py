@@ -22,7 +22,7 @@ from runner.service import endings, run_folders
 def begin(desk, store, clock):
     def start(job, trigger=Trigger.MANUAL):
         run = desk.new_run(job, trigger=trigger, scheduled_time=clock.now)
-        store.add_run(run)
+        store.record_fires([run], [])
         desk.begin(run, job)
         return run.run_id
 
@@ -199,7 +199,7 @@ def test_reports_that_are_kept_hold_no_result(begin, desk, executor, make_job):
 
 def test_nobody_is_mailed_when_mailing_is_off(desk, executor, store, clock, make_job):
     run = desk.new_run(make_job(), trigger=Trigger.MANUAL, scheduled_time=clock.now, mailing=False)
-    store.add_run(run)
+    store.record_fires([run], [])
     desk.begin(run, make_job())
     executor.end(run.run_id, RunState.FAILED)
     assert store.run(run.run_id).deliveries == ()
@@ -223,7 +223,7 @@ def test_a_run_that_replaces_one_that_waits_has_its_turn(begin, desk, executor, 
     older = begin(job, Trigger.SCHEDULE)
     begin(make_job("other"))
     newer = desk.new_run(job, trigger=Trigger.SCHEDULE, scheduled_time=clock.now)
-    store.add_run(newer)
+    store.record_fires([newer], [])
     desk.begin_in_place(newer, job)
     assert (store.run(older).state, store.run(newer.run_id).state) == (RunState.CANCELLED, RunState.QUEUED)
     executor.end(busy[0])
@@ -409,7 +409,7 @@ def test_the_queue_of_a_job_can_be_dropped(begin, desk, executor, store, make_jo
 def left_behind(desk, store, clock, job, trigger=Trigger.SCHEDULE):
     """A run that a service which was killed has left running."""
     run = desk.new_run(job, trigger=trigger, scheduled_time=clock.now)
-    store.add_run(run)
+    store.record_fires([run], [])
     store.mark_running(run.run_id, clock.now)
     return store.run(run.run_id)
 

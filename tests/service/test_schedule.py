@@ -384,7 +384,7 @@ def test_a_run_that_cannot_begin_holds_up_no_other(start, desk, executor, store,
 def test_a_fire_waits_for_a_run_that_a_person_asked_for(start, desk, executor, store, clock, make_job):
     scheduler = start(make_job())
     by_hand = desk.new_run(make_job(), trigger=Trigger.BACKFILL, scheduled_time=clock.now)
-    store.add_run(by_hand)
+    store.record_fires([by_hand], [])
     desk.begin(by_hand, make_job())
     scheduler.tick(clock.pass_(hours=1))
     assert sorted(states(store)) == [RunState.QUEUED, RunState.RUNNING], "what is due is never skipped for it"

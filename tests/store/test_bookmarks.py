@@ -55,7 +55,7 @@ def end(store, make_run, make_mail, noon):
         **changes,
     ):
         run = make_run(number, **changes)
-        store.add_run(run)
+        store.record_fires([run], [])
         bookmark = Bookmark(cursor=cursor, origin=origin, validators=validators)
         done = replace(run, state=state, finished_at=noon + timedelta(days=1), bookmark=bookmark)
         mails = [make_mail(run, *recipients, kind=kind) for kind in kinds]
@@ -202,7 +202,7 @@ def test_a_run_keeps_what_was_found_of_its_data(store, make_run, noon):
         CheckResult(words="there is at least 1 row", blocking=False, passed=True),
     )
     run = make_run(1)
-    store.add_run(run)
+    store.record_fires([run], [])
     done = replace(
         run,
         state=RunState.SUCCEEDED,
@@ -223,7 +223,7 @@ def test_the_time_before_is_of_runs_that_stand_for_a_fire(store, make_run, noon)
         (3, "manual", RunState.SUCCEEDED),
         (4, "after", RunState.QUEUED),
     ):
-        store.add_run(make_run(number, trigger=Trigger(trigger), state=state))
+        store.record_fires([make_run(number, trigger=Trigger(trigger), state=state)], [])
     at = [noon + timedelta(minutes=number) for number in range(6)]
     assert [store.time_before(JOB, moment) for moment in at] == [None, None, at[1], at[2], at[2], at[4]]
     assert store.time_before("other", at[5]) is None

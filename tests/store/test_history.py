@@ -46,7 +46,7 @@ class TestAttempts:
     def test_each_is_kept_with_its_error(self, path, make_run, noon):
         run = make_run(1)
         with Store.open(path) as store:
-            store.add_run(run)
+            store.record_fires([run], [])
             for turn in (1, 2):
                 store.mark_running(run.run_id, noon)
                 waiting = again(run, noon + timedelta(hours=turn))
@@ -70,7 +70,7 @@ class TestAttempts:
 
     def test_a_run_that_has_ended_is_not_tried_again(self, store, make_run, noon):
         run = make_run(1)
-        store.add_run(run)
+        store.record_fires([run], [])
         store.finish_run(ended(run), [])
         with pytest.raises(RunStateError, match="is succeeded, not unfinished"):
             store.retry_run(again(run, noon), failed_attempt(run))
@@ -78,7 +78,7 @@ class TestAttempts:
 
     def test_an_attempt_that_is_not_counted_up_is_refused(self, store, make_run, noon):
         run = make_run(1)
-        store.add_run(run)
+        store.record_fires([run], [])
         for wrong in (replace(again(run, noon), attempt=1), replace(again(run, noon), next_attempt_at=None)):
             with pytest.raises(ValueError, match="not to be tried again"):
                 store.retry_run(wrong, failed_attempt(run))
@@ -97,7 +97,7 @@ class TestFollowing:
     def fire(self, store, make_run, noon):
         def make(number, job_name, **changes):
             run = make_run(number, job_name=job_name, **{"scheduled_time": noon, **changes})
-            store.add_run(run)
+            store.record_fires([run], [])
             return run
 
         return make
@@ -220,10 +220,10 @@ class TestFailureStreak:
             "failed",
         ]
         for number, state in enumerate(states):
-            store.add_run(make_run(number, state=RunState(state)))
-        store.add_run(make_run(20, state=RunState.SUCCEEDED, mailing=False))
-        store.add_run(make_run(21, state=RunState.FAILED, mailing=False))
-        store.add_run(make_run(22, job_name="other", state=RunState.SUCCEEDED))
+            store.record_fires([make_run(number, state=RunState(state))], [])
+        store.record_fires([make_run(20, state=RunState.SUCCEEDED, mailing=False)], [])
+        store.record_fires([make_run(21, state=RunState.FAILED, mailing=False)], [])
+        store.record_fires([make_run(22, job_name="other", state=RunState.SUCCEEDED)], [])
         assert store.failure_streak("daily_report") == 4
         assert store.failure_streak("daily_report", before="run00008") == 3
         assert store.failure_streak("daily_report", before="run00002") == 1
@@ -234,8 +234,10 @@ class TestFailureStreak:
 def test_runs_between_are_those_of_the_span_oldest_first(store, make_run, noon):
     for number in (5, 3, 4, 1, 2):
         moment = noon + timedelta(minutes=number)
-        store.add_run(make_run(10 - number, scheduled_time=moment, state=RunState.SUCCEEDED, output="x"))
-    store.add_run(make_run(30, job_name="other", scheduled_time=noon + timedelta(minutes=3)))
+        run = make_run(10 - number, scheduled_time=moment)
+        store.record_fires([run], [])
+        store.finish_run(replace(run, state=RunState.SUCCEEDED, finished_at=moment, output="x"), [])
+    store.record_fires([make_run(30, job_name="other", scheduled_time=noon + timedelta(minutes=3))], [])
     found = store.runs_between("daily_report", noon + timedelta(minutes=2), noon + timedelta(minutes=4))
     assert [run.scheduled_time.minute for run in found] == [2, 3, 4]
     assert {run.output for run in found} == {""}

@@ -58,7 +58,7 @@ def script(text, *arguments):
 
 class TestModes:
     def test_state_is_for_its_owner_only(self, store, path, make_run):
-        store.add_run(make_run(1))
+        store.record_fires([make_run(1)], [])
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert {name.name: stat.S_IMODE(name.stat().st_mode) for name in path.parent.iterdir()} == {
             "runner.db": 0o600,
@@ -289,7 +289,7 @@ class TestReader:
 
     def test_after_the_service_has_stopped(self, path, make_run):
         with Store.open(path) as store:
-            store.add_run(make_run(1))
+            store.record_fires([make_run(1)], [])
         with Store.open_reader(path) as reader:
             assert isinstance(reader, StoreReader)
             assert reader.runs() == (make_run(1),)
@@ -406,7 +406,7 @@ def test_a_run_that_is_held_elsewhere_is_neither_lost_nor_queued(path, make_run,
     with Store.open(path, beside_service=True) as single:
         for run in (running, queued):
             single.hold_run(run.run_id)
-            single.add_run(run)
+            single.record_fires([run], [])
         single.mark_running(running.run_id, noon)
         with Store.open(path, beside_service=True) as service:
             assert service.running_runs() == ()

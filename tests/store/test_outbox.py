@@ -31,7 +31,7 @@ def deliver(store, make_run, make_mail, noon):
 
     def make(number, *recipients, job_name="daily_report", hold_ambiguous=False):
         run = make_run(number, job_name=job_name)
-        store.add_run(run)
+        store.record_fires([run], [])
         mail = replace(make_mail(run, *recipients), hold_ambiguous=hold_ambiguous)
         return store.finish_run(replace(run, state=RunState.SUCCEEDED, finished_at=noon), [mail])[0].deliveries
 
@@ -199,7 +199,7 @@ class TestByHand:
 
 def test_who_is_told_of_a_mail_is_kept_with_it(store, make_run, make_mail, noon):
     run = make_run(1)
-    store.add_run(run)
+    store.record_fires([run], [])
     people = ("olga@example.com", "jürgen, the second@example.com")
     mail = replace(make_mail(run), notify=people)
     store.finish_run(replace(run, state=RunState.SUCCEEDED, finished_at=noon), [mail])

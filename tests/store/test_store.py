@@ -70,11 +70,11 @@ class TestFires:
 
     def test_manual_runs_have_no_fire_and_never_clash(self, store, make_run):
         for number in (1, 2):
-            store.add_run(make_run(number))
+            store.record_fires([make_run(number)], [])
         assert [run.run_id for run in store.runs()] == ["run00002", "run00001"]
 
     def test_a_run_id_taken_is_an_error_and_leaves_the_cursor(self, store, make_run, noon):
-        store.add_run(make_run(1))
+        store.record_fires([make_run(1)], [])
         cursor = Cursor(job_name="daily_report", schedule="s", time=noon)
         with pytest.raises(StoreError):
             store.record_fires([make_run(2, fire_key="a"), make_run(1, fire_key="b")], [cursor])
@@ -101,7 +101,7 @@ class TestFires:
 
 class TestRuns:
     def test_a_run_comes_back_as_it_was_finished(self, store, make_run, noon):
-        store.add_run(make_run(1))
+        store.record_fires([make_run(1)], [])
         store.mark_running("run00001", noon)
         failure = RunFailure(kind=FailureKind.SCRIPT, message="KeyError: 'ä'", hint="h", traceback="line 3")
         done = finished(
@@ -124,7 +124,7 @@ class TestRuns:
         assert store.last_runs() == {"daily_report": listed}
 
     def test_starting_is_recorded_once(self, store, make_run, noon):
-        store.add_run(make_run(1))
+        store.record_fires([make_run(1)], [])
         store.mark_running("run00001", noon)
         assert store.run("run00001").state is RunState.RUNNING
         with pytest.raises(StoreError, match="is running, not queued"):
@@ -134,7 +134,7 @@ class TestRuns:
 
     def test_a_finished_run_is_not_finished_again(self, store, make_run, make_mail, noon):
         run = make_run(1)
-        store.add_run(run)
+        store.record_fires([run], [])
         first, _ = store.finish_run(finished(run, noon), [make_mail(run)])
         with pytest.raises(StoreError, match="is succeeded, not unfinished"):
             store.finish_run(finished(run, noon, RunState.FAILED), [make_mail(run, kind=MailKind.FAILURE)])
@@ -142,14 +142,14 @@ class TestRuns:
         assert len(store.due_deliveries(noon, 10)) == 1
 
     def test_an_unfinished_outcome_is_refused(self, store, make_run):
-        store.add_run(make_run(1))
+        store.record_fires([make_run(1)], [])
         with pytest.raises(ValueError, match="not an outcome"):
             store.finish_run(make_run(1), [])
 
     def test_after_a_restart_running_and_queued_runs_are_told_apart(self, path, make_run, noon):
         with Store.open(path) as store:
             for number in (1, 2, 3):
-                store.add_run(make_run(number))
+                store.record_fires([make_run(number)], [])
             store.mark_running("run00002", noon)
             store.finish_run(finished(make_run(3), noon), [])
         with Store.open(path) as store:
@@ -160,7 +160,7 @@ class TestRuns:
             assert store.queued_runs() == (make_run(1),)
 
     def test_a_started_run_goes_back_to_the_queue(self, store, make_run, noon):
-        store.add_run(make_run(1))
+        store.record_fires([make_run(1)], [])
         store.mark_running("run00001", noon)
         store.mark_queued("run00001")
         assert store.queued_runs() == (make_run(1),)
@@ -171,7 +171,7 @@ class TestRuns:
 
     def test_listing_by_job_and_page(self, store, make_run):
         for number in range(1, 8):
-            store.add_run(make_run(number, job_name="odd" if number % 2 else "even"))
+            store.record_fires([make_run(number, job_name="odd" if number % 2 else "even")], [])
         assert [run.run_id for run in store.runs(limit=3)] == ["run00007", "run00006", "run00005"]
         assert [run.run_id for run in store.runs(job_name="odd", limit=2, before="run00007")] == [
             "run00005",
@@ -186,7 +186,7 @@ class TestRuns:
 
     def test_the_last_run_of_a_job_is_an_earlier_one_where_there_is_any(self, store, make_run):
         for number in range(1, 5):
-            store.add_run(make_run(number, job_name="odd" if number % 2 else "even"))
+            store.record_fires([make_run(number, job_name="odd" if number % 2 else "even")], [])
         assert {name: run.run_id for name, run in store.last_runs("run00002").items()} == {
             "odd": "run00001",
             "even": "run00004",
@@ -199,7 +199,7 @@ class TestRuns:
 class TestOutbox:
     @pytest.fixture
     def run(self, store, make_run):
-        store.add_run(make_run(1))
+        store.record_fires([make_run(1)], [])
         return make_run(1)
 
     def test_one_delivery_per_recipient(self, store, run, make_mail, noon):
@@ -260,7 +260,7 @@ class TestOutbox:
     def test_the_longest_waiting_come_first_and_the_limit_holds(self, store, make_run, make_mail, noon):
         for number in (3, 2, 1):
             run = make_run(number)
-            store.add_run(run)
+            store.record_fires([run], [])
             store.finish_run(finished(run, run.queued_at), [make_mail(run)])
         due = store.due_deliveries(noon + timedelta(hours=1), 2)
         assert [mail.run_id for _, mail in due] == ["run00001", "run00002"]
@@ -294,8 +294,8 @@ class TestRetention:
     def test_old_finished_runs_go_with_their_mails(self, store, make_run, make_mail, noon):
         hour = noon + timedelta(hours=1)
         for number in (1, 2, 3):
-            store.add_run(make_run(number))
-        store.add_run(make_run(4, state=RunState.SKIPPED))
+            store.record_fires([make_run(number)], [])
+        store.record_fires([make_run(4, state=RunState.SKIPPED)], [])
         (sent,) = store.finish_run(finished(make_run(1), noon), [make_mail(make_run(1))])[0].deliveries
         store.record_attempts([attempt(sent.delivery_id, DEAD, noon)])
         store.finish_run(finished(make_run(2), noon), [make_mail(make_run(2))])
@@ -307,7 +307,7 @@ class TestRetention:
         assert left == ["run00002"]
 
     def test_a_long_run_counts_from_its_end(self, store, make_run, noon):
-        store.add_run(make_run(1))
+        store.record_fires([make_run(1)], [])
         store.finish_run(finished(make_run(1), noon + timedelta(hours=9)), [])
         assert store.remove_old(noon + timedelta(hours=5), 100) == ()
         assert store.remove_old(noon + timedelta(hours=10), 100) == ("run00001",)
@@ -321,7 +321,9 @@ class TestRetention:
 class TestRetentionByCount:
     def test_the_newest_finished_runs_of_each_job_stay(self, store, make_run, noon):
         for number in range(1, 9):
-            store.add_run(make_run(number, job_name="odd" if number % 2 else "even", state=RunState.SUCCEEDED))
+            store.record_fires(
+                [make_run(number, job_name="odd" if number % 2 else "even", state=RunState.SUCCEEDED)], []
+            )
         assert sorted(store.remove_old(noon, 2)) == ["run00001", "run00002", "run00003", "run00004"]
         assert store.remove_old(noon, 2) == ()
         assert len(store.runs()) == 4
@@ -329,14 +331,14 @@ class TestRetentionByCount:
     def test_unfinished_runs_neither_count_nor_go(self, store, make_run, noon):
         states = [RunState.QUEUED, *[RunState.SUCCEEDED] * 4, RunState.RUNNING]
         for number, state in enumerate(states):
-            store.add_run(make_run(number, state=state))
+            store.record_fires([make_run(number, state=state)], [])
         assert store.remove_old(noon, 2) == ("run00001", "run00002")
         assert [run.run_id[-1] for run in store.runs()] == ["5", "4", "3", "0"]
 
     def test_mails_that_wait_keep_their_run(self, store, make_run, make_mail, noon):
         for number, result in ((1, None), (2, DEFERRED), (3, HELD), (4, DEAD), (5, SENT), (6, SENT)):
             run = make_run(number)
-            store.add_run(run)
+            store.record_fires([run], [])
             (delivery,) = store.finish_run(finished(run, noon), [make_mail(run)])[0].deliveries
             if result is not None:
                 later = noon if result is DEFERRED else None
@@ -375,7 +377,7 @@ def test_threads_write_and_read_together(store, make_run, make_mail, noon):
 
 
 def test_a_full_disk_is_named_and_changes_nothing(store, make_run, noon):
-    store.add_run(make_run(1))
+    store.record_fires([make_run(1)], [])
     store._writing._raw.execute("PRAGMA max_page_count = 30")
     with pytest.raises(StoreError, match="disk is full") as caught:
         store.finish_run(finished(make_run(1), noon, output="x" * 1_000_000), [])
@@ -387,9 +389,9 @@ def test_a_full_disk_is_named_and_changes_nothing(store, make_run, noon):
 
 
 def test_errors_do_not_quote_what_was_stored(store, make_run):
-    store.add_run(make_run(1))
+    store.record_fires([make_run(1)], [])
     with pytest.raises(StoreError) as caught:
-        store.add_run(make_run(1, output="SECRET-FIGURES"))
+        store.record_fires([make_run(1, fire_key="another", note="SECRET-FIGURES")], [])
     assert "SECRET-FIGURES" not in f"{caught.value}{caught.value.__cause__}"
 
 
@@ -398,4 +400,4 @@ def test_using_a_closed_store_is_a_store_error(path, make_run):
     store.close()
     store.close()
     with pytest.raises(StoreError):
-        store.add_run(make_run(1))
+        store.record_fires([make_run(1)], [])
