@@ -1,20 +1,17 @@
 """The Store: everything the service must not forget."""
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import partial
-from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import msgspec
-from sqlalchemy import Connection, Select
+from sqlalchemy import Select
 
 from runner.core.delivery import Delivery, DeliveryAttempt, DeliveryState, Mail
-from runner.core.dependencies import partners
 from runner.core.job import Job
 from runner.core.run import Attempt, FollowingRun, Run, RunState
 from runner.errors import StoreBusyError, StoreError
@@ -34,7 +31,6 @@ from runner.store.locks import (
 from runner.store.migrations import NEWEST, migrate
 from runner.store.reader import StoreReader, schema_of
 
-_T = TypeVar("_T")
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -336,21 +332,10 @@ class Store(StoreReader):
         `awaited_since`, and those whose nominal time another of them is still at. Works in batches, so that a long
         clean-up does not hold up a run. Answers the ids of the removed runs.
         """
-        needed = partial(retention.needed, partners=partners(jobs), since=awaited_since)
-        stay: dict[str, frozenset[str]] = {}
-
-        def may_go(job_name: str, run_id: str) -> bool:
-            if job_name not in stay:
-                job = jobs.get(job_name)
-                stay[job_name] = self._read(partial(needed, job=job)) if job else frozenset()
-            return run_id not in stay[job_name]
-
-        candidates = chain(self._ended_before(before), self._beyond_newest(keep_per_job))
-        unneeded = (run_id for job_name, run_id in candidates if may_go(job_name, run_id))
-        removed: list[str] = []
-        while batch := list(islice(unneeded, retention.BATCH)):
-            removed += self._remove(batch)
-        return tuple(removed)
+        batches = retention.batches_to_remove(
+            self._reading, jobs, before=before, keep_per_job=keep_per_job, awaited_since=awaited_since
+        )
+        return tuple(run_id for batch in batches for run_id in self._remove(batch))
 
     def compact(self) -> int:
         """Give the disk back what mails and runs have taken that are gone, where it is much: how many bytes.
@@ -360,26 +345,7 @@ class Store(StoreReader):
         """
         return self._writing.compact()
 
-    def _ended_before(self, before: datetime) -> Iterator[tuple[str, str]]:
-        after = (0, "")
-        while some := self._read(partial(retention.ended_before, before=before, after=after)):
-            yield from ((row["job_name"], row["run_id"]) for row in some)
-            after = (some[-1]["queued_at"], some[-1]["run_id"])
-
-    def _beyond_newest(self, keep: int) -> Iterator[tuple[str, str]]:
-        for name in self._read(partial(retention.jobs_with_more, keep=keep)):
-            after = ""
-            while some := self._read(partial(retention.beyond_newest, job_name=name, keep=keep, after=after)):
-                yield from ((name, run_id) for run_id in some)
-                after = some[-1]
-
-    def _read(self, find: Callable[[Connection], _T]) -> _T:
-        with self._reading.transaction() as connection:
-            return find(connection)
-
     def _remove(self, run_ids: Sequence[str]) -> tuple[str, ...]:
-        if not run_ids:
-            return ()
         return self._writing.write(lambda changes: retention.remove(changes, run_ids))
 
 
