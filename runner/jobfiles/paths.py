@@ -8,17 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from runner.core.diagnostic import Diagnostic, sort_diagnostics
 from runner.core.job_defaults import JobDefaults
-from runner.core.names import claimed_name, name_clash
 from runner.errors import UsageError
 from runner.jobfiles.document import Document
 from runner.jobfiles.files import WorkingFiles
 from runner.jobfiles.inspection import CheckContext
 from runner.jobfiles.layers import DEFAULTS_FILE, POLICY_FILE, LayerReader, Layers
 from runner.jobfiles.look import Looked, Target, look_at
+from runner.jobfiles.tree_findings import with_clashes, with_links
 from runner.jobfiles.verdict import Verdict
 from runner.jobfiles.walk import (
     NO_JOB,
@@ -78,8 +76,24 @@ def check_paths(
     require_answer(*(paths or [jobs_dir]))
     trees = _Trees(jobs_dir.name, os.fspath(folder), defaults, now)
     groups = trees.targets(paths) if paths else trees.targets_in(jobs_dir)
+    # Of the files that were asked for: others are looked at for their names alone.
     layers_around = tuple(trees.layers())
     checker = _Checker(workers, open_cache)
+    verdicts = _verdicts(trees, groups, checker, now)
+    checker.save()
+    diagnostics, texts = _findings(trees, layers_around, verdicts)
+    return Validation(
+        files=tuple(sorted(verdicts, key=lambda verdict: verdict.path)),
+        layer_files=tuple(sorted(trees.layer_files)),
+        diagnostics=diagnostics,
+        texts=texts,
+    )
+
+
+def _verdicts(
+    trees: "_Trees", groups: Mapping[str, Sequence[Target]], checker: "_Checker", now: datetime
+) -> list[Verdict]:
+    """The verdicts on the files of each tree, with what only a look at the others of it shows."""
     checker.expect(sum(map(len, groups.values())))
     verdicts: list[Verdict] = []
     for top, targets in groups.items():
@@ -89,7 +103,13 @@ def check_paths(
             checker.expect(len(rest))
             found = with_links(found, checker.verdicts(rest), now)
         verdicts.extend(found)
-    checker.save()
+    return verdicts
+
+
+def _findings(
+    trees: "_Trees", layers_around: Iterable[Layers], verdicts: Iterable[Verdict]
+) -> tuple[tuple[Diagnostic, ...], Mapping[str, str]]:
+    """Every finding once, sorted, and the texts that they point into, by path."""
     texts: dict[str, str] = {}
     diagnostics = {*trees.passed_over, *(finding for findings in trees.unlisted.values() for finding in findings)}
     for verdict in verdicts:
@@ -99,12 +119,7 @@ def check_paths(
     for layers in layers_around:
         diagnostics.update(layers.diagnostics)
         texts.update(layers.texts)
-    return Validation(
-        files=tuple(sorted(verdicts, key=lambda verdict: verdict.path)),
-        layer_files=tuple(sorted(trees.layer_files)),
-        diagnostics=sort_diagnostics(diagnostics),
-        texts=texts,
-    )
+    return sort_diagnostics(diagnostics), texts
 
 
 class _Checker:
@@ -145,58 +160,6 @@ class _Checker:
         from runner.jobfiles.workers import look_in_parallel
 
         return look_in_parallel(targets, workers=self._workers)
-
-
-def with_clashes(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """The verdicts of one tree, with what only a look at all files shows: names of jobs that two good files have,
-    and paths that differ only in case."""
-    verdicts = tuple(verdicts)
-    names: dict[str, list[Verdict]] = defaultdict(list)
-    paths: dict[str, list[Verdict]] = defaultdict(list)
-    for verdict in verdicts:
-        if verdict.good and verdict.job_name is not None:
-            names[verdict.job_name].append(verdict)
-        paths[verdict.path.casefold()].append(verdict)
-    findings: dict[str, list[Diagnostic]] = defaultdict(list)
-    for groups, finding in ((names, _same_name), (paths, _same_path)):
-        for group in groups.values():
-            for verdict in group if len(group) > 1 else ():
-                other = next(one for one in group if one is not verdict)
-                findings[verdict.path].append(finding(verdict, other))
-    return tuple(_with_more(verdict, findings.get(verdict.path, [])) for verdict in verdicts)
-
-
-def with_links(verdicts: Iterable[Verdict], rest: Iterable[Verdict], now: datetime) -> tuple[Verdict, ...]:
-    """Some verdicts of one tree, with what is wrong with the jobs that they come after; `rest` are those on the
-    other files of the tree."""
-    from runner.core.dependencies import find_after_faults  # where jobs come after others
-
-    verdicts = tuple(verdicts)
-    every = (*verdicts, *rest)
-    jobs = {verdict.job_name: verdict.linked for verdict in reversed(every) if verdict.good}
-    names = {claimed_name(verdict.job_name, verdict.path) for verdict in every}
-    found = find_after_faults(jobs.values(), known=names, now=now)
-    return tuple(_with_more(verdict, found.get(verdict.path, ())) for verdict in verdicts)
-
-
-def _with_more(verdict: Verdict, findings: Sequence[Diagnostic]) -> Verdict:
-    if not findings:
-        return verdict
-    diagnostics = sort_diagnostics((*verdict.diagnostics, *findings))
-    return msgspec.structs.replace(verdict, diagnostics=diagnostics)
-
-
-def _same_name(verdict: Verdict, other: Verdict) -> Diagnostic:
-    return name_clash(verdict.place, other.place)
-
-
-def _same_path(verdict: Verdict, other: Verdict) -> Diagnostic:
-    return Diagnostic(
-        path=verdict.path,
-        rule="same-but-for-case",
-        message=f"the path differs from {other.path} only in the case of its letters",
-        hint="Rename one of the two: a checkout on macOS or Windows keeps only one of them.",
-    )
 
 
 class _Trees:
