@@ -1,7 +1,8 @@
 """Two names of commits, or one and the files on disk → a Comparison."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from runner.jobfiles.git.objects import Commit, ObjectStore
 from runner.jobfiles.git.repository import clean_environment, read_revisions
 from runner.jobfiles.layers import POLICY_FILE
 from runner.jobfiles.walk import require_answer
-from runner.planning.load import load_sides
+from runner.planning.load import LoadedSides, load_sides
 from runner.planning.sides import SideFiles, commit_side, working_side
 from runner.settings import Settings
 
@@ -45,38 +46,57 @@ def compare_commits(
     require_answer(jobs_dir)
     with ObjectStore(project if jobs_dir.is_symlink() else jobs_dir, environ) as store:
         _require_inside(jobs_dir, store)
-        asked, wanted = store.find_commit(base), store.find_commit(head)
-        start = store.merge_base(asked.object_id, wanted.object_id)
-        old = commit_side(store, start or asked.object_id, jobs_dir, project)
+        ends = _find_ends(store, base, head)
+        old = commit_side(store, ends.start, jobs_dir, project)
         new: SideFiles
         if working_tree:
             new = working_side(jobs_dir, project)
         else:
-            new = commit_side(store, wanted.object_id, jobs_dir, project)
+            new = commit_side(store, ends.head.object_id, jobs_dir, project)
         defaults = job_defaults(settings)
         sides = load_sides(old, new, jobs_dir=jobs_dir.name, defaults=defaults, now=now)
-        notes = [*_ref_notes(base, asked), *_ref_notes(head, wanted)]
-        if start is None:
-            notes.append(_no_merge_base(asked, wanted, shallow=store.is_shallow()))
-        if sides.policy_keys:
-            notes.append(_policy_note(jobs_dir, sides.policy_keys))
-        if sides.head_empty and not sides.base_empty and not is_empty_on_purpose(new.files, jobs_dir.name):
-            notes.append(_emptied_note(jobs_dir))
+        notes = [*ends.notes, *_notes_of(sides, new, jobs_dir)]
         if not working_tree and not store.bare:
-            notes.extend(_dirty_notes(store, wanted, jobs_dir, environ))
+            notes.extend(_dirty_notes(store, ends.head, jobs_dir, environ))
     if not (sides.base_exists or sides.head_exists):
         raise RunnerError(
             f"there is no folder {jobs_dir.name} on either side",
             hint="Commit it, set JOBS_DIR, or start in the folder that holds jobs.d.",
         )
     return Comparison(
-        base=Side(
-            name=asked.name, commit=start or asked.object_id, merge_base=start not in {None, asked.object_id}
-        ),
-        head=Side(name=wanted.name, commit=wanted.object_id, working_tree=working_tree),
+        base=Side(name=ends.base.name, commit=ends.start, merge_base=ends.start != ends.base.object_id),
+        head=Side(name=ends.head.name, commit=ends.head.object_id, working_tree=working_tree),
         plan=make_plan(sides.base, sides.head, alike=sides.alike, now=now),
         notes=tuple(notes),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ends:
+    """The commits that were asked for, the identifier of the one from which on the head is compared, and what is
+    to be said of how they were found."""
+
+    base: Commit
+    head: Commit
+    start: str
+    notes: tuple[str, ...]
+
+
+def _find_ends(store: ObjectStore, base: str, head: str) -> _Ends:
+    asked, wanted = store.find_commit(base), store.find_commit(head)
+    parted = store.merge_base(asked.object_id, wanted.object_id)
+    notes = [*_ref_notes(base, asked), *_ref_notes(head, wanted)]
+    if parted is None:
+        notes.append(_no_merge_base(asked, wanted, shallow=store.is_shallow()))
+    return _Ends(base=asked, head=wanted, start=parted or asked.object_id, notes=tuple(notes))
+
+
+def _notes_of(sides: LoadedSides, new: SideFiles, jobs_dir: Path) -> Iterator[str]:
+    """What is to be said of a folder as a whole, `new` being what becomes of it."""
+    if sides.policy_keys:
+        yield _policy_note(jobs_dir, sides.policy_keys)
+    if sides.head_empty and not sides.base_empty and not is_empty_on_purpose(new.files, jobs_dir.name):
+        yield _emptied_note(jobs_dir)
 
 
 def _require_inside(jobs_dir: Path, store: ObjectStore) -> None:
