@@ -18,7 +18,7 @@ from runner.core.policy import (
     unmailed_words,
 )
 from runner.core.preview import Preview
-from runner.core.report import Report, count_words, duration_words, local_time, rows_in_words
+from runner.core.report import Report
 from runner.core.run import Attempt, FailureKind, FollowingRun, Run, RunFailure, RunOutcome, RunState, Trigger
 from runner.core.words import joined
 from runner.delivery.addresses import mailbox
@@ -281,32 +281,3 @@ def _again(report: Report, delay: timedelta) -> Ending:
     # What is kept of a result stays until the next attempt begins: the failure may speak of it.
     nothing = replace(report, run=queued, preview=Preview(), result=None, chart=None)
     return Ending(report=nothing, attempt=attempt, delay=delay)
-
-
-def log_retry(ending: Ending) -> None:
-    """Say that an attempt has failed, and when the next one is."""
-    attempt, run, job = ending.attempt, ending.run, ending.report.job
-    assert attempt is not None
-    assert run.next_attempt_at is not None
-    log.warning(
-        "Attempt %d of %d of run %s %s: %s; the next one is at %s",
-        attempt.number,
-        job.retry.limit + 1,
-        run.run_id,
-        attempt.state,
-        attempt.failure.message,
-        local_time(run.next_attempt_at.replace(microsecond=0), job.timezone),
-    )
-
-
-def log_end(run: Run) -> None:
-    """Say how a run has ended."""
-    log.info(
-        "Run %s %s in %s: %s, %s rows out, deliveries: %d",
-        run.run_id,
-        run.state,
-        duration_words(run.duration_seconds),
-        rows_in_words(run.rows_in),
-        count_words(run.rows_out),
-        len(run.deliveries),
-    )

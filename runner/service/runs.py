@@ -5,22 +5,20 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 from runner.core.job import ConcurrencyPolicy, Job
 from runner.core.policy import Overlap, decide_overlap, gone_words, replaced_words
 from runner.core.report import Report
 from runner.core.run import Run, RunOrder, RunOutcome, RunState, Trigger
-from runner.core.words import joined
 from runner.errors import RunStateError, StoreError
 from runner.execution.executors import Executor
 from runner.logs import run_context
 from runner.service.composer import Composer
-from runner.service.endings import Ending, Endings, log_end, log_retry, lost
+from runner.service.endings import Ending, Endings
 from runner.service.followers import Followers
 from runner.service.open_runs import OpenRuns
 from runner.service.run_ends import RunEnds
-from runner.service.run_folders import tidy
+from runner.service.run_records import Recorded, RunRecords
 from runner.service.run_starts import RunFactory, RunStarts
 from runner.settings import Settings
 from runner.store.store import Store
@@ -64,6 +62,9 @@ class RunDesk:
         self._followers = Followers(new_run=self.new_run, overlap=self.overlap, composer=self._composer)
         self._endings = Endings(
             settings=settings, store=store, random=random, composer=self._composer, followers=self._followers
+        )
+        self._records = RunRecords(
+            store=store, endings=self._endings, followers=self._followers, runs_dir=settings.runs_dir, clock=clock
         )
         self._ends = RunEnds(
             store,
@@ -143,15 +144,8 @@ class RunDesk:
         Returns:
             The run, queued, where its job says that it is tried again; it has still to `begin`.
         """
-        tidy(self._run_dir(run))
-        if job is None:
-            recorded, _ = self._store.finish_run(lost(run, self._clock(), in_force=False), ())
-            self._on_change(recorded)
-            return None
-        ending = self._endings.of_lost(run, job, self._clock())
-        recorded = self._store_ending(ending)
-        self._on_change(recorded)
-        return recorded if ending.attempt is not None else None
+        recorded = self._tell(self._records.lose(run, job))
+        return None if recorded.state.finished else recorded
 
     def cancel(self, run_id: str, *, why: str = "") -> bool:
         """End a run, or drop one that has not begun, for the reason `why`; False when it is not under way.
@@ -204,18 +198,7 @@ class RunDesk:
         Raises:
             StoreError: it cannot be recorded; it is queued still.
         """
-        if not run.attempts:
-            # After an attempt that is done already, and what has stayed may be spoken of by its failure.
-            tidy(self._run_dir(run))
-        if run.attempts and job is not None:
-            self._on_change(self._store_ending(self._endings.of_dropped(run, job, note)))
-            return
-        # Its own note may be the one record of fires that were missed.
-        note = joined(run.note, note)
-        ended = replace(run, state=RunState.CANCELLED, finished_at=self._clock(), next_attempt_at=None, note=note)
-        recorded, following = self._store.finish_run(ended, (), self._followers.of(ended))
-        self._on_change(recorded)
-        self._begin_following(recorded, following)
+        self._tell(self._records.drop(run, note, job))
 
     def hand_back(self) -> None:
         """From now on no run begins, and a cancelled one is put back into the queue of the store, for the next
@@ -290,7 +273,7 @@ class RunDesk:
             attempt=run.attempt,
             scheduled_time=run.scheduled_time,
             project_dir=str(self._settings.project_dir),
-            run_dir=str(self._run_dir(run)),
+            run_dir=str(self._settings.runs_dir / run.run_id),
         )
         try:
             future = self._executor.submit(order)
@@ -304,10 +287,7 @@ class RunDesk:
     def _record(self, order: RunOrder, outcome: RunOutcome) -> None:
         run = self._open_run(order)
         if self._handing_back and outcome.state is RunState.CANCELLED:
-            tidy(self._run_dir(run))
-            if run.state is RunState.RUNNING:
-                self._store.mark_queued(run.run_id)
-            log.info("Handed back: run %s starts again with the service", run.run_id)
+            self._records.hand_back(run)
             self._close(run.run_id)
             return
         # Judged once, however often the store refuses it: a result may be large.
@@ -321,9 +301,6 @@ class RunDesk:
         """An error of ours at the end of a run: the run has failed, and its people are told."""
         self._end(self._endings.of_error(self._open_run(order), order.job, outcome, error))
 
-    def _run_dir(self, run: Run) -> Path:
-        return self._settings.runs_dir / run.run_id
-
     def _open_run(self, order: RunOrder) -> Run:
         found = self.open_runs.find(order.run_id)
         assert found is not None
@@ -331,9 +308,9 @@ class RunDesk:
 
     def _end(self, ending: Ending) -> None:
         """Record an ending, free the slot, and begin what follows."""
-        # Before the record, which needs room on a disk that the step may have filled.
-        tidy(self._run_dir(ending.run), keep=ending.kept_files)
-        run = self._store_ending(ending)
+        recorded = self._records.end(ending)
+        run = recorded.run
+        self._begin_following(recorded)
         self._close(run.run_id, pumping=False)
         if ending.attempt is None:
             self._finished += 1
@@ -356,18 +333,15 @@ class RunDesk:
             # The attempt itself is on record.
             log.error("Run %s is tried again, as it cannot be dropped: %s", run.run_id, error.message)
 
-    def _store_ending(self, ending: Ending) -> Run:
-        if ending.attempt is not None:
-            self._store.retry_run(ending.run, ending.attempt)
-            log_retry(ending)
-            return ending.run
-        run, following = self._store.finish_run(ending.run, ending.mails, ending.following)
-        log_end(run)
-        self._begin_following(run, following)
-        return run
+    def _tell(self, recorded: Recorded) -> Run:
+        """Tell of a run that had no slot here, and begin what follows it."""
+        self._on_change(recorded.run)
+        self._begin_following(recorded)
+        return recorded.run
 
-    def _begin_following(self, run: Run, following: tuple[Run, ...]) -> None:
-        for one in following:
+    def _begin_following(self, recorded: Recorded) -> None:
+        run = recorded.run
+        for one in recorded.following:
             job = self._followers.job(one.job_name)
             with run_context(one.job_name, one.run_id):
                 if one.state is not RunState.QUEUED:
