@@ -23,6 +23,7 @@ from runner.service.memory import settle
 from runner.service.overview import Overview
 from runner.service.retention import Retention
 from runner.service.schedule import Scheduler
+from runner.service.turns import Turns
 from runner.service.waiting import Waiting
 from runner.service.wiring import Works, build_works, make_outbox, open_store, open_transport
 from runner.settings import DEFAULT_SENDER, Settings
@@ -61,8 +62,7 @@ class Service:
         self._scheduler: Scheduler
         self._changes: CatalogChanges
         self._intake: Intake
-        self._waiting: Waiting
-        self._retention: Retention
+        self._turns: Turns
         self._outbox: Outbox
         self._overview: Overview
         self._server: StatusServer
@@ -114,14 +114,14 @@ class Service:
         zygote.start()
         log.info("Sandbox: %s", "; ".join((f"{zygote.level} ({self._settings.sandbox})", *zygote.missing)))
         self._serve(mails)
-        self._keeper.take_in(lambda: self._stops_asked > 0)
+        self._keeper.take_in(self._is_stopping)
         self._take_up(since)
         self._outbox.start()
 
     def _open_works(self) -> None:
         """What has to be closed again: the store, what runs are made with, and the keeper of the jobs."""
         settings = self._settings
-        self._store = open_store(settings, lambda: self._stops_asked > 0)
+        self._store = open_store(settings, self._is_stopping)
         self._opened.append(self._store.close)
         self._works = build_works(settings, self._environ, store=self._store, on_change=self._run_changed)
         self._opened.append(self._works.zygote.close)
@@ -139,13 +139,6 @@ class Service:
         """What the turns of the loop are made of; nothing of it begins by itself."""
         desk = self._works.desk
         self._scheduler = Scheduler(store=self._store, desk=desk, clock=utc_now)
-        self._waiting = Waiting(
-            self._events,
-            desk.open_runs,
-            seconds_to_rescan=self._keeper.seconds_to_rescan,
-            next_time=self._scheduler.next_time,
-            stopping=lambda: self._stops_asked > 0,
-        )
         self._changes = CatalogChanges(
             keeper=self._keeper,
             scheduler=self._scheduler,
@@ -153,7 +146,6 @@ class Service:
             store=self._store,
             on_change=self._catalog_changed,
         )
-        self._retention = Retention(self._store, self._settings, clock=utc_now, jobs=self._jobs)
         self._intake = Intake(
             store=self._store,
             desk=desk,
@@ -161,6 +153,29 @@ class Service:
             refresh=self._keeper.ask,
             refreshed=self._keeper.answered,
         )
+        self._turns = self._make_turns()
+
+    def _make_turns(self) -> Turns:
+        desk = self._works.desk
+        waiting = Waiting(
+            self._events,
+            desk.open_runs,
+            seconds_to_rescan=self._keeper.seconds_to_rescan,
+            next_time=self._scheduler.next_time,
+            stopping=self._is_stopping,
+        )
+        retention = Retention(self._store, self._settings, clock=utc_now, jobs=self._jobs)
+        steps = (
+            lambda: self._scheduler.tick(utc_now()),
+            desk.retry_unrecorded,
+            desk.pump,
+            self._changes.follow,
+            self._intake.take_requests,
+            self._changes.cancel_what_is_gone,
+            self._changes.save_jobs,
+            retention.tidy_if_due,
+        )
+        return Turns(steps, take=waiting.take, stopping=self._is_stopping)
 
     def _open_outbox(self) -> str:
         """Make the outbox, which is started last; answers where its mails go."""
@@ -211,38 +226,7 @@ class Service:
 
     def run(self) -> None:
         """The loop, until a stop is asked for."""
-        while not self._stops_asked:
-            troubled = [step for step in self._steps() if not self._carries_out(step)]
-            if troubled:
-                time.sleep(1)
-            call = self._waiting.take()
-            if call is not None:
-                self._carries_out(call)
-
-    def _steps(self) -> tuple[Callable[[], object], ...]:
-        """What every turn does. Each on its own: the trouble of one keeps no other from its work."""
-        return (
-            lambda: self._scheduler.tick(utc_now()),
-            self._works.desk.retry_unrecorded,
-            self._works.desk.pump,
-            self._changes.follow,
-            self._intake.take_requests,
-            self._changes.cancel_what_is_gone,
-            self._changes.save_jobs,
-            self._retention.tidy_if_due,
-        )
-
-    def _carries_out(self, step: Callable[[], object]) -> bool:
-        try:
-            step()
-        except RunnerError as error:
-            log.error("%s %s", error.message, error.hint)
-            return False
-        except Exception:
-            # One bad step must not end the service; the next turn is a second away.
-            log.exception("The loop met something unforeseen")
-            return False
-        return True
+        self._turns.run()
 
     def request_stop(self) -> None:
         """Ask the loop to end; asked a second time, nothing is waited for long. Safe in a signal handler."""
@@ -327,6 +311,9 @@ class Service:
                 close()
             except (RunnerError, OSError) as error:
                 log.error("While closing: %s", error)
+
+    def _is_stopping(self) -> bool:
+        return self._stops_asked > 0
 
     def _hinted(self) -> None:
         self._keeper.hint()
