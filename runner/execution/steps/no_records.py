@@ -14,9 +14,9 @@ from runner.execution.orders import StepOrder
 from runner.execution.steps.cells import Guard
 from runner.execution.steps.content import QueryContent
 from runner.execution.steps.database import Connect
+from runner.execution.steps.outputs import Written
 from runner.execution.steps.quoting import quote_name
 from runner.execution.steps.sheet import write_sheet
-from runner.execution.steps.sql import Written
 
 NO_RECORDS = "The data has no records: the step was not run."
 _NOTHING = "(SELECT 1 WHERE false)"

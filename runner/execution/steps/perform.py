@@ -31,20 +31,12 @@ from runner.execution.steps.faults import (
 )
 from runner.execution.steps.high_water import mark_of_frame, mark_of_query
 from runner.execution.steps.no_records import NO_RECORDS, has_no_data, with_missing_columns, write_nothing
+from runner.execution.steps.outputs import Written, attachment_path, chart_path, result_path
 from runner.execution.steps.places import of_input, placed
 from runner.execution.steps.python import run_script
 from runner.execution.steps.reading import read_data
 from runner.execution.steps.relations import input_failure, texts_of
-from runner.execution.steps.sql import (
-    Inputs,
-    Written,
-    attachment_path,
-    chart_path,
-    open_inputs,
-    pass_through,
-    result_path,
-    run_query,
-)
+from runner.execution.steps.sql import Inputs, open_inputs, pass_through, run_query
 from runner.execution.steps.staged import Relation
 from runner.execution.steps.writing import read_preview, write_frame
 

@@ -12,11 +12,11 @@ from runner.core.references import WHOLE_FACTS, ReferenceSyntaxError
 from runner.core.run import FailureKind
 from runner.core.source import FileType
 from runner.execution.orders import StepOrder
-from runner.execution.results import ATTACHMENT_FILES, CHART_FILE, RESULT_FILE
 from runner.execution.steps.cells import guard_of
-from runner.execution.steps.content import Content, QueryContent
+from runner.execution.steps.content import QueryContent
 from runner.execution.steps.csv_tables import csv_texts
 from runner.execution.steps.faults import StepError, is_too_large, memory_error, too_large_error
+from runner.execution.steps.outputs import Written, attachment_path, result_path
 from runner.execution.steps.query_columns import QueryColumn, describe
 from runner.execution.steps.query_faults import query_failure
 from runner.execution.steps.query_text import PREFIX, bind_references, without_end
@@ -37,15 +37,6 @@ _LARGEST_SPILL = "64GiB"
 # No source can be called so: its name has no space.
 _RESULT_TABLE = quote_name("the result")
 Value = int | float | str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Written:
-    """What a step wrote: how many rows, which columns are numbers, and the table for other forms than CSV."""
-
-    rows_out: int
-    numeric: tuple[bool, ...]
-    content: Content
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -291,22 +282,6 @@ def _bound(facts: Mapping[str, Value], names: Iterable[str]) -> dict[str, Value]
             hint=f"There are {known}.",
         )
     return {name: facts[name] for name in names}
-
-
-def result_path(order: StepOrder) -> str:
-    """Where the result of a step lies."""
-    return os.path.join(order.run_dir, RESULT_FILE)  # noqa: PTH118 - text in, text out
-
-
-def chart_path(order: StepOrder) -> str:
-    """Where the chart of a step lies."""
-    return os.path.join(order.run_dir, CHART_FILE)  # noqa: PTH118 - text in, text out
-
-
-def attachment_path(order: StepOrder) -> str | None:
-    """Where the result lies in the form that is attached; None where that is made of the CSV."""
-    name = ATTACHMENT_FILES.get(order.attachment)
-    return None if name is None else os.path.join(order.run_dir, name)  # noqa: PTH118
 
 
 def _out_of_room(error: duckdb.Error) -> StepError:
