@@ -31,6 +31,23 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def kind_words(value: object) -> str:
+    """The kind of a value of JSON, for people."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case list():
+            return "an array"
+        case _:
+            return "an object"
+
+
 def joined(*notes: str) -> str:
     """Notes of one thing in one line, without those that say nothing."""
     return "; ".join(filter(None, notes))

@@ -12,6 +12,7 @@ import requests
 from runner.core.null_records import ERRORS_HINT, errors_of, leads_to_null
 from runner.core.report import size_words
 from runner.core.source import DataSource, FileType
+from runner.core.words import kind_words
 from runner.errors import FetchError
 from runner.fetch.bodies import NO_CONTENT, Bodies, empty_fault
 from runner.fetch.client import Client, header_text
@@ -144,7 +145,7 @@ class PageReader:
         if found is None and (self._path is None or leads_to_null(self._path.parsed, document)):
             return []
         where = f"`records_path: {self._source.records_path}` finds" if self._path else "it holds"
-        message = f"{self._named} has no array of records: {where} {described(found)}"
+        message = f"{self._named} has no array of records: {where} {kind_words(found)}"
         if self._count or errors_of(document):
             hint = ERRORS_HINT if errors_of(document) else self._hint_of_later()
             raise FetchError(f"{message}: {self._bodies.excerpt(response, body)}", hint=hint)
@@ -199,9 +200,3 @@ def _reason(body: bytes, error: Exception) -> str:
     except (ValueError, RecursionError):
         return str(error)
     return "a text in it has a half of a surrogate pair, which is no character"
-
-
-def described(value: object) -> str:
-    """The kind of a value of JSON, for people."""
-    names = {type(None): "nothing", bool: "a boolean", int: "a number", WrittenNumber: "a number", str: "a text"}
-    return names.get(type(value), "an array" if isinstance(value, list) else "an object")

@@ -6,10 +6,11 @@ from typing import Any, Protocol
 import requests
 
 from runner.core.source import Pagination, PaginationKind
+from runner.core.words import kind_words
 from runner.errors import FetchError
 from runner.fetch.client import Client
 from runner.fetch.json_path import JsonPath
-from runner.fetch.page_reader import Page, PageReader, WrittenNumber, described, digest_of
+from runner.fetch.page_reader import Page, PageReader, WrittenNumber, digest_of
 from runner.fetch.request import HttpRequest, linked, shown_url, with_param
 
 # Refusals that are about who asks and how often, not about the page that is asked for.
@@ -198,7 +199,7 @@ class _ByCursor:
             return found.text
         if isinstance(found, bool) or not isinstance(found, (str, int)):
             raise FetchError(
-                f"`pagination.cursor_path: {self._pagination.cursor_path}` finds {described(found)}, no cursor",
+                f"`pagination.cursor_path: {self._pagination.cursor_path}` finds {kind_words(found)}, no cursor",
                 hint="It must lead to a text or a number, and to nothing in the last answer.",
             )
         return str(found)

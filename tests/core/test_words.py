@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.words import counted, one_line, squeezed, visible
+from runner.core.words import counted, kind_words, one_line, squeezed, visible
 
 
 def test_what_cannot_be_seen_is_told():
@@ -25,3 +25,9 @@ def test_a_long_error_keeps_its_beginning_and_its_place():
 
 def test_one_is_told_from_many():
     assert [counted(count, "job") for count in (0, 1, 2, 10_000)] == ["0 jobs", "1 job", "2 jobs", "10,000 jobs"]
+
+
+def test_a_value_of_json_has_a_kind():
+    values = (None, True, 7, 1.5, "a", [1], {"a": 1})
+    found = ["nothing", "a boolean", "a number", "a number", "a text", "an array", "an object"]
+    assert list(map(kind_words, values)) == found

@@ -9,6 +9,7 @@ import pandas as pd
 
 from runner.core.null_records import ERRORS_HINT, errors_of, leads_to_null
 from runner.core.run import FailureKind
+from runner.core.words import kind_words
 from runner.execution.orders import cut
 from runner.execution.steps.faults import JSON_HINT, StepError, unreadable
 from runner.execution.steps.packed import UNREADABLE, open_text
@@ -78,7 +79,7 @@ def select_records(document: Any, records_path: str | None) -> Any:
     if document is None:
         return []
     if not isinstance(document, dict):
-        raise unreadable("JSON", f"it holds {_describe(document)}, no array of records")
+        raise unreadable("JSON", f"it holds {kind_words(document)}, no array of records")
     arrays = [f"`records_path: {path}`" for path in _paths_of_arrays(document)]
     raise unreadable(
         "JSON",
@@ -125,7 +126,7 @@ def no_object(place: int, record: object) -> StepError:
     """A record is no object; the first one is at place 1."""
     return unreadable(
         "JSON",
-        f"record {place} is {_describe(record)}, not an object",
+        f"record {place} is {kind_words(record)}, not an object",
         hint='Records are objects: [{"name": "a", "amount": 1}, …].',
     )
 
@@ -168,7 +169,7 @@ def _follow(document: Any, records_path: str) -> list[Any]:
     told = f"; the first of its errors is {_excerpt(errors[0])}" if errors else _as_answer(document)
     raise StepError(
         FailureKind.FETCH,
-        f"`records_path: {records_path}` finds {_describe(found)}, no array of records{members}{told}",
+        f"`records_path: {records_path}` finds {kind_words(found)}, no array of records{members}{told}",
         hint=ERRORS_HINT if errors else _other_path_hint(document),
     )
 
@@ -231,8 +232,3 @@ def _is_by_columns(document: dict[str, Any]) -> bool:
 
 def _has_lists(document: dict[str, Any]) -> bool:
     return bool(document) and all(isinstance(column, list) for column in document.values())
-
-
-def _describe(value: object) -> str:
-    names = {type(None): "nothing", bool: "a boolean", int: "a number", float: "a number", str: "a text"}
-    return names.get(type(value), "an array" if isinstance(value, list) else "an object")
