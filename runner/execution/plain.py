@@ -11,16 +11,17 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from runner.core.run import FailureKind, RunFailure
-from runner.errors import ExecutionError, RunnerError, SandboxError
+from runner.errors import ExecutionError, RunnerError, SandboxError, ThreadError
 from runner.execution.child import Child
 from runner.execution.orders import StepOrder, StepOutcome
 from runner.execution.protocol import STATUS
 from runner.execution.sandbox import NO_LEVEL, SandboxMode
 from runner.execution.zygote import ENVIRONMENT
 from runner.interpreter import python_command
+from runner.threads import begin
 
 log = logging.getLogger(__name__)
 
@@ -107,31 +108,47 @@ class _PlainChild(Child):
 
 
 def _spawn() -> _PlainChild:
-    """Start a process that takes its order from standard input and answers on standard output."""
-    ours, theirs = socket.socketpair()
-    output_reader, output = os.pipe()
-    os.set_blocking(output, False)
-    try:
+    """Start a process that takes its order from standard input and answers on standard output.
+
+    Raises:
+        OSError: there is no room for another process, or no descriptor left.
+        ThreadError: there is no thread to see its end.
+    """
+    with ExitStack() as ours, ExitStack() as theirs, ExitStack() as reaping:
+        data, other = socket.socketpair()
+        ours.callback(data.close)
+        theirs.callback(other.close)
+        output_reader, output = _pipe(ours, theirs)
+        life_reader, life = _pipe(ours, reaping)
+        status_reader, status = _pipe(ours, reaping)
+        os.set_blocking(output, False)
         process = subprocess.Popen(
             python_command("runner.execution.plain_main"),
             env=ENVIRONMENT,
             cwd="/",
-            stdin=theirs.fileno(),
-            stdout=theirs.fileno(),
+            stdin=other.fileno(),
+            stdout=other.fileno(),
             stderr=output,
             start_new_session=True,
         )
-    except BaseException:
-        ours.close()
-        os.close(output_reader)
-        raise
-    finally:
-        theirs.close()
-        os.close(output)
-    life_reader, life = os.pipe()
-    status_reader, status = os.pipe()
-    threading.Thread(target=_reap, args=(process, life, status), name="reaper", daemon=True).start()
-    return _PlainChild(process.pid, data=ours, life=life_reader, status=status_reader, output=output_reader)
+        try:
+            begin(threading.Thread(target=_reap, args=(process, life, status), name="reaper", daemon=True))
+        except ThreadError:
+            process.kill()
+            process.wait()
+            raise
+        # From here on they are the thread's, and the child's.
+        reaping.pop_all()
+        ours.pop_all()
+        return _PlainChild(process.pid, data=data, life=life_reader, status=status_reader, output=output_reader)
+
+
+def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
+    """A pipe whose ends are closed with these."""
+    reader, writer = os.pipe()
+    reading.callback(os.close, reader)
+    writing.callback(os.close, writer)
+    return reader, writer
 
 
 def _reap(process: "subprocess.Popen[bytes]", life: int, status: int) -> None:

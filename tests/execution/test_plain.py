@@ -1,3 +1,4 @@
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -72,3 +73,24 @@ def test_a_closed_one_takes_no_steps(bench_of):
     children.start()
     children.close()
     assert bench_of(children).failure("result = data").kind is FailureKind.INTERNAL
+
+
+def test_without_a_thread_to_see_its_end_nothing_of_a_child_stays(bench_of, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    started = []
+    spawn = subprocess.Popen
+    children = PlainChildren(sandbox_mode="off")
+    children.start()
+    bench = bench_of(children)
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            subprocess, "Popen", lambda *args, **more: started.append(spawn(*args, **more)) or started[0]
+        )
+        patched.setattr(threading.Thread, "start", refuse)
+        failure = bench.failure("result = data")
+    assert (failure.kind, failure.message) == (FailureKind.INTERNAL, "no other thread can be started")
+    assert started[0].returncode is not None
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_files
