@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import sys
 import time
@@ -47,6 +48,22 @@ def test_a_parser_that_dies_of_a_query_is_a_finding_and_the_next_query_is_answer
     assert fault.rule == "query-syntax"
     assert "gave no answer" in fault.message
     monkeypatch.undo()
+    assert process.find_faults("SELECT 1", DATA) == ()
+
+
+@pytest.fixture
+def many_open_files():
+    """So many that the next one has a number of 1024 or more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1024)]
+    yield
+    for descriptor in held:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_service_with_a_thousand_open_files_checks_queries_too(process, many_open_files):
     assert process.find_faults("SELECT 1", DATA) == ()
 
 

@@ -126,11 +126,13 @@ def _read_line(process: "subprocess.Popen[bytes]") -> bytes:
     """
     stream = process.stdout
     assert stream is not None
+    # Not by select(2), to which no descriptor from 1024 on can be given.
+    answers = select.poll()
+    answers.register(stream, select.POLLIN)
     line = b""
     deadline = time.monotonic() + _ANSWER_SECONDS
     while not line.endswith(b"\n"):
-        ready, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
+        if not answers.poll(1000 * max(0.0, deadline - time.monotonic())):
             raise TimeoutError(f"not within {_ANSWER_SECONDS:.0f} s")
         piece = os.read(stream.fileno(), 1 << 16)
         if not piece:
