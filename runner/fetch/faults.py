@@ -13,6 +13,7 @@ import urllib3
 from runner.core.source import CONDITION_HEADERS
 from runner.core.words import counted
 from runner.errors import FetchError
+from runner.fetch.charsets import charset_of
 from runner.fetch.references import References
 from runner.fetch.request import host_of, shown_url
 from runner.fetch.words import one_line
@@ -97,9 +98,8 @@ def body_text(content_type: str, excerpt: bytes, references: References) -> str:
         return ""
     if b"\0" in excerpt[:1024]:
         return "(no text)"
-    charset = re.search(r"charset=\"?([\w-]+)", content_type, re.IGNORECASE)
     try:
-        text = excerpt.decode(charset[1] if charset else "utf-8", "replace")
+        text = excerpt.decode(charset_of(content_type) or "utf-8", "replace")
     except (LookupError, ValueError):
         text = excerpt.decode("utf-8", "replace")
     # Masked before it is cut and folded: half a secret would no longer be recognised.

@@ -702,6 +702,18 @@ def test_a_not_modified_that_nobody_has_asked_for(server, fetch_api, conditions)
     assert ("nobody has asked" in caught.value.hint) is (not conditions)
 
 
+@pytest.mark.parametrize("named", ["windows-1252", '"windows-1252"', "'Windows-1252'"])
+def test_a_refusal_is_shown_in_the_charset_that_its_server_names(server, fetch_api, named):
+    server.answer(
+        "/",
+        "Zugang gesperrt für Prüfung".encode("cp1252"),
+        status=403,
+        content_type=f"text/plain; charset={named}",
+    )
+    with pytest.raises(FetchError, match="gesperrt für Prüfung"):
+        fetch_api(server.url())
+
+
 @pytest.mark.parametrize("charset", ["no-such", "hex", "idna"])
 def test_a_body_in_a_charset_of_no_use_is_still_shown(server, fetch_api, charset):
     server.answer("/", b"gone \xff", status=410, content_type=f"text/plain; charset={charset}")
