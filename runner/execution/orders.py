@@ -133,12 +133,15 @@ def encode(value: StepOrder | StepOutcome | Hello) -> bytes:
     """One frame.
 
     Raises:
-        FrameError: it is longer than a frame may be, or has a number that is too large for one.
+        FrameError: it is longer than a frame may be, or has a number that is too large for one, or a text that is
+            none in UTF-8, such as the path of a folder may be.
     """
     try:
         body = msgspec.msgpack.encode(value)
     except OverflowError as error:
         raise FrameError(f"a number in it is too large: {error}") from error
+    except UnicodeEncodeError as error:
+        raise FrameError(f"a text in it is not UTF-8: {error.object[:_CELL_LIMIT]!a}") from error
     if len(body) > LARGEST_FRAME:
         raise FrameError(f"{len(body)} bytes are too many for one frame")
     return _HEADER.pack(len(body)) + body

@@ -189,3 +189,9 @@ def test_a_number_beyond_a_frame_is_refused(bench):
     order = bench.order("result = data", checks=(bound,))
     with pytest.raises(FrameError, match="too large"):
         encode(order)
+
+
+def test_a_text_that_is_none_in_utf_8_makes_no_frame():
+    order = StepOrder(run_id="r", step=Step(), inputs=(), run_dir="/srv/d\udcff")
+    with pytest.raises(FrameError, match=r"not UTF-8: '/srv/d\\udcff'"):
+        encode(order)
