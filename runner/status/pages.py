@@ -11,6 +11,7 @@ from markupsafe import Markup
 from runner.core.bookmark import CursorValue
 from runner.core.catalog import SyncState
 from runner.core.chart import chart_words
+from runner.core.delivery import Delivery, DeliveryState
 from runner.core.job import Retry
 from runner.core.plan_values import masked_text
 from runner.core.report import (
@@ -30,10 +31,20 @@ TEMPLATES = Path(__file__).parent / "templates"
 _PER_PAGE = 200
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
+
+def _unsent(delivery: Delivery) -> bool:
+    """A mail that somebody waits for in vain; one that is pending is on its way."""
+    return delivery.state in {DeliveryState.DEFERRED, DeliveryState.DEAD, DeliveryState.HELD}
+
+
 # What the summary counts, and what `/?show=` filters by.
 GROUPS: dict[str, tuple[str, Callable[[JobStatus], bool]]] = {
     "invalid": ("with an invalid file", lambda one: one.entry.sync is SyncState.INVALID),
     "failed": ("failed last", lambda one: one.last_run is not None and one.last_run.state.failed),
+    "unsent": (
+        "with mails not sent",
+        lambda one: one.last_run is not None and any(map(_unsent, one.last_run.deliveries)),
+    ),
     "running": ("running now", lambda one: one.running),
     "suspended": ("suspended", lambda one: one.entry.job is not None and one.entry.job.suspend),
     "removed": ("removed, about to go", lambda one: one.entry.sync is SyncState.REMOVED_PENDING),

@@ -85,6 +85,7 @@ class TestIndex:
             ("q=SALES region day", {"daily_sales"}),
             ("q=data@example.com", {"daily_sales", "broken_join", "inventory", "yearly_close"}),
             ("show=failed", {"broken_join"}),
+            ("show=unsent", {"broken_join"}),
             ("show=invalid", {"inventory"}),
             ("show=suspended&q=yearly", {"yearly_close"}),
             ("show=nonsense&page=99999", {"daily_sales", "broken_join", "inventory", "yearly_close"}),
@@ -95,6 +96,14 @@ class TestIndex:
         html = get(f"/?{query}").text
         assert set(re.findall(r'<a href="/jobs/(\w+)"', html)) == names
         assert "<b>" not in html
+
+    def test_whether_the_last_report_went_is_seen_without_another_page(self, get):
+        html = get("/").text
+        rows = {row.split('"')[0]: visible(row) for row in html.split('<a href="/jobs/')[1:]}
+        assert "12 rows in 1.4 s 1 mail sent" in rows["daily_sales"]
+        assert "1 mail dead 1 mail deferred 1 mail sent" in rows["broken_join"]
+        assert "mail" not in rows["yearly_close"]
+        assert "1 with mails not sent" in visible(html)
 
     def test_what_narrows_them_down_is_told_to_those_who_cannot_see_it(self, get):
         assert "aria-current" not in get("/").text
