@@ -237,6 +237,12 @@ class TestJobAndRun:
         assert "next attempt in 4 min" in text
         assert "550 5.1.1 No such user" in text
 
+    def test_each_cell_says_what_it_is_where_a_narrow_page_has_no_head_of_the_table(self, get, checked_run):
+        for path in ("/", "/jobs/broken_join", f"/runs/{FAILED}", f"/runs/{checked_run.run_id}"):
+            cells = re.findall(r"<td\b[^>]*>", get(path, headers=BROWSER).text)
+            assert cells, path
+            assert [cell for cell in cells if not re.search(r'data-label="[^"]', cell)] == [], path
+
     def test_a_run_with_checks_chart_and_cursor(self, get, checked_run):
         html = get(f"/runs/{checked_run.run_id}", headers=BROWSER).text
         text = visible(html)
