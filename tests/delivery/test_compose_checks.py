@@ -235,3 +235,12 @@ def test_another_failure_names_checks_without_rows(make_report):
     for words in both(compose(report, attached=None, **FROM)):
         assert "Failed: amount is at least 0" in words
         assert "A-1" not in words
+
+
+def test_each_word_is_read_well_on_light_and_on_dark_grounds(make_report):
+    """No colour has 4.5 : 1 on white and on #121212 (https://www.w3.org/TR/WCAG22/#contrast-minimum): words have
+    that of the reader, lighter or not, and only a sign has its own."""
+    report = make_report(run={"checks": (UNIQUE, replace(BELOW, blocking=False))}, job=OWNED)
+    html = html_of(compose_checks(report, recipients=["owner@example.com"], **FROM))
+    assert set(re.findall(r'style="[^"]*(?<!-)color:#[^"]*">([^<]*)<', html)) == {"&#10007;"}
+    assert {float(part) for part in re.findall(r"opacity:([\d.]+)", html)} == {0.65}
