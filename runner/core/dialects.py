@@ -36,6 +36,18 @@ _FUNCTIONS = {
     "to_number": "CAST(text AS DOUBLE)",
     "unix_timestamp": "epoch(ordered_at)",
 }
+# By the names of types that DuckDB lacks.
+_TYPES = {
+    **dict.fromkeys(("money", "number", "smallmoney"), "DECIMAL(18, 2)"),
+    **dict.fromkeys(("datetime2", "smalldatetime", "timestamp_ntz"), "TIMESTAMP"),
+    **dict.fromkeys(("datetimeoffset", "timestamp_ltz", "timestamp_tz"), "TIMESTAMPTZ"),
+    **dict.fromkeys(("clob", "longtext", "mediumtext", "ntext", "nvarchar2", "tinytext", "varchar2"), "VARCHAR"),
+    "float64": "DOUBLE",
+    "mediumint": "INTEGER",
+    "uniqueidentifier": "UUID",
+    "unsigned": "UBIGINT",
+}
+_ALL_TYPES = "DuckDB has other types, such as VARCHAR, BIGINT, DOUBLE, DECIMAL(18, 2), DATE and TIMESTAMP."
 # By what does not parse.
 _FORMS = tuple(
     (re.compile(pattern, re.IGNORECASE), hint)
@@ -58,6 +70,12 @@ def hint_for_function(name: str) -> str:
     """How DuckDB writes what a function of another database does; empty of one that is not known."""
     form = _FUNCTIONS.get(name.casefold())
     return f"DuckDB writes it as in {form}." if form else ""
+
+
+def hint_for_type(name: str) -> str:
+    """The type of DuckDB that is one of another database; some of all where that is not known."""
+    ours = _TYPES.get(name.casefold())
+    return f"DuckDB has {ours} in its place." if ours else _ALL_TYPES
 
 
 def hint_for_form(query: str, place: int) -> str:

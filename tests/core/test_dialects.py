@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from runner.core import dialects
-from runner.core.dialects import hint_for_form, hint_for_function
+from runner.core.dialects import hint_for_form, hint_for_function, hint_for_type
 
 TABLE = """
 SELECT 'a' AS name, 1.5 AS amount, 2 AS pieces, 3 AS seconds, '1.5' AS text, '31.01.2026' AS day,
@@ -23,6 +23,19 @@ def test_duckdb_takes_each_form_that_is_told(name):
 
 def test_of_a_function_that_nobody_knows_nothing_is_told():
     assert hint_for_function("amuont") == ""
+
+
+@pytest.mark.parametrize("name", sorted(dialects._TYPES))
+def test_duckdb_has_each_type_that_is_told_and_lacks_the_other(name):
+    ours = re.fullmatch(r"DuckDB has (.+) in its place\.", hint_for_type(name.upper()))[1]
+    assert duckdb.sql(f"SELECT CAST(NULL AS {ours})").fetchall() == [(None,)]
+    with pytest.raises(duckdb.CatalogException, match=f"Type with name {name} does not exist"):
+        duckdb.sql(f"SELECT CAST(NULL AS {name})")
+
+
+def test_of_a_type_that_nobody_knows_all_are_told():
+    for name in re.findall(r"[A-Z]{4,}(?:\(\d+, \d+\))?", hint_for_type("amuont")):
+        assert duckdb.sql(f"SELECT CAST(NULL AS {name})").fetchall() == [(None,)]
 
 
 @pytest.mark.parametrize(

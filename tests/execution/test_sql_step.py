@@ -169,6 +169,13 @@ def test_a_mistake_of_many_is_told_its_remedy(fault):
         ("SYSDATE", "now()"),
         ("datediff(DATE '2026-01-01', DATE '2026-01-02')", "date_diff('day', ordered_at, shipped_at)"),
         ("datediff('day', category, category)", "TRY_CAST(amount AS DOUBLE)"),
+        ("'a' + category", "name || ', ' || city"),
+        ("'a' + 'b'", "||"),
+        ("category + 1", "TRY_CAST(amount AS DOUBLE)"),
+        ("CURRENT_DATE NOT LIKE '2026%'", "CAST(ordered_at AS VARCHAR) LIKE"),
+        ("amount ILIKE '1%'", "LIKE takes texts alone"),
+        ("amount::money", "DECIMAL(18, 2)"),
+        ("amount::amuont", "DuckDB has other types"),
         ("DATE '01.11.2026' = CAST('01.11.2026' AS DATE)", "'2026-01-31'"),
     ],
 )

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 import duckdb
 
-from runner.core.dialects import hint_for_function
+from runner.core.dialects import hint_for_function, hint_for_type
 from runner.core.job import Step
 from runner.core.run import FailureKind
 from runner.core.source import THE_SOURCE
@@ -42,6 +42,17 @@ _LACKING = re.compile(
     r'Function with name (?P<name>\w+) does not exist|Referenced column "(?P<word>sysdate)"', re.IGNORECASE
 )
 _CALLED = re.compile(r"(?:argument types '|function call \")(?P<name>\w+)\(")
+_NO_TYPE = re.compile(r"Type with name (?P<name>\w+) does not exist")
+# Texts that are joined as SQL Server does, and LIKE of what is no text.
+_JOINED = re.compile(
+    r"(?:argument types '|function call \")\+\((?:VARCHAR|STRING_LITERAL), (?:VARCHAR|STRING_LITERAL)\)"
+)
+_JOINED_HINT = "DuckDB joins texts by ||, as in name || ', ' || city; + takes numbers."
+_LIKE = re.compile(r"argument types '!?~~\*?\(")
+_LIKE_HINT = (
+    "LIKE takes texts alone: write CAST(ordered_at AS VARCHAR) LIKE '2026-01-%', or compare the values, "
+    "as in ordered_at >= '2026-01-01'."
+)
 # A time that is written as in Germany, which a query compares with one of the data.
 _DOTTED = re.compile(r'invalid (?:date|timestamp) field format: "\d{1,2}\.\d{1,2}\.\d{4}')
 _DOTTED_HINT = "A date is written '2026-01-31' here; strptime(day, '%d.%m.%Y') makes dates of such texts."
@@ -95,14 +106,9 @@ def _hint(error: duckdb.Error, text: str, query: str, sources: Collection[str]) 
         return _TAKEN_HINT if _last_name(taken).casefold() in names else ""
     if _LOCKED in text:
         return _LOCKED_HINT
-    lacking = _LACKING.search(text)
-    if lacking is not None:
-        return hint_for_function(lacking["name"] or lacking["word"])
-    if _COMPARED.search(text) or _has_text_too_many(text):
-        return _TEXTS_HINT
-    called = _CALLED.search(text)
-    if called is not None:
-        return hint_for_function(called["name"])
+    dialect = _dialect_hint(text)
+    if dialect is not None:
+        return dialect
     if isinstance(error, duckdb.ConversionException):
         return _DOTTED_HINT if _DOTTED.search(text) else _CAST_HINT
     missing = _NO_COLUMN.search(text)
@@ -112,6 +118,25 @@ def _hint(error: duckdb.Error, text: str, query: str, sources: Collection[str]) 
     if own is not None:
         return _OWN_NAME_HINT.format(own["name"])
     return _SOURCES_HINT if isinstance(error, duckdb.PermissionException) else ""
+
+
+def _dialect_hint(text: str) -> str | None:
+    """What to write in place of a function, type or operator that DuckDB lacks, or has for others; None where
+    it is no matter of these."""
+    lacking = _LACKING.search(text)
+    if lacking is not None:
+        return hint_for_function(lacking["name"] or lacking["word"])
+    strange = _NO_TYPE.search(text)
+    if strange is not None:
+        return hint_for_type(strange["name"])
+    if _JOINED.search(text):
+        return _JOINED_HINT
+    if _LIKE.search(text):
+        return _LIKE_HINT
+    if _COMPARED.search(text) or _has_text_too_many(text):
+        return _TEXTS_HINT
+    called = _CALLED.search(text)
+    return hint_for_function(called["name"]) if called is not None else None
 
 
 def _last_name(taken: re.Match[str]) -> str:
