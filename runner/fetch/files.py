@@ -79,7 +79,12 @@ def too_many(what: str) -> FetchError:
 
 
 def no_match(what: str, rule: str = "") -> FetchError:
-    """A pattern matches nothing."""
+    """A pattern matches nothing, or an object store has nothing of a name."""
+    if not has_pattern(what):
+        return FetchError(
+            f"there is no file {what}",
+            hint="Check `location`, and that the file is there when the job runs.",
+        )
     return FetchError(
         f"no file matches {what}{rule}",
         hint="Check the pattern in `location`, and that the files are there when the job runs.",

@@ -294,8 +294,12 @@ def test_a_bucket_that_is_not_there_is_told(fetch_objects, environ, name):
 
 @pytest.mark.long
 def test_what_is_not_there_is_told(fetch_objects, environ):
-    with pytest.raises(FetchError, match=r"no file matches s3://orders/in/none.csv"):
+    with pytest.raises(FetchError, match=r"there is no file s3://orders/in/none.csv$") as caught:
         fetch_objects("s3://orders/in/none.csv", environ=environ)
+    assert "pattern" not in caught.value.hint
+    with pytest.raises(FetchError, match=r"no file matches s3://orders/in/none\*.csv$") as caught:
+        fetch_objects("s3://orders/in/none*.csv", environ=environ)
+    assert "Check the pattern" in caught.value.hint
 
 
 @pytest.mark.parametrize(
