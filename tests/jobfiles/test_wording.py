@@ -319,6 +319,7 @@ EITHER_TYPE = {"properties": {"cell": {"anyOf": [{"type": "string"}, {"type": ["
 OTHER = {"properties": {"cell": {"anyOf": [{"type": "string"}, {"enum": [1, 2]}]}}}
 KEYS = {"properties": {"auth": {"minProperties": 2}, "given": {"minProperties": 1}}}
 UNIQUE = {"properties": {"columns": {"uniqueItems": True}}}
+DATES = {"properties": {"parse_dates": {"type": "array"}}}
 MULTIPLE = {"properties": {"rows": {"multipleOf": 2, "examples": [4]}}}
 
 
@@ -351,6 +352,19 @@ MULTIPLE = {"properties": {"rows": {"multipleOf": 2, "examples": [4]}}}
             ),
         ),
         (OTHER, {"cell": 3}, (("cell",), "bad-value", "cell cannot be 3", "runner schema tells what it can be.")),
+        (
+            DATES,
+            {"parse_dates": {"day": "%d.%m.%Y"}},
+            (
+                ("parse_dates",),
+                "wrong-type",
+                'parse_dates must be a list, not {"day": "%d.%m.%Y"}',
+                (
+                    "Write the names of the columns alone, such as [ordered_at]: 2026-12-31 and 31.12.2026 are read "
+                    "as they are; the step makes dates of other forms."
+                ),
+            ),
+        ),
         (MULTIPLE, {"rows": 3}, (("rows",), "bad-value", "rows cannot be 3", "Write one such as 4.")),
         (
             KEYS,

@@ -62,6 +62,11 @@ _CELL_WORDS = {
     "given": "In place of the rows name a file in the format of the source: JSON has lists and mappings.",
     "expect": "Write it in quotes, as it stands in the CSV that is mailed.",
 }
+# Where their forms are given beside the names of columns.
+_DATES_HINT = (
+    "Write the names of the columns alone, such as [ordered_at]: 2026-12-31 and 31.12.2026 are read as they are; "
+    "the step makes dates of other forms."
+)
 _MOST_REPEATED = 20
 _LONGEST_EXAMPLE = 50
 
@@ -134,6 +139,8 @@ def _type_hint(value: Any, path: Path, wanted: list[str]) -> str:
     """How the value itself would be written as one of the types; empty where nobody can tell."""
     if isinstance(value, str):
         return _hint_for_text(value, path, wanted)
+    if path[-1] == "parse_dates" and isinstance(value, dict):
+        return _DATES_HINT
     if "array" in wanted and "object" not in wanted and isinstance(value, dict):
         return "Write a list: each item starts with - on a line of its own."
     if "object" in wanted and isinstance(value, list) and any(isinstance(item, dict) for item in value[:1]):
