@@ -1,6 +1,6 @@
 """What a step did against what its test expects → the result of the test. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner.core.run import FailureKind, RunFailure
 from runner.core.words import counted
@@ -11,6 +11,7 @@ from runner.jobtests.values import Comparison, Difference, Expectation, JobTestO
 
 # Not the job's doing: a test that ends so says nothing about it.
 _NOT_JUDGED = frozenset({FailureKind.INTERNAL, FailureKind.CANCELLED})
+_ORDER_HINT = "The rows are those that are expected: sort them in the step, or leave `row_order` out."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,11 +63,10 @@ def judge_result(expect: Expectation, content: bytes, expected_file: bytes | Non
         return not_judged(f"{expect.file} cannot be read as CSV: {error}", expected_file_hint(expect.file or ""))
     if comparison.equal:
         return PASSED
-    return Judgement(
-        outcome=JobTestOutcome.FAILED,
-        message=summary(comparison),
-        differences=comparison.differences,
-    )
+    message, hint = summary(comparison), ""
+    if expect.row_order and _compare(replace(expect, row_order=False), table, content, expected_file).equal:
+        message, hint = f"the rows stand in another order: {message}", _ORDER_HINT
+    return Judgement(outcome=JobTestOutcome.FAILED, message=message, hint=hint, differences=comparison.differences)
 
 
 def fits_file(expect: Expectation, content: bytes, expected_file: bytes) -> bool:

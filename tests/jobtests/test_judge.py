@@ -36,6 +36,18 @@ def test_every_expectation_must_hold():
     assert found.message == "the number of rows differs, 2 columns stand in other places, 1 cell differs"
 
 
+@pytest.mark.parametrize("amount", [120, 121])
+def test_rows_in_another_order_are_told_as_that(amount):
+    rows = Rows(columns=("region", "amount"), cells=(("south", 80), ("north", amount)))
+    given = b"region,amount\nnorth,120\nsouth,80\n"
+    found = judge_result(Expectation(rows=rows, row_order=True), given, None)
+    assert found.message.startswith("the rows stand in another order: 4 cells") is (amount == 120)
+    assert found.message.endswith("4 cells differ")
+    assert ("row_order" in found.hint) is (amount == 120)
+    file = b"region,amount\nsouth,80\nnorth,%d\n" % amount
+    assert judge_result(Expectation(file="e.csv", row_order=True), given, file) == found
+
+
 def test_a_step_that_was_not_run_has_no_rows():
     assert str(judge_result(Expectation(row_count=0), b"", None).outcome) == "passed"
     assert str(judge_result(Expectation(rows=Rows(columns=(), cells=())), b"", None).outcome) == "passed"
