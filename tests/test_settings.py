@@ -149,6 +149,11 @@ def test_env_example_names_every_setting_and_only_those():
     assert named == read
 
 
+def test_env_example_as_it_stands_is_the_defaults(tmp_path):
+    example = read_env_file(shipped_path(".env.example"))
+    assert load_settings(example, folder=tmp_path) == load_settings({}, folder=tmp_path)
+
+
 def test_env_file_is_taken_as_it_stands(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text("SMTP_PASSWORD=pa${HOME}x\n")
     monkeypatch.delenv("SMTP_PASSWORD", raising=False)

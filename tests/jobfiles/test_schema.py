@@ -1,6 +1,7 @@
 import copy
 import json
 import re
+from pathlib import Path
 
 import jsonschema
 import jsonschema_rs
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from runner.jobfiles.inspection import _SHORT
 from runner.jobfiles.parse import parse
 from runner.jobfiles.schema import JOB_SCHEMA
+from runner.shipped import shipped_path
 
 JOB = {
     "job_name": "sales",
@@ -35,6 +37,7 @@ JOB = {
     "consumer_emails": ["a@example.com"],
     "delivery": {"on_empty": "skip", "preview_rows": 3},
 }
+README = Path(__file__).parents[2] / "README.md"
 WORDS = [
     "job_name",
     "location",
@@ -252,3 +255,20 @@ def test_a_mapping_whose_only_key_was_refused_is_not_called_empty(row, rules):
     document, refused = parse("a.yaml", text)
     assert [found.rule for found in refused] == ["bad-key"] * ("no" in row)
     assert [found.rule for found in JOB_SCHEMA.findings("a.yaml", document)] == rules
+
+
+def keys_of(schema):
+    """The keys that a schema allows, at any depth."""
+    if isinstance(schema, list):
+        return {key for part in schema for key in keys_of(part)}
+    if not isinstance(schema, dict):
+        return set()
+    below = {key for part in schema.values() for key in keys_of(part)}
+    return below | {key for key, part in schema.get("properties", {}).items() if part != {"not": {}}}
+
+
+@pytest.mark.parametrize("kind", ["job", "defaults", "policy"])
+def test_readme_tells_of_each_key(kind):
+    code = re.findall(r"```.*?```|`[^`]+`", README.read_text("utf-8"), re.DOTALL)
+    schema = json.loads(shipped_path(f"schemas/{kind}.schema.json").read_text("utf-8"))
+    assert keys_of(schema) - set(re.findall(r"\w+", " ".join(code))) == set()
