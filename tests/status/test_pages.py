@@ -408,6 +408,22 @@ class TestInTheBrowser:
             browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
         assert contrast(edge, back) >= 3
 
+    def test_the_keyboard_comes_past_the_head_of_the_page_at_once(self, browser, base):
+        from selenium.webdriver.common.keys import Keys
+
+        def focused():
+            return browser.switch_to.active_element
+
+        browser.get(f"{base}/")
+        (skip,) = wait_for(browser, ".skip")
+        assert skip.size["height"] <= 1, "it takes no room until then"
+        focused().send_keys(Keys.TAB)
+        assert focused().text == "Skip to content"
+        assert focused().size["height"] > 20, "it is seen as it has the focus"
+        focused().send_keys(Keys.ENTER)
+        focused().send_keys(Keys.TAB)
+        assert focused().get_attribute("href").endswith("/?show=invalid")
+
     @pytest.mark.long
     def test_the_pages_show_and_lead_on(self, browser, base):
         browser.get(f"{base}/")
