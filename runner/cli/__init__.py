@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from runner import __version__
+from runner.cli.streams import disarm_streams
 from runner.cli.verb_group import VerbGroup
 from runner.errors import RunnerError
 
@@ -62,6 +63,7 @@ class _LazyVerbs(VerbGroup):
     def main(self, *args: Any, **extra: Any) -> Any:
         _open_standard_streams()
         _encode_output()
+        disarm_streams()
         try:
             try:
                 return super().main(*args, **extra)

@@ -68,5 +68,7 @@ def print_json(document: Any) -> None:
     """A JSON document on standard output, indented, UTF-8."""
     import json
 
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+    from runner.core.log_commands import disarm_json
+
+    text = disarm_json(json.dumps(document, indent=2, ensure_ascii=False))
     sys.stdout.write(_UNFIT.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")

@@ -35,6 +35,7 @@ def command(
     usage, 3 could not run.
     """
     from runner.cli.environment import open_settings, working_folder
+    from runner.cli.streams import verbatim_output
     from runner.errors import UsageError
     from runner.jobfiles.canonical.formatting import format_paths
 
@@ -44,7 +45,7 @@ def command(
             raise UsageError("- stands alone", hint="Give - or paths of files and folders, not both.")
         results: Sequence[Formatting] = (_read_stdin(stdin_filename or "<stdin>"),)
         if not dry and results[0].after is not None:
-            click.echo(results[0].after, nl=False)
+            click.echo(results[0].after, file=verbatim_output(), nl=False)
     else:
         settings, _ = open_settings()
         results = format_paths(paths, jobs_dir=settings.jobs_dir, folder=working_folder(), write=not dry)

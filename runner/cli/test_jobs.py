@@ -76,9 +76,10 @@ def _rendered(report: "JobTestReport", format_name: str, *, named: bool) -> str:
     if format_name == "json":
         import json
 
+        from runner.core.log_commands import disarm_json
         from runner.jobtests.documents import report_document
 
-        return json.dumps(report_document(report), indent=2) + "\n"
+        return disarm_json(json.dumps(report_document(report), indent=2)) + "\n"
     if format_name == "junit":
         from runner.jobtests.documents import junit_text
 

@@ -135,6 +135,7 @@ def _findings(paths: tuple[Path, ...], *, strict: bool, cached: bool, run_sample
 
 
 def _show(findings: "Findings", format_name: str, output: Path | None) -> None:
+    from runner.cli.streams import verbatim_output
     from runner.jobfiles.formats import COLUMNS, render, summary, wants_colour
 
     if output is not None and os.fspath(output) != "-":
@@ -149,4 +150,7 @@ def _show(findings: "Findings", format_name: str, output: Path | None) -> None:
     columns = (
         min(COLUMNS, os.get_terminal_size(sys.stdout.fileno()).columns or COLUMNS) if is_terminal else COLUMNS
     )
-    click.echo(render(findings, format_name, colour=colour, columns=columns), nl=False, color=colour)
+    text = render(findings, format_name, colour=colour, columns=columns)
+    # The commands of that format are meant to be obeyed, and nothing else in it can be.
+    file = verbatim_output() if format_name == "github" else None
+    click.echo(text, file=file, nl=False, color=colour)

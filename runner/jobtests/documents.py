@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 from itertools import groupby
 from typing import Any
 
+from runner.core.log_commands import disarm_xml
 from runner.jobfiles.formats.shown import clean
 from runner.jobtests.values import Difference, DifferenceKind, JobTestOutcome, JobTestReport, JobTestResult
 
@@ -59,7 +60,7 @@ def junit_text(report: JobTestReport) -> str:
             _add_case(suite, case)
     ET.indent(root)
     content: bytes = ET.tostring(root, encoding="us-ascii")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{content.decode("ascii")}\n'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{disarm_xml(content.decode("ascii"))}\n'
 
 
 def _counts(results: tuple[JobTestResult, ...], seconds: float) -> dict[str, str]:

@@ -24,8 +24,9 @@ def render(comparison: Comparison, format_name: str, *, colour: bool = False) ->
             return markdown_of(comparison).rstrip("\n") + "\n"
         case "json":
             from runner.core.documents import plan_document
+            from runner.core.log_commands import disarm_json
 
             # ASCII alone, so that no terminal obeys a part of it.
-            return json.dumps(plan_document(comparison), indent=2).replace("\x7f", "\\u007f") + "\n"
+            return disarm_json(json.dumps(plan_document(comparison), indent=2)).replace("\x7f", "\\u007f") + "\n"
         case _:
             raise ValueError(f"there is no format {format_name!r}")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from runner.core.log_commands import disarm_json
 from runner.jobfiles.formats.findings import Findings, summary
 
 __all__ = ["FORMATS", "Findings", "choose_format", "render", "summary", "wants_colour"]
@@ -72,4 +73,4 @@ def _joined(lines: Iterable[str]) -> str:
 
 def _json(document: Any) -> str:
     """ASCII alone, so that it is the same through every encoding and no terminal obeys a part of it."""
-    return json.dumps(document, indent=2).replace("\x7f", "\\u007f") + "\n"
+    return disarm_json(json.dumps(document, indent=2)).replace("\x7f", "\\u007f") + "\n"

@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 
 from runner.core.diagnostic import Diagnostic
+from runner.core.log_commands import disarm_xml
 from runner.jobfiles.formats.findings import Findings
 from runner.jobfiles.formats.shown import clean
 
@@ -30,7 +31,7 @@ def junit_text(findings: Findings) -> str:
     root.append(suite)
     ET.indent(root)
     content: bytes = ET.tostring(root, encoding="us-ascii")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{content.decode("ascii")}\n'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{disarm_xml(content.decode("ascii"))}\n'
 
 
 def _add_test(suite: ET.Element, path: str, found: Iterable[Diagnostic], findings: Findings) -> bool:
