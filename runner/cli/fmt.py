@@ -31,6 +31,9 @@ def command(
     file says never changes, and no comment is lost. A file that does not parse is named and left as it is.
     - as PATH reads standard input and writes to standard output.
 
+    A diff shows what stands in the file, credentials too: keep it out of logs that others read. What a CI server
+    would take for a command has a blank in it there, so that the diff no longer fits.
+
     Exit codes: 0 done, 1 a file that cannot be formatted, or with --check or --diff one that would change, 2 wrong
     usage, 3 could not run.
     """
