@@ -145,6 +145,11 @@ def masked_text(text: str) -> str:
     return _KNOWN_KEY.sub(MASK, text)
 
 
+def is_telling_name(name: str) -> bool:
+    """Whether a name is one that credentials have, as far as one can tell: better one too many than too few."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def _is_secret(key: str) -> bool:
     """Whether the value of a key is one: all of `auth` but its type and the name of its header; headers and
     parameters of telling names."""

@@ -90,6 +90,10 @@ def indent_of(line: str) -> int:
 
 def is_secret(before: str, value: str) -> bool:
     """Whether a value is a credential, by its shape or the key before it: no part of one goes into a message."""
+    from runner.core.plan_values import masked_text  # of use where something is wrong alone
+
     match = _KEY.fullmatch(before)
     key = match["key"] if match else ""
-    return key in SECRET_KEYS or named_credential(key, value) is not None or bool(find_credentials(value))
+    if key in SECRET_KEYS or named_credential(key, value) is not None:
+        return True
+    return bool(find_credentials(value)) or masked_text(value) != value

@@ -40,7 +40,7 @@ HOSTILE = (
 )
 
 
-def findings(*diagnostics, text="a: 1\nkey: [välue]\n", files=("a.yaml",), **more):
+def findings(*diagnostics, text="a: 1\ntag: [välue]\n", files=("a.yaml",), **more):
     return Findings(files=files, diagnostics=diagnostics, texts={"a.yaml": text}, seconds=0.25, **more)
 
 
@@ -202,7 +202,7 @@ def test_any_findings_have_a_form(name, data):
 
 def test_text_shows_the_place():
     assert render(findings(one()), "text") == (
-        "a.yaml:2:7: error: no [bad-value]\n  2 | key: [välue]\n    |       ^^^^^\n  hint: yes\n\n1 file checked in 0.25 s: 1 error\n"
+        "a.yaml:2:7: error: no [bad-value]\n  2 | tag: [välue]\n    |       ^^^^^\n  hint: yes\n\n1 file checked in 0.25 s: 1 error\n"
     )
 
 
@@ -446,11 +446,11 @@ def prints(given):
 def test_sarif_fingerprints_stay_when_lines_move():
     before = prints(findings(one()))
     moved = prints(
-        findings(one(line=4, end_line=4, message="other"), text="# new\n# new\na: 1\n  key: [välue]  \n")
+        findings(one(line=4, end_line=4, message="other"), text="# new\n# new\na: 1\n  tag: [välue]  \n")
     )
     assert before == moved
     assert before != prints(findings(one(path="b.yaml")))
-    assert before != prints(findings(one(), text="a: 1\nkey: [other]\n"))
+    assert before != prints(findings(one(), text="a: 1\ntag: [other]\n"))
     assert before != prints(findings(one(rule="bad-key")))
 
 

@@ -204,3 +204,20 @@ def test_a_long_value_is_read_once(cpu_seconds, value):
     found, seconds = cpu_seconds(named_credential, "authorization", value)
     assert seconds < 0.2
     assert found is None or value[found.start : found.end].strip()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  auth: {type: bearer, token:swordfish123}",
+        "  headers: {X-Api-Key:swordfish123}",
+        "  location: https://api.example.com/a?api_key=swordfish123&a: b",
+        "  location: https://api.example.com/a?sslpassword=swordfish123&a: b",
+    ],
+)
+def test_a_missing_blank_or_quote_shows_no_credential(check, minimal, line):
+    text = minimal.replace("  file_type: csv", line)
+    checked = check(text=text)
+    findings = Findings(files=("a",), diagnostics=checked.diagnostics, texts={checked.path: text}, seconds=0)
+    assert findings.failed
+    assert "swordfish" not in render(findings, "text")

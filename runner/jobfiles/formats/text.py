@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from runner.core.diagnostic import Diagnostic, Severity
+from runner.jobfiles.formats.excerpts import excerpts
 from runner.jobfiles.formats.findings import Findings, line_at, summary
 from runner.jobfiles.formats.shown import clean, width
 
@@ -19,7 +20,7 @@ def text_lines(findings: Findings, *, colour: bool, columns: int) -> Iterator[st
     def paint(text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if colour else text
 
-    lines = findings.lines()
+    lines = excerpts(findings)
     for found in findings.diagnostics:
         place = paint(f"{clean(found.path)}:{found.line}:{found.column}:", "1")
         severity = paint(f"{found.severity}:", f"1;{_COLOURS[found.severity]}")

@@ -20,6 +20,8 @@ _SOURCES = frozenset({"data_source", "data_sources"})
 _WITH_SECRETS = frozenset({"auth", "headers", "params", "body"})
 # Of a type and of the name of a header what has such a sign, or is as long, is in the wrong place.
 _LIKE_A_SECRET = re.compile(r"[:=]|\w{20}|(?i:bearer|basic|token) ")
+# A blank is missing, so that the value is a part of the key.
+_NO_BLANK = re.compile(r"((?P<name>[\w.-]{1,60})[:=])[^\s\"'$*,}]+")
 _NAMED = re.compile(r"(?P<name>[\w.-]{1,60})[\"']?\s*[:=]")
 
 
@@ -74,7 +76,8 @@ def _beginning(value: Any) -> str:
 def _masked(text: str) -> str:
     from runner.core.plan_values import masked_text  # of use where something is wrong alone
 
-    return masked_text(text[:_LOOKED_AT])
+    text = masked_text(text[:_LOOKED_AT])
+    return _NO_BLANK.sub(lambda match: f"{match[1]}***" if is_secret_name(match["name"]) else match[0], text)
 
 
 def is_secret_key(key: str | None) -> bool:
