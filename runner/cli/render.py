@@ -30,7 +30,7 @@ from runner.core.report import (
 )
 from runner.core.run import Run, RunState
 from runner.core.words import counted, squeezed
-from runner.delivery.words import visible
+from runner.delivery.words import one_line, visible
 from runner.status.snapshot import JobStatus
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def unsent_words(runs: Iterable[Run]) -> str:
 
 def _two_lines(first: str, second: str) -> Text:
     """What a row is called, and below it, dim, what tells it from others."""
-    return foreign(first).append("\n").append_text(foreign(second, "dim"))
+    return foreign(one_line(first)).append("\n").append_text(foreign(one_line(second), "dim"))
 
 
 def _mail_words(run: Run) -> str:

@@ -13,6 +13,7 @@ from runner.core.effective import EffectiveValue, Origin
 from runner.core.job import Incremental
 from runner.core.plan_values import masked_nested
 from runner.core.report import short_revision
+from runner.delivery.words import one_line
 from runner.service.listing import EffectiveJob
 
 
@@ -29,7 +30,7 @@ def effective_table(shown: EffectiveJob) -> RenderableType:
         style = "dim" if value.origin is Origin.BUILT_IN else ""
         words = _value_words(masked_nested(value.name, value.value))
         table.add_row(Text(value.name, style=style), foreign(words, style), _origin_words(value))
-    title = foreign(shown.job.job_name, "bold").append("  ").append_text(foreign(shown.job.path, "dim"))
+    title = foreign(shown.job.job_name, "bold").append("  ").append_text(foreign(one_line(shown.job.path), "dim"))
     revision = short_revision(shown.job.revision) or "not in git"
     parts: list[RenderableType] = [title.append(f"  {revision}", "dim"), table]
     if shown.job.incremental is not None:

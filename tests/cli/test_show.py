@@ -51,3 +51,9 @@ def test_how_far_a_load_has_got(call, history):
         database.execute("INSERT INTO bookmarks VALUES ('sales', ?, 0, 'r1', 0)", (bookmark,))
     database.close()
     assert "updated_at: delivered up to 2026-03-01" in call("show", "sales").stdout
+
+
+def test_a_line_end_in_the_name_of_a_file_breaks_no_row(call, project):
+    (project / "jobs.d" / "sales.yaml").rename(project / "jobs.d" / "a\nb.yaml")
+    assert call("show", "sales").stdout.startswith("sales  jobs.d/a b.yaml  ")
+    assert "\n jobs.d/a b.yaml " in call("list").stdout
