@@ -9,7 +9,7 @@ AUTHORIZATION_HEADERS = frozenset({"authorization", "proxy-authorization"})
 _SECRET_NAME = re.compile(
     r"(?i)(?:.*[-_.])?(?:api[-_.]?key|(?:access|auth|api|refresh|id|session|security|private|bearer|secret)?[-_.]?token"
     r"|(?:client|api|app|shared)?[-_.]?secret(?:[-_.]?key)?|(?:secret|private|access|subscription|auth|account)[-_.]?key"
-    r"|password|passwd|pwd|passphrase|sig|credentials?)"
+    r"|(?:ssl)?password|passwd|pwd|passphrase|sig(?:nature)?|credentials?)"
 )
 # Ends of such names that say what a value is about, not what it is: a token of the next page, a type.
 _NO_SECRET_NAME = re.compile(r"(?i).*(?:page|next|sync|continuation|cursor|csrf|delta|skip)[-_.]?token")

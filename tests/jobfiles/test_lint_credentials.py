@@ -48,7 +48,19 @@ def test_what_is_no_credential(text):
 
 @pytest.mark.parametrize(
     "name",
-    ["X-Api-Key", "apikey", "api_key", "accessToken", "X-Auth-Token", "token", "client_secret", "Password", "sig"],
+    [
+        "X-Api-Key",
+        "apikey",
+        "api_key",
+        "accessToken",
+        "X-Auth-Token",
+        "token",
+        "client_secret",
+        "Password",
+        "sslpassword",
+        "sig",
+        "X-Amz-Signature",
+    ],
 )
 def test_names_of_credentials(name):
     assert named_credential(name, "changeme")
