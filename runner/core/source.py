@@ -67,6 +67,7 @@ class PaginationKind(StrEnum):
     OFFSET = "offset"
     CURSOR = "cursor"
     LINK_HEADER = "link_header"
+    NEXT_LINK = "next_link"
 
 
 class OnUnchanged(StrEnum):
@@ -97,8 +98,9 @@ class Pagination:
     `param` is the query parameter that carries the number of the page, the offset, or the cursor. `size_param`
     carries `size`, the records of a page. PAGE counts from `start` by one, OFFSET from `start` by `size`; both end
     with a page that has fewer than `size` records, or, with no size, none. `cursor_path` is a JMESPath to the next
-    page's cursor in an answer; the last page has none. LINK_HEADER follows `Link: <…>; rel="next"` (RFC 8288).
-    More than `max_pages` fail the run: nothing is cut silently.
+    page's cursor in an answer; the last page has none. LINK_HEADER follows `Link: <…>; rel="next"` (RFC 8288),
+    NEXT_LINK the address that the JMESPath `link_path` finds in an answer; the last page has none. More than
+    `max_pages` fail the run: nothing is cut silently.
     """
 
     kind: PaginationKind
@@ -107,6 +109,7 @@ class Pagination:
     size: int | None = None
     start: int = 0
     cursor_path: str = ""
+    link_path: str = ""
     max_pages: int = 1000
 
 

@@ -1,4 +1,4 @@
-"""How an API is asked for its next page: by number, by cursor, or by the header `Link`."""
+"""How an API is asked for its next page: by number, by cursor, or by the address that an answer names."""
 
 import re
 from typing import Any, Protocol
@@ -22,6 +22,10 @@ _BODY_HINT = (
 )
 # The next page as OData and Salesforce name it.
 _ADDRESS = re.compile(r"https?://|/")
+_LINK_HINT = (
+    "It must lead to an address, such as https://api.example.com/rows?page=2 or /rows?page=2, and to nothing in "
+    "the last answer. For a cursor write `type: cursor`, with `param` and `cursor_path`."
+)
 
 
 class Paging(Protocol):
@@ -52,6 +56,8 @@ def paging_of(pagination: Pagination, request: HttpRequest, client: Client, read
         return _ByCursor(pagination, request, client, reader)
     if pagination.kind is PaginationKind.LINK_HEADER:
         return _ByLink(request, reader)
+    if pagination.kind is PaginationKind.NEXT_LINK:
+        return _ByLinkInBody(pagination, request, client, reader)
     return _ByNumber(pagination, request, client, reader)
 
 
@@ -184,8 +190,8 @@ class _ByCursor:
         )
         if ignored and _ADDRESS.match(cursor):
             return (
-                f"{ignored}What `cursor_path` finds is an address, and no cursor: name a field that holds a "
-                "cursor alone, or ask by `page` or `offset`, where the API can."
+                f"{ignored}What `cursor_path` finds is an address, and no cursor: write `type: next_link`, and "
+                f"`link_path` in place of `cursor_path` and `param`."
             )
         if self.first.method == "POST":
             return ignored + _BODY_HINT.format(param)
@@ -193,7 +199,7 @@ class _ByCursor:
 
     def _cursor_of(self, page: Page) -> str | None:
         found = self._path.search(page.document, page.size, self._client.check)
-        if found is None or found is False or found == "":
+        if _is_end(found):
             return None
         if isinstance(found, WrittenNumber):
             return found.text
@@ -209,17 +215,65 @@ class _ByLink:
     """By the address in the header `Link` of the answer before (RFC 8288)."""
 
     def __init__(self, request: HttpRequest, reader: PageReader) -> None:
+        self._reader = reader
         self._seen: set[str] = set()
         self.first = request
-        self.read = reader.read
+
+    def read(self, response: requests.Response) -> Page:
+        return self._reader.read(response)
 
     def following(self, page: Page) -> HttpRequest | None:
+        return self._linked(page, page.link, "the next page of the header Link", _CIRCLE_HINT)
+
+    def _linked(self, page: Page, link: str, what: str, hint_of_circle: str, hint: str = "") -> HttpRequest | None:
+        """The request for the page that the one before names as `link`; None where that is empty."""
         self._seen.add(page.sent_url)
-        if not page.link:
+        if not link:
             return None
-        after = linked(page.request, sent_url=page.sent_url, location=page.link)
-        _require_new(after.url, self._seen, "the next page of the header Link", _CIRCLE_HINT)
+        after = linked(page.request, sent_url=page.sent_url, location=link, hint=hint)
+        _require_new(after.url, self._seen, what, hint_of_circle)
         return after
+
+
+class _ByLinkInBody(_ByLink):
+    """By the address in the body of the answer before."""
+
+    def __init__(self, pagination: Pagination, request: HttpRequest, client: Client, reader: PageReader) -> None:
+        super().__init__(request, reader)
+        self._client = client
+        self._named = f"`pagination.link_path: {pagination.link_path}`"
+        self._path = JsonPath("pagination.link_path", pagination.link_path)
+        self._doubt = ""
+
+    def read(self, response: requests.Response) -> Page:
+        try:
+            return super().read(response)
+        except FetchError as error:
+            if not self._doubt:
+                raise
+            raise FetchError(error.message, hint=f"{error.hint} {self._doubt}".lstrip()) from error
+
+    def following(self, page: Page) -> HttpRequest | None:
+        link = self._link_of(page)
+        # `eyJpZCI6NX0` may be a page beside this one, as `page-2.json` is; mostly it is a cursor.
+        is_doubtful = link and not _ADDRESS.match(link) and "?" not in link
+        self._doubt = f"{self._named} finds no whole address, and was taken for the end of one. {_LINK_HINT}"
+        self._doubt = self._doubt if is_doubtful else ""
+        what = f"the next page that {self._named} finds"
+        return self._linked(page, link, what, self._doubt or _CIRCLE_HINT, _LINK_HINT)
+
+    def _link_of(self, page: Page) -> str:
+        found = self._path.search(page.document, page.size, self._client.check)
+        if _is_end(found):
+            return ""
+        if not isinstance(found, str):
+            raise FetchError(f"{self._named} finds {described(found)}, no address", hint=_LINK_HINT)
+        return found.strip()
+
+
+def _is_end(found: object) -> bool:
+    """Whether an API says by what a path finds that there is no next page."""
+    return found is None or found is False or found == ""
 
 
 def _differ(records: list[Any]) -> bool:

@@ -100,22 +100,24 @@ def redirected(request: HttpRequest, *, status: int, sent_url: str, location: st
     if status in {301, 302, 303} and request.method != "GET":
         kept = {name: value for name, value in request.headers.items() if name != "content-type"}
         following = replace(request, method="GET", body=None, headers=kept)
-    return _moved(following, sent_url, location, "redirects", "the target of a redirect")
+    return _moved(following, sent_url, location, verb="redirects", what="the target of a redirect")
 
 
-def linked(request: HttpRequest, *, sent_url: str, location: str) -> HttpRequest:
-    """The request for the next page that an answer names.
+def linked(request: HttpRequest, *, sent_url: str, location: str, hint: str = "") -> HttpRequest:
+    """The request for the next page that an answer names, in its header Link or its body.
 
     Credentials and every header that may hold one stay behind when the host or port changes (http to https on the
     default ports of one host is no change).
 
     Args:
         sent_url: where the answer came from, parameters included.
+        hint: what to do where the location is no address.
 
     Raises:
         FetchError: as `redirected`.
     """
-    return _moved(request, sent_url, location, "names a next page and leads", "the link to the next page")
+    verb, what = "names a next page and leads", "the link to the next page"
+    return _moved(request, sent_url, location, verb=verb, what=what, hint=hint)
 
 
 def with_param(request: HttpRequest, name: str, value: str) -> HttpRequest:
@@ -161,16 +163,19 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _moved(request: HttpRequest, sent_url: str, location: str, verb: str, what: str) -> HttpRequest:
+def _moved(
+    request: HttpRequest, sent_url: str, location: str, *, verb: str, what: str, hint: str = ""
+) -> HttpRequest:
     """The request for an address that an answer names, without what must not travel there."""
     try:
-        target, _ = _split_user(urldefrag(urljoin(sent_url, location)).url, what)
+        target, _ = _split_user(urldefrag(urljoin(sent_url, location)).url, what, hint)
     except ValueError:
         raise FetchError(
             f"{shown_url(sent_url)} {verb} to what is no address",
-            hint="The server is at fault: ask the API with curl -i, and look at its headers Location and Link.",
+            hint=hint
+            or "The server is at fault: ask the API with curl -i, and look at its headers Location and Link.",
         ) from None
-    _require_http(target, what)
+    _require_http(target, what, hint)
     if urlsplit(sent_url).scheme == "https" and urlsplit(target).scheme == "http":
         raise FetchError(
             f"{shown_url(sent_url)} {verb} from https to {shown_url(target)}",
@@ -209,7 +214,7 @@ def _basic(user_info: str, references: References) -> str:
     return f"Basic {encoded}"
 
 
-def _split_user(url: str, what: str = "the location") -> tuple[str, str]:
+def _split_user(url: str, what: str = "the location", hint: str = "") -> tuple[str, str]:
     """The address without user and password, and those two as written."""
     unfit = _UNFIT.search(url)
     if unfit is not None:
@@ -217,7 +222,7 @@ def _split_user(url: str, what: str = "the location") -> tuple[str, str]:
         sign = "a backslash" if unfit[0] == "\\" else f"the control character U+{ord(unfit[0]):04X}"
         raise FetchError(
             f"{what} holds {sign}",
-            hint=f"Write %{ord(unfit[0]):02X} for it, or look at what its references stand for.",
+            hint=hint or f"Write %{ord(unfit[0]):02X} for it, or look at what its references stand for.",
         )
     url = _LONE_PERCENT.sub("%25", url)
     try:
@@ -250,8 +255,8 @@ def _holds_key(name: str, value: str) -> bool:
     return name.lower() in _KEY_NAMES and _LIKE_A_KEY.fullmatch(value) is not None
 
 
-def _require_http(url: str, what: str = "the location") -> None:
-    hint = "Write the whole address into `location`: https://api.example.com/sales."
+def _require_http(url: str, what: str = "the location", hint: str = "") -> None:
+    hint = hint or "Write the whole address into `location`: https://api.example.com/sales."
     try:
         parts = urlsplit(url)
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0

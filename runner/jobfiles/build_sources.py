@@ -97,6 +97,7 @@ def _pagination(data: Mapping[str, Any] | None) -> Pagination | None:
         # People count pages from one, and records that come before from none.
         start=int(data.get("start", 1 if kind is PaginationKind.PAGE else 0)),
         cursor_path=data.get("cursor_path", ""),
+        link_path=data.get("link_path", ""),
         max_pages=int(data.get("max_pages", Pagination(kind=kind).max_pages)),
     )
 

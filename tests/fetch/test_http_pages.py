@@ -388,7 +388,7 @@ def test_pages_that_are_none(server, paged, fetch_api, kind, answer, words):
     ("method", "cursor", "remedy"),
     [
         ("GET", "x1", "Set `pagination.param` to what the API calls it."),
-        ("GET", "https://api.example.com/rows?after=5", "is an address, and no cursor"),
+        ("GET", "https://api.example.com/rows?after=5", "is an address, and no cursor: write `type: next_link`"),
         ("POST", "/services/data/query/01g-2000", "is an address, and no cursor"),
         ("POST", "x1", "sent in the address, not in `body`"),
     ],

@@ -202,6 +202,10 @@ data_sources:
     retries: 0
     on_unchanged: skip
   more: {source_type: api, location: "https://api.example.com/y", pagination: {type: offset, param: o, size: 5}}
+  linked:
+    source_type: api
+    location: https://api.example.com/l
+    pagination: {type: next_link, link_path: '"@odata.nextLink"'}
   sheet: {source_type: file, location: a.xlsx, file_type: xlsx, sheet: One, columns: [a], dtypes: {a: string}}
   listed:
     source_type: api
@@ -230,7 +234,7 @@ def test_every_key_of_sources_and_checks_arrives_in_the_job(check, write):
     checked = check(text=SEVERAL)
     assert [found.rule for found in checked.diagnostics] == ["idle-on-unchanged"]
     job = checked.job
-    orders, pages, more, sheet, table = job.data_sources
+    orders, pages, more, linked, sheet, table = job.data_sources
     assert orders == DataSource(
         name="orders",
         source_type=SourceType.DATABASE,
@@ -252,6 +256,7 @@ def test_every_key_of_sources_and_checks_arrives_in_the_job(check, write):
     )
     assert type(pages.pagination.size) is int
     assert more.pagination == Pagination(kind=PaginationKind.OFFSET, param="o", size=5, start=0, max_pages=1000)
+    assert linked.pagination == Pagination(kind=PaginationKind.NEXT_LINK, link_path='"@odata.nextLink"')
     assert (sheet.format, sheet.table) == (
         FileType.XLSX,
         TableOptions(sheet="One", columns=("a",), dtypes=(("a", "string"),)),

@@ -28,6 +28,8 @@ def test_the_same_name_in_another_dress(given):
         ("REST", ("api", "file"), "api"),
         ("schedulle", TOP, "schedule_time"),
         ("tz", TOP, "timezone"),
+        ("nextUrl", ("page", "next_link"), "next_link"),
+        ("next", ("param", "link_path"), "link_path"),
         ("timeoutSec", TOP, "timeout_seconds"),
         ("timeout", tuple(POLICY_SCHEMA.data["properties"]), "max_timeout_seconds"),
         ("cpu", ("memory_mb", "cpu_seconds"), "cpu_seconds"),

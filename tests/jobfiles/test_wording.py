@@ -140,6 +140,10 @@ CONDITIONS = {
         ["param is for type: page, offset and cursor, this is link_header"],
     ),
     "job data_source.pagination if 4": (
+        job_with_source(pagination={"type": "next_link", "param": "a"}),
+        ["pagination needs link_path", "param is for type: page, offset and cursor, this is next_link"],
+    ),
+    "job data_source.pagination if 5": (
         job_with_source(pagination={"type": "link_header", "size_param": "a"}),
         ["pagination needs size"],
     ),

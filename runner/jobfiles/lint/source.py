@@ -16,7 +16,11 @@ from runner.jobfiles.lint.source_names import sources_of
 from runner.jobfiles.lint.source_table import check_table
 
 _WITH_REFERENCES = ("location", "query", "headers", "params", "body", "auth")
+_JSON_PATHS = (("records_path",), ("pagination", "cursor_path"), ("pagination", "link_path"))
 _PLAIN_RECORDS_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+
+# Such as `@odata.nextLink`.
+_NAME_OF_ODATA = re.compile(r"@[A-Za-z_][A-Za-z0-9_.]*")
 
 
 def check_source(inspection: Inspection) -> None:
@@ -32,7 +36,8 @@ def check_source(inspection: Inspection) -> None:
         query = inspection.text(*path, "query")
         if query and source.get("source_type") == "database":
             check_database_query(inspection, (*path, "query"), query, location=location or "")
-        for place in ((*path, "records_path"), (*path, "pagination", "cursor_path")):
+        for key in _JSON_PATHS:
+            place = (*path, *key)
             expression = inspection.text(*place)
             if expression:
                 _check_records_path(inspection, place, expression)
@@ -105,7 +110,9 @@ def _check_records_path(inspection: Inspection, path: Path, records_path: str) -
 
 
 def _hint_for_records_path(records_path: str) -> str:
-    """The JMESPath for a JSONPath or a path with slashes, where it is as plain as that."""
+    """The JMESPath for a JSONPath, a path with slashes, or a name of OData, where it is as plain as that."""
+    if _NAME_OF_ODATA.fullmatch(records_path):
+        return f"A name with signs stands in quotes of its own: write '\"{records_path}\"'."
     plain = records_path.removeprefix("$").removesuffix("[*]").replace("/", ".").strip(".")
     return f"Write JMESPath, such as {plain if _PLAIN_RECORDS_PATH.fullmatch(plain) else 'data.items'}."
 

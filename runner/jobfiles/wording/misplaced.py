@@ -27,6 +27,7 @@ _FOR_TYPES = {
     "password": ["basic"],
     "param": ["page", "offset", "cursor"],
     "cursor_path": ["cursor"],
+    "link_path": ["next_link"],
     "start": ["page", "offset"],
 }
 _FOR_SOURCE_TYPE = {"query": "database", "file_type": "file"}
