@@ -96,7 +96,8 @@ class Pagination:
     """How an API is asked page by page; the answers must be JSON.
 
     `param` is the query parameter that carries the number of the page, the offset, or the cursor. `size_param`
-    carries `size`, the records of a page. PAGE counts from `start` by one, OFFSET from `start` by `size`; both end
+    carries `size`, the records of a page. With `in_body` both are paths into the body of a POST, the names of keys
+    with dots between them. PAGE counts from `start` by one, OFFSET from `start` by `size`; both end
     with a page that has fewer than `size` records, or, with no size, none. `cursor_path` is a JMESPath to the next
     page's cursor in an answer; the last page has none. LINK_HEADER follows `Link: <…>; rel="next"` (RFC 8288),
     NEXT_LINK the address that the JMESPath `link_path` finds in an answer; the last page has none. More than
@@ -105,6 +106,7 @@ class Pagination:
 
     kind: PaginationKind
     param: str = ""
+    in_body: bool = False
     size_param: str = ""
     size: int | None = None
     start: int = 0

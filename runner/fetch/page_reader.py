@@ -175,6 +175,16 @@ def as_lines(records: list[Any]) -> bytes:
     return _ENCODER.encode_lines(records)
 
 
+def as_json(value: Any) -> bytes:
+    """A value of JSON, numbers as they were read."""
+    return _ENCODER.encode(value)
+
+
+def from_json(text: bytes) -> Any:
+    """The value of a text that is JSON; `as_json` writes its numbers again as they stand there."""
+    return _DECODER.decode(text)
+
+
 def digest_of(records: list[Any]) -> bytes:
     """What tells the records of one page from those of others, in whatever order their members come."""
     return hashlib.sha256(_SORTED.encode(records)).digest()

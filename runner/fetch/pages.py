@@ -6,9 +6,10 @@ from runner.core.source import DataSource, Pagination
 from runner.errors import FetchError
 from runner.fetch.bodies import Bodies
 from runner.fetch.client import Client
+from runner.fetch.page_params import with_page_param
 from runner.fetch.page_reader import PageReader, as_lines
 from runner.fetch.paging import paging_of
-from runner.fetch.request import HttpRequest, shown_url, with_param
+from runner.fetch.request import HttpRequest, shown_url
 
 
 def fetch_pages(
@@ -22,7 +23,7 @@ def fetch_pages(
         requests.RequestException, urllib3.exceptions.HTTPError: as `Client.ask`.
     """
     if pagination.size_param and pagination.size is not None:
-        request = with_param(request, pagination.size_param, str(pagination.size))
+        request = with_page_param(request, pagination, pagination.size_param, pagination.size)
     paging = paging_of(pagination, request, client, PageReader(source, client, bodies))
     following: HttpRequest | None = paging.first
     number = 0

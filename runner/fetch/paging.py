@@ -10,15 +10,21 @@ from runner.core.words import kind_words
 from runner.errors import FetchError
 from runner.fetch.client import Client
 from runner.fetch.json_path import JsonPath
-from runner.fetch.page_reader import Page, PageReader, WrittenNumber, digest_of
-from runner.fetch.request import HttpRequest, linked, shown_url, with_param
+from runner.fetch.page_params import with_page_param
+from runner.fetch.page_reader import Page, PageReader, WrittenNumber, as_json, described, digest_of
+from runner.fetch.request import HttpRequest, linked, shown_url
 
 # Refusals that are about who asks and how often, not about the page that is asked for.
 _NOT_OF_THE_PAGE = frozenset({401, 403, 407, 408, 429})
 _CIRCLE_HINT = "The API must say nothing more after its last page; check `pagination`."
 _BODY_HINT = (
     "`{}` is sent in the address, not in `body`: an API that looks for it there, as GraphQL does, gives its first "
-    "page again. Ask it for all records in one page."
+    "page again. Write `in: body` under `pagination`, and as `param` the keys that lead to it, such as "
+    "`variables.{}`."
+)
+_PLACE_HINT = (
+    "Set `pagination.param` to the keys that lead to its place in `body`, such as `variables.after`; the query of "
+    "GraphQL must use the variable, as in `orders(after: $after)`."
 )
 # The next page as OData and Salesforce name it.
 _ADDRESS = re.compile(r"https?://|/")
@@ -95,7 +101,7 @@ class _ByNumber:
         return None
 
     def _at(self, position: int) -> HttpRequest:
-        return with_param(self._request, self._pagination.param, str(position))
+        return with_page_param(self._request, self._pagination, self._pagination.param, position)
 
     def _require_end(self, page: Page) -> None:
         """Let a short page be the last: a server may give less than it is asked for, or leave records out of a
@@ -136,8 +142,8 @@ class _ByNumber:
         return FetchError(
             f"page {self._pages} of {shown_url(self._request.url)} is, byte for byte, the page before it: "
             f"the parameter `{param}` seems to be ignored",
-            hint="Set `pagination.param` to what the API calls it, or remove `pagination`: "
-            "it may give all at once.",
+            hint=_hint_of_place(self._pagination, self._request)
+            or "Set `pagination.param` to what the API calls it, or remove `pagination`: it may give all at once.",
         )
 
     def _too_short(self, given: int) -> FetchError:
@@ -177,10 +183,10 @@ class _ByCursor:
         param = self._pagination.param
         hint = self._hint_of_circle(cursor, is_same=page.digest == self._digest_before)
         self._digest_before = page.digest
-        _require_new(cursor, self._seen, f"the cursor for `{param}`", hint)
-        return with_param(self.first, param, cursor)
+        _require_new(as_json(cursor).decode(), self._seen, f"the cursor for `{param}`", hint)
+        return with_page_param(self.first, self._pagination, param, cursor)
 
-    def _hint_of_circle(self, cursor: str, *, is_same: bool) -> str:
+    def _hint_of_circle(self, cursor: Any, *, is_same: bool) -> str:
         """What to do where a cursor comes again. `is_same`: the answer to it is the page before, byte for byte."""
         param = self._pagination.param
         ignored = (
@@ -188,27 +194,32 @@ class _ByCursor:
             if is_same
             else ""
         )
-        if ignored and _ADDRESS.match(cursor):
+        if ignored and isinstance(cursor, str) and _ADDRESS.match(cursor):
             return (
                 f"{ignored}What `cursor_path` finds is an address, and no cursor: write `type: next_link`, and "
                 f"`link_path` in place of `cursor_path` and `param`."
             )
-        if self.first.method == "POST":
-            return ignored + _BODY_HINT.format(param)
+        place = _hint_of_place(self._pagination, self.first)
+        if place and (ignored or not self._pagination.in_body):
+            return ignored + place
         return f"{ignored}Set `pagination.param` to what the API calls it." if ignored else _CIRCLE_HINT
 
-    def _cursor_of(self, page: Page) -> str | None:
+    def _cursor_of(self, page: Page) -> Any:
+        """What the answer names; None at the end. A body takes values of every kind, an address does not."""
         found = self._path.search(page.document, page.size, self._client.check)
-        if _is_end(found):
+        in_body = self._pagination.in_body
+        if _is_end(found) or (in_body and found in ([], {})):
             return None
-        if isinstance(found, WrittenNumber):
-            return found.text
-        if isinstance(found, bool) or not isinstance(found, (str, int)):
+        kinds = (str, int, float, list, dict) if in_body else (str, int, WrittenNumber)
+        if isinstance(found, bool) or not isinstance(found, kinds):
+            hint = "It must lead to a text or a number, and to nothing in the last answer."
+            if isinstance(found, (list, dict)):
+                hint += " A cursor of several values can be sent in `body` alone: write `in: body`."
             raise FetchError(
-                f"`pagination.cursor_path: {self._pagination.cursor_path}` finds {kind_words(found)}, no cursor",
-                hint="It must lead to a text or a number, and to nothing in the last answer.",
+                f"`pagination.cursor_path: {self._pagination.cursor_path}` finds {described(found)}, no cursor",
+                hint=hint,
             )
-        return str(found)
+        return found
 
 
 class _ByLink:
@@ -269,6 +280,14 @@ class _ByLinkInBody(_ByLink):
         if not isinstance(found, str):
             raise FetchError(f"{self._named} finds {described(found)}, no address", hint=_LINK_HINT)
         return found.strip()
+
+
+def _hint_of_place(pagination: Pagination, request: HttpRequest) -> str:
+    """What to do where a POST gives the same page again; nothing for a GET."""
+    if pagination.in_body:
+        return _PLACE_HINT
+    name = pagination.param
+    return _BODY_HINT.format(name, name.rpartition(".")[2]) if request.method == "POST" else ""
 
 
 def _is_end(found: object) -> bool:

@@ -92,6 +92,7 @@ def _pagination(data: Mapping[str, Any] | None) -> Pagination | None:
     return Pagination(
         kind=kind,
         param=data.get("param", ""),
+        in_body=data.get("in") == "body",
         size_param=data.get("size_param", ""),
         size=None if size is None else int(size),
         # People count pages from one, and records that come before from none.

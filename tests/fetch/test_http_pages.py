@@ -390,7 +390,7 @@ def test_pages_that_are_none(server, paged, fetch_api, kind, answer, words):
         ("GET", "x1", "Set `pagination.param` to what the API calls it."),
         ("GET", "https://api.example.com/rows?after=5", "is an address, and no cursor: write `type: next_link`"),
         ("POST", "/services/data/query/01g-2000", "is an address, and no cursor"),
-        ("POST", "x1", "sent in the address, not in `body`"),
+        ("POST", "x1", "such as `variables.p`"),
     ],
 )
 def test_a_cursor_that_is_ignored_is_told_as_that(paged, fetch_api, method, cursor, remedy):

@@ -206,6 +206,12 @@ data_sources:
     source_type: api
     location: https://api.example.com/l
     pagination: {type: next_link, link_path: '"@odata.nextLink"'}
+  posted:
+    source_type: api
+    location: https://api.example.com/p
+    method: POST
+    body: {a: 1}
+    pagination: {type: page, param: b.c, in: body}
   sheet: {source_type: file, location: a.xlsx, file_type: xlsx, sheet: One, columns: [a], dtypes: {a: string}}
   listed:
     source_type: api
@@ -234,7 +240,7 @@ def test_every_key_of_sources_and_checks_arrives_in_the_job(check, write):
     checked = check(text=SEVERAL)
     assert [found.rule for found in checked.diagnostics] == ["idle-on-unchanged"]
     job = checked.job
-    orders, pages, more, linked, sheet, table = job.data_sources
+    orders, pages, more, linked, posted, sheet, table = job.data_sources
     assert orders == DataSource(
         name="orders",
         source_type=SourceType.DATABASE,
@@ -257,6 +263,7 @@ def test_every_key_of_sources_and_checks_arrives_in_the_job(check, write):
     assert type(pages.pagination.size) is int
     assert more.pagination == Pagination(kind=PaginationKind.OFFSET, param="o", size=5, start=0, max_pages=1000)
     assert linked.pagination == Pagination(kind=PaginationKind.NEXT_LINK, link_path='"@odata.nextLink"')
+    assert posted.pagination == Pagination(kind=PaginationKind.PAGE, param="b.c", in_body=True, start=1)
     assert (sheet.format, sheet.table) == (
         FileType.XLSX,
         TableOptions(sheet="One", columns=("a",), dtypes=(("a", "string"),)),

@@ -136,8 +136,11 @@ CONDITIONS = {
         ["pagination needs cursor_path", "start is for type: page and offset, this is cursor"],
     ),
     "job data_source.pagination if 3": (
-        job_with_source(pagination={"type": "link_header", "param": "a"}),
-        ["param is for type: page, offset and cursor, this is link_header"],
+        job_with_source(pagination={"type": "link_header", "param": "a", "in": "body"}),
+        [
+            "in is for type: page, offset and cursor, this is link_header",
+            "param is for type: page, offset and cursor, this is link_header",
+        ],
     ),
     "job data_source.pagination if 4": (
         job_with_source(pagination={"type": "next_link", "param": "a"}),

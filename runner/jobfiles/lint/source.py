@@ -13,6 +13,7 @@ from runner.jobfiles.lint.source_address import location_fault
 from runner.jobfiles.lint.source_database import check_database_query, check_database_url
 from runner.jobfiles.lint.source_file import check_data_file
 from runner.jobfiles.lint.source_names import sources_of
+from runner.jobfiles.lint.source_pages import check_page_params
 from runner.jobfiles.lint.source_table import check_table
 
 _WITH_REFERENCES = ("location", "query", "headers", "params", "body", "auth")
@@ -25,7 +26,7 @@ _NAME_OF_ODATA = re.compile(r"@[A-Za-z_][A-Za-z0-9_.]*")
 
 def check_source(inspection: Inspection) -> None:
     """Rules `bad-reference`, `same-but-for-case` of headers, `bad-location`, `missing-file` (a warning),
-    `source-query`, `bad-records-path`, and those of `check_table`; of every source."""
+    `source-query`, `bad-records-path`, and those of `check_page_params` and `check_table`; of every source."""
     for path, source in sources_of(inspection.document.data):
         _check_references(inspection, path, source)
         if isinstance(source.get("headers"), dict):
@@ -41,6 +42,7 @@ def check_source(inspection: Inspection) -> None:
             expression = inspection.text(*place)
             if expression:
                 _check_records_path(inspection, place, expression)
+        check_page_params(inspection, path, source)
         check_table(inspection, path, source)
 
 

@@ -29,7 +29,20 @@ data_source:
 """
 _OTHER_HOST = API_SOURCE.replace("api.example.com", "files.example.org")
 
+_POSTED = API_SOURCE + "  method: POST\n  pagination: {type: page, param: filter.page, in: body}\n"
+
 SOURCE_RULES = (
+    Rule(
+        name="bad-body-param",
+        summary="The parameter of a page cannot be put into the body of the request.",
+        reason=(
+            "With in: body each request has the number of its page, its offset or its cursor in body, at the keys"
+            " that param names. So there is a body, a mapping, and those keys lead through mappings alone, which"
+            " are made where they are missing."
+        ),
+        bad=job(source=_POSTED),
+        good=job(source=_POSTED + "  body: {}\n"),
+    ),
     Rule(
         name="bad-location",
         summary="The location is no address, or no path, as its source_type needs one.",
@@ -42,8 +55,11 @@ SOURCE_RULES = (
     ),
     Rule(
         name="bad-records-path",
-        summary="records_path is not JMESPath.",
-        reason="It names where the rows stand in a JSON answer, and is compiled here as it will be in the run.",
+        summary="records_path, cursor_path or link_path is not JMESPath.",
+        reason=(
+            "It names where the rows, or the next page, stand in a JSON answer, and is compiled here as it will"
+            " be in the run."
+        ),
         bad=job(source=API_SOURCE + '  records_path: "data.[items"\n'),
         good=job(source=API_SOURCE + "  records_path: data.items\n"),
     ),

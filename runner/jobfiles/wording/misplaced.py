@@ -26,6 +26,7 @@ _FOR_TYPES = {
     "username": ["basic"],
     "password": ["basic"],
     "param": ["page", "offset", "cursor"],
+    "in": ["page", "offset", "cursor"],
     "cursor_path": ["cursor"],
     "link_path": ["next_link"],
     "start": ["page", "offset"],
