@@ -1,6 +1,7 @@
 """A null in the place of records: how some servers, those in Go among them, write an array that has none."""
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 ERRORS_HINT = "Its list `errors` says why: ask the API with curl, and see in its documentation what that means."
@@ -30,18 +31,18 @@ def errors_of(document: object) -> list[Any]:
 def _value(node: Mapping[str, Any], document: Any) -> Any:
     children = node["children"]
     match node["type"]:
-        case "identity" | "current":
+        # What a slice goes over counts.
+        case "identity" | "current" | "slice":
             return document
         case "field":
             return document.get(node["value"], _MISSING) if isinstance(document, dict) else _MISSING
         case "index":
             places = range(-len(document), len(document)) if isinstance(document, list) else ()
             return document[node["value"]] if node["value"] in places else _MISSING
-        case "subexpression" | "pipe":
-            return _value(children[1], _value(children[0], document))
-        case "index_expression" if children[1]["type"] == "index":
-            return _value(children[1], _value(children[0], document))
-        case "projection" | "filter_projection" | "value_projection" | "flatten" | "index_expression":
+        # Of `a.b.c` all three are children of one node, as are the places of `a[0][1]`.
+        case "subexpression" | "pipe" | "index_expression":
+            return reduce(lambda value, child: _value(child, value), children, document)
+        case "projection" | "filter_projection" | "value_projection" | "flatten":
             return _value(children[0], document)
         case _:
             return _MISSING
