@@ -67,7 +67,8 @@ class Pipeline:
                 if sources is None:
                     return self._unchanged(order, started)
                 step = self._process(order, sources, cancelled)
-                step = _masked(_with_writing_told(order, sources, step, cancelled), _secrets(sources))
+                step = _with_writing_told(order, sources, _with_fetch_told(sources, step), cancelled)
+                step = _masked(step, _secrets(sources))
                 bookmark = _bookmark(order, sources, step)
             except FetchError as error:
                 kind = FailureKind.CANCELLED if cancelled.is_set() else FailureKind.FETCH
@@ -114,6 +115,8 @@ class Pipeline:
             ),
         )
         log.info("Fetched %s", fetched.description)
+        if fetched.note:
+            log.warning("%s", fetched.note)
         return fetched
 
     def _process(self, order: RunOrder, sources: Mapping[str, Fetched], cancelled: threading.Event) -> StepOutcome:
@@ -239,6 +242,11 @@ def _bookmark(order: RunOrder, sources: Mapping[str, Fetched], step: StepOutcome
     if order.job.incremental is None and not validators:
         return None
     return Bookmark(cursor=step.cursor, validators=validators)
+
+
+def _with_fetch_told(sources: Mapping[str, Fetched], step: StepOutcome) -> StepOutcome:
+    """The outcome of a step, with what people should know of the data that it was given."""
+    return replace(step, note=joined(*(fetched.note for fetched in sources.values()), step.note))
 
 
 def _with_writing_told(

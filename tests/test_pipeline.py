@@ -196,6 +196,20 @@ def test_each_source_has_its_name_and_the_first_is_data(execute, tmp_path):
     assert (run_dir / "result.csv").read_text() == "name\ntwo\n"
 
 
+@pytest.mark.parametrize(
+    ("script", "state"), [("result = data[['n']]", RunState.SUCCEEDED), ("1 / 0", RunState.FAILED)]
+)
+def test_a_path_to_the_next_page_that_leads_to_nothing_is_told_with_the_run(execute, api, script, state):
+    pages = Pagination(kind=PaginationKind.NEXT_LINK, link_path="next")
+    source = source_of(api, pagination=pages)
+    more = source_of(api, name="more", pagination=replace(pages, link_path="more.next"))
+    outcome, _ = execute(script, data_source=source, more_sources=(more,))
+    assert outcome.state is state
+    first, second = outcome.note.split("; ")
+    assert "`data_source.pagination.link_path: next` leads to nothing, as there is no next, but an array" in first
+    assert "`data_sources.more.pagination.link_path: more.next` leads to nothing, as there is no more" in second
+
+
 def test_a_run_is_skipped_while_an_api_says_that_nothing_has_changed(execute, api):
     source = source_of(api, on_unchanged=OnUnchanged.SKIP)
     first, _ = execute("result = data[['n']]", data_source=source, skip_unchanged=True)

@@ -43,6 +43,7 @@ class Fetched:
     page, or that says it has no content, is kept as NDJSON. `secrets` are the texts to mask wherever something
     of this run is shown. `description` is one masked line for the log. `unchanged` says that there are no files,
     as nothing has changed since `validator` was given; otherwise `validator` is the one for the next time.
+    `note` is what people should know of the data: one masked line; empty where there is nothing to say.
     `in_place` are those of the files that are not the run's own: others may write to them while it reads.
     """
 
@@ -54,4 +55,5 @@ class Fetched:
     description: str
     validator: Validator | None = None
     unchanged: bool = False
+    note: str = ""
     in_place: tuple[CheckedFile, ...] = ()

@@ -20,10 +20,11 @@ from runner.fetch.client import Client
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.deadline import Deadline, DeadlinePassedError, FetchCancelledError
 from runner.fetch.faults import deadline_fault, request_fault
-from runner.fetch.pages import fetch_pages
+from runner.fetch.pages import Pages
 from runner.fetch.references import References
 from runner.fetch.request import HttpRequest, build_request, request_digest, shown_url
 from runner.fetch.transport import Transport
+from runner.fetch.words import one_line
 
 _NOT_MODIFIED = 304
 # What fits into a header, and is kept with the job: no server has a reason to send anything else.
@@ -121,13 +122,20 @@ class _Work:
         """The records of all pages, one a line."""
         path = self.context.run_dir / f"input-{self.source.name}.{FileType.NDJSON}"
         count = size = 0
-        lines = fetch_pages(self.source, pagination, request, self.client, self.bodies)
+        pages = Pages(self.source, pagination, request, self.client, self.bodies)
         with written(path) as file:
-            for page in lines:
+            for page in pages.read():
                 count += 1
                 size += file.write(page)
         told = f"{counted(count, 'page')} from {shown_url(request.url)}, {size_words(size)}"
-        return replace(self._fetched(told), paths=(path,), format=FileType.NDJSON, records_path=None, bytes=size)
+        return replace(
+            self._fetched(told),
+            paths=(path,),
+            format=FileType.NDJSON,
+            records_path=None,
+            bytes=size,
+            note=one_line(self.references.mask(pages.note)),
+        )
 
     def _fetched(self, told: str) -> Fetched:
         return Fetched(

@@ -5,11 +5,10 @@ from typing import Any, Protocol
 
 import requests
 
-from runner.core.source import Pagination, PaginationKind
-from runner.core.words import kind_words
+from runner.core.source import DataSource, Pagination, PaginationKind
 from runner.errors import FetchError
 from runner.fetch.client import Client
-from runner.fetch.json_path import JsonPath
+from runner.fetch.next_path import NextPath
 from runner.fetch.page_params import with_page_param
 from runner.fetch.page_reader import Page, PageReader, WrittenNumber, as_json, described, digest_of
 from runner.fetch.request import HttpRequest, linked, shown_url
@@ -39,6 +38,11 @@ class Paging(Protocol):
 
     first: HttpRequest
 
+    @property
+    def note(self) -> str:
+        """As of `NextPath`."""
+        ...
+
     def read(self, response: requests.Response) -> Page:
         """What was answered.
 
@@ -56,19 +60,25 @@ class Paging(Protocol):
         ...
 
 
-def paging_of(pagination: Pagination, request: HttpRequest, client: Client, reader: PageReader) -> Paging:
+def paging_of(
+    source: DataSource, pagination: Pagination, request: HttpRequest, client: Client, reader: PageReader
+) -> Paging:
     """How the pages of a source are asked for."""
     if pagination.kind is PaginationKind.CURSOR:
-        return _ByCursor(pagination, request, client, reader)
+        path = NextPath("cursor_path", pagination.cursor_path, source, client)
+        return _ByCursor(pagination, request, path, reader)
     if pagination.kind is PaginationKind.LINK_HEADER:
         return _ByLink(request, reader)
     if pagination.kind is PaginationKind.NEXT_LINK:
-        return _ByLinkInBody(pagination, request, client, reader)
+        path = NextPath("link_path", pagination.link_path, source, client)
+        return _ByLinkInBody(pagination, request, path, reader)
     return _ByNumber(pagination, request, client, reader)
 
 
 class _ByNumber:
     """By the number of the page, or by the records before it."""
+
+    note = ""
 
     def __init__(self, pagination: Pagination, request: HttpRequest, client: Client, reader: PageReader) -> None:
         self._pagination = pagination
@@ -109,7 +119,7 @@ class _ByNumber:
         first one.
 
         Raises:
-            FetchError: there are other records behind it; or nobody can tell: as `fetch_pages`.
+            FetchError: there are other records behind it; or nobody can tell: as `Pages.read`.
         """
         behind = self._at(self._pagination.start + self._places_behind(len(page.records)))
         try:
@@ -167,14 +177,17 @@ class _ByNumber:
 class _ByCursor:
     """By what the answer before says. The first request is the job's own, with a cursor of its own or none."""
 
-    def __init__(self, pagination: Pagination, request: HttpRequest, client: Client, reader: PageReader) -> None:
+    def __init__(self, pagination: Pagination, request: HttpRequest, path: NextPath, reader: PageReader) -> None:
         self._pagination = pagination
-        self._client = client
-        self._path = JsonPath("pagination.cursor_path", pagination.cursor_path)
+        self._path = path
         self._seen: set[str] = set()
         self._digest_before = b""
         self.first = request
         self.read = reader.read
+
+    @property
+    def note(self) -> str:
+        return self._path.note
 
     def following(self, page: Page) -> HttpRequest | None:
         cursor = self._cursor_of(page)
@@ -206,7 +219,7 @@ class _ByCursor:
 
     def _cursor_of(self, page: Page) -> Any:
         """What the answer names; None at the end. A body takes values of every kind, an address does not."""
-        found = self._path.search(page.document, page.size, self._client.check)
+        found = self._path.find(page)
         in_body = self._pagination.in_body
         if _is_end(found) or (in_body and found in ([], {})):
             return None
@@ -230,6 +243,10 @@ class _ByLink:
         self._seen: set[str] = set()
         self.first = request
 
+    @property
+    def note(self) -> str:
+        return ""
+
     def read(self, response: requests.Response) -> Page:
         return self._reader.read(response)
 
@@ -249,12 +266,15 @@ class _ByLink:
 class _ByLinkInBody(_ByLink):
     """By the address in the body of the answer before."""
 
-    def __init__(self, pagination: Pagination, request: HttpRequest, client: Client, reader: PageReader) -> None:
+    def __init__(self, pagination: Pagination, request: HttpRequest, path: NextPath, reader: PageReader) -> None:
         super().__init__(request, reader)
-        self._client = client
         self._named = f"`pagination.link_path: {pagination.link_path}`"
-        self._path = JsonPath("pagination.link_path", pagination.link_path)
+        self._path = path
         self._doubt = ""
+
+    @property
+    def note(self) -> str:
+        return self._path.note
 
     def read(self, response: requests.Response) -> Page:
         try:
@@ -274,7 +294,7 @@ class _ByLinkInBody(_ByLink):
         return self._linked(page, link, what, self._doubt or _CIRCLE_HINT, _LINK_HINT)
 
     def _link_of(self, page: Page) -> str:
-        found = self._path.search(page.document, page.size, self._client.check)
+        found = self._path.find(page)
         if _is_end(found):
             return ""
         if not isinstance(found, str):
