@@ -6,11 +6,12 @@ from typing import Any, Protocol
 import requests
 
 from runner.core.source import DataSource, Pagination, PaginationKind
+from runner.core.words import kind_words
 from runner.errors import FetchError
 from runner.fetch.client import Client
 from runner.fetch.next_path import NextPath
 from runner.fetch.page_params import with_page_param
-from runner.fetch.page_reader import Page, PageReader, WrittenNumber, as_json, described, digest_of
+from runner.fetch.page_reader import Page, PageReader, WrittenNumber, as_json, digest_of
 from runner.fetch.request import HttpRequest, linked, shown_url
 
 # Refusals that are about who asks and how often, not about the page that is asked for.
@@ -65,12 +66,12 @@ def paging_of(
 ) -> Paging:
     """How the pages of a source are asked for."""
     if pagination.kind is PaginationKind.CURSOR:
-        path = NextPath("cursor_path", pagination.cursor_path, source, client)
+        path = NextPath("cursor_path", pagination.cursor_path, source, pagination, client)
         return _ByCursor(pagination, request, path, reader)
     if pagination.kind is PaginationKind.LINK_HEADER:
         return _ByLink(request, reader)
     if pagination.kind is PaginationKind.NEXT_LINK:
-        path = NextPath("link_path", pagination.link_path, source, client)
+        path = NextPath("link_path", pagination.link_path, source, pagination, client)
         return _ByLinkInBody(pagination, request, path, reader)
     return _ByNumber(pagination, request, client, reader)
 
@@ -229,7 +230,7 @@ class _ByCursor:
             if isinstance(found, (list, dict)):
                 hint += " A cursor of several values can be sent in `body` alone: write `in: body`."
             raise FetchError(
-                f"`pagination.cursor_path: {self._pagination.cursor_path}` finds {described(found)}, no cursor",
+                f"`pagination.cursor_path: {self._pagination.cursor_path}` finds {kind_words(found)}, no cursor",
                 hint=hint,
             )
         return found
@@ -298,7 +299,7 @@ class _ByLinkInBody(_ByLink):
         if _is_end(found):
             return ""
         if not isinstance(found, str):
-            raise FetchError(f"{self._named} finds {described(found)}, no address", hint=_LINK_HINT)
+            raise FetchError(f"{self._named} finds {kind_words(found)}, no address", hint=_LINK_HINT)
         return found.strip()
 
 
