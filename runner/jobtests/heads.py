@@ -94,15 +94,9 @@ def _write_parquet(whole: StepInput, path: Path, count: int) -> StepInput:
 
 
 def _write_xlsx(whole: StepInput, path: Path, count: int) -> StepInput:
-    import python_calamine
     from xlsxwriter import Workbook  # type: ignore[import-untyped]
 
-    try:
-        with python_calamine.load_workbook(_file(whole)) as book:
-            name = whole.table.sheet or sheet_names(_file(whole)).rows[0]
-            rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False, nrows=count + 1)
-    except (python_calamine.CalamineError, LookupError) as error:
-        raise ValueError(str(error)) from error
+    name, rows = _first_rows(whole, count + 1)
     if not tells_errors(str(_file(whole))):
         raise ValueError("it is a workbook of another kind")
     with Workbook(path, {"default_date_format": "yyyy-mm-dd hh:mm:ss", "strings_to_formulas": False}) as head:
@@ -120,6 +114,24 @@ def _write_xlsx(whole: StepInput, path: Path, count: int) -> StepInput:
                 # Any formula will do: what is read is its value.
                 sheet.write_formula(cell.name, "=NA()", None, cell.error)
     return replace(whole, paths=(str(path),))
+
+
+def _first_rows(whole: StepInput, count: int) -> tuple[str, Sequence[Sequence[Any]]]:
+    """The sheet that a run would read, and its first rows.
+
+    Raises:
+        ValueError: there is none.
+    """
+    import python_calamine
+
+    try:
+        names = [whole.table.sheet] if whole.table.sheet else sheet_names(_file(whole)).tables
+        with python_calamine.load_workbook(_file(whole)) as book:
+            sheets = ((name, book.get_sheet_by_name(name)) for name in names)
+            found = ((name, sheet.to_python(skip_empty_area=False, nrows=count)) for name, sheet in sheets)
+            return next((name, rows) for name, rows in found if rows)
+    except (python_calamine.CalamineError, StopIteration) as error:
+        raise ValueError(str(error)) from error
 
 
 def _times_in(rows: Sequence[Sequence[object]]) -> set[tuple[int, int]]:

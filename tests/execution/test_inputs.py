@@ -5,6 +5,7 @@ import json
 import random
 import re
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import openpyxl
@@ -216,6 +217,19 @@ def test_one_empty_sheet_of_several_adds_nothing(step, tmp_path, table):
     for path, cells in zip(paths, ([7], None, [8]), strict=True):
         pd.DataFrame(cells and {"a": cells}).to_excel(path, engine="xlsxwriter", index=False)
     assert step(StepInput(paths=paths, format=FileType.XLSX, table=table)) == "a\n7\n8\n"
+
+
+@pytest.mark.parametrize("table", [TableOptions(), TableOptions(columns=("a",))], ids=["plain", "columns"])
+def test_the_first_sheet_with_rows_is_read_beside_others_too(step, tmp_path, table):
+    paths = [str(tmp_path / f"{name}.xlsx") for name in ("a", "b")]
+    for number, path in enumerate(paths, start=7):
+        with pd.ExcelWriter(path, engine="xlsxwriter") as book:
+            for name, frame in {"Cover": {}, "Data": {"a": [number]}, "Other": {"a": [0]}}.items():
+                pd.DataFrame(frame).to_excel(book, sheet_name=name, index=False)
+    assert step(StepInput(paths=(paths[0],), format=FileType.XLSX, table=table)) == "a\n7\n"
+    assert step(StepInput(paths=tuple(paths), format=FileType.XLSX, table=table)) == "a\n7\n8\n"
+    failure = step.failure(StepInput(paths=(paths[0],), format=FileType.XLSX, table=replace(table, sheet="Cover")))
+    assert failure.message == "the data cannot be read as XLSX: its sheet is empty"
 
 
 @pytest.mark.parametrize(
@@ -605,12 +619,12 @@ def test_a_formula_that_nobody_has_worked_out_is_told(step, tmp_path):
     assert step(source("id")) == "id\n1\n2\n"
 
 
-def write_changed(path, plain, change):
-    """A workbook with the sheets of another one, changed."""
+def write_changed(path, plain, change, *, part="xl/worksheets/"):
+    """A workbook with the sheets of another one, or its parts of another name, changed."""
     with zipfile.ZipFile(plain) as plain, zipfile.ZipFile(path, "w") as book:
         for name in plain.namelist():
             text = plain.read(name).decode()
-            book.writestr(name, change(text) if name.startswith("xl/worksheets/") else text)
+            book.writestr(name, change(text) if name.startswith(part) else text)
     return path
 
 
@@ -695,6 +709,16 @@ def test_a_sheet_in_utf16_is_told_beside_others_too(step, tmp_path, columns):
         failure = step.failure(source)
         assert "its sheet 'Sheet' is in UTF-16" in failure.message
         assert "save it" in failure.hint
+
+
+@pytest.mark.parametrize("part", ["xl/workbook.xml", "xl/styles.xml", "xl/_rels/workbook.xml.rels"])
+def test_another_part_of_a_workbook_in_utf16_is_told(step, tmp_path, part):
+    pd.DataFrame({"id": [1]}).to_excel(tmp_path / "plain.xlsx", engine="xlsxwriter", index=False)
+    path = tmp_path / "wide.xlsx"
+    write_changed(path, tmp_path / "plain.xlsx", lambda text: text.encode("utf-16"), part=part)
+    failure = step.failure(StepInput(paths=(str(path),), format=FileType.XLSX))
+    assert failure.message == f"the data cannot be read as XLSX: its part {part} is in UTF-16, and UTF-8 is read"
+    assert "save it" in failure.hint
 
 
 def test_errors_of_other_columns_and_sheets_do_not_matter(step, tmp_path):

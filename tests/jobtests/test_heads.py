@@ -118,6 +118,15 @@ def test_a_workbook(tmp_path):
     assert write_head(replace(whole, table=TableOptions(sheet="None")), tmp_path / "other", COUNT) is None
 
 
+def test_the_first_sheet_of_a_workbook_that_has_rows(tmp_path):
+    with Workbook(tmp_path / "whole") as book:
+        book.add_worksheet("Cover")
+        book.add_worksheet("Data").write_column(0, 0, ["a", 1, 2, 3])
+    whole = StepInput(paths=(str(tmp_path / "whole"),), format=FileType.XLSX)
+    found = write_head(whole, tmp_path / "head", COUNT)
+    assert pd.read_excel(found.paths[0], engine="calamine")["a"].tolist() == [1, 2]
+
+
 def test_an_error_in_a_workbook_stays_one(tmp_path):
     with Workbook(tmp_path / "whole") as book:
         sheet = book.add_worksheet("Data")

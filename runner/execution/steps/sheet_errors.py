@@ -12,6 +12,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -19,6 +20,10 @@ _BOOK = "xl/workbook.xml"
 _PARTS = "xl/_rels/workbook.xml.rels"
 # What an .ods and an .xlsb file have inside; an .xls file is no archive.
 _OTHER_KINDS = frozenset({"content.xml", "xl/workbook.bin"})
+_XML = (".xml", ".rels")
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# What an archive that is damaged, or is none, may raise.
+_UNREADABLE = (OSError, EOFError, LookupError, zlib.error, zipfile.BadZipFile)
 # What a sheet says of a value that it has not got.
 _NOT_AVAILABLE = "#N/A"
 _MARKS = (b't="e"', b"t='e'")
@@ -68,7 +73,18 @@ def is_in_utf16(path: str, sheet: str) -> bool:
     Raises:
         ValueError: as `cell_errors`.
     """
-    return _sheet_text(path, sheet).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return _sheet_text(path, sheet).startswith(_UTF16)
+
+
+def part_in_utf16(path: str) -> str:
+    """The first part of an xlsx file that is in UTF-16, as its list of sheets may be; empty where none is, or the
+    file is no xlsx."""
+    with suppress(*_UNREADABLE), zipfile.ZipFile(path) as book:
+        for name in book.namelist():
+            with book.open(name) as part:
+                if name.endswith(_XML) and part.read(len(_UTF16[0])).startswith(_UTF16):
+                    return name
+    return ""
 
 
 def cell_errors(path: str, sheet: str, times: Callable[[], Container[tuple[int, int]]]) -> Iterator[CellError]:
@@ -136,7 +152,7 @@ def _sheet_text(path: str, sheet: str) -> bytes:
             # Names of parts are equal in any case, and some programs write them with backslashes.
             parts = {_plain(name): name for name in book.namelist()}
             return book.read(parts[_part_of(book, parts, sheet)])
-    except (OSError, EOFError, LookupError, zlib.error, zipfile.BadZipFile, ET.ParseError) as error:
+    except (*_UNREADABLE, ET.ParseError) as error:
         raise ValueError(str(error)) from error
 
 

@@ -1,4 +1,4 @@
-"""The sheets of a workbook that have rows."""
+"""The sheets of a workbook that may have rows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 
 class SheetNames(NamedTuple):
-    """The sheets with rows, and those without, such as a chart that is a sheet of its own; both in their order."""
+    """The sheets of cells, which may be empty, and those without, such as a chart that is a sheet of its own; both
+    in their order."""
 
-    rows: Sequence[str]
+    tables: Sequence[str]
     others: Sequence[str]
 
 
@@ -24,5 +25,5 @@ def sheet_names(path: str | Path) -> SheetNames:
 
     with load_workbook(path) as book:
         sheets = book.sheets_metadata
-    rows = [sheet.name for sheet in sheets if sheet.typ == SheetTypeEnum.WorkSheet]
-    return SheetNames(rows=rows, others=[sheet.name for sheet in sheets if sheet.name not in rows])
+    tables = [sheet.name for sheet in sheets if sheet.typ == SheetTypeEnum.WorkSheet]
+    return SheetNames(tables=tables, others=[sheet.name for sheet in sheets if sheet.name not in tables])

@@ -42,6 +42,7 @@ _JSON_HINT = "Let `data_source` say so: `json`, or `ndjson` where each line is a
 _TRUTH = "boolean"
 _TYPED = frozenset({_TRUTH, "integer", "floating", "mixed-integer-float"})
 _WITH_TIMES = frozenset({"time", "mixed", "mixed-integer"})
+_OTHER_TEXT = "is in UTF-16, and UTF-8 is read"
 _SAVE_HINT = "Open the workbook in a spreadsheet program and save it."
 _OUT_OF_MEMORY = "C error: out of memory"
 _FIELDS_LOST = "Length of header or names does not match"
@@ -341,14 +342,14 @@ def _failed_cell(cell: str, error: str) -> StepError:
     return unreadable("XLSX", f"{cell} holds the error {error}", hint=hint)
 
 
-def _sheet_name(path: str, table: TableOptions) -> str:
-    """The sheet that is asked for, or the first one that has rows."""
+def _sheets_asked_for(path: str, table: TableOptions) -> Sequence[str]:
+    """The sheet that is asked for, or those of which the first one with rows is."""
     names = sheet_names(path)
-    if names.rows and (not table.sheet or table.sheet in names.rows):
-        return table.sheet or names.rows[0]
+    if names.tables and (not table.sheet or table.sheet in names.tables):
+        return [table.sheet] if table.sheet else names.tables
     wrong = f"its sheet '{table.sheet}' has no rows" if table.sheet in names.others else ""
     wrong = wrong or (f"it has no sheet '{table.sheet}'" if table.sheet else "none of its sheets has rows")
-    known = f"Its sheets are {', '.join(names.rows[:20])}." if names.rows else ""
+    known = f"Its sheets are {', '.join(names.tables[:20])}." if names.tables else ""
     raise unreadable("XLSX", wrong, hint=f"A chart can be a sheet. {known}".strip() if names.others else known)
 
 
@@ -357,26 +358,32 @@ def _read_sheet(path: str, table: TableOptions, options: dict[str, Any]) -> tupl
     # Here, as few steps need it.
     import python_calamine
 
-    from runner.execution.steps.sheet_errors import is_in_utf16, tells_errors
+    from runner.execution.steps.sheet_errors import is_in_utf16, part_in_utf16, tells_errors
 
+    frame, name = pd.DataFrame(), ""
     try:
-        name = _sheet_name(path, table)
+        sheets = _sheets_asked_for(path, table)
         if not tells_errors(path):
             hint = "Save it as .xlsx: in .ods, .xls and .xlsb a failed formula cannot be told from an empty cell."
             raise unreadable("XLSX", "it is a workbook of another kind", hint=hint)
-        frame = pd.read_excel(
-            path,
-            sheet_name=name,
-            engine="calamine",
-            dtype=object,
-            keep_default_na=False,
-            na_values=[""],
-            **options,
-        )
-        if frame.columns.empty and is_in_utf16(path, name):
-            raise unreadable("XLSX", f"its sheet '{name}' is in UTF-16, and UTF-8 is read", hint=_SAVE_HINT)
+        for name in sheets:
+            frame = pd.read_excel(
+                path,
+                sheet_name=name,
+                engine="calamine",
+                dtype=object,
+                keep_default_na=False,
+                na_values=[""],
+                **options,
+            )
+            if not frame.columns.empty:
+                break
+            if is_in_utf16(path, name):
+                raise unreadable("XLSX", f"its sheet '{name}' {_OTHER_TEXT}", hint=_SAVE_HINT)
     except python_calamine.WorksheetNotFound as error:
         raise unreadable("XLSX", f"it names a sheet '{name}' that is not in it", hint=_SAVE_HINT) from error
     except (python_calamine.CalamineError, *UNREADABLE) as error:
+        if part := part_in_utf16(path):
+            raise unreadable("XLSX", f"its part {part} {_OTHER_TEXT}", hint=_SAVE_HINT) from error
         raise unreadable("XLSX", str(error)) from error
     return frame.set_axis([str(column) for column in frame.columns], axis=1), name
