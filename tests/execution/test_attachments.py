@@ -415,6 +415,11 @@ def test_a_number_in_a_sheet_has_all_its_digits(attach, kind):
     assert sheet_of(path)[1][1:] == [[number, float(exact)] for number in numbers]
 
 
+def test_a_short_float_in_a_sheet_is_the_number_that_is_meant(attach):
+    _, path = attach("result = pd.DataFrame({'f': np.array([50331648, 0.1, 8388607.5], dtype='float32')})")
+    assert sheet_of(path)[1][1:] == [[50331648], [0.1], [8388607.5]]
+
+
 def test_a_decimal_that_a_sheet_would_round_is_a_text_of_plain_digits(attach):
     _, path = attach(
         "import decimal\nresult = pd.DataFrame({'d': [decimal.Decimal('1.00000000000000000001E-9')]})"

@@ -48,7 +48,7 @@ SAFE = {
     "floats": pd.DataFrame(
         {"f": [1.0, 0.1 + 0.2, 1e16, 1e-5, 123456789.125, -0.0, np.nan, np.inf, 5e-324], "k": 1}
     ),
-    "small floats": pd.DataFrame({"f": np.array([0.1, 1e10, 3], dtype="float32"), "k": 1}),
+    "small floats": pd.DataFrame({"f": np.array([0.1, 10, 3], dtype="float32"), "k": 1}),
     "half floats": pd.DataFrame({"f": np.array([0.1, 2], dtype="float16"), "k": 1}),
     "whole": pd.DataFrame({"i": np.array([1, 2**63], dtype="uint64"), "j": np.array([-5, 5], dtype="int8")}),
     "nullable": pd.DataFrame(
@@ -219,6 +219,28 @@ def test_decimals_are_plain_digits(write):
     assert write(frame).splitlines()[1:] == [
         "0.0000000000,0.0000000000,-0.000000000,0.0000001",
         "0.0000000001,0.0000000001,x,",
+    ]
+
+
+def test_short_floats_have_all_digits_that_they_are_known_by(write):
+    """`to_csv` has 6.55e+04 and 5.033165e+07, which are other numbers to who reads them."""
+    short = np.array([50331648, 0.1, 8388607.5, np.inf], dtype="float32")
+    frame = pd.DataFrame(
+        {
+            "half": np.array([65504, 0.1, 6e-8, 1000], dtype="float16"),
+            "short": short,
+            "nullable": pd.array([1e10, None, 2**80, -3], dtype="Float32"),
+            "category": pd.Categorical(short),
+            "object": [short[0], "x", np.float16(65504), None],
+            "list": [list(short)] * 4,
+        }
+    )
+    listed = '"[50331648.0, 0.1, 8388607.5, inf]"'
+    assert write(frame).splitlines()[1:] == [
+        f"65504.0,50331648.0,10000000000.0,50331648.0,50331648.0,{listed}",
+        f"0.1,0.1,,0.1,x,{listed}",
+        f"6e-08,8388607.5,1.2089258e+24,8388607.5,65504.0,{listed}",
+        f"1000.0,inf,-3.0,inf,,{listed}",
     ]
 
 

@@ -2,8 +2,9 @@
 
 The texts are those of `to_csv(index=False)`: floats in their shortest form, booleans as True and False, gaps as
 nothing, a column of times as fine as its finest value, lists and other objects as `str` shows them, but arrays as
-lists. Small decimals are plain digits, as those of a query are: 0.0000000000 for what `str` shows as 0E-10. Each
-text goes through a guard: `defuse` puts a `'` before one that a spreadsheet would run as a formula.
+lists. Floats of 16 and 32 bits are as long ones are: 65504.0 for what `str` shows as 6.55e+04. Small decimals are
+plain digits, as those of a query are: 0.0000000000 for what `str` shows as 0E-10. Each text goes through a guard:
+`defuse` puts a `'` before one that a spreadsheet would run as a formula.
 """
 
 import re
@@ -28,6 +29,9 @@ _PLAIN_NUMBER = re.compile(PLAIN_NUMBER)
 # What DuckDB quotes: some readers take what follows a # for a comment.
 _SPECIAL = re.compile('[",\n\r#]')
 _ROWS_AT_ONCE = 10_000
+_SHORT = (np.float16, np.float32)
+# From here on a float is not known to be the one number that is meant.
+_WHOLE_END = 1 << 53
 _ARRAYS = (np.ndarray, pd.api.extensions.ExtensionArray, pd.Index)
 _NESTED = (*_ARRAYS, list, tuple, dict)
 _TICKS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -96,7 +100,16 @@ def texts_of(series: pd.Series, unit: str = "", *, guard: Guard) -> list[str]:
 
 def number_text(number: Any) -> str:
     """A number as text; a small decimal without an exponent. A large one that was rounded keeps it: 1E+2."""
+    if isinstance(number, _SHORT):
+        return str(long_float(number))
     return format(number, "f") if isinstance(number, Decimal) and number.adjusted() < 0 else str(number)
+
+
+def long_float(number: Any) -> float:
+    """What a float of numpy is as one of 64 bits. A short one is what its text says, as 0.1 is none of them; but a
+    whole number is itself, of which that text may lack the last digits."""
+    exact = float(number)
+    return exact if exact.is_integer() and abs(exact) < _WHOLE_END else float(str(number))
 
 
 def text_of(value: Any) -> str:
@@ -119,8 +132,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.datetime64 | np.timedelta64):
         return str(value)
     if isinstance(value, np.floating):
-        # By its text: a short float has a shorter one than the long float of its value.
-        return float(str(value))
+        return long_float(value)
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from runner.execution.steps.cells import leave, texts_of
+from runner.execution.steps.cells import leave, long_float, texts_of
 
 _MASKED = (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray)
 _WHOLE = (int, np.integer)
@@ -132,12 +132,12 @@ def _doubles(values: Sequence[Any]) -> pa.Array:
 
 
 def _double(value: Any) -> float:
-    """A number as a long float: a short one by its text, which is what is meant.
+    """A number as a long float: a short one as what is meant by it.
 
     Raises:
         ValueError: there is no such float.
     """
-    double = float(str(value)) if isinstance(value, np.floating) else float(value)
+    double = long_float(value) if isinstance(value, np.floating) else float(value)
     if double != value and not isinstance(value, np.floating):
         raise ValueError("not exactly")
     return double

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from runner.execution.steps.cells import NO_TEXTS, CellKind, Guard, kind_of, text_of, texts_of, time_unit
+from runner.execution.steps.cells import (
+    NO_TEXTS,
+    CellKind,
+    Guard,
+    kind_of,
+    long_float,
+    text_of,
+    texts_of,
+    time_unit,
+)
 from runner.execution.steps.sheet import CellStyle, Moment, SheetCell, SheetColumn
 
 _ROWS_AT_ONCE = 10_000
@@ -50,8 +59,7 @@ def sheet_cell(value: Any, guard: Guard) -> SheetCell:
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, np.floating):
-        # By its text: a short float has a shorter one than the long float of its value.
-        return float(str(value))
+        return long_float(value)
     if isinstance(value, Real):
         return float(value)
     return str(value) if isinstance(value, NO_TEXTS) else guard(text_of(value)) or None
