@@ -4,6 +4,8 @@ import weakref
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -258,3 +260,14 @@ def test_a_file_without_rows_makes_no_other_columns_of_those_of_the_others(tmp_p
     assert frame["v"].dtype == alone["v"].dtype == (kind or alone["v"].dtype)
     assert frame["n"].dtype == "int64"
     assert frame["more"].isna().all()
+
+
+def test_times_finer_than_python_has_are_told_with_their_column(tmp_path):
+    times = pa.array([1_000_000_001], pa.time64("ns"))
+    columns = {"id": [1], "at": times, "list": pa.array([[1_000_000_001]], pa.list_(times.type))}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(StepError) as caught:
+        read_data(StepInput(paths=(str(tmp_path / "a.parquet"),), format=FileType.PARQUET))
+    told = "it has times of a day with nanoseconds, which a script lacks, in 'at', 'list'"
+    assert caught.value.failure.message == f"the data cannot be read as Parquet: {told}"
+    assert "Let a query read them" in caught.value.failure.hint

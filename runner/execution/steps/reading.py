@@ -22,6 +22,10 @@ from runner.execution.steps.table_files import read_csv_files, read_workbooks
 from runner.execution.steps.typed import convert, types_of
 from runner.execution.steps.whole_numbers import joined, whole_numbers_of
 
+# What Arrow says of a time of a day that Python has no object for, and the type of such times.
+_TOO_FINE = "non-zero nanoseconds"
+_FINE_TIME = "time64[ns]"
+
 
 def read_data(source: StepInput, *, timezone: str = "UTC", exact: bool = False) -> pd.DataFrame:
     """The input as a script gets it.
@@ -76,7 +80,22 @@ def _read_parquet(path: str, *, exact: bool) -> pd.DataFrame:
                 frame[name] = series.array
         return frame
     except (ValueError, OSError) as error:
+        if _TOO_FINE in str(error):
+            raise _too_fine(path) from error
         raise _twice_named(path) or unreadable("Parquet", str(error)) from error
+
+
+def _too_fine(path: str) -> StepError:
+    """The failure where a time of a day has nanoseconds, which Python's times have not."""
+    # Here, as few steps need it.
+    import pyarrow.parquet as pq
+
+    kinds = {field.name: str(field.type) for field in pq.read_schema(path)}
+    names = ", ".join(repr(name) for name, kind in kinds.items() if _FINE_TIME in kind)
+    hint = "Let a query read them, which has nanoseconds, or have them written in microseconds (`time64[us]`)."
+    return unreadable(
+        "Parquet", f"it has times of a day with nanoseconds, which a script lacks, in {names}", hint=hint
+    )
 
 
 def _twice_named(path: str) -> StepError | None:
