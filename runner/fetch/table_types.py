@@ -152,7 +152,10 @@ def _text(value: Any) -> str:
     """One value as text. Surrogates, which no file of text can hold, are replaced."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
-    if isinstance(value, dt.datetime | dt.date | dt.time):
+    if isinstance(value, dt.datetime):
+        # As databases write it: beside a day that there is not, which is a text of theirs, it looks the same.
+        return value.isoformat(" ")
+    if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, dt.timedelta):
         return _interval(value)
@@ -160,8 +163,13 @@ def _text(value: Any) -> str:
         # Every digit in its place: `0E-20` and `1E+39` are nothing for people, nor for a script's `astype`.
         return format(value, "f")
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value, ensure_ascii=False, default=_text)
+        return json.dumps(value, ensure_ascii=False, default=_inner_text)
     return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def _inner_text(value: Any) -> str:
+    """One value within JSON as text: a time as ISO 8601 has it."""
+    return value.isoformat() if isinstance(value, dt.datetime) else _text(value)
 
 
 def _interval(value: dt.timedelta) -> str:
