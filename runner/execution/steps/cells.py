@@ -23,8 +23,11 @@ Guard = Callable[[str], str]
 """What is done to each text, and each column name, before it is written."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-# `-5.3`, `+49`, `-5,3`, `-1e5`: a number to every spreadsheet. In RE2's terms as well as in Python's.
-PLAIN_NUMBER = "[+-]([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?"
+# `-5.3`, `+49`, `-5,3`, `-1e5`: a number to every spreadsheet; or `-00:30:00`, a span of time as databases write
+# it. In RE2's terms as well as in Python's.
+PLAIN_NUMBER = (
+    "[+-](([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?|[0-9]+:[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?)"
+)
 _PLAIN_NUMBER = re.compile(PLAIN_NUMBER)
 # What DuckDB quotes: some readers take what follows a # for a comment.
 _SPECIAL = re.compile('[",\n\r#]')
