@@ -1,19 +1,22 @@
-"""The character set that a server names for a text, where the job reads it as UTF-8."""
+"""The character set that a server names for a text, where it is read as UTF-8."""
 
 import codecs
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 
 from runner.core.source import DataSource, FileType
 from runner.errors import FetchError
+from runner.fetch.bodies import written
 from runner.fetch.places import source_key
 from runner.fetch.request import shown_url
 
 _CHUNK_BYTES = 1 << 20
 _UTF_8 = "utf-8"
+_JSON = frozenset({FileType.JSON, FileType.NDJSON})
 # Texts in ASCII are UTF-8 as well. ISO 8859-1 is what many servers name for every text, also for one in UTF-8.
 _SAYS_NOTHING = frozenset({_UTF_8, "utf-8-sig", "ascii", "iso8859-1"})
 # In UTF-8 they stand in no table; UTF-16 and ISO 2022 write ASCII with them.
@@ -42,6 +45,58 @@ def require_encoding(
     )
 
 
+def recode_json(source: DataSource, response: requests.Response, path: Path, check: Callable[[], None]) -> None:
+    """Make JSON in the character set that its server names UTF-8, as all JSON is read: no job needs to say so.
+
+    Args:
+        path: the body, which is written anew where it is in another one.
+        check: as for `require_encoding`.
+
+    Raises:
+        FetchError: it is no text in that character set, or the disk does not take it.
+    """
+    named = _other_than_utf_8(response)
+    if source.format not in _JSON or not named or _is_utf_8(path, check):
+        return
+    aside = path.with_name(f"{path.name}.{_UTF_8}")
+    with _told(response, named), path.open(encoding=named, newline="") as text, written(aside) as target:
+        while chunk := text.read(_CHUNK_BYTES):
+            check()
+            target.write(chunk.encode())
+    aside.replace(path)
+
+
+def recoded(response: requests.Response, body: bytes) -> bytes:
+    """JSON in memory, as `recode_json` makes it."""
+    named = _other_than_utf_8(response)
+    if not named or _are_utf_8([body]):
+        return body
+    with _told(response, named):
+        return body.decode(named).encode()
+
+
+@contextmanager
+def _told(response: requests.Response, named: str) -> Iterator[None]:
+    shown = shown_url(response.request.url or "")
+    try:
+        yield
+    except UnicodeError:
+        raise FetchError(
+            f"{shown} answers text that is neither UTF-8 nor {named}, which it names",
+            hint="Ask the API with curl: what its header Content-Type says of its text is not so.",
+        ) from None
+
+
+def _other_than_utf_8(response: requests.Response) -> str:
+    """The character set that an answer names, where that is another one; empty where it is none of a text."""
+    named = charset_of(response.headers.get("content-type", ""))
+    try:
+        "".encode(named)
+    except (LookupError, ValueError):
+        return ""
+    return "" if _name_of(named) == _UTF_8 else named
+
+
 def charset_of(content_type: str) -> str:
     """The character set that a header Content-Type names; empty where it names none."""
     found = re.search(r"charset=[\"']?([\w.:-]{1,40})", content_type, re.IGNORECASE)
@@ -57,14 +112,23 @@ def _name_of(encoding: str) -> str:
 
 
 def _is_utf_8(path: Path, check: Callable[[], None]) -> bool:
-    decoder = codecs.getincrementaldecoder(_UTF_8)()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            check()
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError:
-                return False
-            if _OF_OTHERS.search(chunk):
-                return False
+
+        def chunks() -> Iterator[bytes]:
+            while chunk := file.read(_CHUNK_BYTES):
+                check()
+                yield chunk
+
+        return _are_utf_8(chunks())
+
+
+def _are_utf_8(chunks: Iterable[bytes]) -> bool:
+    decoder = codecs.getincrementaldecoder(_UTF_8)()
+    for chunk in chunks:
+        try:
+            decoder.decode(chunk)
+        except UnicodeDecodeError:
+            return False
+        if _OF_OTHERS.search(chunk):
+            return False
     return True

@@ -15,7 +15,7 @@ from runner.core.source import DataSource, FileType, Pagination
 from runner.core.words import counted
 from runner.errors import FetchError
 from runner.fetch.bodies import NO_CONTENT, Bodies, empty_fault, written
-from runner.fetch.charsets import require_encoding
+from runner.fetch.charsets import recode_json, require_encoding
 from runner.fetch.client import Client
 from runner.fetch.context import FetchContext, Fetched
 from runner.fetch.deadline import Deadline, DeadlinePassedError, FetchCancelledError
@@ -110,6 +110,7 @@ class _Work:
         if not size and fetched.format is not FileType.NDJSON:
             raise empty_fault(response, fetched.format)
         require_encoding(self.source, response, path, self.client.check)
+        recode_json(self.source, response, path, self.client.check)
         return replace(
             fetched,
             paths=(path,),

@@ -15,6 +15,7 @@ from runner.core.source import DataSource, FileType
 from runner.core.words import kind_words
 from runner.errors import FetchError
 from runner.fetch.bodies import NO_CONTENT, Bodies, empty_fault
+from runner.fetch.charsets import recoded
 from runner.fetch.client import Client, header_text
 from runner.fetch.json_path import JsonPath
 from runner.fetch.request import HttpRequest, shown_url
@@ -94,7 +95,7 @@ class PageReader:
         Raises:
             FetchError: it is no JSON, has no array of records, or is too large.
         """
-        body = self._bodies.read(response, PAGE_BYTES).removeprefix(_BOM)
+        body = recoded(response, self._bodies.read(response, PAGE_BYTES)).removeprefix(_BOM)
         is_blank = not body or body.isspace()
         if is_blank and not self._count and response.status_code != NO_CONTENT:
             raise empty_fault(response, FileType.JSON)

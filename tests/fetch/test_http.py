@@ -685,6 +685,32 @@ def test_a_csv_in_the_character_set_that_its_server_names(server, fetch_api, cha
     assert fetch_api(server.url(), file_type=FileType.CSV, table=named).paths[0].read_bytes() == written
 
 
+@pytest.mark.parametrize("file_type", [FileType.JSON, FileType.NDJSON], ids=str)
+@pytest.mark.parametrize(
+    ("named", "sent_in", "text"),
+    [
+        ("iso-8859-1", "latin-1", '{"a": "é"}'),
+        ("iso-8859-1", "utf-8", '{"a": "é"}'),
+        ("utf-16", "utf-16", '{"a": "日本"}'),
+        ("utf-16-be", "utf-16-be", '{"a": 1}'),
+        ("Shift_JIS", "shift_jis", '{"a": "日本"}'),
+        ("hex", "utf-8", '{"a": "é"}'),
+        ("no-such", "utf-8", '{"a": "é"}'),
+    ],
+)
+def test_json_in_the_character_set_that_its_server_names(server, fetch_api, file_type, named, sent_in, text):
+    server.answer("/", text.encode(sent_in), content_type=f"application/json; charset={named}")
+    (path,) = fetch_api(server.url(), file_type=file_type).paths
+    assert path.read_text(encoding="utf-8") == text
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_json_that_is_no_text_in_the_character_set_that_its_server_names(server, fetch_api):
+    server.answer("/", b'{"a": "\x81\xff"}', content_type="application/json; charset=shift_jis")
+    with pytest.raises(FetchError, match="answers text that is neither UTF-8 nor shift_jis, which it names"):
+        fetch_api(server.url())
+
+
 @pytest.mark.parametrize("redirects", [False, True])
 def test_a_percent_sign_alone_leaves_the_others_what_they_are(server, fetch_api, redirects):
     path = "/?like=50%&at=10%3A00"

@@ -650,3 +650,11 @@ def test_kept_connections_that_end_are_opened_anew_under_tls(make_server, tls_co
         environ={"SSL_CERT_FILE": str(ca_file)},
     )
     assert read(fetched) == [1, 2, 3]
+
+
+def test_pages_in_the_character_set_that_their_server_names(paged, fetch_api):
+    def answer(query):
+        text = '[{"n": "é"}]' if query["page"] == "1" else "[]"
+        return text.encode("latin-1"), {"Content-Type": "application/json; charset=ISO-8859-1"}
+
+    assert read(fetch_api(paged(answer), pagination=Pagination(kind=PAGE, param="page", start=1))) == ["é"]
