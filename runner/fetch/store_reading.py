@@ -36,6 +36,9 @@ _AT_ONCE = 8
 _READINGS = 3
 # What a name ends in, of which the reader of a file takes its compression: `.csv.gz`.
 _ENDING = re.compile(r"(?:\.[A-Za-z0-9]{1,8}){1,2}\Z")
+# An object whose name no file should have, such as `..`, gets another one.
+_PLAIN_NAME = re.compile(r"[^.\x00-\x1f\ud800-\udfff][^\x00-\x1f\ud800-\udfff]*")
+_LONGEST_NAME = 200
 # How a packed object begins, and how the name of its file ends: its own may not, where it is packed by its
 # `Content-Encoding`, which S3 does not tell.
 _PACKINGS = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
@@ -101,20 +104,22 @@ class _Download:
             _TooLargeError, WorkerError, OSError: as `download`.
         """
         one = self.found[index]
-        stem = self.order.stem if len(self.found) == 1 else f"{self.order.stem}-{index + 1:05d}"
+        folder = Path(self.order.folder)
         try:
-            return self._copy_whole(one, stem)
+            if len(self.found) == 1:
+                return self._copy_whole(one, folder / f"{self.order.stem}{_ending_of(one)}")
+            return self._copy_whole(one, _own_place(one, folder / f"{self.order.stem}-{index + 1:05d}"))
         except WorkerError as error:
             if error.kind is FaultKind.MISSING:
                 raise WorkerError(FaultKind.STORE, f"{one.name} is listed there, and cannot be found") from None
             raise
 
-    def _copy_whole(self, one: StoredObject, stem: str) -> Path:
+    def _copy_whole(self, one: StoredObject, path: Path) -> Path:
         """Download an object, anew where it changes meanwhile: half of the one content and half of the other is
         neither."""
         for _ in range(_READINGS):
             try:
-                return _copy(self.system, one, Path(self.order.folder) / stem)
+                return _copy(self.system, one, path)
             except (ChangedError, WorkerError) as error:
                 now = _asked(partial(look_again, self.system, one.name))
                 if isinstance(error, WorkerError) and now == one:
@@ -162,12 +167,27 @@ def _find(system: Any, order: StoreOrder) -> list[StoredObject]:
     ]
 
 
-def _copy(system: Any, one: StoredObject, stem: Path) -> Path:
-    """Stream one object into a file, as it was found; the name of that ends as the object's does, and as it is
-    packed."""
-    read = _asked(partial(reader, system, one))
+def _ending_of(one: StoredObject) -> str:
     found = _ENDING.search(one.name)
-    path = stem.with_name(stem.name + (found[0] if found else ""))
+    return found[0] if found else ""
+
+
+def _own_place(one: StoredObject, stem: Path) -> Path:
+    """The path of one of several objects: under its own name, by which people know it, in a folder of its own.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    name = one.name.rpartition("/")[2]
+    if not _PLAIN_NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
+        return stem.with_name(f"{stem.name}{_ending_of(one)}")
+    stem.mkdir(exist_ok=True)
+    return stem / name
+
+
+def _copy(system: Any, one: StoredObject, path: Path) -> Path:
+    """Stream one object into a file, as it was found; its name ends as the object is packed."""
+    read = _asked(partial(reader, system, one))
     with path.open("wb") as target:
         for start in range(0, one.size, PIECE_BYTES):
             end = min(start + PIECE_BYTES, one.size)

@@ -137,7 +137,10 @@ def environ(store):
 def test_the_objects_of_a_pattern_become_files_of_the_run(fetch_objects, environ, tmp_path):
     fetched = fetch_objects("s3://orders/in/*.csv.gz", environ=environ)
     run_dir = tmp_path / "run"
-    assert fetched.paths == (run_dir / "input-orders-00001.csv.gz", run_dir / "input-orders-00002.csv.gz")
+    assert fetched.paths == (
+        run_dir / "input-orders-00001" / "a.csv.gz",
+        run_dir / "input-orders-00002" / "b.csv.gz",
+    )
     assert [path.read_bytes() for path in fetched.paths] == [b"first", b"packed"]
     assert fetched.bytes == 11
     assert fetched.description == "2 files of s3://orders/in/*.csv.gz, 11 bytes"
@@ -191,13 +194,20 @@ def test_the_file_of_an_object_says_that_it_is_packed(fetch_objects, environ, pu
     for name, body in {"1.csv": packed, "2.CSV.GZ": packed, "3": other, "4.csv": b""}.items():
         put(f"packed/{name}", body)
     paths = fetch_objects("s3://orders/packed/*", environ=environ).paths
-    assert [(path.name.removeprefix("input-orders-0000"), path.read_bytes()) for path in paths] == [
+    assert [(path.name, path.read_bytes()) for path in paths] == [
         ("1.csv.gz", packed),
         ("2.CSV.GZ", packed),
         ("3.zst", other),
         ("4.csv", b""),
     ]
-    assert sorted(paths[0].parent.iterdir()) == list(paths)
+    assert [list(path.parent.iterdir()) for path in paths] == [[path] for path in paths]
+
+
+def test_an_object_whose_name_no_file_should_have_gets_another_one(fetch_objects, environ, put):
+    for name in ("a [1].csv", "tab%09.csv", f"{'é' * 101}.csv"):
+        put(f"names/{name}", b"a\n1\n")
+    paths = fetch_objects("s3://orders/names/*.csv", environ=environ).paths
+    assert [path.name for path in paths] == ["a [1].csv", "input-orders-00002.csv", "input-orders-00003.csv"]
 
 
 @pytest.mark.long
