@@ -121,7 +121,7 @@ class TableOptions:
 
     `columns` names those that are kept, in this order; none: all. `dtypes` are (column, type) with the types
     `string integer number boolean date timestamp`. `parse_dates` are columns of dates or times. `sheet` is that of
-    a workbook: its name; empty: the first.
+    a workbook: its name; empty: the first with rows.
     """
 
     delimiter: str = ","

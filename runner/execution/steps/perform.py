@@ -13,6 +13,7 @@ from runner.core.check import CheckResult, CheckTarget
 from runner.core.job import AttachmentFormat, StepKind
 from runner.core.run import FailureKind, RunFailure
 from runner.core.source import FileType
+from runner.core.words import joined
 from runner.execution.orders import StepOrder, StepOutcome
 from runner.execution.results import RESULT_FILE
 from runner.execution.steps.cells import guard_of
@@ -29,6 +30,7 @@ from runner.execution.steps.faults import (
     memory_error,
     too_large_error,
 )
+from runner.execution.steps.grouped_numbers import grouped_note
 from runner.execution.steps.high_water import mark_of_frame, mark_of_query
 from runner.execution.steps.no_records import NO_RECORDS, has_no_data, with_missing_columns, write_nothing
 from runner.execution.steps.outputs import Written, attachment_path, chart_path, result_path
@@ -71,6 +73,8 @@ def perform(connect: Connect, order: StepOrder) -> StepOutcome:
             rows_out=written.rows_out, result_file=RESULT_FILE, preview=preview, note=progress.note
         )
         outcome = _finish(connect, order, written, progress, outcome)
+        if order.step.kind is not StepKind.PASS_THROUGH:
+            outcome = replace(outcome, note=joined(outcome.note, grouped_note(order.inputs)))
     except StepError as error:
         return progress.failed(placed(error, order))
     except (MemoryError, duckdb.OutOfMemoryException):

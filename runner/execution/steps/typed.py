@@ -281,11 +281,11 @@ def _wrong(cell: str, name: str, kind: str) -> StepError:
 
 
 def _refused(cell: str, name: str, said: str) -> StepError:
-    hint = _grouped_hint(cell, name) if said.startswith(_NO_NUMBERS) else ""
+    hint = grouped_hint(cell, name) if said.startswith(_NO_NUMBERS) else ""
     return StepError(FailureKind.FETCH, f"{REFUSED}: column '{name}' has '{cell}', {said}", hint=hint or _HINT)
 
 
-def _grouped_hint(cell: str, name: str) -> str:
+def grouped_hint(cell: str, name: str) -> str:
     """How a step makes numbers of a column with such cells as `1.234,50`; empty where this is none."""
     found = _GROUPED.fullmatch(cell.strip())
     if found is None:
@@ -305,7 +305,7 @@ def refusal_in(message: str) -> StepError | None:
     if DIGITS_LOST in found[0]:
         return StepError(FailureKind.FETCH, found[0], hint=_DIGITS_HINT)
     cell = _NO_NUMBER_IN.search(found[0])
-    hint = _grouped_hint(cell["cell"], cell["name"]) if cell is not None else ""
+    hint = grouped_hint(cell["cell"], cell["name"]) if cell is not None else ""
     return StepError(FailureKind.FETCH, found[0], hint=hint or _HINT)
 
 
