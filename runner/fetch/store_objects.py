@@ -7,6 +7,7 @@ has this size: the libraries of Google and Azure would unpack what has a `Conten
 
 import functools
 import itertools
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,12 +17,15 @@ from urllib.parse import urlsplit
 
 import fsspec  # type: ignore[import-untyped]
 from fsspec.asyn import sync  # type: ignore[import-untyped]
+from fsspec.utils import glob_translate  # type: ignore[import-untyped]
 
 PIECE_BYTES = 4 << 20
 # From the first byte to read to the one behind the last.
 Read = Callable[[int, int], bytes]
 # Shares of the time for it: the first time it fails, the second and the third.
 _AZURE_WAITS = (1 / 7, 2 / 7, 4 / 7)
+# What fsspec makes of `**/`, and what it should.
+_SOME_FOLDERS, _ANY_FOLDERS = "(?:.+/)?", "(?:.*/)?"
 # Each looks for credentials: one is enough for all threads.
 _making = threading.Lock()
 
@@ -129,7 +133,7 @@ def objects_like(system: Any, pattern: str) -> Mapping[str, Mapping[str, Any]]:
 
     system._ls = listed  # noqa: SLF001
     try:
-        matches: Mapping[str, Mapping[str, Any]] = system.glob(pattern, detail=True)
+        matches = _glob(system, pattern)
     except FileNotFoundError:
         matches = {}
     finally:
@@ -137,6 +141,16 @@ def objects_like(system: Any, pattern: str) -> Mapping[str, Mapping[str, Any]]:
     if faults:
         raise faults[0]
     return matches
+
+
+def _glob(system: Any, pattern: str) -> Mapping[str, Mapping[str, Any]]:
+    """What fsspec finds, but that `**` stands for a folder whose name is empty too, as that of `in//a.csv`."""
+    top, deep, _ = pattern.partition("/**/")
+    found: Mapping[str, Mapping[str, Any]] = system.glob(f"{top}/**" if deep else pattern, detail=True)
+    if not deep:
+        return found
+    like = re.compile(glob_translate(pattern).replace(_SOME_FOLDERS, _ANY_FOLDERS))
+    return {name: info for name, info in found.items() if like.match(name)}
 
 
 def _leads_to(pattern: str, folder: str) -> bool:

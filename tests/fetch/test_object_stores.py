@@ -158,6 +158,13 @@ def test_an_empty_folder_of_a_console_is_no_file(fetch_objects, environ):
     assert len(fetch_objects("s3://orders/in/**", environ=environ).paths) == 4
 
 
+def test_two_stars_stand_for_a_folder_without_a_name_too(fetch_objects, environ, put):
+    for name in ("a.csv", "%2Fb.csv", "deep/c.csv", "deep/%2Fd.csv", "deep/x.txt"):
+        put(f"double/{name}", name.encode())
+    fetched = fetch_objects("s3://orders/double/**/*.csv", environ=environ)
+    assert sorted(path.name for path in fetched.paths) == ["a.csv", "b.csv", "c.csv", "d.csv"]
+
+
 def test_a_scheme_may_be_in_capitals(fetch_objects, environ):
     assert fetch_objects("S3://orders/in/a.csv.gz", environ=environ).bytes == 5
 
