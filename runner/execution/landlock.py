@@ -61,6 +61,10 @@ class Ruleset:
         for path in paths:
             self._allow(path, _READ)
 
+    def allow_listing(self, folder: str) -> None:
+        """The names in a folder and in all below it, and no content."""
+        self._allow(folder, _READ_DIR)
+
     def allow_device(self, path: str) -> None:
         """Reading and writing of one device file, such as /dev/null."""
         self._allow(path, _READ_FILE | _WRITE_FILE | _TRUNCATE)

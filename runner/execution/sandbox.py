@@ -9,6 +9,7 @@ import os
 import site
 import sys
 import sysconfig
+from contextlib import suppress
 from enum import StrEnum
 from types import ModuleType
 from typing import Protocol
@@ -45,6 +46,12 @@ _SYSTEM = (
     "/sys/devices/system/cpu",
     "/sys/devices/system/node",
     "/sys/fs/cgroup",
+)
+# What libraries read of their own process, where the whole folder is not to be had: its `net`, and that of each of
+# its threads, is the machine's where a child has no network of its own.
+_OWN_PROCESS = (
+    *("cgroup", "cmdline", "comm", "io", "limits", "maps", "mountinfo", "mounts"),
+    *("smaps", "smaps_rollup", "stat", "statm", "status"),
 )
 
 
@@ -125,7 +132,7 @@ class Sandbox:
         self._ruleset: landlock.Ruleset | None = None
         self._filtered = False
         self._apart = False
-        self._own_proc = -1
+        self._own_process: list[int] = []
         self._missing: list[str] = []
 
     @property
@@ -208,11 +215,22 @@ class Sandbox:
         self._ruleset.allow_reading(self._readable)
         for device in _DEVICES:
             self._ruleset.allow_device(device)
-        # A rule on /proc lasts as long as its entry is cached: the open descriptor keeps it there.
-        self._own_proc = os.open("/proc/self", os.O_PATH | os.O_CLOEXEC)
-        self._ruleset.allow_reading((f"/proc/self/fd/{self._own_proc}",))
+        self._allow_own_process(self._ruleset)
         if self.scratch is not None:
             self._ruleset.allow_writing(self.scratch)
+
+    def _allow_own_process(self, ruleset: landlock.Ruleset) -> None:
+        # A rule on /proc lasts as long as its entry is cached: the open descriptors keep it there.
+        folder = os.open("/proc/self", os.O_PATH | os.O_CLOEXEC)
+        self._own_process.append(folder)
+        if self._apart:
+            ruleset.allow_reading((f"/proc/self/fd/{folder}",))
+            return
+        ruleset.allow_listing(f"/proc/self/fd/{folder}")
+        for name in _OWN_PROCESS:
+            with suppress(OSError):
+                self._own_process.append(os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=folder))
+        ruleset.allow_reading(f"/proc/self/fd/{entry}" for entry in self._own_process[1:])
 
     def _filter_calls(self) -> None:
         try:

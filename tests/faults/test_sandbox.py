@@ -7,6 +7,7 @@ that count as a refusal.
 import contextlib
 import os
 import sqlite3
+import sys
 import tempfile
 import textwrap
 import threading
@@ -23,8 +24,11 @@ from runner.errors import ExecutionError
 from runner.execution.namespaces import SCRATCH_FILES, SCRATCH_MB
 from runner.execution.orders import StepInput, StepOrder
 from runner.execution.results import open_result
+from runner.execution.sandbox import _OWN_PROCESS
 from runner.execution.trees import remove_tree
-from runner.execution.zygote import Zygote
+from runner.execution.zygote import ENVIRONMENT, Zygote
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # The list of imports is a policy aid: behind it stands what is attacked here.
 IMPORTS = (
@@ -89,7 +93,7 @@ def run(zygote, tmp_path):
     run_dir.mkdir()
     source.write_text("a,b\n1,x\n2,y\n")
 
-    def running(text, **more):
+    def running(text, *, zygote=zygote, **more):
         step = Step(kind=StepKind.SCRIPT, text=PRELUDE + textwrap.dedent(text), path="jobs.d/attack.yaml")
         order = StepOrder(
             run_id="r",
@@ -105,10 +109,24 @@ def run(zygote, tmp_path):
 
 
 @pytest.fixture
+def without_namespaces(monkeypatch):
+    """A zygote as on a machine that allows none."""
+    none = "import runner.execution.namespaces as here; here._probe = lambda: 'none here'"
+    boot = "from runner.execution import zygote_boot as boot; boot.main()"
+    command = [sys.executable, "-c", f"__file__ = '<runner>'\n{none}\n{boot}"]
+    monkeypatch.setattr("runner.execution.zygote.python_command", lambda _, *arguments: [*command, *arguments])
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
+    zygote = Zygote(sandbox_mode="best-effort", waiting=1)
+    zygote.start()
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture
 def attack(run):
     """Runs one line that must be refused with one of some errors."""
 
-    def attacking(line, *errors):
+    def attacking(line, *errors, **more):
         expected = errors or ("PermissionError",)
         outcome = run(
             f"""
@@ -117,7 +135,8 @@ def attack(run):
                 result = "allowed"
             except BaseException as error:
                 result = type(error).__name__
-            """
+            """,
+            **more,
         )
         assert outcome.failure is None, outcome.failure
         assert outcome.preview.rows[0][0] in expected, line
@@ -233,8 +252,9 @@ def test_no_descriptor_of_the_service_is_there(run):
     outcome = run("result = pd.DataFrame({'fd': sorted(int(n) for n in os.listdir('/proc/self/fd'))})")
     assert outcome.failure is None
     open_files = [int(row[0]) for row in outcome.preview.rows]
-    # 0 to 3, the pinned /proc/self, and the one that lists them.
-    assert set(open_files) - set(range(6)) == set()
+    # 0 to 3, the pinned /proc/self or what is allowed of it, and the one that lists them.
+    pinned = 1 if outcome.sandbox.endswith("namespaces") else 1 + len(_OWN_PROCESS)
+    assert set(open_files) - set(range(5 + pinned)) == set()
 
 
 @pytest.mark.long
@@ -735,7 +755,33 @@ def test_temporary_files_are_bounded(run, zygote):
     assert f"{SCRATCH_FILES:,}" in full.hint
 
 
+def test_the_network_of_the_machine_is_not_seen_where_there_are_no_namespaces(attack, run, without_namespaces):
+    for name in ("tcp", "arp", "route", "unix"):
+        attack(f"open('/proc/self/net/{name}').read()", zygote=without_namespaces)
+        attack(f"open(f'/proc/self/task/{{os.getpid()}}/net/{name}').read()", zygote=without_namespaces)
+    attack("open('/proc/net/tcp').read()", zygote=without_namespaces)
+    kept = run(
+        """
+        entries = ("cgroup", "maps", "mountinfo", "stat", "statm", "status")
+        assert all(open(f"/proc/self/{entry}").read() for entry in entries)
+        assert os.listdir("/proc/self/task") == [str(os.getpid())]
+        result = data
+        """,
+        zygote=without_namespaces,
+    )
+    assert kept.failure is None, kept.failure.traceback
+    assert kept.sandbox == "landlock+seccomp"
+
+
 def test_a_legitimate_script_notices_nothing(run, tmp_path):
+    use_the_libraries(run, tmp_path)
+
+
+def test_nor_does_it_where_there_are_no_namespaces(run, without_namespaces, tmp_path):
+    use_the_libraries(run, tmp_path, zygote=without_namespaces)
+
+
+def use_the_libraries(run, tmp_path, **more):
     pd.DataFrame({"x": range(50_000)}).to_parquet(tmp_path / "run" / "given.parquet")
     outcome = run(
         """
@@ -779,7 +825,8 @@ def test_a_legitimate_script_notices_nothing(run, tmp_path):
             assert pd.read_excel("own.xlsx", engine="calamine").equals(data)
         merged = data.merge(data, on="a").groupby("b_x", as_index=False)["a"].sum()
         result = merged.assign(total=total)
-        """
+        """,
+        **more,
     )
     assert outcome.failure is None, outcome.failure.traceback
     assert outcome.preview.rows == (("x", "1", "1249975000"), ("y", "2", "1249975000"))
