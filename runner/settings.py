@@ -197,7 +197,7 @@ def load_settings(environ: Mapping[str, str], *, folder: Path) -> Settings:
     read = _Reader(environ, folder)
     return Settings(
         jobs_dir=read.path("JOBS_DIR", "jobs.d"),
-        storage_path=read.path("JOB_STORAGE_PATH", "data/runner.db"),
+        storage_path=read.utf8_path("JOB_STORAGE_PATH", "data/runner.db"),
         timezone=read.timezone("TIMEZONE", "UTC"),
         script_timeout=read.positive("SCRIPT_TIMEOUT", 300.0),
         api_fetch_timeout=read.positive("API_FETCH_TIMEOUT", 30.0),
@@ -250,6 +250,19 @@ class _Reader:
 
     def path(self, name: str, default: str) -> Path:
         return Path(os.path.normpath(self._folder.absolute() / Path(self.text(name) or default).expanduser()))
+
+    def utf8_path(self, name: str, default: str) -> Path:
+        """One whose files are named in orders to other processes, and to DuckDB, which take no other."""
+        path = self.path(name, default)
+        written = os.fsencode(path)
+        try:
+            written.decode()
+        except UnicodeDecodeError:
+            raise SettingsError(
+                f"{name}={written.decode(errors='replace')} is not UTF-8, as the path of each run must be",
+                hint=f"Rename the folder, or set {name} to a file elsewhere.",
+            ) from None
+        return path
 
     def optional_path(self, name: str) -> Path | None:
         return self.path(name, "") if self.text(name) else None

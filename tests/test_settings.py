@@ -41,6 +41,14 @@ def test_relative_paths_are_those_of_the_folder(tmp_path):
     assert settings.log.file == tmp_path / "here" / "logs" / "a.log"
 
 
+@pytest.mark.parametrize("environ", [{}, {"JOB_STORAGE_PATH": "\udce9tat/runner.db"}], ids=["default", "set"])
+def test_a_state_folder_in_another_encoding_is_refused(tmp_path, environ):
+    folder = tmp_path if environ else tmp_path / "\udce9t\udce9"
+    with pytest.raises(SettingsError, match=r"^JOB_STORAGE_PATH=/.*\ufffdt.*/runner\.db is not UTF-8") as refused:
+        load_settings(environ, folder=folder)
+    assert "set JOB_STORAGE_PATH to a file elsewhere" in refused.value.hint
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
