@@ -343,6 +343,23 @@ def test_what_a_script_puts_in_the_place_of_a_result_is_replaced(bench, trick):
     assert not (folder / "nowhere").exists()
 
 
+def test_a_result_that_a_thread_of_the_script_removes_is_told_as_that(bench):
+    failure = bench.failure(
+        """
+        import contextlib, os, threading
+        def remove():
+            while True:
+                with contextlib.suppress(OSError):
+                    os.unlink("result.csv")
+        threading.Thread(target=remove, daemon=True).start()
+        result = pd.DataFrame({"a": range(300_000)})
+        """.replace("\n        ", "\n")
+    )
+    assert failure.kind is FailureKind.RESULT
+    assert failure.message == "result.csv was removed while the runner wrote the result there"
+    assert "let it wait for its threads" in failure.hint
+
+
 def test_what_cannot_be_replaced_is_named(bench):
     failure = bench.failure(
         "import os, shutil\nos.makedirs('result.xlsx/a')\nshutil.rmtree = os.rmdir\nresult = data",

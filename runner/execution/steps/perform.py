@@ -80,7 +80,7 @@ def perform(connect: Connect, order: StepOrder) -> StepOutcome:
     except (MemoryError, duckdb.OutOfMemoryException):
         return progress.failed(memory_error().failure)
     except BaseException as error:  # noqa: BLE001 - a result whose methods raise, whatever they like
-        return progress.failed(_unexpected(error, progress))
+        return progress.failed(_unexpected(error, order, progress))
     return replace(outcome, rows_in=progress.rows_in, checks=progress.checks, cursor=progress.cursor)
 
 
@@ -266,8 +266,15 @@ def _kept_as_csv(order: StepOrder, failure: RunFailure) -> RunFailure:
     return replace(failure, message=f"{failure.message}. As CSV it is kept at {result_path(order)}")
 
 
-def _unexpected(error: BaseException, progress: _Progress) -> RunFailure:
+def _unexpected(error: BaseException, order: StepOrder, progress: _Progress) -> RunFailure:
     told = error_words(error)
+    if isinstance(error, FileNotFoundError) and error.filename == result_path(order):
+        return RunFailure(
+            kind=FailureKind.RESULT,
+            message=f"{RESULT_FILE} was removed while the runner wrote the result there",
+            hint=f"A thread of the script works on after its end: let it wait for its threads, and leave the name "
+            f"{RESULT_FILE} to the runner.",
+        )
     if progress.writing and is_too_large(error):
         return too_large_error().failure
     if progress.writing and is_out_of_descriptors(error):
