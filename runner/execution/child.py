@@ -15,6 +15,7 @@ from runner.core.chart import LARGEST_CHART, is_chart
 from runner.core.report import rows_in_words
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import ExecutionError
+from runner.execution.crashes import own_words
 from runner.execution.endings import Ending, failure_of_ending
 from runner.execution.orders import (
     OUTPUT_LIMIT,
@@ -220,7 +221,7 @@ def _outcome(order: StepOrder, heard: _Heard, ending: Ending) -> StepOutcome:
     level = heard.hello.level if heard.hello is not None else ""
     if heard.outcome is None:
         failure = failure_of_ending(order, ending, detail=heard.wrong, output=output)
-        return StepOutcome(output=output, failure=failure, sandbox=level)
+        return StepOutcome(output=own_words(output), failure=failure, sandbox=level)
     said = clamp(heard.outcome, preview_rows=order.preview_rows)
     said = replace(said, output=output, sandbox=level)
     if said.failure is None and said.rows_out is None:

@@ -18,6 +18,7 @@ from runner.core.job import StepKind
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import RunnerError, SandboxError
 from runner.execution import limits
+from runner.execution.crashes import tell_of_crashes
 from runner.execution.namespaces import SCRATCH_PLACE
 from runner.execution.orders import (
     OUTPUT_LIMIT,
@@ -91,6 +92,7 @@ def serve(sandbox: Enclosure, database: duckdb.DuckDBPyConnection) -> int:
     _send(Hello(level=sandbox.level, missing=sandbox.missing))
     if not _is_readable(_DATA, seconds=_IDLE_SECONDS):
         rehearse_common()
+    tell_of_crashes()
     order = _receive_order()
     if order is None:
         return 0

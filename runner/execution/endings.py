@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from runner.core.run import FailureKind, RunFailure
 from runner.core.source import FileType
+from runner.execution.crashes import line_of_crash
 from runner.execution.orders import StepOrder
 
 _REPEAT_HINT = "Nothing was delivered, so the run can be repeated."
@@ -93,9 +94,11 @@ def _own_end(order: StepOrder, ending: Ending, status: int, detail: str, output:
         return _out_of_memory(order, f"the step crashed after it had taken {ending.memory_mb} MiB of memory")
     if number and number != signal.SIGKILL:
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        line = line_of_crash(output, order.step.path)
+        place = f" ({order.step.path}, line {line})" if line else ""
         return RunFailure(
             kind=FailureKind.CRASH,
-            message=f"the step's process crashed{' or aborted' if number in _ABORTED_TOO else ''} ({name})",
+            message=f"the step's process crashed{' or aborted' if number in _ABORTED_TOO else ''} ({name}){place}",
             hint="A library or the script ended the process; what it printed before is kept with the run.",
         )
     code = f" with code {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else ""
