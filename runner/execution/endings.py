@@ -17,6 +17,8 @@ _KILLED_HINT = (
     "memory."
 )
 _MOST_OF_IT = 0.8
+# Of its time: a step that has used less of the processor has waited.
+_AT_WORK = 0.05
 # How abort() ends the first process of a pid namespace, which the signal of its own does not end: by what the
 # processor raises at an instruction that is none for programs.
 _ABORTED_TOO = frozenset({signal.SIGSEGV, signal.SIGTRAP})
@@ -55,7 +57,7 @@ def failure_of_ending(order: StepOrder, ending: Ending, *, detail: str = "", out
         return RunFailure(
             kind=FailureKind.TIMEOUT,
             message=f"the step took longer than {order.timeout_seconds:g} s and was ended",
-            hint="Raise `timeout_seconds` in the job file, or let the step do less.",
+            hint=_timeout_hint(ending, order.timeout_seconds),
         )
     if ending.reason is FailureKind.CANCELLED:
         return RunFailure(kind=FailureKind.CANCELLED, message="the run was cancelled and its step ended")
@@ -66,6 +68,17 @@ def failure_of_ending(order: StepOrder, ending: Ending, *, detail: str = "", out
             hint=f"It is started again with the next run. {_REPEAT_HINT}",
         )
     return _own_end(order, ending, ending.status, detail, output)
+
+
+def _timeout_hint(ending: Ending, seconds: float) -> str:
+    if ending.status is None or ending.cpu_seconds > _AT_WORK * seconds:
+        return "Raise `timeout_seconds` in the job file, or let the step do less."
+    # Where it can start no thread, Arrow waits for one for ever, and says nothing.
+    return (
+        f"It used {ending.cpu_seconds:.1f} s of CPU time and waited for the rest: for a slow disk, where "
+        "`timeout_seconds` can be raised in the job file; for a lock; or for a thread that could not be started: "
+        "then let this user have more of them (ulimit -u; in a container pids.max)."
+    )
 
 
 def _own_end(order: StepOrder, ending: Ending, status: int, detail: str, output: str) -> RunFailure:

@@ -180,6 +180,20 @@ def test_the_end_of_a_child_is_waited_for_unless_it_has_one_thread(bench, monkey
     assert found == [True] * waited
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import threading\nthreading.Event().wait()", "or for a thread that could not"),
+        ("while True: pass", "Raise `timeout_seconds` in the job file, or let the step do less."),
+    ],
+    ids=["waits", "works"],
+)
+def test_a_step_that_only_waits_until_its_time_is_over_is_told_for_what_it_may(bench, text, said):
+    failure = bench.failure(text, timeout_seconds=0.5)
+    assert failure.kind is FailureKind.TIMEOUT
+    assert said in failure.hint
+
+
 def test_a_crash_is_told_with_what_was_printed(bench):
     outcome = bench.run("import ctypes\nprint('before')\nctypes.string_at(0)", allowed_imports=("ctypes",))
     assert outcome.failure.kind is FailureKind.CRASH
