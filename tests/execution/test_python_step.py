@@ -740,3 +740,9 @@ class Large(pd.DataFrame):
 result = Large({"a": [1, 2]})
 """)
     assert (outcome.failure, outcome.rows_out) == (None, 2)
+
+
+def test_a_library_in_rust_that_is_refused_something_is_told_with_what_to_use(bench):
+    refused = 'Err` value: Os { code: 1, kind: PermissionDenied, message: "Operation not permitted" }'
+    failure = bench.failure(f"class PanicException(BaseException): pass\nraise PanicException({refused!r})")
+    assert "as polars does for grouping: use pandas" in failure.hint

@@ -46,6 +46,12 @@ _NETWORK_WORDS = (
     "install the required extension 'httpfs",
     "Failed to download extension",
 )
+# What a library that is written in Rust says as it gives up: polars, where it needs watches of `epoll`.
+_PANIC_WORDS = 'code: 1, kind: PermissionDenied, message: "Operation not permitted"'
+_PANIC_HINT = (
+    "A library needs of the system what a step may not have, as polars does for grouping: use pandas, or "
+    "duckdb.sql over pandas tables, for this."
+)
 _FILE_WORDS = ("No files found that match the pattern",)
 _NO_THREAD = "can't start new thread"
 _LONGEST_CHAIN = 20
@@ -88,6 +94,8 @@ def _outside_hint(error: BaseException, summary: str) -> str:
     chain = list(_causes(error))
     if any(map(_is_of_network, chain)) or any(words in summary for words in _NETWORK_WORDS):
         return _NETWORK_HINT
+    if _PANIC_WORDS in summary:
+        return _PANIC_HINT
     missing = next((one for one in chain if isinstance(one, FileNotFoundError)), None)
     if missing is not None:
         return _CLOSED_HINT if _is_absolute(missing) else _FOLDER_HINT
