@@ -1,6 +1,6 @@
 """Decisions about fires and runs. Each returns what to do; acting on it is the service's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -78,6 +78,20 @@ def gone_words(run: Run, *, suspended: bool) -> str:
     return f"the job was {'suspended' if suspended else 'removed'} before {what} began"
 
 
+def decide_dropped(waiting: Sequence[Run], *, suspended: bool) -> Iterator[tuple[Run, str, bool]]:
+    """Which runs of a job that wait do not begin as it was removed, or suspended: each with why, and whether its
+    people are told.
+
+    Somebody waits for what was due. Of many that are caught up together one mail tells: that of the last.
+    """
+    dropped = [run for run in waiting if run.trigger.scheduled or not suspended]
+    due = [run for run in dropped if run.trigger.scheduled and not run.attempts]
+    for run in dropped:
+        telling = run in due[-1:]
+        more = f"; {counted(len(due) - 1, 'earlier run')} of it that waited too" if telling and due[1:] else ""
+        yield run, f"{gone_words(run, suspended=suspended)}{more}", telling
+
+
 class Overlap(StrEnum):
     """What to do with a fire."""
 
@@ -124,7 +138,7 @@ class Mailing(StrEnum):
 
 
 def decide_mailing(run: Run, job: Job, *, failures_before: int) -> Mailing:
-    """Which mail a finished run makes. A cancelled or skipped run is in the history and makes none.
+    """Which mail a run makes that has begun. One that is cancelled or skipped is in the history and makes none.
 
     `notify_after` is about runs by schedule. What a person asked for, and a result that no mail can carry, is told
     at once.

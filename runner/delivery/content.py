@@ -115,10 +115,11 @@ def failure_content(report: Report) -> Content:
         checks=failed_parts(run.checks, with_rows=False),
         facts=_facts(report),
     )
-    if run.state is RunState.SKIPPED:
+    if run.state in {RunState.SKIPPED, RunState.CANCELLED} and run.started_at is None:
         reason = (run.failure.message if run.failure else run.note) or _NO_REASON.message
         lead = f"For {_moment(report)} the job was not run: {_clause(reason)}."
-        return replace(content, label="Job not run", lead=lead)
+        hint = _gone_hint(report) if run.state is RunState.CANCELLED else content.hint
+        return replace(content, label="Job not run", lead=lead, hint=hint)
     if failure.kind is FailureKind.ATTACHMENT:
         amount = _rows_words(_row_count(report))
         return replace(
@@ -197,6 +198,12 @@ def _blocked_content(report: Report, content: Content, row: tuple[str, ...]) -> 
         checks=failed_parts(run.checks, with_rows=True),
         checks_note=passed_note(run.checks, named=True),
     )
+
+
+def _gone_hint(report: Report) -> str:
+    """What to do for a report that does not come, as its job was removed or suspended after it was due."""
+    again = f"runner run {one_line(report.run.job_name)} --at {utc_text(report.run.scheduled_time)}"
+    return f"To have it all the same: {again}; where the job has another name now, with that"
 
 
 def _consumers(report: Report) -> str:

@@ -117,13 +117,14 @@ class Endings:
         )
         return self._judge(report, final=cancelled is not None)
 
-    def of_lost(self, run: Run, job: Job, at: datetime) -> Ending:
-        """The ending of a run that an earlier service left behind.
+    def of_lost(self, run: Run, job: Job, at: datetime, *, in_force: bool = True) -> Ending:
+        """The ending of a run that an earlier service left behind. One of a job that is not in force any more is
+        not tried again.
 
         Raises:
             StoreError: the history of the job cannot be read.
         """
-        return self._judge(Report(run=lost(run, at), job=job))
+        return self._judge(Report(run=lost(run, at, in_force=in_force), job=job))
 
     def of_dropped(self, run: Run, job: Job, note: str) -> Ending:
         """The ending of a run that has failed before and is not tried again: it ended as its last attempt did.

@@ -39,11 +39,12 @@ class Followers:
         """The job of this name in the catalog of now."""
         return self._known[0].get(job_name)
 
-    def of(self, run: Run, *, failures_before: int = 0) -> tuple[FollowingRun, ...]:
+    def of(self, run: Run, *, failures_before: int = 0, telling: bool = False) -> tuple[FollowingRun, ...]:
         """What follows a run that has ended, and is not tried again.
 
         Args:
             failures_before: how many runs of its job failed right before it.
+            telling: people are told of what is skipped, though the run has not failed.
         """
         jobs, after = self._known
         if run.job_name not in after or not run.trigger.nominal or not run.mailing:
@@ -53,7 +54,9 @@ class Followers:
             return tuple(one for job in direct if not job.suspend for one in self._next(run, job))
         failures = failures_before + 1 if run.state.failed else 0
         return tuple(
-            self._skipped(run, job, failures) for job in _all_after(run.job_name, jobs, after) if not job.suspend
+            self._skipped(run, job, failures, telling=telling)
+            for job in _all_after(run.job_name, jobs, after)
+            if not job.suspend
         )
 
     def _next(self, run: Run, job: Job) -> Iterator[FollowingRun]:
@@ -71,12 +74,12 @@ class Followers:
         )
         yield FollowingRun(run=following, needs=job.after)
 
-    def _skipped(self, run: Run, job: Job, failures: int) -> FollowingRun:
+    def _skipped(self, run: Run, job: Job, failures: int, *, telling: bool) -> FollowingRun:
         note = f"{run.job_name}, which it comes after, {_ended(run)} (run {run.run_id})"
-        if run.state is RunState.SKIPPED:
+        if run.state is RunState.SKIPPED or telling:
             note = f"{note}: {run.note}"
         skipped = self._skip(run, job, f"{note}; once that is mended: {_remedy(run)}" if failures else note)
-        told = failures >= job.delivery.notify_after
+        told = telling or failures >= job.delivery.notify_after
         mails = (self._composer.of_run(Report(run=skipped, job=job)),) if told else ()
         return FollowingRun(run=skipped, mails=mails)
 

@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from runner.core.job import Job
 from runner.core.policy import gone_words
@@ -36,6 +37,9 @@ class Intake:
         self._store = store
         self._desk = desk
         self._jobs = jobs
+        # As an earlier service left them: its jobs, and the last run of each that it had queued.
+        self._before: Mapping[str, Job] = {}
+        self._last: Mapping[str, Run] = {}
         self._refresh = refresh
         self._refreshed = refreshed
         # Asked for, each with the reading of the folder that it waits for.
@@ -43,20 +47,26 @@ class Intake:
         # Taken out of the store and not in hand yet, each with why.
         self._waiting: list[tuple[Run, str]] = []
 
-    def recover(self) -> None:
+    def recover(self, before: Mapping[str, Job] = MappingProxyType({})) -> None:
         """Close what an earlier service left running, and take up what it had queued.
+
+        Args:
+            before: the jobs that it had, by name: whose people are told where one of them is gone.
 
         Raises:
             StoreError: the store cannot be read or written.
         """
         jobs = self._jobs()
+        self._before = before
         self._desk.set_jobs(jobs)
         # Read before anything is changed: a lost run that is tried again is queued afterwards.
         queued = self._store.queued_runs()
+        self._last = {run.job_name: run for run in queued if run.trigger.scheduled and not run.attempts}
         for run in self._store.running_runs():
             with run_context(run.job_name, run.run_id):
                 log.error("Run %s was under way when the service ended: it is lost", run.run_id)
-                again = self._desk.recover(run, jobs.get(run.job_name))
+                job = jobs.get(run.job_name)
+                again = self._desk.recover(run, job or before.get(run.job_name), in_force=job is not None)
             if again is not None:
                 self._waiting.append((again, "it is tried again"))
         self._waiting.extend((run, "it was queued when the service ended") for run in queued)
@@ -96,12 +106,17 @@ class Intake:
 
     def _take_in(self, run: Run, why: str) -> None:
         job = self._jobs().get(run.job_name)
+        # Of many that were queued one mail tells.
+        telling = self._last.get(run.job_name) is run
         with run_context(run.job_name, run.run_id):
             if job is None:
-                self._desk.drop(run, "the job was not in force when the run was to begin")
+                before = self._before.get(run.job_name)
+                words = "the job was not in force when the run was to begin"
+                note = gone_words(run, suspended=False) if before else words
+                self._desk.drop(run, note, before, telling=telling)
                 log.warning("Run %s is cancelled: its job is not in force", run.run_id)
             elif job.suspend and run.trigger.scheduled:
-                self._desk.drop(run, gone_words(run, suspended=True), job)
+                self._desk.drop(run, gone_words(run, suspended=True), job, telling=telling)
                 log.warning("Run %s does not begin: its job is suspended", run.run_id)
             else:
                 log.info("Run %s queued: %s", run.run_id, why)

@@ -109,13 +109,14 @@ class Service:
         # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
         # the sandbox may be missing, the address taken.
         since = utc_now()
-        self._keeper.begin(self._store.load_jobs())
+        remembered = self._store.load_jobs()
+        self._keeper.begin(remembered)
         zygote = self._works.zygote
         zygote.start()
         log.info("Sandbox: %s", "; ".join((f"{zygote.level} ({self._settings.sandbox})", *zygote.missing)))
         self._serve(mails)
         self._keeper.take_in(self._is_stopping)
-        self._take_up(since)
+        self._take_up(since, {job.job_name: job for job in remembered.values()})
         self._outbox.start()
 
     def _open_works(self) -> None:
@@ -215,10 +216,11 @@ class Service:
         self._store.announce(self._server.url)
         self._opened.append(lambda: self._server.stop(2.0))
 
-    def _take_up(self, since: datetime) -> None:
-        """Go on where the last service ended; with schedules that are new since it, from `since`."""
+    def _take_up(self, since: datetime, before: Mapping[str, Job]) -> None:
+        """Go on where the last service ended, with the jobs `before`; with schedules that are new since it, from
+        `since`."""
         self._changes.save_jobs()
-        self._intake.recover()
+        self._intake.recover(before)
         self._scheduler.start(self._keeper.catalog, since=since)
         self._taken_up = True
         self._overview.changed()

@@ -7,9 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from runner.core.job import Job
-from runner.core.report import count_words, duration_words, local_time, rows_in_words
+from runner.core.report import Report, count_words, duration_words, local_time, rows_in_words
 from runner.core.run import Run, RunState
 from runner.core.words import joined
+from runner.service.composer import Composer
 from runner.service.endings import Ending, Endings, lost
 from runner.service.followers import Followers
 from runner.service.run_folders import tidy
@@ -39,12 +40,14 @@ class RunRecords:
         self,
         *,
         store: Store,
+        composer: Composer,
         endings: Endings,
         followers: Followers,
         runs_dir: Path,
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._composer = composer
         self._endings = endings
         self._followers = followers
         self._runs_dir = runs_dir
@@ -56,18 +59,25 @@ class RunRecords:
         self._tidy(ending.run, keep=ending.kept_files)
         return self._write(ending)
 
-    def lose(self, run: Run, job: Job | None) -> Recorded:
-        """An earlier service has left a run under way; without a `job`, none of that name is in force any more."""
+    def lose(self, run: Run, job: Job | None, *, in_force: bool = True) -> Recorded:
+        """An earlier service has left a run under way.
+
+        Args:
+            job: as that service knew it where it is not `in_force` any more, None where nobody does.
+        """
         self._tidy(run)
         if job is not None:
-            return self._write(self._endings.of_lost(run, job, self._clock()))
+            return self._write(self._endings.of_lost(run, job, self._clock(), in_force=in_force))
         recorded, _ = self._store.finish_run(lost(run, self._clock(), in_force=False), ())
         return Recorded(run=recorded)
 
-    def drop(self, run: Run, note: str, job: Job | None) -> Recorded:
+    def drop(self, run: Run, note: str, job: Job | None, *, telling: bool = False) -> Recorded:
         """A queued run begins no more.
 
         One of which an attempt has failed has failed by that, and the people of its `job` are told.
+
+        Args:
+            telling: they are also told of one that was due by its schedule and has not begun.
         """
         if not run.attempts:
             # After an attempt that is done already, and what has stayed may be spoken of by its failure.
@@ -77,7 +87,9 @@ class RunRecords:
         # Its own note may be the one record of fires that were missed.
         note = joined(run.note, note)
         ended = replace(run, state=RunState.CANCELLED, finished_at=self._clock(), next_attempt_at=None, note=note)
-        recorded, following = self._store.finish_run(ended, (), self._followers.of(ended))
+        telling = telling and run.mailing and run.trigger.scheduled
+        mails = (self._composer.of_run(Report(run=ended, job=job)),) if telling and job else ()
+        recorded, following = self._store.finish_run(ended, mails, self._followers.of(ended, telling=telling))
         return Recorded(run=recorded, following=following)
 
     def hand_back(self, run: Run) -> None:

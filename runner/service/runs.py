@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from runner.core.job import ConcurrencyPolicy, Job
-from runner.core.policy import Overlap, decide_overlap, gone_words, replaced_words
+from runner.core.policy import Overlap, decide_dropped, decide_overlap, replaced_words
 from runner.core.report import Report
 from runner.core.run import Run, RunOrder, RunOutcome, RunState, Trigger
 from runner.errors import RunStateError, StoreError
@@ -58,13 +58,18 @@ class RunDesk:
         self.open_runs = OpenRuns(settings.max_concurrent_runs, monotonic)
         self.new_run = RunFactory(clock=clock, entropy=entropy)
         self._starts = RunStarts(store, clock)
-        self._composer = Composer(settings.smtp.from_email)
-        self._followers = Followers(new_run=self.new_run, overlap=self.overlap, composer=self._composer)
+        composer = Composer(settings.smtp.from_email)
+        self._followers = Followers(new_run=self.new_run, overlap=self.overlap, composer=composer)
         self._endings = Endings(
-            settings=settings, store=store, random=random, composer=self._composer, followers=self._followers
+            settings=settings, store=store, random=random, composer=composer, followers=self._followers
         )
         self._records = RunRecords(
-            store=store, endings=self._endings, followers=self._followers, runs_dir=settings.runs_dir, clock=clock
+            store=store,
+            composer=composer,
+            endings=self._endings,
+            followers=self._followers,
+            runs_dir=settings.runs_dir,
+            clock=clock,
         )
         self._ends = RunEnds(
             store,
@@ -138,17 +143,23 @@ class RunDesk:
         """Tell of a recorded run that ended without ever beginning."""
         self._on_change(run)
 
-    def recover(self, run: Run, job: Job | None) -> Run | None:
+    def recover(self, run: Run, job: Job | None, *, in_force: bool = True) -> Run | None:
         """Close a run that an earlier service left under way as lost. Nothing stays in its folder.
+
+        Args:
+            job: as that service knew it where it is not `in_force` any more, None where nobody does.
 
         Returns:
             The run, queued, where its job says that it is tried again; it has still to `begin`.
         """
-        recorded = self._tell(self._records.lose(run, job))
+        recorded = self._tell(self._records.lose(run, job, in_force=in_force))
         return None if recorded.state.finished else recorded
 
-    def cancel(self, run_id: str, *, why: str = "") -> bool:
+    def cancel(self, run_id: str, *, why: str = "", telling: bool = False) -> bool:
         """End a run, or drop one that has not begun, for the reason `why`; False when it is not under way.
+
+        Args:
+            telling: as for `drop`.
 
         Raises:
             StoreError: a waiting run could not be dropped; it still waits.
@@ -162,7 +173,7 @@ class RunDesk:
                 return False
             return True
         try:
-            self.drop(found[0], why or "it was cancelled before it began", found[1])
+            self.drop(found[0], why or "it was cancelled before it began", found[1], telling=telling)
         except RunStateError as error:
             # Closed by another process: nothing of it is left to drop.
             log.warning("Run %s is forgotten: %s", run_id, error.message)
@@ -178,27 +189,29 @@ class RunDesk:
         Raises:
             StoreError: one could not be dropped; it still waits, as may others.
         """
-        for run in self.open_runs.waiting_of_job(job_name):
-            if run.trigger.scheduled or not scheduled_only:
-                why = gone_words(run, suspended=scheduled_only)
-                with run_context(run.job_name, run.run_id):
-                    log.warning("Run %s does not begin: %s", run.run_id, why)
-                    self.cancel(run.run_id, why=why)
+        waiting = self.open_runs.waiting_of_job(job_name)
+        for run, why, telling in decide_dropped(waiting, suspended=scheduled_only):
+            with run_context(run.job_name, run.run_id):
+                log.warning("Run %s does not begin: %s", run.run_id, why)
+                self.cancel(run.run_id, why=why, telling=telling)
 
     def cancel_all(self) -> None:
         """End every run that is under way."""
         for run_id in self.open_runs.run_ids():
             self._executor.cancel(run_id)
 
-    def drop(self, run: Run, note: str, job: Job | None = None) -> None:
+    def drop(self, run: Run, note: str, job: Job | None = None, *, telling: bool = False) -> None:
         """Record that a queued run begins no more.
 
         One of which an attempt has failed has failed by that, and the people of its `job` are told.
 
+        Args:
+            telling: they are also told of one that was due by its schedule and has not begun.
+
         Raises:
             StoreError: it cannot be recorded; it is queued still.
         """
-        self._tell(self._records.drop(run, note, job))
+        self._tell(self._records.drop(run, note, job, telling=telling))
 
     def hand_back(self) -> None:
         """From now on no run begins, and a cancelled one is put back into the queue of the store, for the next

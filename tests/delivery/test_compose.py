@@ -486,6 +486,16 @@ def test_a_run_that_was_not_made_says_why(make_report):
     assert "Job not run" in html_of(mail)
 
 
+def test_a_run_whose_job_was_removed_before_it_began_says_how_to_have_it(make_report):
+    note = "the job was removed before the run began"
+    run = {"state": RunState.CANCELLED, "note": note, "started_at": None, "rows_in": None, "rows_out": None}
+    mail = composed(make_report(run=run))
+    for part in (text_of(mail), html_of(mail)):
+        assert f"For 2025-11-09 14:00 CET (+01:00) the job was not run: {note}." in part
+        assert "runner run daily_sales --at 2025-11-09T13:00:00Z" in " ".join(part.split())
+    assert "Job not run" in html_of(mail)
+
+
 def test_a_recovery_tells_others_without_showing_them_the_data(make_report):
     report = make_report(failures_before=3)
     mail = compose_recovery(report, recipients=("owner@example.com",), **FROM)
