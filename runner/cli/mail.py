@@ -86,7 +86,9 @@ def show_command(ctx: click.Context, *, delivery_id: int, raw: bool, as_json: bo
     entry = find_entry(settings, delivery_id)
     if raw:
         if not entry.mail.message:
-            click.echo(f"error: mail {delivery_id} is no longer kept: it was sent to all its recipients", err=True)
+            kept_as = entry.delivery.kept_as
+            gone = f"is the file {kept_as}" if kept_as else "is no longer kept: it was sent to all its recipients"
+            click.echo(f"error: mail {delivery_id} {gone}", err=True)
             ctx.exit(1)
         sys.stdout.buffer.write(entry.mail.message)
         return

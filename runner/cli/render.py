@@ -69,8 +69,10 @@ def report_panel(report: Report) -> RenderableType:
     for label, value in facts(report):
         table.add_row(label, state_text(report.run.state) if label == "State" else foreign(value))
     for delivery in report.run.deliveries:
-        detail = f" – {delivery.error}" if delivery.error else ""
-        table.add_row("Mail", foreign(f"{delivery.recipient}: {delivery.state}{detail}"))
+        detail = (
+            f" as {delivery.kept_as}" if delivery.kept_as else f" – {delivery.error}" if delivery.error else ""
+        )
+        table.add_row("Mail", foreign(f"{delivery.recipient}: {delivery.word}{detail}"))
     parts: list[RenderableType] = [table]
     if report.run.chart_file:
         table.add_row("Chart", foreign(_chart_place(report)))
@@ -216,8 +218,8 @@ def _two_lines(first: str, second: str) -> Text:
 def _mail_words(run: Run) -> str:
     counts: dict[str, int] = {}
     for delivery in run.deliveries:
-        counts[delivery.state] = counts.get(delivery.state, 0) + 1
-    return ", ".join(f"{count} {state}" for state, count in counts.items())
+        counts[delivery.word] = counts.get(delivery.word, 0) + 1
+    return ", ".join(f"{count} {word}" for word, count in counts.items())
 
 
 def fire_table(rows: "Iterable[ComingFires]") -> Table:

@@ -39,7 +39,7 @@ def delivery_table(deliveries: Iterable[Delivery], timezone: str) -> Table:
     table.add_column("mail", overflow="fold")
     for delivery in deliveries:
         mail = foreign(one_line(delivery.subject)).append("\n").append_text(_happened(delivery, timezone))
-        table.add_row(str(delivery.delivery_id), delivery_text(delivery.state), mail)
+        table.add_row(str(delivery.delivery_id), _word_text(delivery), mail)
     return table
 
 
@@ -62,11 +62,16 @@ def entry_panel(entry: LedgerEntry, timezone: str) -> RenderableType:
     for label, value in rows:
         if value:
             facts.add_row(label, foreign(one_line(value)))
-    facts.add_row("State", delivery_text(delivery.state))
+    facts.add_row("State", _word_text(delivery))
     facts.add_row("Attempts", str(delivery.attempts))
-    for label, moment in (("Next attempt", delivery.next_attempt_at), ("Sent", delivery.sent_at)):
+    for label, moment in (
+        ("Next attempt", delivery.next_attempt_at),
+        ("Kept" if delivery.kept_as else "Sent", delivery.sent_at),
+    ):
         if moment is not None:
             facts.add_row(label, _time(moment, timezone))
+    if delivery.kept_as:
+        facts.add_row("Kept as", foreign(one_line(delivery.kept_as)))
     if delivery.error:
         facts.add_row("Error", foreign(delivery.error, "red"))
     for part in entry.attachments:
@@ -84,11 +89,17 @@ def change_words(change: LedgerChange) -> str:
     return "Another runner command has the state folder: they go out with it, or with the next runner start."
 
 
+def _word_text(delivery: Delivery) -> Text:
+    return Text(delivery.word) if delivery.kept_as else delivery_text(delivery.state)
+
+
 def _happened(delivery: Delivery, timezone: str) -> Text:
     first = foreign(f"to {delivery.recipient}")
     if delivery.sent_at is not None:
         first.append(f", {_time(delivery.sent_at, timezone)}")
     lines = [first]
+    if delivery.kept_as:
+        lines.append(foreign(one_line(f"as {delivery.kept_as}")))
     if delivery.error and delivery.state is not DeliveryState.SENT:
         lines.append(foreign(one_line(delivery.error), _STYLES.get(delivery.state, "")))
     tries = counted(delivery.attempts, "attempt") if delivery.attempts else ""
@@ -106,6 +117,8 @@ def _time(moment: datetime, timezone: str) -> str:
 
 
 def _gone(delivery: Delivery) -> str:
+    if delivery.kept_as:
+        return "The mail is in that file: no server was set, and nobody was sent it."
     # A run makes no other kind anew: each tells of what has happened once.
     anew = f" To make a new one: runner run {delivery.job_name}" if delivery.kind is MailKind.RESULTS else ""
     return f"The mail itself is no longer kept: all its recipients have it.{anew}"

@@ -56,6 +56,7 @@ class Delivery:
     `subject` is that of the mail, `scheduled_time` that of its run. `attempts` counts all that were made.
     `created_at` is when it was first due, or when a person put it up again: it is given up some days after that.
     `began_at` is set while an attempt is under way, for mails that are held where it ends without an answer.
+    `kept_as` is the path of the file that stands for one that was sent where no server was set; empty for others.
     """
 
     delivery_id: int
@@ -73,6 +74,12 @@ class Delivery:
     began_at: datetime | None = None
     sent_at: datetime | None = None
     error: str = ""
+    kept_as: str = ""
+
+    @property
+    def word(self) -> str:
+        """Where it stands as people read it: the state, or `kept` where nobody was mailed."""
+        return "kept" if self.kept_as else str(self.state)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,11 +88,13 @@ class SendResult:
 
     `state` is sent, deferred, dead or held; `error` is the server's answer, or what went wrong, empty when sent.
     `ambiguous` says of a deferred one that the server may have taken the mail: it broke off after the content.
+    `kept_as` is the file that was written in place of it, where no server is set.
     """
 
     state: DeliveryState
     error: str = ""
     ambiguous: bool = False
+    kept_as: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

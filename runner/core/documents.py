@@ -94,6 +94,7 @@ def delivery_document(delivery: Delivery) -> Document:
         "next_attempt_at": utc_text(delivery.next_attempt_at),
         "sent_at": utc_text(delivery.sent_at),
         "error": delivery.error or None,
+        "kept_as": delivery.kept_as or None,
     }
 
 

@@ -36,7 +36,8 @@ class MailFolder:
                 state=DeliveryState.DEFERRED, error=f"cannot be kept in {self.path}: {error.strerror}"
             )
             return dict.fromkeys(recipients, result)
-        return dict.fromkeys(recipients, SendResult(state=DeliveryState.SENT))
+        kept_as = str(self.path / file_name(mail))
+        return dict.fromkeys(recipients, SendResult(state=DeliveryState.SENT, kept_as=kept_as))
 
     def check(self) -> str:
         """Whether the folder takes files: one is written there, and removed."""

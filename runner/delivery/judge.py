@@ -63,4 +63,5 @@ def ended(delivery: Delivery, attempt: DeliveryAttempt) -> Delivery:
         began_at=None,
         sent_at=attempt.at if state is DeliveryState.SENT else None,
         error=attempt.result.error,
+        kept_as=attempt.result.kept_as,
     )

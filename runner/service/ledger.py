@@ -7,7 +7,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 from runner.core.catalog import Catalog
-from runner.core.delivery import Delivery, DeliveryState
+from runner.core.delivery import Delivery, DeliveryState, MailKind
 from runner.core.ledger import LedgerChange, LedgerEntry, MailPart, SentBy
 from runner.errors import RunnerError, UsageError
 from runner.service.clock import utc_now
@@ -124,18 +124,25 @@ def _unknown(delivery_ids: Sequence[int]) -> UsageError:
 
 def _why_not_retried(store: StoreReader, delivery: Delivery) -> str:
     if delivery.state is DeliveryState.SENT:
-        return "it was sent already"
+        return _done_words(delivery)
     found = store.delivery_mail(delivery.delivery_id)
     if found is None or not found[1].message:
         return f"its mail is no longer kept; to make a new one: runner run {delivery.job_name}"
     return ""
 
 
+def _done_words(delivery: Delivery) -> str:
+    if not delivery.kept_as:
+        return "it was sent already"
+    anew = f"; to make a new one: runner run {delivery.job_name}" if delivery.kind is MailKind.RESULTS else ""
+    return f"it was kept as {delivery.kept_as}, as no server was set{anew}"
+
+
 def _why_not_held(_store: StoreReader, delivery: Delivery) -> str:
     if delivery.state.open:
         return ""
     words = {
-        DeliveryState.SENT: "it was sent already",
+        DeliveryState.SENT: _done_words(delivery),
         DeliveryState.DEAD: "it was given up and is not sent again unasked",
         DeliveryState.HELD: "it is held already",
     }

@@ -176,6 +176,8 @@ def _delivery() -> Schema:
         "next_attempt_at": _or_null(_TIME),
         "sent_at": _or_null(_TIME),
         "error": _or_null(TEXT),
+        "kept_as": _or_null(TEXT)
+        | {"description": "The file that was written in place of a mail, as no server was set"},
     }
 
 

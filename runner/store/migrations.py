@@ -106,6 +106,10 @@ CREATE TABLE bookmarks (
 );
 """
 
+_FOURTH = """
+ALTER TABLE deliveries ADD COLUMN kept_as TEXT NOT NULL DEFAULT '';
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Migration:
@@ -120,6 +124,7 @@ MIGRATIONS = (
     Migration(number=1, name="runs, outbox, cursors and jobs in force", statements=_FIRST),
     Migration(number=2, name="attempts, requests, held deliveries", statements=_SECOND),
     Migration(number=3, name="checks, charts, bookmarks", statements=_THIRD),
+    Migration(number=4, name="mails kept as files", statements=_FOURTH),
 )
 NEWEST = MIGRATIONS[-1].number
 

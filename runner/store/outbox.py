@@ -34,7 +34,7 @@ _RECORD = Statement(
     .values(
         {
             name: bindparam(name)
-            for name in ("state", "attempts", "next_attempt_at", "began_at", "sent_at", "error")
+            for name in ("state", "attempts", "next_attempt_at", "began_at", "sent_at", "error", "kept_as")
         }
     )
 )
@@ -199,6 +199,7 @@ def _record(connection: sqlite3.Connection, attempt: DeliveryAttempt) -> Deliver
         began_at=None,
         sent_at=attempt.at if state is DeliveryState.SENT else None,
         error=_held_words(now.error, attempt.result.error) if stays_held else attempt.result.error,
+        kept_as=attempt.result.kept_as,
     )
     _RECORD.run(connection, {"this_delivery": attempt.delivery_id, **delivery_progress(done)})
     if state is DeliveryState.SENT:

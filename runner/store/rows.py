@@ -210,6 +210,7 @@ def read_delivery(columns: Row) -> Delivery:
         began_at=moment_or_none(columns["began_at"]),
         sent_at=moment_or_none(columns["sent_at"]),
         error=columns["error"],
+        kept_as=columns["kept_as"],
     )
 
 
@@ -222,6 +223,7 @@ def delivery_progress(delivery: Delivery) -> dict[str, Any]:
         "began_at": micros_or_none(delivery.began_at),
         "sent_at": micros_or_none(delivery.sent_at),
         "error": delivery.error,
+        "kept_as": delivery.kept_as,
     }
 
 

@@ -142,6 +142,7 @@ deliveries = Table(
     Column("sent_at", BigInteger),
     Column("error", Text, nullable=False),
     Column("began_at", BigInteger),
+    Column("kept_as", Text, nullable=False, server_default=text("''")),
 )
 Index("deliveries_by_mail", deliveries.c.mail_id)
 Index("deliveries_open", deliveries.c.next_attempt_at, sqlite_where=text("state IN ('pending', 'deferred')"))

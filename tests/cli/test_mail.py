@@ -55,6 +55,30 @@ def test_a_long_subject_keeps_its_time(columns):
     assert subject.replace(" ", "") in words.replace(" ", "")
 
 
+def test_a_mail_that_was_kept_as_a_file_is_shown_with_it():
+    delivery = Delivery(
+        delivery_id=1,
+        run_id="r1",
+        job_name="sales",
+        kind=MailKind.RESULTS,
+        recipient="a@example.com",
+        message_id="<one@example.com>",
+        subject="Job Results: sales",
+        state=DeliveryState.SENT,
+        created_at=NOON,
+        sent_at=NOON,
+        kept_as="/data/mail/a.eml",
+    )
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(delivery_table([delivery], "UTC"))
+    assert [line.strip() for line in shown.get().splitlines()[3:6]] == [
+        "1   kept    Job Results: sales",
+        "to a@example.com, 2026-03-02 12:00 UTC",
+        "as /data/mail/a.eml",
+    ]
+
+
 def test_mails_are_chosen_by_job_and_state(call, history):
     document = json.loads(call("mail", "list", "--state", "dead", "--state", "held", "--json").stdout)
     keys = ("delivery_id", "state", "job_name", "run_id", "subject", "scheduled_time")
@@ -92,13 +116,16 @@ def test_a_retry_sends_and_says_so(call, history):
     done = call("mail", "retry", "1", "2")
     assert done.exit_code == 1, "one of them was sent already"
     assert "1: left as it is, it was sent already" in done.stderr
-    assert [line.split()[:2] for line in done.stdout.splitlines() if "Job Failed" in line] == [["2", "sent"]]
+    assert [line.split()[:2] for line in done.stdout.splitlines() if "Job Failed" in line] == [["2", "kept"]]
     assert [file.suffix for file in history.mail_dir.iterdir()] == [".eml"]
     again = call("mail", "retry", "--all-dead", "--job", "sales")
     assert (again.exit_code, again.stdout) == (0, "No mail of sales is dead: there is nothing to send.\n")
     gone = call("mail", "show", "2", "--raw")
+    assert (gone.exit_code, "mail 2 is the file" in gone.stderr) == (1, True)
+    assert "nobody was sent it" in call("mail", "show", "2").stdout
+    gone = call("mail", "show", "1", "--raw")
     assert (gone.exit_code, "no longer kept" in gone.stderr) == (1, True)
-    shown = call("mail", "show", "2").stdout
+    shown = call("mail", "show", "1").stdout
     assert ("no longer kept" in shown, "runner run" in shown) == (True, False), "no run makes that failure anew"
 
 

@@ -90,6 +90,7 @@ class TestRunDocument:
                 "next_attempt_at": None,
                 "sent_at": "2025-11-09T09:00:00Z",
                 "error": None,
+                "kept_as": None,
             }
         ]
 

@@ -30,6 +30,11 @@ def test_one_file_for_many_recipients_and_attempts(tmp_path, make_mail):
     assert [path.name for path in tmp_path.iterdir()] == [file_name(mail)]
 
 
+def test_a_result_names_the_file_that_stands_for_the_mail(tmp_path, small_mail):
+    [result] = MailFolder(tmp_path).send(small_mail, ["anna@example.com"]).values()
+    assert (result.state, result.kept_as) == (DeliveryState.SENT, str(tmp_path / file_name(small_mail)))
+
+
 def test_a_folder_that_takes_nothing_defers(tmp_path, make_mail, caplog):
     (tmp_path / "mail").write_text("a file where the folder should be")
     [result] = MailFolder(tmp_path / "mail").send(make_mail(), ["anna@example.com"]).values()

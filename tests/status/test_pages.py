@@ -210,6 +210,17 @@ class TestJobAndRun:
         assert html.count("/runs/01k9m") == 50
         assert f"/jobs/daily_sales/runs?before=01k9m{11:021d}" in html
 
+    def test_a_mail_that_was_kept_as_a_file_is_not_called_sent(self, get, source):
+        run = source.history[-3]
+        kept = replace(run.deliveries[0], kept_as="/data/mail/a.eml")
+        source.history = [replace(run, deliveries=(kept, kept))]
+        assert " 2 kept " in visible(get(f"/jobs/{run.job_name}", headers=BROWSER).text)
+        text = visible(get(f"/runs/{run.run_id}", headers=BROWSER).text)
+        assert " kept " in text
+        assert "/data/mail/a.eml , as no mail server was set" in text
+        delivery = get(f"/runs/{run.run_id}").json()["deliveries"][0]
+        assert (delivery["state"], delivery["kept_as"]) == ("sent", "/data/mail/a.eml")
+
     def test_the_mails_of_a_run_are_counted_by_state(self, get, source):
         sent = source.history[-3].deliveries[0]
         dead = replace(sent, state=DeliveryState.DEAD)

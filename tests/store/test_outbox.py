@@ -48,6 +48,14 @@ class TestRecording:
         assert now[1].next_attempt_at == noon + timedelta(minutes=5)
         assert (store.open_deliveries(), store.next_delivery_time()) == (1, noon + timedelta(minutes=5))
 
+    def test_a_mail_that_was_kept_as_a_file_is_known_as_that(self, store, deliver, noon):
+        kept, sent = deliver(1, "ann@example.com", "bob@example.com")
+        result = SendResult(state=DeliveryState.SENT, kept_as="/data/mail/a.eml")
+        store.record_attempts([DeliveryAttempt(delivery_id=kept.delivery_id, result=result, at=noon)])
+        store.record_attempts([attempt(sent, DeliveryState.SENT, noon)])
+        known = store.run(kept.run_id).deliveries
+        assert [(one.state, one.word) for one in known] == [("sent", "kept"), ("sent", "sent")]
+
     def test_a_notice_goes_out_with_the_end_it_tells_of(self, store, deliver, make_mail, make_run, noon):
         (one,) = deliver(1)
         notice = make_mail(make_run(1), "owner@example.com", kind=MailKind.UNDELIVERED)
