@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import is_
@@ -79,6 +79,9 @@ class JobFolder:
         self._layers: LayerReader | None = None
         self.unsettled = False
         self.empty_on_purpose = False
+        # How many seconds before the end of the last scan the newest of the files was written that it has found
+        # new or changed, as their file system tells the time; None where it has found none.
+        self.newest_change: float | None = None
         self._known: dict[str, _Known] = {}
         self._scanned: tuple[CheckedFile, ...] = ()
         self._repository = Repository(project_dir)
@@ -124,6 +127,8 @@ class JobFolder:
         for folder, error in listing.unreadable:
             known.update(self._unreadable(self._prefix + shown_path(folder), error))
         before = {path: entry.file for path, entry in self._known.items()}
+        newest = _newest_change(self._known, known)
+        self.newest_change = (self._clock() - newest) / 1e9 if newest else None
         self._known = known
         self._stamp(files_changed={path: entry.file for path, entry in known.items()} != before)
         return self._same_or(tuple(entry.file for _, entry in sorted(self._known.items())))
@@ -231,3 +236,9 @@ class JobFolder:
             if revision != job.revision:
                 stamped = replace(entry.file, job=replace(job, revision=revision))
                 self._known[path] = replace(entry, file=stamped)
+
+
+def _newest_change(before: Mapping[str, _Known], now: Mapping[str, _Known]) -> int:
+    """When the newest of what has changed was written, in nanoseconds since 1970; 0 where nothing has."""
+    changed = (one.key for path, one in now.items() if path not in before or before[path].key != one.key)
+    return max((ctime for _, ctime, _, _ in changed), default=0)

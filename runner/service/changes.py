@@ -40,7 +40,7 @@ class CatalogChanges:
             return
         self._saved = False
         self._gone.update(change.removed, change.suspended)
-        self._scheduler.apply(self._keeper.catalog, change, seconds_ago=self._keeper.seconds_since_hint())
+        self._scheduler.apply(self._keeper.catalog, change, seconds_ago=self._keeper.seconds_since_change())
         self._on_change()
 
     def cancel_what_is_gone(self) -> None:

@@ -43,10 +43,12 @@ def open_folder(settings: Settings, query_fault: FindFault = find_query_faults) 
 
 
 class _Found(NamedTuple):
-    """What a folder holds, and how long it took to read: not how long that waited to be taken in."""
+    """What a folder holds, and how long it took to read: not how long that waited to be taken in. `written` is
+    when the newest of the files was that are new or changed: seconds as `monotonic`, as far as clocks agree."""
 
     files: tuple[CheckedFile, ...]
     seconds: float
+    written: float | None
 
 
 class CatalogKeeper:
@@ -78,6 +80,8 @@ class CatalogKeeper:
         # Since when there may be something that no reading has looked at, and that which the last one has.
         self._noticed: float | None = None
         self._looked_at = monotonic()
+        # When the last reading began that has been taken in: what is new since is younger than that.
+        self._known_since = self._looked_at
         # That it does not answer is told once.
         self._told = False
         # Readings are counted: the one that was asked for, those that have begun, and those that have ended.
@@ -162,8 +166,9 @@ class CatalogKeeper:
         folder does not answer."""
         return self._ended >= number or self._stuck
 
-    def seconds_since_hint(self) -> float:
-        """How long ago it was noticed that what `follow` has taken in last might be there: before it was read."""
+    def seconds_since_change(self) -> float:
+        """How long ago what `follow` has taken in last was written, as far as anybody knows: when something was
+        noticed, or, as where no event tells of it, when the file says; not before the reading before."""
         return self._monotonic() - self._looked_at
 
     def seconds_to_rescan(self) -> float:
@@ -222,11 +227,13 @@ class CatalogKeeper:
             files = self._folder.scan()
         finally:
             self._queries.close()
-        return _Found(files, self._monotonic() - began)
+        ended, ago = self._monotonic(), self._folder.newest_change
+        written = None if ago is None else ended - ago
+        return _Found(files, ended - began, written)
 
     def _settle(self, read: Callable[[], _Found], started: float) -> CatalogChange:
         try:
-            files, seconds = read()
+            files, seconds, written = read()
         except (FolderGoneError, ThreadError) as error:
             # At a start without any job it is the caller of `take_in` who says so.
             if not self._unread and (self.catalog.jobs or self._started):
@@ -243,6 +250,9 @@ class CatalogKeeper:
             self._rescan.done(started)
             self._rescan.hint(self._monotonic())
             return CatalogChange()
+        if written is not None:
+            self._looked_at = min(self._looked_at, max(written, self._known_since))
+        self._known_since = started
         if self._keeps_all(files):
             self._rescan.done(started)
             return CatalogChange()

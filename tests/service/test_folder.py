@@ -1,10 +1,11 @@
 import shutil
 import threading
+import time
 
 import pytest
 
 from runner.core.catalog import SyncState
-from runner.jobfiles.watch import INTERVAL_SECONDS
+from runner.jobfiles.watch import INTERVAL_SECONDS, FolderWatcher
 from runner.service.folder import CatalogKeeper
 
 JOB = """\
@@ -177,7 +178,7 @@ def test_how_long_ago_a_change_was_noticed_is_known_when_it_has_been_read(settin
     keeper.begin({})
     now[0] += 5
     keeper.take_in()
-    assert keeper.seconds_since_hint() == 5
+    assert keeper.seconds_since_change() == 5
     # Defaults that are gone are looked at twice: the edit beside them was there the first time.
     defaults.unlink()
     (settings.jobs_dir / "report.yaml").write_text(JOB.replace("0 9", "0 10"))
@@ -186,7 +187,7 @@ def test_how_long_ago_a_change_was_noticed_is_known_when_it_has_been_read(settin
     assert not keeper.rescan()
     now[0] += 1
     assert keeper.rescan().changed == ("report",)
-    assert keeper.seconds_since_hint() == 2
+    assert keeper.seconds_since_change() == 2
     keeper.stop()
 
 
@@ -221,3 +222,22 @@ def test_a_data_file_that_gives_no_answer_keeps_no_edit_from_coming_into_force(s
     finally:
         mount.comes_back()
         keeper.stop()
+
+
+@pytest.mark.parametrize(("written", "known"), [(3, 3), (30, 9)])
+def test_a_change_that_no_event_tells_of_is_as_old_as_its_file_and_no_older_than_the_reading_before(
+    settings, monkeypatch, written, known
+):
+    settings.jobs_dir.mkdir()
+    (settings.jobs_dir / "report.yaml").write_text(JOB)
+    now = [1000.0]
+    monkeypatch.setattr(FolderWatcher, "ensure", lambda *_: None)
+    keeper = CatalogKeeper(settings, on_hint=lambda: None, monotonic=lambda: now[0])
+    keeper.begin({})
+    keeper.take_in()
+    (settings.jobs_dir / "other.yaml").write_text(JOB.replace("report", "other"))
+    now[0] += 9
+    later = time.time_ns() + written * 1_000_000_000
+    monkeypatch.setattr(keeper._folder, "_clock", lambda: later)
+    assert keeper.rescan().added == ("other",)
+    assert keeper.seconds_since_change() == pytest.approx(known, abs=0.5)
