@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -28,8 +29,9 @@ def command(ctx: click.Context) -> None:
     """
     from runner.cli.signals import Signals
 
-    # First of all: what follows takes a while to import, and a stop in that time is a stop as any other.
-    signals = Signals()
+    # First of all: what follows takes a while to import. A stop in that time is a stop as any other, and what
+    # comes due in it is due.
+    signals, began = Signals(), datetime.now(UTC)
     from runner.cli.environment import open_settings
     from runner.logs import configure_logging
 
@@ -38,7 +40,7 @@ def command(ctx: click.Context) -> None:
     # From here on the log tells why the service ends, wherever it is written; standard error shows its lines, so
     # that nothing is printed besides.
     try:
-        _serve(settings, environ, signals)
+        _serve(settings, environ, signals, began)
     except RunnerError as error:
         log.critical("%s%s", error.message, f" (hint: {error.hint})" if error.hint else "")
         ctx.exit(error.exit_code)
@@ -49,12 +51,12 @@ def command(ctx: click.Context) -> None:
         signals.ignore()
 
 
-def _serve(settings: "Settings", environ: Mapping[str, str], signals: "Signals") -> None:
+def _serve(settings: "Settings", environ: Mapping[str, str], signals: "Signals", began: datetime) -> None:
     from runner.service.loop import Service
 
     if signals.stopped:
         return
-    service = Service(settings, environ)
+    service = Service(settings, environ, began=began)
     signals.hand_to(stop=service.request_stop, reload=service.request_reload)
     service.start()
     try:

@@ -44,14 +44,22 @@ class Service:
 
     Args:
         environ: what `${env:…}` references in job files read.
+        began: since when it comes up, aware: what is to be imported before takes seconds on a slow machine, and a
+            new job may come due meanwhile. Without it, since now.
         grace_seconds: how long a stop waits for runs that are under way before it hands them back.
     """
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], *, grace_seconds: float = GRACE_SECONDS
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        began: datetime | None = None,
+        grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         self._settings = settings
         self._environ = environ
+        self._began = began or utc_now()
         self._grace_seconds = grace_seconds
         self._events = Events()
         # Plain numbers, not events of the threading module: a signal handler must take no lock.
@@ -108,7 +116,6 @@ class Service:
         mails = self._open_outbox()
         # The folder is read while the zygote comes up. Whatever can refuse has to before the first run begins:
         # the sandbox may be missing, the address taken.
-        since = utc_now()
         remembered = self._store.load_jobs()
         self._keeper.begin(remembered)
         zygote = self._works.zygote
@@ -116,7 +123,7 @@ class Service:
         log.info("Sandbox: %s", "; ".join((f"{zygote.level} ({self._settings.sandbox})", *zygote.missing)))
         self._serve(mails)
         self._keeper.take_in(self._is_stopping)
-        self._take_up(since, {job.job_name: job for job in remembered.values()})
+        self._take_up({job.job_name: job for job in remembered.values()})
         self._outbox.start()
 
     def _open_works(self) -> None:
@@ -216,12 +223,12 @@ class Service:
         self._store.announce(self._server.url)
         self._opened.append(lambda: self._server.stop(2.0))
 
-    def _take_up(self, since: datetime, before: Mapping[str, Job]) -> None:
+    def _take_up(self, before: Mapping[str, Job]) -> None:
         """Go on where the last service ended, with the jobs `before`; with schedules that are new since it, from
-        `since`."""
+        when this one began."""
         self._changes.save_jobs()
         self._intake.recover(before)
-        self._scheduler.start(self._keeper.catalog, since=since)
+        self._scheduler.start(self._keeper.catalog, since=self._began)
         self._taken_up = True
         self._overview.changed()
         self._log_next()

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
@@ -450,6 +451,17 @@ def test_a_stop_does_not_wait_for_a_folder_that_does_not_answer(any_port, start,
     finally:
         answers.set()
     assert time.monotonic() - began < 10
+
+
+def test_a_new_job_that_comes_due_while_the_service_comes_up_runs(any_port, start):
+    now = datetime.now(UTC)
+    due = now - timedelta(minutes=2)
+    schedule = f"{due.minute} {due.hour} * * *"
+    (any_port.jobs_dir / "report.yaml").write_text(JOB.replace("@yearly", schedule).replace("SECONDS", "0"))
+    start(any_port, began=now - timedelta(minutes=5))
+    with Store.open_reader(any_port.storage_path) as store:
+        (run,) = wait_for(store.runs)
+    assert run.scheduled_time == due.replace(second=0, microsecond=0)
 
 
 @pytest.mark.long
