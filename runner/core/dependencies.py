@@ -92,7 +92,7 @@ def _unknown_names(after: Iterable[LinkedJob], names: AbstractSet[str]) -> Itera
             yield finding_at(
                 place,
                 rule="after-unknown-job",
-                message=f"there is no job {place.job_name} for {job.job_name} to come after",
+                message=f"{job.job_name} comes after {place.job_name}, and there is no such job",
                 hint=f"Did you mean {near[0]}?" if near else _NO_SUCH_JOB,
             )
 

@@ -16,6 +16,7 @@ from runner.jobfiles.files import WorkingFiles
 from runner.jobfiles.inspection import CheckContext
 from runner.jobfiles.layers import DEFAULTS_FILE, POLICY_FILE, LayerReader, Layers
 from runner.jobfiles.look import Looked, Target, look_at
+from runner.jobfiles.read import JobFile, read_job_file
 from runner.jobfiles.tree_findings import with_clashes, with_links
 from runner.jobfiles.verdict import Verdict
 from runner.jobfiles.walk import (
@@ -81,7 +82,7 @@ def check_paths(
     checker = _Checker(workers, open_cache)
     verdicts = _verdicts(trees, groups, checker, now)
     checker.save()
-    diagnostics, texts = _findings(trees, layers_around, verdicts)
+    diagnostics, texts = _findings(trees, layers_around, verdicts, folder)
     return Validation(
         files=tuple(sorted(verdicts, key=lambda verdict: verdict.path)),
         layer_files=tuple(sorted(trees.layer_files)),
@@ -107,7 +108,7 @@ def _verdicts(
 
 
 def _findings(
-    trees: "_Trees", layers_around: Iterable[Layers], verdicts: Iterable[Verdict]
+    trees: "_Trees", layers_around: Iterable[Layers], verdicts: Iterable[Verdict], folder: Path
 ) -> tuple[tuple[Diagnostic, ...], Mapping[str, str]]:
     """Every finding once, sorted, and the texts that they point into, by path."""
     texts: dict[str, str] = {}
@@ -115,7 +116,7 @@ def _findings(
     for verdict in verdicts:
         if verdict.diagnostics:
             diagnostics.update(verdict.diagnostics)
-            texts.update(verdict.texts)
+            texts.update(verdict.texts or _text_of(verdict, folder))
     for layers in layers_around:
         diagnostics.update(layers.diagnostics)
         texts.update(layers.texts)
@@ -160,6 +161,12 @@ class _Checker:
         from runner.jobfiles.workers import look_in_parallel
 
         return look_in_parallel(targets, workers=self._workers)
+
+
+def _text_of(verdict: Verdict, folder: Path) -> Mapping[str, str]:
+    """The text of a file that is well by itself, for the findings that only a look at all files shows."""
+    answer = read_job_file(folder / verdict.path, verdict.path) if verdict.job_name is not None else None
+    return {verdict.path: answer.text} if isinstance(answer, JobFile) else {}
 
 
 class _Trees:

@@ -114,7 +114,7 @@ def test_one_file_is_checked_against_the_jobs_it_comes_after(runner, put):
     put("report.yaml", after("report", "orders, ordres"))
     done = runner("validate", "jobs.d/report.yaml", "--format", "gnu")
     assert done.stdout == (
-        "jobs.d/report.yaml:2.17-2.22: error: there is no job ordres for report to come after."
+        "jobs.d/report.yaml:2.17-2.22: error: report comes after ordres, and there is no such job."
         " Did you mean orders? [after-unknown-job]\n"
     )
     assert done.returncode == 1

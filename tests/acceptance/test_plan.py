@@ -96,7 +96,7 @@ def test_a_removed_job_is_missed_by_those_after_it(change, runner):
     done = runner("plan", "--base", "HEAD~1", cwd=change.folder)
     assert done.returncode == 1
     assert "! jobs.d/report.yaml  newly invalid" in done.stdout
-    assert "there is no job sales for report to come after" in done.stdout
+    assert "report comes after sales, and there is no such job" in done.stdout
 
 
 @pytest.mark.long

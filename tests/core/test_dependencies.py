@@ -40,7 +40,7 @@ def test_an_unknown_name_is_told_at_its_place_with_the_nearest():
     (finding,) = found.values()
     assert list(found) == [("report.yaml", "after-unknown-job")]
     assert (finding.line, finding.column, finding.end_column) == (4, 5, 15)
-    assert finding.message == "there is no job lod_orders for report to come after"
+    assert finding.message == "report comes after lod_orders, and there is no such job"
     assert finding.hint == "Did you mean load_orders?"
     assert finding.severity is Severity.ERROR
 

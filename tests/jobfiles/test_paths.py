@@ -153,6 +153,17 @@ def test_the_jobs_before_one_are_looked_for_in_its_whole_tree(run, job, write):
     assert rules(run("jobs.d/load/orders.yaml")) == []
 
 
+def test_what_only_a_look_at_all_files_shows_comes_with_the_text_it_points_into(run, job):
+    job("report", "ordrs")
+    job("orders")
+    job("orders", path="jobs.d/again.yaml")
+    found = run()
+    for finding in found.diagnostics:
+        line = found.texts[finding.path].splitlines()[finding.line - 1]
+        assert line[finding.column - 1 : finding.end_column - 1] in {"ordrs", "orders"}
+    assert {finding.path for finding in found.diagnostics} == set(found.texts)
+
+
 def test_a_job_of_another_project_is_not_there(run, job, write):
     job("report", "orders")
     job("orders", path="other/jobs.d/orders.yaml")

@@ -41,7 +41,7 @@ def test_a_job_after_one_that_is_not_there_is_not_valid(jobs):
     selection = jobs.select("good", "lost")
     assert names(selection) == (["good"], ["lost"])
     (broken,) = selection.broken
-    assert broken.message == "the job file is not valid: there is no job ordres for lost to come after"
+    assert broken.message == "the job file is not valid: lost comes after ordres, and there is no such job"
 
 
 def test_paths_may_start_at_the_working_folder(jobs):
