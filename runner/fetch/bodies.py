@@ -2,9 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import requests
 
@@ -18,6 +16,7 @@ from runner.fetch.places import source_key
 from runner.fetch.references import References
 from runner.fetch.request import shown_url
 from runner.fetch.unpacking import unpacked, unpacked_file
+from runner.fetch.written import written
 
 _CHUNK_BYTES = 64 * 1024
 _HEAD_BYTES = 4 * 1024
@@ -177,25 +176,6 @@ def empty_fault(response: requests.Response, kind: FileType) -> FetchError:
         f"HTTP {response.status_code} from {_shown(response)} has an empty body: no {kind} in it",
         hint="Check `location` and `params`: the server found them good, but answers nothing.",
     )
-
-
-@contextmanager
-def written(path: Path) -> Iterator[BinaryIO]:
-    """A file in the run's folder, written anew.
-
-    Raises:
-        FetchError: the disk does not take it.
-    """
-    try:
-        with path.open("wb") as file:
-            yield file
-    except requests.RequestException:
-        raise  # an OSError too, but not the disk's
-    except OSError as error:
-        raise FetchError(
-            f"the answer cannot be stored in {path.parent}: {error.strerror}",
-            hint="Look at the free space and the rights of the folder of JOB_STORAGE_PATH.",
-        ) from None
 
 
 def _shown(response: requests.Response) -> str:

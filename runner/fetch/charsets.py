@@ -10,9 +10,9 @@ import requests
 
 from runner.core.source import DataSource, FileType
 from runner.errors import FetchError
-from runner.fetch.bodies import written
 from runner.fetch.places import source_key
 from runner.fetch.request import shown_url
+from runner.fetch.written import written
 
 _CHUNK_BYTES = 1 << 20
 _UTF_8 = "utf-8"

@@ -14,7 +14,7 @@ from runner.core.report import size_words
 from runner.core.source import DataSource, FileType, Pagination
 from runner.core.words import counted
 from runner.errors import FetchError
-from runner.fetch.bodies import NO_CONTENT, Bodies, empty_fault, written
+from runner.fetch.bodies import NO_CONTENT, Bodies, empty_fault
 from runner.fetch.charsets import recode_json, require_encoding
 from runner.fetch.client import Client
 from runner.fetch.context import FetchContext, Fetched
@@ -25,6 +25,7 @@ from runner.fetch.references import References
 from runner.fetch.request import HttpRequest, build_request, request_digest, shown_url
 from runner.fetch.transport import Transport
 from runner.fetch.words import one_line
+from runner.fetch.written import written
 
 _NOT_MODIFIED = 304
 # What fits into a header, and is kept with the job: no server has a reason to send anything else.
