@@ -180,6 +180,7 @@ def test_the_end_of_a_child_is_waited_for_unless_it_has_one_thread(bench, monkey
     assert found == [True] * waited
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -189,7 +190,8 @@ def test_the_end_of_a_child_is_waited_for_unless_it_has_one_thread(bench, monkey
     ids=["waits", "works"],
 )
 def test_a_step_that_only_waits_until_its_time_is_over_is_told_for_what_it_may(bench, text, said):
-    failure = bench.failure(text, timeout_seconds=0.5)
+    # Long enough that what a child does to begin is next to nothing of it, also on a busy machine.
+    failure = bench.failure(text, timeout_seconds=5)
     assert failure.kind is FailureKind.TIMEOUT
     assert said in failure.hint
 
