@@ -879,3 +879,18 @@ def test_a_sheet_whose_part_is_missing_is_named(step, workbook, tmp_path):
     failure = step.failure(StepInput(paths=(str(path),), format=FileType.XLSX))
     assert failure.message == "the data cannot be read as XLSX: it names a sheet 'One' that is not in it"
     assert "save it" in failure.hint
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, 1), (2, 99)], ids=["encrypted", "packed in another way"])
+def test_a_workbook_whose_parts_cannot_be_unpacked_is_told_as_that(step, tmp_path, place, value):
+    path = tmp_path / "book.xlsx"
+    pd.DataFrame({"a": [1]}).to_excel(path, engine="xlsxwriter", index=False)
+    content = bytearray(path.read_bytes())
+    # The flags and the method of each part: in its own head, and in the list of all.
+    for head, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        for found in re.finditer(re.escape(head), bytes(content)):
+            content[found.start() + offset + place] = value
+    path.write_bytes(content)
+    failure = step.failure(StepInput(paths=(str(path),), format=FileType.XLSX, table=TableOptions()))
+    assert failure.kind is FailureKind.FETCH
+    assert failure.message.startswith("the data cannot be read as XLSX: ")

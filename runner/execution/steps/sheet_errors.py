@@ -22,8 +22,9 @@ _PARTS = "xl/_rels/workbook.xml.rels"
 _OTHER_KINDS = frozenset({"content.xml", "xl/workbook.bin"})
 _XML = (".xml", ".rels")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-# What an archive that is damaged, or is none, may raise.
-_UNREADABLE = (OSError, EOFError, LookupError, zlib.error, zipfile.BadZipFile)
+# What an archive that is damaged, or is none, may raise; one that is encrypted, or packed in another way, a
+# RuntimeError.
+_UNREADABLE = (OSError, EOFError, LookupError, RuntimeError, zlib.error, zipfile.BadZipFile)
 # What a sheet says of a value that it has not got.
 _NOT_AVAILABLE = "#N/A"
 _MARKS = (b't="e"', b"t='e'")
