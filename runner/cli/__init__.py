@@ -112,9 +112,10 @@ def _open_standard_streams() -> None:
 def _encode_output() -> None:
     """UTF-8 for files and other programs, whatever the locale: JSON and XML are nothing else. A terminal gets its
     own encoding, and an escape for what that does not know."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        encoding = None if sys.stdout.isatty() else "utf-8"
-        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+    # Standard error too: click writes past one that is ASCII, to what lies below.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
 
 
 def _drop_output() -> None:

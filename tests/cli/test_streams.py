@@ -1,6 +1,8 @@
 """What is printed of strangers begins no command of a CI server."""
 
 import json
+import os
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
@@ -84,3 +86,18 @@ def test_what_is_meant_to_be_obeyed_is(capsys, monkeypatch):
     verbatim_output().write("::error::y\n")
     print("  ::debug::z", file=sys.stderr)
     assert capsys.readouterr() == (": :error::x\n::error::y\n", "  : :debug::z\n")
+
+
+def test_an_error_is_disarmed_in_a_locale_of_ascii_too(project):
+    program = "from runner.cli import main; main(prog_name='runner')"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, "show", COMMAND],
+        cwd=project,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "# #vso[" in done.stderr.decode()
+    assert not is_obeyed(done.stderr.decode())
