@@ -45,6 +45,8 @@ def test_numbers_with_a_sign_for_thousands_are_told(source, text, table, cell):
         ("id;amount\n1;1.234,50\n2;unknown\n", GERMAN),
         ("id;amount\n1;1234,50\n2;-5\n", GERMAN),
         ("id,amount\n1,1.234\n2,.5\n", PLAIN),
+        ('id,share\n1,"1,500"\n2,"0,125"\n', PLAIN),
+        ("id;share\n1;1.500\n2;-0.125\n", GERMAN),
         ("id,amount\n1," + "5" * 60_000 + "x\n", PLAIN),
         ("id,amount\n", PLAIN),
         ("", PLAIN),

@@ -42,9 +42,10 @@ _NO_NUMBERS = (f"which is no {_WORDS[NUMBER]}", f"which is no {_WORDS[INTEGER]}"
 # What is said of a cell in a column of floats, or of whole numbers.
 _NO_NUMBER_IN = re.compile(r"column '(?P<name>.*)' has '(?P<cell>.*)', which is no (?:number|integer)")
 _HINT = "Correct the data, or read the column as `string` (`dtypes` in the job file) and convert it in the step."
-# A number with a sign for thousands, of which its other sign, if any, parts the decimals.
+# A number with a sign for thousands, of which its other sign, if any, parts the decimals. Behind a 0 alone there
+# are no thousands: 0,125 has decimals.
 _GROUPED = re.compile(
-    r"[+-]?[0-9]{1,3}(?P<sign>[.,' \xa0\u202f\u2019])[0-9]{3}(?:(?P=sign)[0-9]{3})*(?:[.,][0-9]*)?"
+    r"[+-]?[1-9][0-9]{0,2}(?P<sign>[.,' \xa0\u202f\u2019])[0-9]{3}(?:(?P=sign)[0-9]{3})*(?:[.,][0-9]*)?"
 )
 _GROUPED_HINT = (
     "A number has no sign for thousands here. Read the column as `string` (`dtypes` in the job file), and take it "
