@@ -34,6 +34,8 @@ def shown(text, path="a.yaml"):
         SOURCE + "  auth: {type: bearer, token: '${env:A:-PLANTED}'}",
         SOURCE + "  params:\n    api_key: |\n    PLANTED",
         SOURCE + "  params:\n    api_key: |\n      PLANTED",
+        SOURCE + "  params:\n    api_key:\n    - a\n    - PLANTED",
+        SOURCE + "  headers:\n  - X-Any: a\n  - X-Other: PLANTED",
         SOURCE + "  body: {client_secret: PLANTED, a: [",
         "data_source:\n  location: 'https://u:PLANTED@api.example.com/a\\q'",
         "data_source:\n  location: postgres//u:PLANTED@h/d",
@@ -73,6 +75,18 @@ def test_what_says_nothing_secret_is_shown(line):
 def test_a_step_is_shown(key):
     assert shown(f"{key}: |\n  a = 1\n  token = data['token']") == "  token = data['token']"
     assert shown("password = read()", path="steps/a.py") == "password = read()"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SOURCE + "  body:\n    items:\n      - id: 1\n        token: x\n      - id: 2",
+        SOURCE + "  body:\n    items:\n    - key: x\n    - page: 1",
+        SOURCE + "  body:\n    items:\n    - - key: x\n    - - page: 1",
+    ],
+)
+def test_an_item_of_a_list_does_not_stand_below_the_one_before(text):
+    assert shown(text) == text.rpartition("\n")[2]
 
 
 def test_what_follows_a_source_is_shown():

@@ -61,13 +61,13 @@ def _shown(lines: list[str], wanted: AbstractSet[int]) -> Iterator[str]:
             yield line
             continue
         key = _KEY.match(line)
-        indent = len(key["indent"]) if key else len(line) - len(line.lstrip())
+        start = len(line) - len(line.lstrip())
         # A list may stand as far to the left as its key.
-        while above and (above[-1][0] > indent or (above[-1][0] == indent and not _LIST_ITEM.match(line))):
+        while above and (above[-1][0] > start or (above[-1][0] == start and not _LIST_ITEM.match(line))):
             above.pop()
         yield _hidden(line, [name for _, name in above], key) if number in wanted else ""
         if key:
-            above.append((indent, key["name"].lower()))
+            above.append((len(key["indent"]), key["name"].lower()))
 
 
 def _hidden(line: str, above: list[str], key: "re.Match[str] | None") -> str:
