@@ -19,6 +19,9 @@ _UTF_8 = "utf-8"
 _JSON = frozenset({FileType.JSON, FileType.NDJSON})
 # Texts in ASCII are UTF-8 as well. ISO 8859-1 is what many servers name for every text, also for one in UTF-8.
 _SAYS_NOTHING = frozenset({_UTF_8, "utf-8-sig", "ascii", "iso8859-1"})
+# Python's own ways to write text as ASCII, in which none is sent. The time for punycode grows with the square of
+# its length: hours for a page.
+_OF_NO_TEXT = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape"})
 # In UTF-8 they stand in no table; UTF-16 and ISO 2022 write ASCII with them.
 _OF_OTHERS = re.compile(rb"[\0\x1b]")
 
@@ -94,7 +97,8 @@ def _other_than_utf_8(response: requests.Response) -> str:
         "".encode(named)
     except (LookupError, ValueError):
         return ""
-    return "" if _name_of(named) == _UTF_8 else named
+    name = _name_of(named).replace("_", "-")
+    return "" if name == _UTF_8 or name in _OF_NO_TEXT else named
 
 
 def charset_of(content_type: str) -> str:

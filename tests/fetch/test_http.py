@@ -705,6 +705,13 @@ def test_json_in_the_character_set_that_its_server_names(server, fetch_api, file
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("named", ["punycode", "idna", "unicode_escape", "raw_unicode_escape"])
+def test_json_is_not_read_as_what_no_text_is_sent_in(server, fetch_api, named):
+    body = b'\x1b{"a": "\\u0041", "b": "-.xn--kva"}'
+    server.answer("/", body, content_type=f"application/json; charset={named}")
+    assert fetch_api(server.url()).paths[0].read_bytes() == body
+
+
 def test_json_that_is_no_text_in_the_character_set_that_its_server_names(server, fetch_api):
     server.answer("/", b'{"a": "\x81\xff"}', content_type="application/json; charset=shift_jis")
     with pytest.raises(FetchError, match="answers text that is neither UTF-8 nor shift_jis, which it names"):
