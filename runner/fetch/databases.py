@@ -59,8 +59,13 @@ _LOCAL = "localhost"
 # How SQLite says that a file is none of its own, or not as it has left it.
 _DAMAGED = frozenset({"file is not a database", "database disk image is malformed"})
 _DAMAGED_HINT = "Look at the file: it is no SQLite database, or a damaged one, of which a copy may be whole."
-# How bytes become text in a query, and a text bytes; where it is not HEX and UNHEX.
-_HEXADECIMAL = {"postgresql": ("encode({}, 'hex')", "decode({}, 'hex')")}
+# How a query makes texts of bytes, and what it compares with a mark that is one. SQLite has UNHEX since 3.41.
+_MARK = "${run:cursor}"
+_HEXADECIMAL = {
+    "postgresql": ("encode(the_column, 'hex')", f"the column itself with decode({_MARK}, 'hex')"),
+    _SQLITE: ("HEX(the_column)", f"HEX(the_column) with {_MARK}"),
+}
+_HEX = ("HEX(the_column)", f"the column itself with UNHEX({_MARK})")
 _SLOW = "The query may be slow, or have many rows: ask for less in `query`, or raise API_FETCH_TIMEOUT."
 # What drivers look for outside of Python's packages.
 _DRIVER_VARIABLES = (
@@ -242,12 +247,11 @@ def _fault(fault: WorkerFault, shown: str, url: URL, source: DataSource, referen
                 "CAST(the_column AS text) for texts; of numbers, CAST(the_column AS double precision) for floats.",
             )
         case FaultKind.CURSOR:
-            to_text, to_bytes = _HEXADECIMAL.get(url.get_backend_name(), ("HEX({})", "UNHEX({})"))
+            to_text, compared = _HEXADECIMAL.get(url.get_backend_name(), _HEX)
             return FetchError(
                 f"{source_key(source, 'query')}: {words}",
                 hint="The mark of a load is a text, and bytes are in another order than the text of them. In "
-                f"`query`, select {to_text.format('the_column')} AS the_column, and compare the column itself "
-                f"with {to_bytes.format('${run:cursor}')}.",
+                f"`query`, select {to_text} AS the_column, and compare {compared}.",
             )
         case FaultKind.SIZE:
             return FetchError(

@@ -79,6 +79,15 @@ def test_rows_of_sqlite_become_a_file_of_the_run(shop, fetch_rows, tmp_path):
     assert pq.read_table(fetched.paths[0]).column("id").to_pylist() == [ROWS - 1, ROWS]
 
 
+def test_bytes_of_sqlite_are_no_mark(shop, fetch_rows):
+    with pytest.raises(FetchError, match=r"'key', which `incremental.cursor` names, holds bytes") as fault:
+        fetch_rows("SELECT CAST(name AS BLOB) AS key FROM orders", cursor="", cursor_column="key")
+    assert "HEX(the_column) AS the_column, and compare HEX(the_column) with ${run:cursor}" in fault.value.hint
+    query = "SELECT HEX(CAST(name AS BLOB)) AS key FROM orders WHERE HEX(CAST(name AS BLOB)) > ${run:cursor}"
+    fetched = fetch_rows(query, cursor=b"n998".hex().upper(), cursor_column="key")
+    assert fetched.description.startswith("1 rows of shop #1.db")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("page", "words"), [(0, "file is not a database"), (1, "database disk image is malformed")]
