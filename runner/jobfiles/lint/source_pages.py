@@ -7,12 +7,13 @@ from runner.jobfiles.inspection import Inspection
 
 _RULE = "bad-body-param"
 _IN = "in"
+_PLACES = ("param", "size_param")
 _OR_ADDRESS = "or remove in: body, where the API reads it from the address."
 
 
 def check_page_params(inspection: Inspection, path: Path, source: dict[str, Any]) -> None:
     """Rule `bad-body-param`: with `in: body` there is a body, a mapping, and `param` and `size_param` lead
-    to places in it."""
+    to places in it, each to one of its own."""
     pagination = source.get("pagination")
     if not isinstance(pagination, dict) or pagination.get(_IN) != "body":
         return
@@ -23,11 +24,12 @@ def check_page_params(inspection: Inspection, path: Path, source: dict[str, Any]
         message, hint = _no_body(source)
         inspection.report((*place, _IN), _RULE, message, hint)
         return
-    for key in ("param", "size_param"):
-        names = inspection.text(*place, key)
-        fault = names and _fault(body, names)
-        if fault:
-            inspection.report((*place, key), _RULE, *fault)
+    texts = {key: inspection.text(*place, key) for key in _PLACES}
+    faults = {key: fault for key, text in texts.items() if text and (fault := _fault(body, text))}
+    if not faults:
+        faults = _clash(texts["param"] or "", texts["size_param"] or "")
+    for key, fault in faults.items():
+        inspection.report((*place, key), _RULE, *fault)
 
 
 def _no_body(source: dict[str, Any]) -> tuple[str, str]:
@@ -43,6 +45,15 @@ def _no_body(source: dict[str, Any]) -> tuple[str, str]:
         "a GET has no body that the parameter could be put into",
         f"Write method: POST and body: {{}}, {_OR_ADDRESS}",
     )
+
+
+def _clash(param: str, size_param: str) -> dict[str, tuple[str, str]]:
+    """Why one of two paths has no place beside the other, by its key; empty where each has one."""
+    ways = tuple(zip(param.split("."), size_param.split("."), strict=False))
+    if not (param and size_param) or any(name != other for name, other in ways):
+        return {}
+    message = f"{size_param!r} has no place in body beside {param!r} of param: one of them would replace the other"
+    return {"size_param": (message, "Write the keys that lead to a place of its own.")}
 
 
 def _fault(body: dict[str, Any], path: str) -> tuple[str, str] | None:

@@ -38,7 +38,7 @@ SOURCE_RULES = (
         reason=(
             "With in: body each request has the number of its page, its offset or its cursor in body, at the keys"
             " that param names. So there is a body, a mapping, and those keys lead through mappings alone, which"
-            " are made where they are missing."
+            " are made where they are missing. What size_param names is a place beside that."
         ),
         bad=job(source=_POSTED),
         good=job(source=_POSTED + "  body: {}\n"),
