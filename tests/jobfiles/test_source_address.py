@@ -158,3 +158,20 @@ def test_the_part_of_a_pattern_that_is_fixed(location, fixed):
 def test_words_of_sql_are_those_of_duckdb():
     words = duckdb.sql("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'").fetchall()
     assert {word for (word,) in words} <= SQL_WORDS
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https:/u:PLANTED@a.example/x", "https:/u:***@a.example/x"),
+        ("u:PLANTED@a.example", "u:***@a.example"),
+        ("ftp//u:PLAN/TED@a.example", "ftp//u:***@a.example"),
+        ("https:/u:${env:P}@a.example", "https:/u:${env:P}@a.example"),
+        ("https://u:PLANTED@a.example:x", "https://u:***@a.example:x"),
+        ("in/a@b.csv", "in/a@b.csv"),
+    ],
+)
+def test_a_password_in_what_is_no_address_is_not_shown(location, shown):
+    fault = location_fault(location)
+    assert f"{shown!r} is no" in fault
+    assert "PLANTED" not in fault

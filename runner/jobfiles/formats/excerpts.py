@@ -38,6 +38,11 @@ _KNOWN = re.compile(
 _KEPT = re.compile(rf"{_REFERENCE}|[\s{{}}\[\]\"']")
 _NAMED = re.compile(rf"(?<![\w.$-]){_NAME}[ \t]{{0,20}}[:=][ \t]*")
 _VALUE = re.compile(rf"(?:{_REFERENCE}|[^&\s\"'#,;}}])+|[\"'][^\"']*")
+# Of a location also where it is written wrongly: with a blank in the password, or too few slashes.
+_IN_LOCATION = re.compile(
+    r"(?<=location)[\"']?[ \t]{0,20}:[ \t]+[\"']?(?:[A-Za-z][\w+.-]{0,30}:?/{1,3})?+(?:[^\s/:@,\"'#]{0,100}):"
+    rf"(?P<password>(?:{_REFERENCE}|[^@,{{}}\"'#]){{1,300}})(?=@)"
+)
 _BEFORE_AT = re.compile(r"(?<!/)//([^\s\"'<>]{0,300})(?=@)")
 
 
@@ -83,8 +88,13 @@ def _hidden(line: str, above: list[str], key: "re.Match[str] | None") -> str:
     elif key and _is_telling(name):
         line = line[: key.end()] + _starred(line[key.end() :], _KEPT)
     else:
-        line = _without_values(_BEFORE_AT.sub(lambda match: f"//{_starred(match[1], _KEPT)}", line))
+        line = _BEFORE_AT.sub(lambda match: f"//{_starred(match[1], _KEPT)}", line)
+        line = _without_values(_IN_LOCATION.sub(_without_password, line))
     return line
+
+
+def _without_password(match: "re.Match[str]") -> str:
+    return match[0].removesuffix(match["password"]) + _starred(match["password"], _KEPT)
 
 
 def _without_values(line: str) -> str:

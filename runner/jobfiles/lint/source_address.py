@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 _REFERENCE = re.compile(r"\$\{[^{}]*\}")
 _BLANK = re.compile(r"\s")
 _START = re.compile(r"(?i)https?://[^/?#]*")
+# Where an address is no whole one, nobody else knows it for a password.
+_PASSWORD = re.compile(r"\A((?:[\w+.-]+:?/+)?+[^/:@]*:)(?!\$\{[^{}]*\}@)[^@]+(?=@)")
 _NAME_AND_PORT = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?(?::[0-9]*)?")
 _NUMBER_AND_PORT = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
 _REFERENCE_HERE = "\0"
@@ -26,6 +28,7 @@ def location_fault(location: str) -> str | None:
     if fault or location.startswith("${"):
         return fault
     start = _START.match(bare)
+    location = _PASSWORD.sub(r"\1***", location)
     if start is None:
         return f"{location!r} is no http or https address"
     written = re.split("//|@", start[0])[-1]
