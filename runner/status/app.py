@@ -17,12 +17,10 @@ from starlette.types import Scope
 from runner.settings import Secret
 from runner.status.listing import ListingCache
 from runner.status.middleware import HostCheck, ReadOnly, RequestLog, SecurityHeaders, TokenCheck, is_loopback
-from runner.status.pages import Pages
+from runner.status.pages import STATIC, Pages
 from runner.status.readonly import make_remedy
 from runner.status.snapshot import StatusSource
 from runner.status.views import RequestFaultError, Views
-
-_STATIC = Path(__file__).parent / "static"
 
 
 def build_app(
@@ -77,7 +75,7 @@ class _Assets(StaticFiles):
     """The style sheet, and Swagger UI and ReDoc from the package that keeps their files."""
 
     def __init__(self) -> None:
-        super().__init__(directory=_STATIC)
+        super().__init__(directory=STATIC)
         # The package itself is never imported: that would load a whole web framework.
         spec = importlib.util.find_spec("fastapi_offline")
         for folder in (spec.submodule_search_locations or ()) if spec else ():

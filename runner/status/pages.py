@@ -1,5 +1,6 @@
 """The snapshot as HTML pages."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from runner.core.words import visible
 from runner.status.snapshot import JobStatus, StatusSnapshot
 
 TEMPLATES = Path(__file__).parent / "templates"
+STATIC = Path(__file__).parent / "static"
 _PER_PAGE = 200
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -51,6 +53,12 @@ GROUPS: dict[str, tuple[str, Callable[[JobStatus], bool]]] = {
 }
 
 
+def _digest_of(folder: Path) -> str:
+    """What tells the files of a folder from those of another build: browsers keep them for a day, by address."""
+    content = b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
 class Pages:
     """The pages, one method each; they answer the HTML text. `now` is what relative times count from."""
 
@@ -63,7 +71,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals["version"] = version
+        self._environment.globals.update(version=version, assets=_digest_of(STATIC))
         self._environment.filters.update(
             local=local_time,
             relative=relative_words,

@@ -14,6 +14,7 @@ from runner.core.diagnostic import Diagnostic
 from runner.core.job import Chart, ChartKind, DeliveryOptions, Incremental, OnAmbiguous, OnEmpty, Retry
 from runner.core.run import Attempt, FailureKind, RunFailure, RunState
 from runner.core.source import DataSource, FileType, SourceType
+from runner.status import pages
 from runner.status.pages import relative_words, retry_words
 from runner.status.snapshot import JobStatus
 
@@ -24,6 +25,15 @@ FAILED = f"01k9m{90:021d}"
 
 def visible(html):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+def test_another_style_sheet_has_another_address(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "STATIC", tmp_path)
+    addresses = set()
+    for style in ("a { color: red }", "a { color: green }", "a { color: red }"):
+        (tmp_path / "style.css").write_text(style)
+        addresses.update(re.findall(r"/static/docs.js\?v=\w+", pages.Pages("1.0").docs()))
+    assert len(addresses) == 2, "a browser keeps what it has for a day"
 
 
 class TestIndex:
