@@ -17,6 +17,7 @@ from runner.core.run import FailureKind, RunFailure
 from runner.errors import ExecutionError, RunnerError, SandboxError, ThreadError
 from runner.execution.child import Child
 from runner.execution.orders import StepOrder, StepOutcome
+from runner.execution.pipes import open_pipe
 from runner.execution.protocol import STATUS
 from runner.execution.sandbox import NO_LEVEL, SandboxMode
 from runner.execution.zygote import ENVIRONMENT
@@ -118,9 +119,9 @@ def _spawn() -> _PlainChild:
         data, other = socket.socketpair()
         ours.callback(data.close)
         theirs.callback(other.close)
-        output_reader, output = _pipe(ours, theirs)
-        life_reader, life = _pipe(ours, reaping)
-        status_reader, status = _pipe(ours, reaping)
+        output_reader, output = open_pipe(ours, theirs)
+        life_reader, life = open_pipe(ours, reaping)
+        status_reader, status = open_pipe(ours, reaping)
         os.set_blocking(output, False)
         process = subprocess.Popen(
             python_command("runner.execution.plain_main"),
@@ -141,14 +142,6 @@ def _spawn() -> _PlainChild:
         reaping.pop_all()
         ours.pop_all()
         return _PlainChild(process.pid, data=data, life=life_reader, status=status_reader, output=output_reader)
-
-
-def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
-    """A pipe whose ends are closed with these."""
-    reader, writer = os.pipe()
-    reading.callback(os.close, reader)
-    writing.callback(os.close, writer)
-    return reader, writer
 
 
 def _reap(process: "subprocess.Popen[bytes]", life: int, status: int) -> None:

@@ -28,6 +28,7 @@ from runner.execution.child_main import Descriptors, run_child
 from runner.execution.immortal import make_immortal
 from runner.execution.namespaces import Namespaces
 from runner.execution.orders import OUTPUT_LIMIT, FrameError, FrameReader, Hello, decode, encode
+from runner.execution.pipes import open_pipe
 from runner.execution.protocol import CHILD_REQUEST, NO_CHILD, STATUS, TAKE_CHILD, ZygoteConfig
 from runner.execution.sandbox import Sandbox, SandboxMode, library_roots
 from runner.execution.steps.database import open_database
@@ -176,8 +177,8 @@ class _Nursery:
             data, other = socket.socketpair()
             ours.callback(data.close)
             theirs.callback(other.close)
-            status_reader, status = _pipe(ours, ours)
-            output_reader, output = _pipe(ours, theirs)
+            status_reader, status = open_pipe(ours, ours)
+            output_reader, output = open_pipe(ours, theirs)
             os.set_blocking(output, False)
             with suppress(OSError):
                 # Room for all that is kept and the byte that says that more was printed, however late it is read.
@@ -229,14 +230,6 @@ def _seed_numpy() -> None:
     Here, where all that it takes is warm; from bytes of our own: without them, numpy takes ten times as long.
     """
     np.random.seed(np.frombuffer(os.urandom(_SEED_BYTES), dtype=np.uint32))
-
-
-def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
-    """A pipe whose ends are closed with these."""
-    reader, writer = os.pipe()
-    reading.callback(os.close, reader)
-    writing.callback(os.close, writer)
-    return reader, writer
 
 
 def _pidfd_of(pid: int) -> int:

@@ -17,7 +17,7 @@ from runner.fetch.query_binding import bind_query
 from runner.fetch.references import References
 from runner.fetch.words import shown_words
 from runner.fetch.worker import run_worker
-from runner.fetch.worker_orders import DatabaseOrder, FaultKind, WorkerFault, WorkerOrder
+from runner.fetch.worker_orders import DatabaseOrder, FaultKind, WorkerFault, WorkerOrder, WorkerOutcome
 
 _SQLITE = "sqlite"
 _DRIVERS = {
@@ -123,6 +123,10 @@ def fetch_database(source: DataSource, context: FetchContext, references: Refere
     )
     if outcome.fault is not None:
         raise _fault(outcome.fault, shown, url, source, references)
+    return _fetched(outcome, shown, references)
+
+
+def _fetched(outcome: WorkerOutcome, shown: str, references: References) -> Fetched:
     return Fetched(
         paths=tuple(map(Path, outcome.paths)),
         format=FileType.PARQUET,
