@@ -1,0 +1,83 @@
+"""Where a JMESPath leads in a document, as far as its names and places tell: without jmespath itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+# What is there but is not looked into: a path may make anything of it.
+ANYTHING: Final = object()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotThere:
+    """Where a path left the document: at a name, or at a place of an array, where `name` is None.
+
+    `there` is the value of JSON that it was looked for in.
+    """
+
+    name: str | None
+    there: Any
+
+
+def walk(parsed: Mapping[str, Any], document: object, *, conditions: bool, projections: bool) -> Any:
+    """The value that a path leads to, `NotThere`, or `ANYTHING` where that is for jmespath to say.
+
+    What a projection or a slice goes over counts, of `items[*].order` the `items`: it leads nowhere, or to
+    null, where that does.
+
+    Args:
+        parsed: the expression as jmespath parses it.
+        document: of JSON.
+        conditions: whether of an `&&` the side counts that it comes to; otherwise it is `ANYTHING`.
+        projections: whether what a projection goes over stands for what it makes; otherwise that is `ANYTHING`.
+    """
+    follow = partial(walk, conditions=conditions, projections=projections)
+    children = parsed["children"]
+    match parsed["type"]:
+        case "identity" | "current":
+            return document
+        case "field":
+            return _member(document, parsed["value"])
+        case "index":
+            return _item(document, parsed["value"])
+        case "slice":
+            return document if projections else _gone_over(document)
+        # Of `a.b.c` all three are children of one node, as are the places of `a[0][1]`.
+        case "subexpression" | "pipe" | "index_expression":
+            for child in children:
+                document = follow(child, document)
+                if isinstance(document, NotThere):
+                    break
+            return document
+        case "projection" | "filter_projection" | "value_projection" | "flatten":
+            over = follow(children[0], document)
+            return over if projections else _gone_over(over)
+        case "and_expression" if conditions:
+            left = follow(children[0], document)
+            return left if _is_false(left) else follow(children[1], document)
+        case _:
+            return ANYTHING
+
+
+def _member(document: Any, name: str) -> Any:
+    if document is ANYTHING:
+        return document
+    found = isinstance(document, dict) and name in document
+    return document[name] if found else NotThere(name=name, there=document)
+
+
+def _item(document: Any, place: int) -> Any:
+    if document is ANYTHING:
+        return document
+    places = range(-len(document), len(document)) if isinstance(document, list) else ()
+    return document[place] if place in places else NotThere(name=None, there=document)
+
+
+def _gone_over(value: Any) -> Any:
+    return value if value is None or isinstance(value, NotThere) else ANYTHING
+
+
+def _is_false(value: Any) -> bool:
+    """As JMESPath has it: 0 is true."""
+    return value is None or value is False or isinstance(value, NotThere) or value in ("", [], {})
