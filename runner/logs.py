@@ -13,6 +13,7 @@ from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
 
+from runner.core.log_commands import disarm_json
 from runner.errors import SettingsError
 from runner.settings import LogSettings
 
@@ -25,8 +26,6 @@ TEXT_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - [%(filename)s:%(lineno)d
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 # Line ends, what a terminal obeys, what turns the direction of text, and what UTF-8 cannot carry; tabs may stay.
 _UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
-# What a CI server would take for a command of its own, as core/log_commands.py has it.
-_UNFIT_IN_JSON = re.compile(rf"{_UNFIT.pattern}|#(?=#\w*\[)")
 _COLOURS = {"DEBUG": "36", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 
@@ -93,7 +92,7 @@ class _JsonFormatter(logging.Formatter):
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
         text = json.dumps(document, ensure_ascii=False)
-        return _UNFIT_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+        return disarm_json(_UNFIT.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 class _LogFile(WatchedFileHandler):
