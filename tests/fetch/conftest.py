@@ -1,4 +1,5 @@
 import http.server
+import json
 import os
 import shutil
 import socket
@@ -22,6 +23,9 @@ from runner.fetch.worker_orders import DatabaseOrder
 CONTEXT = ("environ", "facts", "timeout_seconds", "cancelled", "bounds", "validator")
 
 
+JSON_HEADERS = {"Content-Type": "application/json"}
+
+
 class Server(http.server.ThreadingHTTPServer):
     """A real HTTP server: `routes` maps a path to a function of the handler; `seen` keeps what was asked."""
 
@@ -41,16 +45,8 @@ class Server(http.server.ThreadingHTTPServer):
         return f"{scheme}://{host}:{self.server_port}{path}"
 
     def answer(self, path, body=b"", *, status=200, content_type="application/json", **headers):
-        def route(handler):
-            handler.send_response(status)
-            handler.send_header("Content-Type", content_type)
-            handler.send_header("Content-Length", str(len(body)))
-            for name, value in headers.items():
-                handler.send_header(name.replace("_", "-"), value)
-            handler.end_headers()
-            handler.wfile.write(body)
-
-        self.routes[path] = route
+        sent = {"Content-Type": content_type, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        self.routes[path] = lambda handler: handler.answer(body, sent, status=status)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -60,6 +56,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.routes[self.path.partition("?")[0]](self)
 
     do_POST = do_CONNECT = do_HEAD = do_GET
+
+    def answer(self, document, headers=JSON_HEADERS, *, status=200, sized=True):
+        """Send bytes as they are, anything else as JSON; where it is not sized, its end is that of the connection."""
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if sized:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *args):
         pass

@@ -43,12 +43,7 @@ class Bucket:
                 return
             first, last = map(int, re.match(r"bytes=(\d+)-(\d+)", handler.headers["Range"]).groups())
             part = body[first : last + 1]
-            handler.send_response(206)
-            handler.send_header("Content-Length", str(len(part)))
-            if encoding:
-                handler.send_header("Content-Encoding", encoding)
-            handler.end_headers()
-            handler.wfile.write(part)
+            handler.answer(part, {"Content-Encoding": encoding} if encoding else {}, status=206)
             if self.after is not None:
                 self.after()
 
@@ -87,13 +82,8 @@ def test_what_the_store_tells_of_an_object_may_come_packed(bucket, fetch_object,
 
     def route(handler):
         assert "gzip" in handler.headers["Accept-Encoding"]
-        body = gzip.compress(json.dumps(told).encode())
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.send_header("Content-Type", "application/json")
-        handler.send_header("Content-Encoding", "gzip")
-        handler.end_headers()
-        handler.wfile.write(body)
+        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        handler.answer(gzip.compress(json.dumps(told).encode()), headers)
 
     server.routes[place] = route
     assert gzip.decompress(fetch_object("gs://orders/in.csv").paths[0].read_bytes()) == ROWS

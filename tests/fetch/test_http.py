@@ -586,11 +586,7 @@ def test_the_echo_of_a_proxy_s_credentials_is_masked(server, fetch_api, user):
     """In base64 the password begins in the middle of a letter, or not, as the name before it is long."""
 
     def echo(handler):
-        body = f"bad header {handler.headers['Proxy-Authorization']}".encode()
-        handler.send_response(407)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
+        handler.answer(f"bad header {handler.headers['Proxy-Authorization']}".encode(), {}, status=407)
 
     server.routes["http://api.example.com/sales"] = echo
     environ = {"http_proxy": server.url().replace("//", f"//{user}:pw4711@")}

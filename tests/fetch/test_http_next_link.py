@@ -23,12 +23,8 @@ def serve(server):
 
     def serve(documents, status=200):
         def route(handler):
-            body = json.dumps(documents.get(handler.path, {"detail": "none"})).encode()
-            handler.send_response(status if handler.path in documents else 404)
-            handler.send_header("Content-Type", "application/json")
-            handler.send_header("Content-Length", str(len(body)))
-            handler.end_headers()
-            handler.wfile.write(body)
+            known = handler.path in documents
+            handler.answer(documents.get(handler.path, {"detail": "none"}), status=status if known else 404)
 
         server.routes.update({urlsplit(path).path: route for path in (*documents, "/a/eyJpZCI6NX0")})
 

@@ -27,12 +27,7 @@ def paged(server):
         def route(handler):
             query = {name: values[0] for name, values in parse_qs(urlsplit(handler.path).query).items()}
             document, headers, *status = answer(query)
-            body = document if isinstance(document, bytes) else json.dumps(document).encode()
-            handler.send_response(*(status or [200]))
-            for name, value in headers.items():
-                handler.send_header(name, value)
-            handler.end_headers()
-            handler.wfile.write(body)
+            handler.answer(document, headers, status=status[0] if status else 200, sized=False)
 
         server.routes["/rows"] = route
         return server.url("/rows")
@@ -609,12 +604,8 @@ def closing_route(*, pages, reset):
             handler.close_connection = True
             return
         number = int(parse_qs(urlsplit(handler.path).query)["page"][0])
-        body = json.dumps(rows(number, number + 1) if number <= pages else []).encode()
         handler.has_answered, handler.close_connection, handler.protocol_version = True, False, "HTTP/1.1"
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
+        handler.answer(rows(number, number + 1) if number <= pages else [])
 
     return route
 

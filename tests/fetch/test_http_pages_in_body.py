@@ -28,16 +28,7 @@ def posted(server):
     """Serve `/rows`; `answer` gives the document for the body of a request, as JSON or as an object."""
 
     def serve(answer):
-        def route(handler):
-            document = answer(json.loads(server.seen[-1][3] or b"{}"))
-            body = document if isinstance(document, bytes) else json.dumps(document).encode()
-            handler.send_response(200)
-            handler.send_header("Content-Type", "application/json")
-            handler.send_header("Content-Length", str(len(body)))
-            handler.end_headers()
-            handler.wfile.write(body)
-
-        server.routes["/rows"] = route
+        server.routes["/rows"] = lambda handler: handler.answer(answer(json.loads(server.seen[-1][3] or b"{}")))
         return server.url("/rows")
 
     return serve
