@@ -26,9 +26,12 @@ ROWS = 10_000_000
 RECORDS = 1_000_000
 MIB = 1 << 20
 
+# `python -c` is a session of somebody who looks on, to DuckDB.
+QUIET = "SET enable_progress_bar = false"
 MAKE = f"""
 import duckdb
 duckdb.execute('''
+{QUIET};
 COPY (SELECT i AS id, 'c' || (i * 7919 % 500) AS category, i % 1000 AS amount, i % 977 * 0.25 AS price
       FROM range({ROWS}) AS t(i)) TO 'rows.csv' (HEADER);
 CREATE TABLE records AS SELECT i AS id, 'name ' || i AS name, 'c' || (i % 500) AS category, (i % 977 * 0.25)::DOUBLE AS price,
@@ -53,7 +56,7 @@ print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_m
 {after}
 """
 BARE_QUERY = TIMED.format(
-    before="import duckdb\nconnection = duckdb.connect()",
+    before=f"import duckdb\nconnection = duckdb.connect()\nconnection.execute('{QUIET}')",
     work=f'connection.execute("""COPY ({GROUPED}) TO \'peer.csv\' (HEADER)""")'.format("'rows.csv'"),
     after="",
 )
@@ -74,7 +77,9 @@ from runner.execution.steps.database import open_database
 from runner.execution.steps.writing import write_frame
 database = open_database()
 database.execute(f"SET threads = {os.cpu_count()}")
-frame = pd.read_parquet('records.parquet')""",
+frame = pd.read_parquet('records.parquet')
+"""
+    f"database.execute('{QUIET}')",
     work="write_frame(lambda: database, frame, 'ours.csv', guard=defuse)",
     after="",
 )
