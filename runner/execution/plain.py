@@ -13,6 +13,7 @@ import sys
 import threading
 from contextlib import ExitStack, suppress
 
+from runner.children import end_child
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import ExecutionError, RunnerError, SandboxError, ThreadError
 from runner.execution.child import Child
@@ -135,8 +136,7 @@ def _spawn() -> _PlainChild:
         try:
             begin(threading.Thread(target=_reap, args=(process, life, status), name="reaper", daemon=True))
         except ThreadError:
-            process.kill()
-            process.wait()
+            end_child(process, "A child")
             raise
         # From here on they are the thread's, and the child's.
         reaping.pop_all()

@@ -10,6 +10,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict
 
+from runner.children import end_child
 from runner.core.run import FailureKind, RunFailure
 from runner.errors import ExecutionError, RunnerError, SandboxError
 from runner.execution.child import Child
@@ -282,8 +283,7 @@ class _Process:
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            end_child(self._process, "The zygote")
         self._complaints.close()
 
     def _last_words(self) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from runner.children import end_child
 from runner.errors import FetchError
 from runner.fetch.deadline import DeadlinePassedError, FetchCancelledError
 from runner.fetch.worker_orders import FaultKind, WorkerFault, WorkerOrder, WorkerOutcome, decode, encode
@@ -47,7 +48,7 @@ def run_worker(
     what: str = "the data",
     hint: str = "",
 ) -> WorkerOutcome:
-    """Carry out one order in a new process, which has ended when this returns or raises.
+    """Carry out one order in a new process, which has ended when this returns or raises, or is held by the kernel.
 
     Args:
         environ: what the process gets beside the least that it needs.
@@ -75,11 +76,7 @@ def run_worker(
         # Not reaped yet, so the number is no other process's; whatever it has started goes with it.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        status = process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        status = end_child(process, "A fetch worker")
     return _outcome(talk, status)
 
 
@@ -155,13 +152,18 @@ class _Talk:
         return bool(piece)
 
 
-def _outcome(talk: _Talk, status: int) -> WorkerOutcome:
+def _outcome(talk: _Talk, status: int | None) -> WorkerOutcome:
     """What the process answered; how it ended where that is nothing of use."""
     with suppress(ValueError):
         return decode(bytes(talk.answer), WorkerOutcome)
     lines = talk.words.decode("utf-8", "replace").strip().splitlines()
     # The first line may have been cut, in the middle of a secret: it is not used.
     last = lines[-1] if lines and (len(lines) > 1 or len(talk.words) < _LAST_WORDS) else ""
-    how = f"signal {-status}" if status < 0 else f"status {status}"
-    message = f"the fetch worker ended with {how}" + (f": {last}" if last else "")
+    message = f"the fetch worker {_ending(status)}" + (f": {last}" if last else "")
     return WorkerOutcome(fault=WorkerFault(kind=FaultKind.INTERNAL, message=message))
+
+
+def _ending(status: int | None) -> str:
+    if status is None:
+        return "does not end, though it was killed"
+    return f"ended with signal {-status}" if status < 0 else f"ended with status {status}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import children
 from runner.errors import FetchError
 from runner.fetch import worker
 from runner.fetch.worker_orders import FaultKind, WorkerOrder, WorkerOutcome
@@ -132,3 +133,19 @@ def test_a_worker_ends_with_the_service(tmp_path):
     ended, _, _ = select.select([pidfd], [], [], 5)
     os.close(pidfd)
     assert ended
+
+
+def test_a_worker_that_the_kernel_holds_is_waited_for_no_longer(carry_out, monkeypatch, caplog):
+    held = []
+    monkeypatch.setattr(children, "_END_SECONDS", 0.05)
+    monkeypatch.setattr(children, "_held", held)
+    with monkeypatch.context() as signals:
+        # As in uninterruptible sleep, it takes no signal.
+        signals.setattr(os, "killpg", lambda *_: None)
+        signals.setattr(subprocess.Popen, "kill", lambda _process: None)
+        with pytest.raises(FetchError, match=r"was not read within 0\.1 s"):
+            carry_out("time.sleep(60)", seconds=0.1)
+    assert "A fetch worker" in caplog.text
+    (process,) = held
+    process.kill()
+    process.wait(20)

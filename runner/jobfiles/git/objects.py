@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from runner.children import end_child
 from runner.jobfiles.git.repository import GitError, clean_environment, run_git, start_git
 from runner.jobfiles.read import MAX_BYTES
 
@@ -69,8 +70,7 @@ class ObjectStore:
             return
         process, complaints = self._process
         self._process = None
-        process.kill()
-        process.communicate()
+        end_child(process, "git cat-file")
         complaints.close()
 
     def find_commit(self, name: str) -> Commit:
@@ -152,8 +152,7 @@ class ObjectStore:
         said = ""
         if self._process is not None:
             process, complaints = self._process
-            process.kill()
-            process.wait()
+            end_child(process, "git cat-file")
             complaints.seek(0)
             said = _text(complaints.read(1000)).split("\n")[0]
         self.close()

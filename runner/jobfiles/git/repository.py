@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from runner.children import run_child
 from runner.errors import RunnerError
 from runner.scratch import open_scratch
 
@@ -142,14 +143,8 @@ def run_git(folder: str, *arguments: str, environ: Mapping[str, str]) -> subproc
         GitError: git is not installed, or does not end in time.
     """
     try:
-        return subprocess.run(
-            ("git", *_NOTHING_FOREIGN, "-C", folder, *arguments),
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=LONG_TIMEOUT_SECONDS,
-            check=False,
-        )
+        command = ("git", *_NOTHING_FOREIGN, "-C", folder, *arguments)
+        return run_child(command, environ=environ, seconds=LONG_TIMEOUT_SECONDS)
     except (OSError, ValueError) as error:
         raise _cannot_run(error) from error
     except subprocess.TimeoutExpired as error:
@@ -225,14 +220,9 @@ def _ask(root: Path, place: str, environ: Mapping[str, str], *arguments: str) ->
         OSError: git cannot be run.
         subprocess.SubprocessError: it fails, or does not end in time.
     """
-    done = subprocess.run(
-        ("git", *_NOTHING_FOREIGN, "-C", os.fspath(root), *arguments, "--", place),
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=TIMEOUT_SECONDS,
-        check=True,
-    )
+    command = ("git", *_NOTHING_FOREIGN, "-C", os.fspath(root), *arguments, "--", place)
+    done = run_child(command, environ=environ, seconds=TIMEOUT_SECONDS)
+    done.check_returncode()
     return done.stdout.decode("utf-8", "surrogateescape")
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import asdict
 
+from runner.children import end_child
 from runner.core.diagnostic import Severity
 from runner.jobfiles.lint.query import find_query_faults
 from runner.jobfiles.lint.step_fault import StepFault
@@ -67,11 +68,7 @@ class QueryProcess:
     def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    stream.close()
+            end_child(process, "The process that checks queries")
 
     def _ask(self, text: str, tables: tuple[str, ...]) -> tuple[StepFault, ...]:
         """The answer of the process.
