@@ -30,11 +30,13 @@ log = logging.getLogger(__name__)
 
 _KEPT_DAYS = 30
 _MOST_UNSEEN = 50_000
-_LONGEST_TEXTS = 256 * 1024
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of a file: `digest` and `key` are those of the job file, `layers` is `Layers.digest`."""
+    """What is known of a file: `digest` and `key` are those of the job file, `layers` is `Layers.digest`.
+
+    Of the texts of the verdict only their paths are kept: a file may hold a credential, and that is a finding.
+    """
 
     digest: str
     key: FileKey
@@ -88,7 +90,7 @@ class VerdictCache:
         dependencies = entry.verdict.dependencies
         if entry.settled and key == entry.key and all(one.is_current(files) for one in dependencies):
             self._now[target.shown] = entry
-            return entry.verdict
+            return _with_texts(entry, target)
         return self._compared(target, entry)
 
     def _compared(self, target: Target, entry: _Entry) -> Verdict | None:
@@ -109,21 +111,20 @@ class VerdictCache:
             verdict=entry.verdict,
         )
         self._changed = True
-        return entry.verdict
+        return _with_texts(entry, target)
 
     def keep(self, target: Target, looked: Looked) -> None:
-        """Remember a verdict. One that is passing, on a file that could not be read, or with very long texts, is
-        not."""
+        """Remember a verdict. One that is passing, or on a file that could not be read, is not."""
         self._changed = True
-        texts = sum(map(len, looked.verdict.texts.values()))
-        if looked.verdict.passing or not looked.text_digest or texts > _LONGEST_TEXTS:
+        verdict = looked.verdict
+        if verdict.passing or not looked.text_digest:
             return
         self._now[target.shown] = _Entry(
             digest=looked.text_digest,
             key=looked.key,
-            settled=is_settled(looked.key, looked.verdict.dependencies, looked.read_at),
+            settled=is_settled(looked.key, verdict.dependencies, looked.read_at),
             layers=target.context.layers.digest,
-            verdict=looked.verdict,
+            verdict=msgspec.structs.replace(verdict, texts=dict.fromkeys(verdict.texts, "")),
         )
 
     def save(self) -> None:
@@ -156,6 +157,27 @@ def open_cache(
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
     stamp = hashlib.sha256("\n".join(facts).encode("utf-8", "replace")).hexdigest()
     return VerdictCache(Path(base) / "gitops-runner" / "verdicts" / name, stamp)
+
+
+def _with_texts(entry: _Entry, target: Target) -> Verdict | None:
+    """The verdict with the texts that its findings point into, read again; None where they are no more what they
+    were."""
+    verdict = entry.verdict
+    if not verdict.texts:
+        return verdict
+    files, prefix = target.context.files, target.context.prefix
+    answers = [(read_job_file(target.file, target.shown), entry.digest)]
+    answers += [
+        (files.read(one.location, prefix + one.location), one.digest)
+        for one in verdict.dependencies
+        if one.by_content and prefix + one.location in verdict.texts
+    ]
+    texts = {
+        answer.path: answer.text
+        for answer, digest in answers
+        if not isinstance(answer, ReadFault) and answer.digest == digest
+    }
+    return msgspec.structs.replace(verdict, texts=texts) if texts.keys() == verdict.texts.keys() else None
 
 
 def _code_state() -> str:

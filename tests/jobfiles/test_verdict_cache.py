@@ -8,7 +8,7 @@ import pytest
 
 from runner.core.job_defaults import JobDefaults
 from runner.jobfiles import look as look_module
-from runner.jobfiles import paths
+from runner.jobfiles import paths, verdict_cache
 from runner.jobfiles.lint.step_fault import StepFault
 from runner.jobfiles.paths import check_paths
 from runner.jobfiles.verdict_cache import VerdictCache, open_cache
@@ -192,6 +192,33 @@ def test_only_the_user_can_read_it(validate, write, minimal):
     folder = validate.home / "gitops-runner/verdicts"
     (file,) = folder.iterdir()
     assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_no_text_of_a_file_is_kept(validate, write, minimal, checked):
+    planted = "password = 'planted4711'\n"
+    write("jobs.d/a.yaml", f"{minimal}processing_script_file: a.py\n# {planted}")
+    write("jobs.d/b.yaml", f"{minimal.replace('name: sales', 'name: b')}processing_script: |\n  {planted}")
+    write("a.py", planted)
+    first, second = validate(), validate()
+    assert checked == []
+    assert first.texts.keys() == {"jobs.d/a.yaml", "jobs.d/b.yaml", "a.py"}
+    assert (second.diagnostics, second.texts) == (first.diagnostics, first.texts)
+    (file,) = (validate.home / "gitops-runner/verdicts").iterdir()
+    assert b"planted" not in file.read_bytes()
+
+
+def test_a_file_that_changes_right_after_it_was_known_is_checked(validate, write, minimal, checked, monkeypatch):
+    write("jobs.d/a.yaml", minimal + "processing_script_file: a.py\n")
+    path = write("a.py", "result = data +\n")
+    validate()
+    real = verdict_cache.read_job_file
+
+    def read(file, shown):
+        path.write_text("result = data\n")
+        return real(file, shown)
+
+    monkeypatch.setattr(verdict_cache, "read_job_file", read)
+    assert rules(validate()) == []
 
 
 def test_without_a_home_there_is_no_cache(project):
