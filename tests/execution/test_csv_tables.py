@@ -205,6 +205,8 @@ def test_what_comes_late_counts(query, late):
         ("2025-01-02T10:00:00.5+0200", "TIMESTAMP WITH TIME ZONE"),
         ("2025-01-02T10:00:00.123456000", "TIMESTAMP"),
         ("10:00:00", "TIME"),
+        ("10:00:00.123456000", "TIME"),
+        ("10:00:00.123456789", "VARCHAR"),
         ("2025-01-02T10:00:00.123456789", "VARCHAR"),
         ("2025-01-02T10:00:00.123456789Z", "VARCHAR"),
         ("2025-01-02 10:00:00 UTC", "VARCHAR"),
@@ -227,6 +229,25 @@ def test_only_iso_8601_is_a_date_or_a_time(query, rows, text, kind):
     source = f"moment,n\n,1\n{text},2\n"
     assert query(told, source) == f"kind\n{kind}\n"
     assert rows(source, told) == [(kind,)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["9007199254740993", "NaN", "7"], "VARCHAR"),
+        (["", "nan", "-9007199254740993"], "VARCHAR"),
+        (["12", "NaN", "7"], "DOUBLE"),
+        (["9007199254740993", "NaN", "1.5"], "DOUBLE"),
+        (["9007199254740993", "1e3"], "DOUBLE"),
+    ],
+)
+def test_whole_numbers_beside_nan_lose_no_digits(query, rows, cells, kind):
+    source = "n,k\n" + "".join(f"{cell},1\n" for cell in cells)
+    asked = "SELECT DISTINCT typeof(n) AS kind FROM data"
+    assert query(asked, source) == f"kind\n{kind}\n"
+    assert rows(source, asked) == [(kind,)]
+    if kind == "VARCHAR":
+        assert query("FROM data", source) == source
 
 
 @pytest.mark.parametrize(

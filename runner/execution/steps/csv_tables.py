@@ -13,7 +13,7 @@ import io
 import itertools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import duckdb
@@ -32,6 +32,7 @@ _STRICT = "header = true, quote = '\"', escape = '\"', skip = 0, comment = '', d
 # All rows of so much text are looked at in some ten milliseconds.
 _LIGHT = 8 << 20
 _SAMPLE_ROWS = 20_000
+_FIRST_ROWS = 2_000
 # The time that DuckDB takes to plan a statement grows with the square of its expressions.
 _ASKED_AT_ONCE = 200
 # Each thread reads into a buffer of its own, which no setting of DuckDB counts, and which must hold a line.
@@ -42,13 +43,11 @@ _UTF8 = "utf-8-sig"
 _LINES_LOOKED_AT = 200_000
 _SMALL = 1 << 16
 # What of the bytes of a file may be a number to DuckDB, and a text to others.
-_ODD_NUMBER = re.compile(rb"(?i)(?<![0-9.])0[0-9a-z]|\binf(?:inity)?\b")
+_ODD_NUMBER = re.compile(rb"(?i)(?<![0-9.])0[0-9a-z]|\b(?:inf(?:inity)?|nan)\b")
 _AWARE = "TIMESTAMP WITH TIME ZONE"
 _MOMENTS = frozenset({"DATE", "TIMESTAMP", _AWARE})
 _WHOLE_TYPES = frozenset({"BIGINT", "HUGEINT", "BIGNUM"})
 _NUMBERS = _WHOLE_TYPES | {"DOUBLE"}
-# Where one of several files has these, DuckDB takes what another has for them as well.
-_TAKEN_FOR_ALL = frozenset({"BIGNUM", "TIME"})
 # Without zeros in front, which would be lost: `02134` is no number.
 _WHOLE = (r"\s*-?(0|[1-9][0-9]*)\s*", "whole numbers")
 # Not `NO`, `F` and `yes`, which DuckDB takes for one too: a country, a sex, an answer.
@@ -57,6 +56,8 @@ _TRUTH = (r"(?i)\s*(true|false)\s*", "truth values")
 _TAKEN_FOR_TRUTH = r"(?i)\s*(true|false|t|f|yes|no|y|n)\s*"
 # `inf` is a number to DuckDB behind others, and a text before them; what `0x1A` is, it finds out while it reads.
 _NO_NUMBER = r"(?i)\s*[+-]?(inf(inity)?|0[xb].*)\s*"
+# A gap says nothing.
+_WHOLE_OR_NAN = r"(?i)\s*([+-]?([0-9]+|nan))?\s*"
 # Between these, as texts, a number stands that is one to everybody.
 _NUMBERS_BEGIN = (("1", ":"), ("0,", "0:"), ("-1", "-:"), ("-0,", "-0:"))
 _DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
@@ -253,8 +254,29 @@ def _misread(
         some = names[begin : begin + _ASKED_AT_ONCE]
         asked = ", ".join(f"count_if({doubts[name]})" for name in some)
         (counts,) = connection.execute(f"SELECT {asked} FROM {rows}").fetchall()  # noqa: S608 - quoted
-        wrong += [name for name, count in zip(some, counts, strict=True) if count]
+        found = [name for name, count in zip(some, counts, strict=True) if count]
+        floats = [name for name in some if types[name] == "DOUBLE" and name not in found]
+        wrong += found + _long_beside_nan(connection, floats, rows)
     return wrong
+
+
+def _long_beside_nan(connection: duckdb.DuckDBPyConnection, names: Sequence[str], rows: str) -> list[str]:
+    """Those of the columns of floats that have whole numbers and `NaN` alone, and more digits than a float keeps:
+    without `NaN` they would be whole numbers to DuckDB. Mostly the first rows have a fraction, which tells."""
+    for some in (f"(FROM {rows} LIMIT {_FIRST_ROWS})", rows):
+        if not names:
+            break
+        last = some == rows
+        asked = ", ".join(_whole_but_nan(quote_name(name), long=last) for name in names)
+        (found,) = connection.execute(f"SELECT {asked} FROM {some}").fetchall()  # noqa: S608 - quoted
+        names = [name for name, holds in zip(names, found, strict=True) if holds or (holds is None and not last)]
+    return list(names)
+
+
+def _whole_but_nan(column: str, *, long: bool) -> str:
+    """SQL over all texts of a column. `long`: whether one has as many digits as no float keeps is asked, too."""
+    whole = f"bool_and(regexp_full_match({column}, '{_WHOLE_OR_NAN}'))"
+    return f"{whole} AND bool_or(regexp_matches({column}, '[0-9]{{16}}'))" if long else whole
 
 
 def _doubt(column: str, kind: str, *, several: bool) -> str | None:
@@ -262,9 +284,9 @@ def _doubt(column: str, kind: str, *, several: bool) -> str | None:
 
     Args:
         several: of several files one may have truth values, where another has numbers: to DuckDB all are numbers.
-            So are all times of a day, where one has these.
+            Where one has times of a day, or whole numbers of any length, so is what another has.
     """
-    if kind in _TAKEN_FOR_ALL and several:
+    if kind == "TIME" or (kind == "BIGNUM" and several):
         return f"NOT regexp_full_match({column}, '{_GUARDED[kind][0]}')"
     if kind in _MOMENTS:
         other = f"NOT regexp_full_match({column}, '{_GUARDED[kind][0]}')"
