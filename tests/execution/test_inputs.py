@@ -894,3 +894,11 @@ def test_a_workbook_whose_parts_cannot_be_unpacked_is_told_as_that(step, tmp_pat
     failure = step.failure(StepInput(paths=(str(path),), format=FileType.XLSX, table=TableOptions()))
     assert failure.kind is FailureKind.FETCH
     assert failure.message.startswith("the data cannot be read as XLSX: ")
+
+
+@pytest.mark.parametrize("ends", [("", ".gz"), (".zst", "")])
+def test_a_file_without_any_column_that_is_kept_has_its_rows_all_the_same(step, tmp_path, ends):
+    texts = ("a,b\n1,\n2,5\n", "a,c\n3,6\n,7\n,\n")
+    paths = tuple(write(tmp_path / f"{place}.csv{ends[place]}", text) for place, text in enumerate(texts))
+    found = step(StepInput(paths=paths, format=FileType.CSV, table=TableOptions(columns=("b",))))
+    assert found.replace("5.0", "5") == 'b\n""\n5\n' + '""\n' * 3

@@ -81,11 +81,14 @@ def read_csv_files(source: StepInput, *, timezone: str) -> list[pd.DataFrame]:
         dtypes = {name: "float64" if kind == NUMBER else "str" for name, kind in kept.items()}
         more: dict[str, Any] = {**options, "dtype": dtypes, **_gaps(head, kept)}
         if table.columns:
-            more["usecols"] = taken
+            # Of a file without one of them pandas would read no rows: those have gaps there.
+            more["usecols"] = taken or [0]
         numbers = [name for name, kind in kept.items() if kind == NUMBER]
         texts = {name: kind for name, kind in kept.items() if kind != NUMBER}
         with of_input(path=path):
             frame = _read_numbers(path, more, numbers)
+            if not taken:
+                frame = frame[[]]
             read_whole_texts(frame, declared=types, gaps=_GAPS)
             frames.append(convert(frame, texts, timezone=timezone))
         read.append((path, more))
