@@ -902,3 +902,39 @@ def test_a_file_without_any_column_that_is_kept_has_its_rows_all_the_same(step, 
     paths = tuple(write(tmp_path / f"{place}.csv{ends[place]}", text) for place, text in enumerate(texts))
     found = step(StepInput(paths=paths, format=FileType.CSV, table=TableOptions(columns=("b",))))
     assert found.replace("5.0", "5") == 'b\n""\n5\n' + '""\n' * 3
+
+
+def write_columns(path, names, cells, *, mark=""):
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table([[cell] for cell in cells], names=names), path)
+        return str(path)
+    return write(path, f"{mark}{','.join(names)}\n{','.join(map(str, cells))}\n")
+
+
+@pytest.mark.parametrize("kind", [FileType.CSV, FileType.PARQUET])
+@pytest.mark.parametrize("other", ["Aa", "A"])
+def test_names_in_two_cases_stand_in_one_order_in_each_file(step, tmp_path, kind, other):
+    paths = (
+        write_columns(tmp_path / f"1.{kind}", ["a", "A", "k"], [1, 2, 0]),
+        write_columns(tmp_path / f"2.{kind}", ["k", *other], [0, 3, 4][: len(other) + 1]),
+    )
+    inputs = (StepInput(paths=paths, format=kind),)
+    if step.kind is StepKind.SCRIPT:
+        assert step(*inputs).splitlines()[2] in {"4,3,0", ",3,0"}
+        return
+    failure = step.failure(*inputs)
+    assert failure.kind is FailureKind.FETCH
+    assert "the columns 'a' and 'A' do not stand in the same order in each file" in failure.message
+
+
+@pytest.mark.parametrize("kind", [FileType.CSV, FileType.PARQUET])
+@pytest.mark.parametrize("others", [["a", "A"], ["a"], ["k", "a", "k_1"]])
+def test_names_in_two_cases_may_stand_in_several_files(step, tmp_path, kind, others):
+    paths = (
+        write_columns(tmp_path / f"1.{kind}", ["a", "A"], [1, 2], mark="\ufeff"),
+        write_columns(tmp_path / f"2.{kind}", others, range(3, 3 + len(others))),
+    )
+    header, first, second = step(StepInput(paths=paths, format=kind)).replace(".0", "").splitlines()
+    assert header.startswith("a,A" if step.kind is StepKind.SCRIPT else "a,A_1")
+    assert first.startswith("1,2")
+    assert second.split(",")[0] == str(3 + others.index("a"))

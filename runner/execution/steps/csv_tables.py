@@ -26,6 +26,7 @@ from runner.execution.steps.packed import UNREADABLE, head_of, is_packed, open_t
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.staged import Relation, files_of, weight_of
 from runner.execution.steps.table_files import names_hint, refuse_json, require_columns
+from runner.execution.steps.twin_names import may_be_renamed, require_one_order
 from runner.execution.steps.typed import checked_cell, has_offset, is_moment, sql_cell, sql_types, types_of
 
 _STRICT = "header = true, quote = '\"', escape = '\"', skip = 0, comment = '', dateformat = '%Y-%m-%d'"
@@ -135,6 +136,9 @@ def csv_rows(connection: duckdb.DuckDBPyConnection, relation: Relation, *, light
     light = weight_of(relation.files) <= light_bytes
     looking = _reader(relation, *(["sample_size = -1"] if light else []), brief=True)
     found = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE FROM {looking}").fetchall()}
+    if len(relation.files) > 1 and may_be_renamed(found):
+        heads = (head_of(file, _SMALL).decode(_UTF8, errors="replace") for file in relation.files)
+        require_one_order([[name.strip() for name in _names_in(head, table)[0]] for head in heads])
     require_columns(table, list(found))
     declared = types_of(table)
     kept = table.columns or tuple(found)

@@ -22,6 +22,7 @@ from runner.execution.steps.documents import no_name, no_object
 from runner.execution.steps.places import of_input
 from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.staged import Relation, files_of
+from runner.execution.steps.twin_names import may_be_renamed
 from runner.execution.steps.typed import has_offset
 
 _ALL = "sample_size = -1, dateformat = '%Y-%m-%d'"
@@ -61,7 +62,7 @@ def json_reader(
     if list(types) == _UNNAMED:
         count_objects(connection, relation)
         _require_names(connection, relation)
-    if list(types) == _UNNAMED or (_may_be_renamed(types) and _is_renamed(connection, records, types)):
+    if list(types) == _UNNAMED or (may_be_renamed(types) and _is_renamed(connection, records, types)):
         return found
     texts = _reader(records, dict.fromkeys(types, "VARCHAR"))
     types |= {name: kind for name, kind in declared.items() if name in types}
@@ -134,18 +135,6 @@ def _types_of(connection: duckdb.DuckDBPyConnection, reader: str) -> dict[str, s
 def _with_texts(kind: str) -> str:
     """A type with texts for what may be anything: a text has quotes around it there."""
     return _ANYTHING.sub(lambda found: "VARCHAR" if found[0] == "JSON" else found[0], kind)
-
-
-def _may_be_renamed(names: Iterable[str]) -> bool:
-    """Whether one of these may be a name that DuckDB gave: of keys that differ in case only, the second one gets a
-    number behind it."""
-    names = list(names)
-    folded = {name.lower() for name in names}
-    return any(
-        stem.lower() in folded and number.isdigit()
-        for stem, bar, number in (name.rpartition("_") for name in names)
-        if bar
-    )
 
 
 def _is_renamed(connection: duckdb.DuckDBPyConnection, records: str, names: Iterable[str]) -> bool:

@@ -27,6 +27,7 @@ from runner.execution.steps.quoting import quote_name, quote_text
 from runner.execution.steps.reading import read_data
 from runner.execution.steps.slices import cut_records
 from runner.execution.steps.staged import Relation, files_of, weight_of
+from runner.execution.steps.twin_names import may_be_renamed, require_one_order
 from runner.execution.steps.typed import (
     DATE,
     STRING,
@@ -273,6 +274,8 @@ def _open(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | No
 def _rows(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
     source = relation.source
     if source.format is FileType.PARQUET:
+        if len(relation.files) > 1:
+            _require_one_order(connection, relation)
         cells = refused_cells(connection, relation.files)
         return f"{_replacing(cells)} FROM read_parquet({files_of(relation)})"
     if source.format is FileType.CSV:
@@ -280,6 +283,15 @@ def _rows(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
     if source.format is FileType.JSON:
         return _json_rows(connection, relation)
     return f"FROM {json_reader(connection, relation)}"
+
+
+def _require_one_order(connection: duckdb.DuckDBPyConnection, relation: Relation) -> None:
+    described = connection.execute(f"DESCRIBE FROM read_parquet({files_of(relation)})").fetchall()
+    if may_be_renamed(name for name, *_ in described):
+        # Here, as few files have such names.
+        import pyarrow.parquet as pq
+
+        require_one_order([pq.read_schema(path).names for path in relation.files])
 
 
 def _json_rows(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
