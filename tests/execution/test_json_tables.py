@@ -302,3 +302,14 @@ def test_a_key_of_no_letters_is_found_in_its_file(bench, tmp_path):
     inputs = (StepInput(name="data", paths=tuple(map(str, paths)), format=FileType.JSON),)
     message = bench.failure("FROM data", kind=StepKind.QUERY, inputs=inputs).message
     assert message.startswith("bad.json: the data cannot be read as JSON: record 2 has the key")
+
+
+@pytest.mark.parametrize("kind", [FileType.JSON, FileType.NDJSON])
+@pytest.mark.parametrize(("text", "type_name"), [("10:00:00.123456789", "VARCHAR"), ("10:00:00.123456", "TIME")])
+def test_a_time_of_a_day_is_as_fine_as_its_text(query, kind, text, type_name):
+    found = query(
+        "SELECT clock, typeof(clock) AS kind FROM data",
+        [{"clock": None}, {"clock": "10:00:00"}, {"clock": text}],
+        kind,
+    )
+    assert found.splitlines()[1:] == [f",{type_name}", f"10:00:00,{type_name}", f"{text},{type_name}"]

@@ -29,6 +29,7 @@ _ALL = "sample_size = -1, dateformat = '%Y-%m-%d'"
 _TIMES = frozenset({"TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"})
 _ISO_YEAR = 4
 _FIRST_RECORDS = 2_000
+_TOO_FINE = r"\.[0-9]{6}[0-9]*[1-9]"
 # What DuckDB calls the one column of records that are no objects, or of none, or whose members it takes for keys
 # of a map, where they are many, or most records lack them. Inside a record a map stays one: there it may be right.
 _UNNAMED = ["json"]
@@ -68,6 +69,8 @@ def json_reader(
     types |= {name: kind for name, kind in declared.items() if name in types}
     for name in [name for name, kind in types.items() if kind in _TIMES]:
         types[name] = _time_type(connection, name, texts)
+    for name in [name for name, kind in types.items() if kind == "TIME" and _is_too_fine(connection, name, texts)]:
+        types[name] = "VARCHAR"
     floats = [name for name, kind in types.items() if kind == "DOUBLE" and name not in declared]
     types |= dict.fromkeys(_whole_columns(connection, floats, texts), "HUGEINT")
     return _reader(records, {name: _with_texts(kind) for name, kind in types.items()})
@@ -159,6 +162,12 @@ def _time_type(connection: duckdb.DuckDBPyConnection, name: str, texts: str) -> 
     if not text[:_ISO_YEAR].isdigit():
         return "VARCHAR"
     return "TIMESTAMP WITH TIME ZONE" if has_offset(text) else "TIMESTAMP"
+
+
+def _is_too_fine(connection: duckdb.DuckDBPyConnection, name: str, texts: str) -> bool:
+    """Whether a time of a day is finer than the microseconds that DuckDB keeps."""
+    query = f"SELECT 1 FROM {texts} WHERE regexp_matches({quote_name(name)}, '{_TOO_FINE}') LIMIT 1"  # noqa: S608
+    return bool(connection.execute(query).fetchall())
 
 
 def _whole_columns(connection: duckdb.DuckDBPyConnection, names: list[str], texts: str) -> list[str]:
