@@ -432,8 +432,9 @@ def test_a_number_in_a_sheet_has_all_its_digits(attach, kind):
     assert sheet_of(path)[1][1:] == [[number, float(exact)] for number in numbers]
 
 
-def test_a_short_float_in_a_sheet_is_the_number_that_is_meant(attach):
-    _, path = attach("result = pd.DataFrame({'f': np.array([50331648, 0.1, 8388607.5], dtype='float32')})")
+@pytest.mark.parametrize("dtype", ["float32", "float[pyarrow]"])
+def test_a_short_float_in_a_sheet_is_the_number_that_is_meant(attach, dtype):
+    _, path = attach(f"result = pd.DataFrame({{'f': pd.Series([50331648, 0.1, 8388607.5], dtype='{dtype}')}})")
     assert sheet_of(path)[1][1:] == [[50331648], [0.1], [8388607.5]]
 
 

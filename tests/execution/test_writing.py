@@ -237,16 +237,18 @@ def test_short_floats_have_all_digits_that_they_are_known_by(write):
             "short": short,
             "nullable": pd.array([1e10, None, 2**80, -3], dtype="Float32"),
             "category": pd.Categorical(short),
+            "arrow": pd.Series(short, dtype=pd.ArrowDtype(pa.float32())),
+            "arrow half": pd.Series([65504, 0.1, None, 6e-8], dtype=pd.ArrowDtype(pa.float16())),
             "object": [short[0], "x", np.float16(65504), None],
             "list": [list(short)] * 4,
         }
     )
     listed = '"[50331648.0, 0.1, 8388607.5, inf]"'
     assert write(frame).splitlines()[1:] == [
-        f"65504.0,50331648.0,10000000000.0,50331648.0,50331648.0,{listed}",
-        f"0.1,0.1,,0.1,x,{listed}",
-        f"6e-08,8388607.5,1.2089258e+24,8388607.5,65504.0,{listed}",
-        f"1000.0,inf,-3.0,inf,,{listed}",
+        f"65504.0,50331648.0,10000000000.0,50331648.0,50331648.0,65504.0,50331648.0,{listed}",
+        f"0.1,0.1,,0.1,0.1,0.1,x,{listed}",
+        f"6e-08,8388607.5,1.2089258e+24,8388607.5,8388607.5,,65504.0,{listed}",
+        f"1000.0,inf,-3.0,inf,inf,6e-08,,{listed}",
     ]
 
 

@@ -90,8 +90,8 @@ def texts_of(series: pd.Series, unit: str = "", *, guard: Guard) -> list[str]:
     if kind is CellKind.TIME:
         shown = np.datetime_as_string(series.to_numpy().astype(f"M8[{unit or time_unit(series)}]"))
         return ["" if text == "NaT" else text.replace("T", " ") for text in shown.tolist()]
-    # Cells of other types as they are: a short float keeps its own shortest form, which a long one has not.
-    values = series.array if kind is CellKind.TEXT and not isinstance(dtype, pd.StringDtype) else series.tolist()
+    plain = kind is not CellKind.TEXT or isinstance(dtype, pd.StringDtype)
+    values = series.tolist() if plain else values_of(series)
     cells = zip(values, series.isna().tolist(), strict=True)
     if kind is CellKind.TEXT:
         return [
@@ -99,6 +99,16 @@ def texts_of(series: pd.Series, unit: str = "", *, guard: Guard) -> list[str]:
             for cell, gap in cells
         ]
     return ["" if gap else str(cell) for cell, gap in cells]
+
+
+def values_of(series: pd.Series) -> Any:
+    """The cells of a column as they are: a short float keeps its own shortest text, which a long one has not.
+    Arrow gives its short ones as long ones, 0.10000000149011612, in whose place are those of numpy."""
+    dtype = series.dtype
+    if not isinstance(dtype, pd.ArrowDtype) or dtype.kind != "f":
+        return series.array
+    kind = dtype.pyarrow_dtype.to_pandas_dtype()
+    return series.to_numpy(dtype=kind, na_value=np.nan) if kind in _SHORT else series.array
 
 
 def number_text(number: Any) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from runner.execution.steps.cells import leave, long_float, texts_of
+from runner.execution.steps.cells import leave, long_float, texts_of, values_of
 
 _MASKED = (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray)
 _WHOLE = (int, np.integer)
@@ -46,8 +46,7 @@ def frame_column(series: pd.Series) -> FrameColumn:
     if _is_known(series):
         return FrameColumn(series.reset_index(drop=True))
     gaps = series.isna().tolist()
-    # Not `tolist`: a short float keeps its own shortest text, which a long one has not.
-    values = [None if gap else value for value, gap in zip(series.array, gaps, strict=True)]
+    values = [None if gap else value for value, gap in zip(values_of(series), gaps, strict=True)]
     kinds = {type(value) for value in values if value is not None}
     cells = _typed(values, kinds)
     if cells is not None:

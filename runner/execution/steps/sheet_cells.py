@@ -18,6 +18,7 @@ from runner.execution.steps.cells import (
     text_of,
     texts_of,
     time_unit,
+    values_of,
 )
 from runner.execution.steps.sheet import CellStyle, Moment, SheetCell, SheetColumn
 
@@ -79,14 +80,14 @@ def _cells(series: pd.Series, unit: str, guard: Guard) -> list[SheetCell]:
     kind = kind_of(dtype)
     if isinstance(dtype, pd.CategoricalDtype):
         # The code of a gap is -1.
-        known = [*(sheet_cell(value, guard) for value in series.cat.categories), None]
+        known = [*(sheet_cell(value, guard) for value in values_of(pd.Series(series.cat.categories))), None]
         return [known[code] for code in series.cat.codes]
     if kind is CellKind.TIME:
         return _times(series, guard) if unit in _STYLES else _texts(series, unit, guard)
     if isinstance(dtype, np.dtype) and kind is CellKind.NUMBER:
         return series.tolist()
     plain = kind is CellKind.TRUTH or isinstance(dtype, pd.StringDtype)
-    values: Iterable[Any] = series.tolist() if plain else series.array
+    values: Iterable[Any] = series.tolist() if plain else values_of(series)
     gaps = series.isna().tolist()
     return [None if gap else sheet_cell(value, guard) for value, gap in zip(values, gaps, strict=True)]
 
