@@ -1,3 +1,7 @@
+import pathlib
+import threading
+from dataclasses import replace
+
 import pytest
 
 from runner.core.job import StepKind
@@ -69,3 +73,14 @@ def test_a_step_says_so_and_a_job_without_one_does_not(bench, source, kind, text
     outcome = bench.run(text, kind=kind, inputs=(source("id;amount\n1;1.234,50\n", GERMAN),))
     assert outcome.failure is None
     assert ("sort and compare as texts" in outcome.note) is (kind is not StepKind.PASS_THROUGH)
+
+
+def test_a_script_that_removes_its_data_has_its_note_and_its_result(bench):
+    script = "import pathlib\npathlib.Path('input.csv').unlink()\nresult = data"
+    order = bench.order(script)
+    path = pathlib.Path(order.run_dir) / "input.csv"
+    path.write_text("id,amount\n1,1 234\n")
+    order = replace(order, inputs=(replace(order.inputs[0], paths=(str(path),)),))
+    outcome = bench.zygote.run_step(order, cancelled=threading.Event())
+    assert outcome.failure is None
+    assert "sort and compare as texts" in outcome.note

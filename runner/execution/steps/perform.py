@@ -31,6 +31,7 @@ from runner.execution.steps.faults import (
     too_large_error,
 )
 from runner.execution.steps.grouped_numbers import grouped_note
+from runner.execution.steps.hidden_sheets import hidden_note
 from runner.execution.steps.high_water import mark_of_frame, mark_of_query
 from runner.execution.steps.no_records import NO_RECORDS, has_no_data, with_missing_columns, write_nothing
 from runner.execution.steps.outputs import Written, attachment_path, chart_path, result_path
@@ -45,7 +46,8 @@ from runner.execution.steps.writing import read_preview, write_frame
 
 @dataclass(kw_only=True, slots=True)
 class _Progress:
-    """What is known of a step when it fails. `without_columns` are the inputs that have none."""
+    """What is known of a step when it fails. `without_columns` are the inputs that have none, `input_note` is what
+    a person should know of those that were read."""
 
     kind: StepKind
     rows_in: int | None = None
@@ -53,6 +55,7 @@ class _Progress:
     checks: tuple[CheckResult, ...] = ()
     writing: bool = False
     note: str = ""
+    input_note: str = ""
     without_columns: tuple[str, ...] = ()
 
     def failed(self, failure: RunFailure) -> StepOutcome:
@@ -73,8 +76,7 @@ def perform(connect: Connect, order: StepOrder) -> StepOutcome:
             rows_out=written.rows_out, result_file=RESULT_FILE, preview=preview, note=progress.note
         )
         outcome = _finish(connect, order, written, progress, outcome)
-        if order.step.kind is not StepKind.PASS_THROUGH:
-            outcome = replace(outcome, note=joined(outcome.note, grouped_note(order.inputs)))
+        outcome = replace(outcome, note=joined(outcome.note, progress.input_note))
     except StepError as error:
         return progress.failed(placed(error, order))
     except (MemoryError, duckdb.OutOfMemoryException):
@@ -163,7 +165,7 @@ def _check_inputs(
     content: Callable[[str], QueryContent],
     relations: Sequence[Relation] = (),
 ) -> None:
-    """The checks of the data.
+    """The checks of the data, and the note on it: a script may remove its files.
 
     Args:
         content: answers with the table of an input.
@@ -172,6 +174,9 @@ def _check_inputs(
     Raises:
         StepError: kind CHECK, a blocking one does not hold.
     """
+    progress.input_note = hidden_note(order.inputs)
+    if order.step.kind is not StepKind.PASS_THROUGH:
+        progress.input_note = joined(grouped_note(order.inputs), progress.input_note)
     first = order.inputs[0].name
     asked = [check for check in order.checks if check.on is CheckTarget.INPUT]
     for name in dict.fromkeys(check.source or first for check in asked):

@@ -145,6 +145,11 @@ def read_workbooks(source: StepInput, *, timezone: str, exact: bool = False) -> 
     return _not_empty(frames)
 
 
+def sheet_read(path: str, table: TableOptions) -> str:
+    """The name of the sheet that `read_workbooks` reads of a workbook, and raises as that does."""
+    return _read_sheet(path, table, {"nrows": 0})[1]
+
+
 def _inferred(cells: pd.DataFrame, *, exact: bool) -> pd.DataFrame:
     frame = cells.infer_objects()
     keep_whole_numbers(frame, lambda name: cells[name].where(cells[name].notna(), None).tolist(), exact=exact)
