@@ -28,6 +28,7 @@ _NETWORK = frozenset(
     {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "requests_ca_bundle"}
     | {"curl_ca_bundle", "home"}
 )
+_UNNAMED_HINT = "A store takes `//` for a folder without a name: write / if there is none."
 _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|ACCOUNT_KEY|CONNECTION_STRING")
 _PLACE_NAME = re.compile(r"_(?:FILE|PATH|URL|URI)\Z")
 
@@ -136,7 +137,9 @@ def _fault(outcome: WorkerOutcome, fault: WorkerFault, location: str, limit: int
                 hint=f"Install it with: pip install 'gitops-runner[{extra}]'",
             )
         case FaultKind.MISSING:
-            return no_match(location)
+            missing = no_match(location)
+            has_unnamed = "//" in location.partition("://")[2]
+            return FetchError(missing.message, hint=_UNNAMED_HINT) if has_unnamed else missing
         case FaultKind.BUCKET:
             what = "container" if extra == "azure" else "bucket"
             return FetchError(

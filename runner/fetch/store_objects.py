@@ -26,6 +26,8 @@ Read = Callable[[int, int], bytes]
 _AZURE_WAITS = (1 / 7, 2 / 7, 4 / 7)
 # What fsspec makes of `**/`, and what it should.
 _SOME_FOLDERS, _ANY_FOLDERS = "(?:.+/)?", "(?:.*/)?"
+# Where a pattern leads through a folder that may have no name, or has none.
+_UNNAMED = re.compile(r"/(?:\*\*)?/")
 # Each looks for credentials: one is enough for all threads.
 _making = threading.Lock()
 
@@ -144,11 +146,13 @@ def objects_like(system: Any, pattern: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _glob(system: Any, pattern: str) -> Mapping[str, Mapping[str, Any]]:
-    """What fsspec finds, but that `**` stands for a folder whose name is empty too, as that of `in//a.csv`."""
-    top, deep, _ = pattern.partition("/**/")
-    found: Mapping[str, Mapping[str, Any]] = system.glob(f"{top}/**" if deep else pattern, detail=True)
-    if not deep:
+    """What fsspec finds, but that `**` stands for a folder whose name is empty too, as that of `in//a.csv`, and
+    that a pattern may name one, as `in//*.csv` does."""
+    unnamed = _UNNAMED.search(pattern)
+    if unnamed is None:
+        found: Mapping[str, Mapping[str, Any]] = system.glob(pattern, detail=True)
         return found
+    found = system.glob(f"{pattern[: unnamed.start()]}/**", detail=True)
     like = re.compile(glob_translate(pattern).replace(_SOME_FOLDERS, _ANY_FOLDERS))
     return {name: info for name, info in found.items() if like.match(name)}
 

@@ -165,6 +165,22 @@ def test_two_stars_stand_for_a_folder_without_a_name_too(fetch_objects, environ,
     assert sorted(path.name for path in fetched.paths) == ["a.csv", "b.csv", "c.csv", "d.csv"]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "count"), [("two//*.csv", 2), ("two//[a].csv", 1), ("t*//*.csv", 2), ("/two/*.csv", 1)]
+)
+def test_two_slashes_of_a_pattern_are_a_folder_without_a_name(fetch_objects, environ, put, pattern, count):
+    for name in ("two//a.csv", "two//b.csv", "two//deep/c.csv", "two/d.csv", "/two/e.csv"):
+        put(name, b"a\n1\n")
+    assert len(fetch_objects(f"s3://orders/{pattern}", environ=environ).paths) == count
+
+
+@pytest.mark.parametrize("name", ["in//*.gz", "in//a.csv.gz", "/in/*.gz"])
+def test_two_slashes_where_nothing_is_found_are_told(fetch_objects, environ, name):
+    with pytest.raises(FetchError, match=r"there is no file|no file matches") as caught:
+        fetch_objects(f"s3://orders/{name}", environ=environ)
+    assert caught.value.hint == "A store takes `//` for a folder without a name: write / if there is none."
+
+
 def test_a_scheme_may_be_in_capitals(fetch_objects, environ):
     assert fetch_objects("S3://orders/in/a.csv.gz", environ=environ).bytes == 5
 
