@@ -9,7 +9,7 @@ import urllib3
 
 from runner.errors import FetchError
 from runner.fetch.deadline import Deadline
-from runner.fetch.faults import EXCERPT_BYTES, request_fault, status_fault
+from runner.fetch.faults import EXCERPT_BYTES, asked_too_much, quota_words, request_fault, status_fault
 from runner.fetch.references import References
 from runner.fetch.request import HttpRequest, redirected, shown_url
 from runner.fetch.retries import Retries
@@ -129,14 +129,15 @@ class Client:
         remaining = self._deadline.remaining()
         if wait < remaining:
             return True
-        if "retry-after" not in response.headers:
+        if not asked_too_much(response):
             return False
         excerpt = first_bytes(response, EXCERPT_BYTES)
         fault = status_fault(response, self.url, excerpt, self._references)
         raise FetchError(
             f"the server asks to wait {wait:.0f} s, and {max(remaining, 0):.0f} s are left of the "
             f"{self._deadline.seconds:g} s of a fetch: {fault.message}",
-            hint="Run the job less often or at another minute, give it a `retry`, or raise API_FETCH_TIMEOUT.",
+            hint=f"{quota_words(response)}Run the job less often or at another minute, give it a `retry`, or "
+            "raise API_FETCH_TIMEOUT.",
         )
 
 

@@ -5,6 +5,7 @@ import http.client
 import re
 import socket
 import ssl
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import requests
@@ -27,6 +28,7 @@ _BROKEN_OFF = (http.client.RemoteDisconnected, http.client.IncompleteRead)
 _NO_TUNNEL = re.compile(r"Tunnel connection failed: (?P<answer>(?P<status>\d{3}).*)", re.DOTALL)
 # The part of OpenSSL that fails where authorities are loaded, before anything is sent.
 _TRUST_STORE = "X509"
+_EPOCH_SECONDS = re.compile(r"[12][0-9]{9}")
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^<>]*>", re.IGNORECASE | re.DOTALL)
 _HINTS = {
     400: "The server does not understand the request: check `params`, `headers` and `body`.",
@@ -76,9 +78,31 @@ def status_fault(response: requests.Response, url: str, excerpt: bytes, referenc
     )
     body = body_text(response.headers.get("content-type", ""), excerpt, references)
     default = "The server failed; it may be well again at the next run." if status >= 500 else "Check `location`."
-    known = _TOO_MANY if status == _FORBIDDEN and "retry-after" in response.headers else status
+    known = _TOO_MANY if status == _FORBIDDEN and asked_too_much(response) else status
     hint = _hint_of_304(response) if status == _NOT_MODIFIED else _HINTS.get(known, default)
+    if known == _TOO_MANY:
+        hint = f"{quota_words(response)}{hint}"
     return FetchError(f"{head}: {body}" if body else head, hint=hint)
+
+
+def asked_too_much(response: requests.Response) -> bool:
+    """Whether an answer that forbids is about how often was asked, and not about who asks."""
+    return "retry-after" in response.headers or quota_reset(response) is not None
+
+
+def quota_reset(response: requests.Response) -> int | None:
+    """From when on a used-up quota is a new one, in seconds since 1970, as GitHub tells; None: it does not say."""
+    left, reset = (response.headers.get(f"x-ratelimit-{name}", "").strip() for name in ("remaining", "reset"))
+    # Others give the seconds until then, which is no time since 1970 that anybody would mean.
+    return int(reset) if left == "0" and _EPOCH_SECONDS.fullmatch(reset) else None
+
+
+def quota_words(response: requests.Response) -> str:
+    """The beginning of a hint: until when a quota is used up; empty where the server does not say."""
+    reset = quota_reset(response)
+    if reset is None:
+        return ""
+    return f"The quota is used up until {datetime.fromtimestamp(reset, UTC):%Y-%m-%d %H:%M:%S} UTC. "
 
 
 def _hint_of_304(response: requests.Response) -> str:

@@ -4,15 +4,18 @@ import random
 import re
 import socket
 import ssl
+import time
 
 import requests
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, InvalidHeader, NameResolutionError, NewConnectionError
 from urllib3.util import Retry
 
-from runner.fetch.faults import causes_of
+from runner.fetch.faults import asked_too_much, causes_of, quota_reset
 
 _TOO_MANY, _FORBIDDEN = 429, 403
+_TOO_OFTEN = frozenset({_TOO_MANY, _FORBIDDEN})
+_RESET_SECONDS = 1.0
 # By these a server says that it cannot do such a thing at all. Every other 5xx may pass, also those that are in no
 # standard: what stands in front of a server says 520 to 529 where that cannot be reached.
 _LASTING = frozenset({501, 505})
@@ -53,11 +56,15 @@ class Retries:
     def after_status(self, method: str, response: requests.Response) -> float | None:
         """Seconds to wait before an answer's request is sent again; None: it is the last answer.
 
-        `Retry-After` (seconds, a fraction of them too, or a date) is obeyed, and never shortened.
+        `Retry-After` (seconds, a fraction of them too, or a date) is obeyed, and never shortened. Where a server
+        has none, but tells that its quota is used up and until when, as GitHub does, that is waited for.
         """
         status = response.status_code
         asked = self._asked(response.headers.get("retry-after", "").strip())
-        if not _passes(status, asked) or (method != "GET" and status not in _NOTHING_DONE):
+        if not asked and status in _TOO_OFTEN and (reset := quota_reset(response)) is not None:
+            # The second that it names may be the last one of the old quota.
+            asked = max(reset - time.time(), 0.0) + _RESET_SECONDS
+        if not _passes(response) or (method != "GET" and status not in _NOTHING_DONE):
             return None
         backoff = self._next()
         if backoff is None:
@@ -95,11 +102,12 @@ class Retries:
         return self._retry.get_backoff_time() or random.uniform(0, _JITTER_SECONDS)
 
 
-def _passes(status: int, asked: float) -> bool:
+def _passes(response: requests.Response) -> bool:
     """Whether a status says that the same request may be answered later on: one that is forbidden where the server
-    asks to wait, as GitHub does of who has asked too much."""
+    says that it was asked too much, as GitHub does."""
+    status = response.status_code
     if status == _FORBIDDEN:
-        return asked > 0
+        return asked_too_much(response)
     return status == _TOO_MANY or (500 <= status < 600 and status not in _LASTING)
 
 

@@ -85,6 +85,44 @@ def test_who_is_forbidden_for_a_while_asks_again(server, fetch_api, method):
     assert len(server.seen) == 1
 
 
+def test_who_is_forbidden_and_need_not_wait_asks_again(server, fetch_api):
+    answers(server, "/", status(403, "Retry-After: 0"), status(200, length=len(ROWS)))
+    assert fetch_api(server.url(), retries=1).paths[0].read_bytes() == ROWS
+
+
+@pytest.mark.parametrize("code", [403, 429])
+def test_a_quota_that_is_used_up_is_told_with_its_end(server, fetch_api, code):
+    """GitHub's primary limit comes without `Retry-After`."""
+    used_up = status(code, "X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1999999999")
+    answers(server, "/", used_up, body=b"")
+    with pytest.raises(FetchError, match=r"^the server asks to wait [0-9]+ s, and ") as fault:
+        fetch_api(server.url(), retries=1)
+    assert fault.value.hint.startswith(
+        "The quota is used up until 2033-05-18 03:33:19 UTC. Run the job less often"
+    )
+    assert len(server.seen) == 1
+    with pytest.raises(FetchError, match=f"^HTTP {code}") as fault:
+        fetch_api(server.url(), retries=0)
+    assert fault.value.hint.startswith("The quota is used up until 2033-05-18 03:33:19 UTC. Too many requests: ")
+
+
+@pytest.mark.parametrize("reset", ["60", "soon", "", "1999999999999"])
+def test_a_quota_whose_end_is_not_known_is_not_told(server, fetch_api, reset):
+    answers(server, "/", status(403, f"X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: {reset}"), body=b"")
+    with pytest.raises(FetchError, match=r"^HTTP 403") as fault:
+        fetch_api(server.url(), retries=1)
+    assert fault.value.hint.startswith("The credentials are known")
+
+
+def test_a_new_quota_is_waited_for():
+    response = answer(403, "")
+    response.headers["X-RateLimit-Remaining"] = "0"
+    response.headers["X-RateLimit-Reset"] = f"{time.time() + 100:.0f}"
+    assert 95 < Retries(1).after_status("GET", response) < 102
+    response.headers["X-RateLimit-Remaining"] = "1"
+    assert Retries(1).after_status("GET", response) is None
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_connection_is_tried_again_by_every_method(fetch_api, method):
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -140,7 +178,8 @@ def test_the_server_is_given_the_time_it_asks_for(server, fetch_api):
 def answer(code, after):
     response = requests.Response()
     response.status_code = code
-    response.headers["Retry-After"] = after
+    if after:
+        response.headers["Retry-After"] = after
     return response
 
 
