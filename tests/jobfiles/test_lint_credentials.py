@@ -179,6 +179,11 @@ def test_other_findings_do_not_show_the_credential_either(check, minimal):
         "  body: client_secret=swordfish123",
         "  api_key: swordfish123",
         "password: swordfish123",
+        "  auth: {swordfish123}",
+        "  auth:\n    swordfish-of-more-than-the-forty-letters-that-a-message-has:",
+        "  headers: {'Bearer swordfish123': }",
+        "  headers: {'Bearer swordfish123': text/csv}",
+        "  headers: {swordfish123: }",
     ],
 )
 def test_no_line_is_shown_with_a_credential_that_stands_where_it_cannot(check, minimal, line):
@@ -233,3 +238,32 @@ def test_a_missing_blank_or_quote_shows_no_credential(check, minimal, line):
     findings = Findings(files=("a",), diagnostics=checked.diagnostics, texts={checked.path: text}, seconds=0)
     assert findings.failed
     assert "swordfish" not in render(findings, "text")
+
+
+@pytest.mark.parametrize("line", ["  auth: {bearer}", "  auth: {type: , token: }", "  headers: {X-Api-Key2: }"])
+def test_a_key_without_its_value_that_is_known_is_no_credential(check, minimal, line):
+    text = minimal.replace("  file_type: csv", line).replace("type: file", "type: api")
+    found = check(text=text.replace("sales.csv", "https://api.example.com/sales")).diagnostics
+    assert found
+    assert "literal-credential" not in {one.rule for one in found}
+
+
+@pytest.mark.parametrize(
+    ("password", "found"),
+    [
+        ("sword fish", True),
+        ("sword/fish?", True),
+        ("${env:P}", False),
+        ("${env:P} ${env:Q}", False),
+        (" ", False),
+    ],
+)
+def test_the_password_of_a_database_may_have_what_an_address_may_not(check, minimal, password, found):
+    text = minimal.replace("sales.csv", f'"postgresql://report:{password}@db.example.com/sales"')
+    text = text.replace("type: file", "type: database").replace("file_type: csv", "query: SELECT 1 AS a")
+    told = [one for one in check(text=text).diagnostics if one.rule == "literal-credential"]
+    assert [one.message for one in told] == found * ["the password of an address stands here in plain text"]
+    for one in told:
+        assert text.split("\n")[one.line - 1][one.column - 1 : one.end_column - 1] == password
+    port = text.replace(f"report:{password}@db.example.com/sales", "db.example.com:5432/sales?a=b@c")
+    assert "literal-credential" not in {one.rule for one in check(text=port).diagnostics}

@@ -43,9 +43,13 @@ _RUNS = bytes(97 if chr(code).isalnum() and code < 128 else 32 for code in range
 _PART = r"[^\s/?#@:'\"\[\](){}<>\\^|*$]"
 _PART_OR_COLON = _PART.replace(":", "").replace("$", "")
 _IN_URL = re.compile(rf"://{_PART}*:(?!%[sd(])(?P<password>{_PART_OR_COLON}+)@")
+# Of a database, as the library that reads its address parts it: all up to the @ is the password. A port is none.
+_OF_DATABASE = re.compile(r"\s*[A-Za-z][\w+.-]*://[^\s:/@]*:(?!\d+/)(?P<password>[^@]+)@")
 _IN_QUERY = re.compile(r"[?&](?P<name>[^=&#\s]+)=(?P<value>[^&#\s]+)")
 _REFERENCE = re.compile(r"\$\{[^{}]*\}")
-_SCHEME = re.compile(r"(?i)(?P<scheme>bearer|basic|token|apikey|digest)\s+")
+_SCHEMES = r"(?P<scheme>bearer|basic|token|apikey|digest)\s+"
+_SCHEME = re.compile(rf"(?i){_SCHEMES}")
+_SCHEME_INSIDE = re.compile(rf"(?i)(?<![\w-]){_SCHEMES}+(?P<value>\S.*)", re.DOTALL)
 
 
 class Credential(NamedTuple):
@@ -98,6 +102,22 @@ def query_credentials(location: str) -> Iterator[tuple[str, Credential]]:
         found = named_credential(match["name"], match["value"])
         if found is not None:
             yield match["name"], Credential(found.kind, *match.span("value"))
+
+
+def database_credential(location: str) -> Credential | None:
+    """The password in the address of a database, also one that should have been escaped, as with a blank in it."""
+    match = _OF_DATABASE.match(_REFERENCE.sub(_as_blanks, location))
+    if match is None or not match["password"].strip():
+        return None
+    return Credential("the password of an address", *match.span("password"))
+
+
+def scheme_credential(text: str) -> Credential | None:
+    """What stands behind a word such as `Bearer` in a text that is no value, such as the name of a header."""
+    match = _SCHEME_INSIDE.search(text)
+    if match is None or "${" in match["value"]:
+        return None
+    return Credential(f"a {match['scheme'].capitalize()} credential", *match.span("value"))
 
 
 def named_credential(name: str, value: str) -> Credential | None:

@@ -10,14 +10,16 @@ from typing import NamedTuple, cast
 from runner.core.diagnostic import MOST_COLLECTED, SECRET_RULE, Diagnostic
 from runner.core.masking import masker
 from runner.core.secret_names import is_secret_name
-from runner.core.source import AuthType
+from runner.core.source import AuthType, SourceType
 from runner.jobfiles.document import Path, Span
 from runner.jobfiles.inspection import MOST_TOLD, Inspection
 from runner.jobfiles.lint.credential_shapes import (
     Credential,
+    database_credential,
     find_credentials,
     named_credential,
     query_credentials,
+    scheme_credential,
 )
 from runner.jobfiles.lint.source_names import sources_of
 from runner.jobfiles.wording.finding import cut, may_be_secret
@@ -59,7 +61,8 @@ def check_credentials(inspection: Inspection) -> None:
     found: list[_Found] = []
     for path, source in sources_of(data) if isinstance(data, dict) else ():
         # Written with an escape, a ? is none in the text.
-        if "?" in text or "\\" in text or not _WITH_SECRETS.isdisjoint(source):
+        is_database = source.get("source_type") == SourceType.DATABASE
+        if "?" in text or "\\" in text or is_database or not _WITH_SECRETS.isdisjoint(source):
             found.extend(islice(_in_source(inspection, path, source), MOST_COLLECTED - len(found)))
     if inspection.findings and isinstance(data, dict):
         found.extend(islice(_misplaced(inspection, data), MOST_COLLECTED))
@@ -73,7 +76,7 @@ def check_credentials(inspection: Inspection) -> None:
     if not found and not in_step:
         return
     others = inspection.findings if len(found) + len(in_step) < MOST_COLLECTED else []
-    masked = masker(one.text for one in (*found, *in_step))
+    masked = masker(form for one in (*found, *in_step) for form in _forms(one.text))
     own = [_diagnostic(inspection.path, one, _hint(inspection, one)) for one in _told(found, text)]
     if step_file is not None:
         told = _told(in_step, step_file.text)
@@ -81,6 +84,11 @@ def check_credentials(inspection: Inspection) -> None:
     inspection.findings[:] = [
         replace(one, message=masked(one.message), hint=masked(one.hint)) for one in (*others, *own)
     ]
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    """A text, and how a message that names a key may have it."""
+    return text, cut(text).removesuffix("…"), repr(cut(text).removesuffix("…"))[1:-1]
 
 
 def _told(found: list[_Found], text: str) -> list[_Found]:
@@ -112,6 +120,10 @@ def _in_source(inspection: Inspection, path: Path, source: dict[str, object]) ->
     if location and "?" in location:
         for name, credential in query_credentials(location):
             yield _found(inspection, (*path, "location"), location, credential, name)
+    if location and source.get("source_type") == SourceType.DATABASE:
+        password = database_credential(location)
+        if password is not None:
+            yield _found(inspection, (*path, "location"), location, password, password.kind)
     auth = source.get("auth")
     if isinstance(auth, dict):
         for key in _LITERAL_OF_AUTH:
@@ -155,6 +167,7 @@ def _misplaced(inspection: Inspection, data: dict[str, object]) -> Iterator[_Fou
             if isinstance(value, _SCALAR) and is_secret_name(key):
                 yield from _literal(inspection, (*path, key), value, key)
     for path, source in sources:
+        yield from _in_keys(inspection, path, source)
         for key in _WITH_SECRETS & source.keys():
             value, place = source[key], (*path, key)
             if isinstance(value, dict) and key == "auth":
@@ -165,6 +178,27 @@ def _misplaced(inspection: Inspection, data: dict[str, object]) -> Iterator[_Fou
                         yield from _literal(inspection, (*place, name), inner, name)
             elif not isinstance(value, dict) and may_be_secret(place, value):
                 yield from _literal(inspection, place, value, key)
+
+
+def _in_keys(inspection: Inspection, path: Path, source: dict[str, object]) -> Iterator[_Found]:
+    """Keys that are credentials, as a value stands in the place of one: `auth: {abc}` or `Bearer abc:`."""
+    for place in ("auth", "headers"):
+        mapping = source.get(place)
+        for key, value in mapping.items() if isinstance(mapping, dict) else ():
+            found = scheme_credential(key)
+            if found is None and value is None and _is_bare(key, place):
+                found = Credential("what may be a credential", 0, len(key))
+            if found is not None:
+                span = inspection.document.key_span((*path, place, key))
+                yield _Found(key[found.start : found.end], span, found.kind, "token", (*path, place, key))
+
+
+def _is_bare(key: str, place: str) -> bool:
+    """Whether a key without a value may be one: of `auth` each that it does not know, of headers what has a digit
+    and none of their dashes."""
+    if place == "headers":
+        return "-" not in key and any(map(str.isdigit, key))
+    return len(key) >= _SHORTEST and key.lower() not in _NO_SECRETS_OF_AUTH | _NO_SECRETS | {"type"}
 
 
 def _literal(inspection: Inspection, path: Path, value: object, name: str) -> Iterator[_Found]:
