@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from runner.core.path_walk import walk
+from runner.core.path_walk import Search, walk
 
 ERRORS_HINT = "Its list `errors` says why: ask the API with curl, and see in its documentation what that means."
 
 
-def leads_to_null(parsed: Mapping[str, Any], document: object) -> bool:
+def leads_to_null(parsed: Mapping[str, Any], document: object, search: Search) -> bool:
     """Whether a JMESPath leads to what is there and is null: not to a member that is missing.
 
     What a projection goes over counts, of `items[*].order` the `items`. A path with anything but names, places
@@ -18,8 +18,9 @@ def leads_to_null(parsed: Mapping[str, Any], document: object) -> bool:
     Args:
         parsed: the expression as jmespath parses it.
         document: of JSON.
+        search: follows a part of the expression, where it goes on behind a projection.
     """
-    return not errors_of(document) and walk(parsed, document, conditions=False, projections=True) is None
+    return not errors_of(document) and walk(parsed, document, conditions=False, search=search) is None
 
 
 def errors_of(document: object) -> list[Any]:

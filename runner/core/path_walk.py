@@ -1,10 +1,16 @@
 """Where a JMESPath leads in a document, as far as its names and places tell: without jmespath itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+Search = Callable[[Any, Any], Any]
+"""What jmespath makes of a part of an expression, as it parses it, in a document."""
+
+_PROJECTIONS = frozenset({"projection", "filter_projection", "value_projection", "flatten"})
+# Of `a.b.c` all three are children of one node, as are the places of `a[0][1]`.
+_CHAINS = frozenset({"subexpression", "pipe", "index_expression"})
 # What is there but is not looked into: a path may make anything of it.
 ANYTHING: Final = object()
 
@@ -20,7 +26,7 @@ class NotThere:
     there: Any
 
 
-def walk(parsed: Mapping[str, Any], document: object, *, conditions: bool, projections: bool) -> Any:
+def walk(parsed: Mapping[str, Any], document: object, *, conditions: bool, search: Search | None) -> Any:
     """The value that a path leads to, `NotThere`, or `ANYTHING` where that is for jmespath to say.
 
     What a projection or a slice goes over counts, of `items[*].order` the `items`: it leads nowhere, or to
@@ -30,9 +36,10 @@ def walk(parsed: Mapping[str, Any], document: object, *, conditions: bool, proje
         parsed: the expression as jmespath parses it.
         document: of JSON.
         conditions: whether of an `&&` the side counts that it comes to; otherwise it is `ANYTHING`.
-        projections: whether what a projection goes over stands for what it makes; otherwise that is `ANYTHING`.
+        search: makes what a projection makes, where the path goes on behind it; of one that ends the path what it
+            goes over stands for that. None: what a projection makes is `ANYTHING`.
     """
-    follow = partial(walk, conditions=conditions, projections=projections)
+    follow = partial(walk, conditions=conditions, search=search)
     children = parsed["children"]
     match parsed["type"]:
         case "identity" | "current":
@@ -42,22 +49,40 @@ def walk(parsed: Mapping[str, Any], document: object, *, conditions: bool, proje
         case "index":
             return _item(document, parsed["value"])
         case "slice":
-            return document if projections else _gone_over(document)
-        # Of `a.b.c` all three are children of one node, as are the places of `a[0][1]`.
-        case "subexpression" | "pipe" | "index_expression":
-            for child in children:
-                document = follow(child, document)
-                if isinstance(document, NotThere):
-                    break
-            return document
-        case "projection" | "filter_projection" | "value_projection" | "flatten":
+            return document if search else _gone_over(document)
+        case kind if kind in _CHAINS:
+            return _along(children, document, follow, search)
+        case kind if kind in _PROJECTIONS:
             over = follow(children[0], document)
-            return over if projections else _gone_over(over)
+            return over if search else _gone_over(over)
         case "and_expression" if conditions:
             left = follow(children[0], document)
             return left if _is_false(left) else follow(children[1], document)
         case _:
             return ANYTHING
+
+
+def _along(nodes: Sequence[Mapping[str, Any]], document: Any, follow: Search, search: Search | None) -> Any:
+    *before, last = nodes
+    for node in before:
+        found = follow(node, document)
+        if isinstance(found, NotThere):
+            return found
+        if search and found is not None and _is_projected(node):
+            found = _made(search(node, document), found)
+        document = found
+    return follow(last, document)
+
+
+def _is_projected(node: Mapping[str, Any]) -> bool:
+    """Whether what a part of a path comes to is what a projection makes."""
+    kind: str = node["type"]
+    return kind in _PROJECTIONS or (kind in _CHAINS and _is_projected(node["children"][-1]))
+
+
+def _made(value: Any, over: Any) -> Any:
+    """What a projection makes of what it goes over; that may be no array, and then no null is there either."""
+    return NotThere(name=None, there=over) if value is None else value
 
 
 def _member(document: Any, name: str) -> Any:

@@ -16,6 +16,7 @@ from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 from jmespath.visitor import Options, TreeInterpreter
 
+from runner.core.null_records import leads_to_null
 from runner.core.report import size_words
 from runner.errors import FetchError
 
@@ -104,6 +105,14 @@ class JsonPath:
             ) from None
         except _UNFOLLOWED:
             raise FetchError(f"{self._named} cannot be followed in what the API answers", hint=_HINT) from None
+
+    def leads_to_null(self, document: Any, check: Callable[[], None]) -> bool:
+        """Whether what it leads to is there and is null, in a document that has been searched.
+
+        Args:
+            check: as for `search`.
+        """
+        return leads_to_null(self.parsed, document, _Follower(check).visit)
 
 
 class _MadeTooMuchError(Exception):

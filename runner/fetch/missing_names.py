@@ -26,7 +26,7 @@ def missing_name(parsed: Mapping[str, Any], document: object) -> MissingName | N
         parsed: the expression as jmespath parses it.
         document: of JSON.
     """
-    found = walk(parsed, document, conditions=True, projections=False)
+    found = walk(parsed, document, conditions=True, search=None)
     if not isinstance(found, NotThere) or found.name is None or found.there is None:
         return None
     return MissingName(name=found.name, there=found.there)

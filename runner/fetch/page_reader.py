@@ -9,7 +9,7 @@ from typing import Any, Self
 import msgspec
 import requests
 
-from runner.core.null_records import ERRORS_HINT, errors_of, leads_to_null
+from runner.core.null_records import ERRORS_HINT, errors_of
 from runner.core.report import size_words
 from runner.core.source import DataSource, FileType
 from runner.core.words import kind_words
@@ -143,7 +143,7 @@ class PageReader:
         found = document if self._path is None else self._path.search(document, len(body), self._client.check)
         if isinstance(found, list):
             return found
-        if found is None and (self._path is None or leads_to_null(self._path.parsed, document)):
+        if found is None and (self._path is None or self._path.leads_to_null(document, self._client.check)):
             return []
         where = f"`records_path: {self._source.records_path}` finds" if self._path else "it holds"
         message = f"{self._named} has no array of records: {where} {kind_words(found)}"

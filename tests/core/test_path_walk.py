@@ -2,6 +2,7 @@ import jmespath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jmespath.visitor import TreeInterpreter
 
 from runner.core.path_walk import ANYTHING, NotThere, walk
 
@@ -12,13 +13,14 @@ JSON = st.recursive(
 )
 STEPS = st.sampled_from([".a", ".b", ".c", "[0]", "[-1]", "[2]", "[0][1]", " | a", " | @"])
 PLACES = st.lists(STEPS, max_size=4).map(lambda steps: "@" + "".join(steps))
+FOLLOW = TreeInterpreter().visit
 PROJECTIONS = st.sampled_from(["[*]", "[]", "[:2]", "[?a]", ".*", "[*].a", "[?a].b"])
 
 
 @given(JSON, st.lists(PLACES, min_size=1, max_size=3).map(" && ".join))
 def test_names_places_and_conditions_lead_where_jmespath_says(document, path):
     compiled = jmespath.compile(path)
-    found, value = walk(compiled.parsed, document, conditions=True, projections=False), compiled.search(document)
+    found, value = walk(compiled.parsed, document, conditions=True, search=None), compiled.search(document)
     if isinstance(found, NotThere):
         assert value is None
         assert found.name is None or not isinstance(found.there, dict) or found.name not in found.there
@@ -29,9 +31,9 @@ def test_names_places_and_conditions_lead_where_jmespath_says(document, path):
 @given(JSON, PLACES, PROJECTIONS)
 def test_what_a_projection_goes_over_counts(document, path, projection):
     whole = jmespath.compile(path + projection)
-    over = walk(jmespath.compile(path).parsed, document, conditions=False, projections=False)
-    found = walk(whole.parsed, document, conditions=False, projections=False)
-    assert walk(whole.parsed, document, conditions=False, projections=True) == over
+    over = walk(jmespath.compile(path).parsed, document, conditions=False, search=None)
+    found = walk(whole.parsed, document, conditions=False, search=None)
+    assert walk(whole.parsed, document, conditions=False, search=FOLLOW) == over
     assert found == (over if over is None or isinstance(over, NotThere) else ANYTHING)
     assert found is ANYTHING or whole.search(document) is None
 
@@ -40,10 +42,10 @@ def test_what_a_projection_goes_over_counts(document, path, projection):
     "path", ["a || b", "to_array(a)", "[a, b]", "{a: b}", "a == b", "!a", "`1`", "(a || b).c"]
 )
 def test_what_is_for_jmespath_to_say(path):
-    assert walk(jmespath.compile(path).parsed, {"a": None}, conditions=True, projections=True) is ANYTHING
+    assert walk(jmespath.compile(path).parsed, {"a": None}, conditions=True, search=FOLLOW) is ANYTHING
 
 
 def test_a_condition_that_does_not_count():
     parsed, document = jmespath.compile("a && b.c").parsed, {"a": 1, "b": {}}
-    assert walk(parsed, document, conditions=False, projections=False) is ANYTHING
-    assert walk(parsed, document, conditions=True, projections=False) == NotThere(name="c", there={})
+    assert walk(parsed, document, conditions=False, search=None) is ANYTHING
+    assert walk(parsed, document, conditions=True, search=None) == NotThere(name="c", there={})

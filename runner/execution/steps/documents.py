@@ -6,6 +6,7 @@ from typing import Any
 
 import jmespath
 import pandas as pd
+from jmespath.visitor import TreeInterpreter
 
 from runner.core.null_records import ERRORS_HINT, errors_of, leads_to_null
 from runner.core.run import FailureKind
@@ -162,7 +163,7 @@ def _follow(document: Any, records_path: str) -> list[Any]:
         ) from error
     if isinstance(found, list):
         return found
-    if found is None and leads_to_null(path.parsed, document):
+    if found is None and leads_to_null(path.parsed, document, TreeInterpreter().visit):
         return []
     members = f"; the object has {', '.join(map(str, list(document)[:10]))}" if isinstance(document, dict) else ""
     errors = errors_of(document)
