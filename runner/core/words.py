@@ -4,6 +4,11 @@ import re
 
 # Control characters but tab and line end, halves of surrogate pairs, and what turns the direction of text.
 _UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
+# A file system has room for so many files too, and says the same of both.
+NO_ROOM_HINT = (
+    "Free some space on the disk of JOB_STORAGE_PATH; where df shows room there, df -i shows whether it can hold "
+    "no more files."
+)
 
 
 def visible(text: str) -> str:

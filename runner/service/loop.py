@@ -358,7 +358,7 @@ class Service:
         starting = "" if self._taken_up else "the service is starting"
         stopping = "the service is stopping" if self._stops_asked else ""
         waiting = self._works.desk.unrecorded_count()
-        unrecorded = f"the end of {waiting} runs cannot be recorded yet" if waiting else ""
+        unrecorded = f"the end of {counted(waiting, 'run')} cannot be recorded yet" if waiting else ""
         reasons = (
             starting,
             self._keeper.trouble,

@@ -14,6 +14,7 @@ from runner.core.identity import RisingIds
 from runner.core.job import Job
 from runner.core.policy import may_skip
 from runner.core.run import Fire, Run, RunOrder, RunState, Trigger
+from runner.core.words import NO_ROOM_HINT
 from runner.errors import ExecutionError, RunStateError, StoreError
 from runner.execution.trees import remove_tree
 from runner.store.reader import StoreReader
@@ -27,6 +28,7 @@ _STORE_RETRY_SECONDS = 1.0
 _PASSING = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS}
 )
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class RunFactory:
@@ -148,14 +150,16 @@ class RunStarts:
                     f"the folder {run_dir} cannot be made: {error.strerror}",
                     hint="Let the user of the service write there.",
                 ) from error
-            self._wait(order, error)
+            hint = f". {NO_ROOM_HINT}" if error.errno in _NO_ROOM else ""
+            self._wait(order, f"their folders cannot be made in {run_dir.parent}: {error.strerror}{hint}")
             return None
         except StoreError as error:
-            self._wait(order, error)
+            self._wait(order, f"that cannot be recorded: {error}")
             return None
         return Begun(at=started, order=whole)
 
-    def _wait(self, order: RunOrder, error: StoreError | OSError) -> None:
+    def _wait(self, order: RunOrder, why: str) -> None:
+        told = f"runs do not begin, as {why}"
         if order.run_id not in self._waiting:
-            log.error("Run %s does not begin, as that cannot be recorded: %s", order.run_id, error)
-        self._waiting[order.run_id] = f"runs do not begin, as that cannot be recorded: {error}"
+            log.error("Run %s waits: %s", order.run_id, told)
+        self._waiting[order.run_id] = told

@@ -1,5 +1,6 @@
 """A full disk, no descriptors, a state folder that is gone: nothing starts that cannot be recorded, and it goes on."""
 
+import contextlib
 import os
 import resource
 import shutil
@@ -215,6 +216,60 @@ def test_a_step_that_fills_the_disk_is_on_record(tmpfs, make_project, wait_for):
     assert run.state == "failed"
     assert service.readiness()[0] == 200
     assert "cannot be recorded" not in service.log()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "step",
+    [
+        ("processing_script: |", "  result = data.assign(text='x' * 500_000).loc[[0] * 40]"),
+        ("processing_script: |", "  result = data.assign(text='x' * 100).loc[[0] * 200_000]"),
+        ("processing_query: SELECT *, repeat('x', 100) AS text FROM data, range(200_000)",),
+        ("delivery: {attachment: parquet}", "processing_query: SELECT sha256(x::TEXT) FROM range(70_000) t(x)"),
+    ],
+    ids=["cell by cell", "script", "query", "attachment"],
+)
+def test_a_result_that_the_disk_has_no_room_for_says_so(tmpfs, make_project, wait_for, step):
+    """With the real zygote. It is not the result that is at fault, and its people are told what is."""
+    project = make_project(state=tmpfs("8m") / "data")
+    project.job("wide", *step)
+    project.hand_clock(-SECOND)
+    service = project.start(quick=False)
+    assert service.readiness()[0] == 200
+    project.set_clock(SECOND)
+    wait_for(lambda: project.runs() and project.at_rest(), 20, service.log)
+    (run,) = project.runs()
+    assert run.failure_kind == "disk"
+    assert "the disk that holds the folders of runs is full" in run.failure_message
+    assert "Free some space on the disk of JOB_STORAGE_PATH" in run.failure_hint
+    assert "df -i" in run.failure_hint
+    assert service.readiness()[0] == 200
+
+
+@pytest.mark.long
+def test_a_disk_that_can_hold_no_more_files_is_told_as_that(tmpfs, make_project, wait_for):
+    """As ext4 can, it has room then, and free space is not what it lacks."""
+    folder = tmpfs("8m,nr_inodes=24")
+    project = make_project(state=folder / "data")
+    project.job("plain")
+    project.hand_clock(-SECOND)
+    service = project.start(outbox_seconds=0.1)
+    assert service.readiness()[0] == 200
+    fillers = [folder / f"filler-{number}" for number in range(24)]
+    with contextlib.suppress(OSError):
+        for filler in fillers:
+            filler.touch()
+    assert not fillers[-1].exists(), "no other file can be made"
+    project.set_clock(SECOND)
+    wait_for(lambda: service.readiness()[0] == 503, 10, service.log)
+    (reason,) = service.readiness()[1]["reasons"]
+    assert f"their folders cannot be made in {project.state / 'runs'}: No space left on device. " in reason
+    assert "df -i" in reason
+    assert reason in service.log()
+    for filler in fillers:
+        filler.unlink(missing_ok=True)
+    wait_for(lambda: [run.state for run in project.runs()] == ["succeeded"], 20, service.log)
+    wait_for(lambda: service.readiness()[0] == 200, 10, service.log)
 
 
 @pytest.mark.long

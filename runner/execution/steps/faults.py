@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import duckdb
 
 from runner.core.run import FailureKind, RunFailure
+from runner.core.words import NO_ROOM_HINT
 from runner.execution.limits import LARGEST_FILE, OPEN_FILES
 
 NO_RESULT_HINT = 'Assign the table to mail to `result`, as in: result = data.groupby("category").sum()'
@@ -74,27 +75,35 @@ def memory_error() -> StepError:
     )
 
 
-def is_too_large(error: BaseException) -> bool:
-    """Whether the kernel has refused to make a file larger."""
-    if isinstance(error, duckdb.IOException):
-        return os.strerror(errno.EFBIG) in str(error)
-    return isinstance(error, OSError) and error.errno == errno.EFBIG
-
-
-def too_large_error() -> StepError:
-    """A file that the runner writes for the step is larger than one may be."""
-    return StepError(
-        FailureKind.DISK,
-        f"the result, or what is kept on the way to it, needs more than the {LARGEST_FILE >> 30} GiB of one file",
-        hint="Let the step return fewer rows or columns.",
-    )
+def disk_error(error: BaseException) -> StepError | None:
+    """What to say where the kernel has refused to write more of a file that the runner writes for the step: it is
+    as large as one may be, or the disk is full. None where it was something else."""
+    if _is_refusal(error, errno.EFBIG):
+        return StepError(
+            FailureKind.DISK,
+            "the result, or what is kept on the way to it, needs more than the "
+            f"{LARGEST_FILE >> 30} GiB of one file",
+            hint="Let the step return fewer rows or columns.",
+        )
+    if _is_refusal(error, errno.ENOSPC) or _is_refusal(error, errno.EDQUOT):
+        return StepError(
+            FailureKind.DISK,
+            "the result cannot be written: the disk that holds the folders of runs is full",
+            hint=NO_ROOM_HINT,
+        )
+    return None
 
 
 def is_out_of_descriptors(error: BaseException) -> bool:
     """Whether a step has as many files open as it may have."""
+    return _is_refusal(error, errno.EMFILE)
+
+
+def _is_refusal(error: BaseException, number: int) -> bool:
+    """Whether the kernel has refused something with this error."""
     if isinstance(error, duckdb.IOException):
-        return os.strerror(errno.EMFILE) in str(error)
-    return isinstance(error, OSError) and error.errno == errno.EMFILE
+        return os.strerror(number) in str(error)
+    return isinstance(error, OSError) and error.errno == number
 
 
 def unreadable(kind: str, reason: str, *, hint: str = "", head: bytes = b"") -> StepError:

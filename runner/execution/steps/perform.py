@@ -24,11 +24,10 @@ from runner.execution.steps.database import Connect
 from runner.execution.steps.faults import (
     OPEN_FILES_HINT,
     StepError,
+    disk_error,
     error_words,
     is_out_of_descriptors,
-    is_too_large,
     memory_error,
-    too_large_error,
 )
 from runner.execution.steps.grouped_numbers import grouped_note
 from runner.execution.steps.hidden_sheets import hidden_note
@@ -257,10 +256,15 @@ def _attach(order: StepOrder, written: Written) -> RunFailure | None:
     except (MemoryError, duckdb.OutOfMemoryException):
         return memory_error().failure
     except Exception as error:  # noqa: BLE001 - as above
-        failure = RunFailure(
-            kind=FailureKind.ATTACHMENT,
-            message=f"the result cannot be written as {order.attachment}: {error_words(error)}",
-            hint="Set `attachment: csv` under `delivery` in the job file.",
+        full = disk_error(error)
+        failure = (
+            full.failure
+            if full
+            else RunFailure(
+                kind=FailureKind.ATTACHMENT,
+                message=f"the result cannot be written as {order.attachment}: {error_words(error)}",
+                hint="Set `attachment: csv` under `delivery` in the job file.",
+            )
         )
         return _kept_as_csv(order, failure)
     return None
@@ -280,8 +284,9 @@ def _unexpected(error: BaseException, order: StepOrder, progress: _Progress) -> 
             hint=f"A thread of the script works on after its end: let it wait for its threads, and leave the name "
             f"{RESULT_FILE} to the runner.",
         )
-    if progress.writing and is_too_large(error):
-        return too_large_error().failure
+    full = disk_error(error) if progress.writing else None
+    if full is not None:
+        return full.failure
     if progress.writing and is_out_of_descriptors(error):
         return RunFailure(
             kind=FailureKind.RESULT,

@@ -15,7 +15,7 @@ from runner.execution.orders import StepOrder
 from runner.execution.steps.cells import guard_of
 from runner.execution.steps.content import QueryContent
 from runner.execution.steps.csv_tables import csv_texts
-from runner.execution.steps.faults import StepError, is_too_large, memory_error, too_large_error
+from runner.execution.steps.faults import StepError, disk_error, memory_error
 from runner.execution.steps.outputs import Written, attachment_path, result_path
 from runner.execution.steps.query_columns import QueryColumn, describe
 from runner.execution.steps.query_faults import query_failure
@@ -103,8 +103,9 @@ def run_query(inputs: Inputs, order: StepOrder) -> Written:
     except duckdb.OutOfMemoryException as error:
         raise _out_of_room(error) from error
     except duckdb.Error as error:
-        if is_too_large(error):
-            raise too_large_error() from error
+        full = disk_error(error)
+        if full is not None:
+            raise full from error
         if is_input_failure(error):
             raise input_failure(error, FileType.CSV, inputs.relations) from error
         damaged = parquet_failure(inputs.connection, error, inputs.relations)
@@ -138,8 +139,9 @@ def pass_through(inputs: Inputs, order: StepOrder) -> Written:
     except duckdb.OutOfMemoryException as error:
         raise _out_of_room(error) from error
     except duckdb.Error as error:
-        if is_too_large(error):
-            raise too_large_error() from error
+        full = disk_error(error)
+        if full is not None:
+            raise full from error
         damaged = parquet_failure(inputs.connection, error, [relation])
         raise damaged or input_failure(error, relation.source.format, [relation]) from error
     return _written(inputs.connection, columns, first, rows=rows)

@@ -32,7 +32,7 @@ from runner.execution.steps.cells import (
     time_unit,
     write_cells,
 )
-from runner.execution.steps.faults import NO_COLUMNS_HINT, StepError, is_too_large, too_large_error
+from runner.execution.steps.faults import NO_COLUMNS_HINT, StepError, disk_error
 from runner.execution.steps.quoting import quote_name, quote_text
 
 # So many cells take either writer some 10 ms. DuckDB plans a column of texts for more than a millisecond and in
@@ -101,7 +101,8 @@ def write_frame(
             as make that worth it.
 
     Raises:
-        StepError: kind RESULT, two columns have one name, or there is no column; DISK, the file is too large.
+        StepError: kind RESULT, two columns have one name, or there is no column; DISK, the file is too large, or
+            the disk full.
     """
     names = column_names(frame)
     if len(frame) * min(len(names), _PLANNED) <= small or not _write_fast(connect(), frame, names, path, guard):
@@ -122,8 +123,9 @@ def _write_fast(
         connection.register(_FRAME, prepared)
         connection.execute(copy_statement(columns, quote_name(_FRAME), path, guard=guard))
     except duckdb.Error as error:
-        if is_too_large(error):
-            raise too_large_error() from error
+        full = disk_error(error)
+        if full is not None:
+            raise full from error
         # A column that it cannot take, such as one of an extension type; or more of them than it has memory for.
         return False
     finally:
