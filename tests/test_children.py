@@ -64,11 +64,11 @@ def test_a_command_that_takes_too_long_is_killed(monkeypatch):
     ended = []
     monkeypatch.setattr(children, "end_child", lambda process, _name: ended.append(end_child(process, "sleep")))
     with pytest.raises(subprocess.TimeoutExpired):
-        run_child(SLEEP, environ={}, seconds=0.01)
+        run_child(["sleep", "60"], environ=dict(os.environ), seconds=0.01)
     assert ended == [-signal.SIGKILL]
 
 
 def test_a_command_that_the_kernel_holds_is_waited_for_no_longer(held_by_the_kernel, caplog):
     with pytest.raises(subprocess.TimeoutExpired):
-        run_child(SLEEP, environ={}, seconds=0.01)
+        run_child(["sleep", "60"], environ=dict(os.environ), seconds=0.01)
     assert "does not end" in caplog.text
