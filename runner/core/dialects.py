@@ -48,6 +48,11 @@ _TYPES = {
     "unsigned": "UBIGINT",
 }
 _ALL_TYPES = "DuckDB has other types, such as VARCHAR, BIGINT, DOUBLE, DECIMAL(18, 2), DATE and TIMESTAMP."
+_NO_TEMPLATE = (
+    "A query is no template: name the table itself, such as data; facts of the run are ${run:scheduled_date} and "
+    "its kin."
+)
+_STRAIGHT_QUOTES = "Write straight quotes: 'a text', \"a column\"."
 # By what does not parse.
 _FORMS = tuple(
     (re.compile(pattern, re.IGNORECASE), hint)
@@ -60,6 +65,14 @@ _FORMS = tuple(
         (r"\bwith\s*\(\s*nolock\s*\)", "Leave it out: nobody else writes to the tables of a query."),
         (r"\bas\s+\[", "DuckDB has names of several words in double quotes."),
         (r"\b\d{1,4}\.\d{1,2}\.\d{1,4}\b", "DuckDB writes DATE '2026-01-31'."),
+        (r"\{\{|\{%|%\}", _NO_TEMPLATE),
+        (r"#[^\n]*", "DuckDB begins a comment with two dashes: -- a comment."),
+        (r"(?<!:):[a-z_]\w*", "A query has no parameters but facts of the run, such as ${run:scheduled_date}."),
+        (r"[\u2018\u2019\u201a\u201c\u201d\u201e]", _STRAIGHT_QUOTES),
+        (r",\s*(?:group|order|having|limit|qualify)\b", "Leave the comma out; conditions are joined by AND."),
+        (r"\([^();\n]*;", "DuckDB has commas between what a function is given."),
+        (r"\A\s*=\s*\w+\(", "A query is SQL, and no formula of a spreadsheet: write SELECT … FROM data."),
+        (r"\A\s*result\s*=", "This looks like Python: it stands under processing_script."),
     )
 )
 # As far around a place a form is looked for.

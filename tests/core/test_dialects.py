@@ -49,9 +49,19 @@ def test_of_a_type_that_nobody_knows_all_are_told():
         ("SELECT * FROM data WITH (NOLOCK)", "WITH", "Leave it out"),
         ("SELECT a AS [my a] FROM data", "[", "double quotes"),
         ("SELECT * FROM data WHERE at > 01.11.2026", "01", "DATE '2026-01-31'"),
+        ("SELECT * FROM {{ ref('orders') }}", "{", "no template"),
+        ("{% set x = 1 %}", "{", "no template"),
+        ("# all of it\nSELECT 1", "#", "two dashes"),
+        ("SELECT * FROM data WHERE at > :start", ":", "no parameters"),
+        ("SELECT * FROM data WHERE a > 1, GROUP BY b", ",", "Leave the comma out"),
+        ("SELECT if(a > 1; 'x'; 'y') FROM data", ";", "commas"),
+        ("=SUM(A1:A10)", "=", "no formula"),
+        ("result = data.head()", "result", "processing_script"),
     ],
 )
 def test_what_other_databases_write_is_told_at_its_place_alone(query, at, told):
     assert told in hint_for_form(query, query.index(at))
-    assert hint_for_form(" " * 5_000 + query, 5_000 + query.index(at)) == hint_for_form(query, query.index(at))
+    if query[0] not in "=r":
+        # Else it must be what the query begins with.
+        assert hint_for_form(" " * 5_000 + query, 5_000 + query.index(at)) == hint_for_form(query, query.index(at))
     assert hint_for_form(query + " " * 200 + "GROUP a", len(query) + 207) == ""

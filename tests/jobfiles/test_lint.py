@@ -300,6 +300,23 @@ def test_any_text_has_a_mailbox(address):
     assert isinstance(lint_people.mailbox(address), str)
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ('"a@example.com, b@example.com"', "Write one address an item: [a@example.com, b@example.com]."),
+        ('"a@example.com;B <b@example.com>"', "Write one address an item: [a@example.com, b@example.com]."),
+        ("a@example.com\n   - b@example.com", "Write one address an item: [a@example.com, b@example.com]."),
+        ("Team <team@example.com>", "Write team@example.com alone."),
+        ("mailto:team@example.com", "Write team@example.com alone."),
+        ("team at example.com", "Write one address, such as analyst@example.com."),
+        (f'"{"a@b.de " * 7}"', "Write one address an item: [a@b.de, a@b.de, a@b.de, a@b.de, a@b.de, …]."),
+    ],
+)
+def test_what_holds_whole_addresses_is_told_as_it_should_be_written(check, minimal, written, told):
+    (found,) = check(text=minimal.replace("analyst@example.com", written)).diagnostics
+    assert (found.rule, found.hint) == ("bad-address", told)
+
+
 def test_of_many_wrong_values_twenty_are_told(check, minimal):
     recipients = "".join(f"  - a{n % 30}@exa_mple.com\n" for n in range(80))
     found = rules(check(text=minimal.replace("  - analyst@example.com\n", recipients)))

@@ -21,6 +21,12 @@ def found_in(query, tables=DATA):
     )
 
 
+def test_a_setting_within_a_query_is_told_where_it_belongs():
+    (fault,) = find_query_faults("SET TimeZone = 'Europe/Berlin';\nSELECT * FROM data", DATA)
+    assert fault.rule == "query-not-select"
+    assert "`timezone`" in fault.hint
+
+
 @pytest.mark.parametrize(
     "query",
     [

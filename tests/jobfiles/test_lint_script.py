@@ -1,4 +1,5 @@
 import ast
+import sys
 import warnings
 
 import pytest
@@ -55,6 +56,16 @@ def test_scripts_that_do_not_compile(script):
     assert rules(script) == ["script-syntax"]
 
 
+NOTEBOOK = "Lines with % and ! are for notebooks: leave them out. Packages are installed beside the runner."
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python takes the same quotes from 3.12 on")
+@pytest.mark.parametrize("script", ['result = f"{data["a"]}"', """result = f'{"a" if data else 'b'}'"""])
+def test_the_same_quotes_within_an_f_string_are_told(script):
+    (fault,) = find_script_faults(script)
+    assert "write other quotes than those around it" in fault.hint
+
+
 @pytest.mark.parametrize(
     ("script", "hint"),
     [
@@ -62,8 +73,13 @@ def test_scripts_that_do_not_compile(script):
         ("result\xa0= data", ODD_BLANK_HINT),
         ("result = data\u200b", ODD_BLANK_HINT),
         ("result = \u20ac", "Mend the script: it does not compile."),
+        ("result = data[\u201camount\u201d]", "Write straight quotes: an editor for texts, or a chat, has made others of them."),
+        ("x = 1\n%matplotlib inline", NOTEBOOK),
+        ("!pip install lib\nresult = data", NOTEBOOK),
+        ("SELECT * FROM data", "This looks like SQL: it stands under processing_query."),
+        ("with a as (select 1)\nselect * from a", "This looks like SQL: it stands under processing_query."),
     ],
-)
+)  # fmt: skip
 def test_what_to_do_about_a_script_that_does_not_compile(script, hint):
     (fault,) = find_script_faults(script)
     assert fault.hint == hint

@@ -9,6 +9,9 @@ from runner.jobfiles.inspection import Inspection
 CONSUMERS = "consumer_emails"
 # As in the schema.
 MOST_LISTED = 100
+_BETWEEN = re.compile(r"[\s,;<>\"()]+|\bmailto:")
+_LONGEST_ADDRESSES = 2048
+_MOST_SHOWN = 5
 # A part of what email-validator takes (the tests hold that), so that the common address spares its import.
 _LABEL = r"[a-z0-9](?:[a-z0-9]|-(?!-)){0,61}(?<!-)"
 _OBVIOUS = re.compile(
@@ -53,10 +56,21 @@ def _check_address(inspection: Inspection, path: Path, address: str) -> None:
     fault = address_fault(address)
     if fault is None:
         return
-    hint = "Write one address, such as analyst@example.com."
+    hint = _hint_for(address)
     if "${" in address:
         fault, hint = "a reference cannot stand for an address", "Write the address out: it is reviewed in git."
     inspection.report(path, "bad-address", f"{address!r}: {fault}", hint)
+
+
+def _hint_for(text: str) -> str:
+    """How to write what holds whole addresses: several in one item, or one with a name beside it."""
+    words = _BETWEEN.split(text[:_LONGEST_ADDRESSES])
+    found = [word for word in words if "@" in word and address_fault(word) is None]
+    if len(found) > 1:
+        return (
+            f"Write one address an item: [{', '.join(found[:_MOST_SHOWN])}{', …' * (len(found) > _MOST_SHOWN)}]."
+        )
+    return f"Write {found[0]} alone." if found else "Write one address, such as analyst@example.com."
 
 
 @lru_cache(maxsize=16384)

@@ -20,6 +20,9 @@ _MOST_TOLD = 20
 _LONGEST_REMEMBERED = 4096
 _REFERENCE_HINT = "Write ${run:scheduled_date}, without quotes around it."
 _OPENED = re.compile(r"\$\{[^{}]*\}?")
+_HINT_FOR_SETTING = (
+    "Leave SET out: the job's `timezone` holds for the times of a query, its `resources` for memory."
+)
 # Of the commonest form of a query: a text; what names a part of it; FROM with one name, and nothing beside it.
 _TEXT = re.compile(r"'[^']*'")
 _PART = re.compile(r"(?i)\b([a-z_]\w*)\s+AS\s+\(")
@@ -81,10 +84,11 @@ def _statement_fault(statements: list[Any]) -> StepFault | None:
     if not statements:
         return StepFault(rule="query-syntax", message="the query is empty", hint="Write SELECT … FROM data.")
     if len(statements) != 1:
+        is_setting = any(statement.type == duckdb.StatementType.SET for statement in statements)
         return StepFault(
             rule="query-not-select",
             message=f"a query is one statement, this holds {len(statements)}",
-            hint="Use WITH to build on a query.",
+            hint=_HINT_FOR_SETTING if is_setting else "Use WITH to build on a query.",
         )
     # A PIVOT without its values is a statement of several parts to DuckDB.
     if statements[0].type not in {duckdb.StatementType.SELECT, duckdb.StatementType.MULTI}:

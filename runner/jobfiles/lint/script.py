@@ -7,6 +7,7 @@ told.
 """
 
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -35,6 +36,9 @@ _CLOSE_WORDS = 6_000
 _MOST_TOLD = 20
 _MOST_REMEMBERED = 4096
 _ODD_BLANK = re.compile(r"U\+(?:00A0|20(?:0[0-9AB]|2F|5F)|3000|FEFF)$")
+_ODD_QUOTE = re.compile(r"U\+201[89ACDE]\)$")
+_NOTEBOOK = re.compile(r"[ \t]*[%!]+[a-z]")
+_SQL = re.compile(r"\s*(?:SELECT|WITH\s+\w+\s+AS|FROM\s+\w+\s+SELECT)\s", re.IGNORECASE)
 _NO_RESULT = StepFault(
     rule="script-no-result",
     message="the script never assigns result",
@@ -190,11 +194,20 @@ def _said_in_file(text: str, error: SyntaxError, first_line: int) -> str:
     return error.msg
 
 
-def _syntax_hint(said: str) -> str:
+def _syntax_hint(text: str, line: str, said: str) -> str:
+    """What to do. `line`: the one that Python complains of."""
     if said == "'return' outside function":
         return f"A script gives back what it assigns: write {RESULT} = in the place of return."
     if _ODD_BLANK.search(said):
         return ODD_BLANK_HINT
+    if _ODD_QUOTE.search(said):
+        return "Write straight quotes: an editor for texts, or a chat, has made others of them."
+    if _NOTEBOOK.match(line):
+        return "Lines with % and ! are for notebooks: leave them out. Packages are installed beside the runner."
+    if _SQL.match(text):
+        return "This looks like SQL: it stands under processing_query."
+    if said.startswith(("f-string: expecting '}'", "f-string: unmatched")) and sys.version_info < (3, 12):
+        return "Within an f-string write other quotes than those around it: before 3.12 Python takes no other."
     return "Mend the script: it does not compile."
 
 
@@ -223,7 +236,7 @@ def _syntax_fault(text: str, error: SyntaxError, *, said: str) -> StepFault:
     return StepFault(
         rule="script-syntax",
         message=f"Python: {said}",
-        hint=_syntax_hint(said),
+        hint=_syntax_hint(text, lines[line - 1], said),
         line=line,
         column=column,
         end_line=end_line,
