@@ -12,7 +12,7 @@ from runner.fetch.answering import wait_for_answer
 from runner.fetch.checked_file import CheckedFile, ending_of
 from runner.fetch.context import FetchContext
 from runner.fetch.references import References
-from runner.opened import real_path, why_none_for_a_job
+from runner.opened import NeverReadError, open_for_a_job, real_path, why_none_for_a_job
 from runner.state_files import LOCK_NAME, MAIL, RUNS, SINGLE_RUNS
 
 _DATABASE_ENDINGS = ("", "-wal", "-shm", "-journal")
@@ -105,14 +105,16 @@ class FileRules:
     def _open_and_look(self, path: Path) -> tuple[Path, os.stat_result, bytes]:
         """Where an opened file really lies, what it is, and how it ends if it is a regular one."""
         try:
-            # Opened rather than looked at: only this proves that it may be read. Non-blocking for a FIFO.
-            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            # Opened rather than looked at: only this proves that it may be read.
+            handle = open_for_a_job(path)
             try:
                 found = os.fstat(handle)
                 ending = ending_of(handle, found.st_size) if stat.S_ISREG(found.st_mode) else b""
                 return Path(real_path(path, handle)), found, ending
             finally:
                 os.close(handle)
+        except NeverReadError:
+            raise _none_to_read(path) from None
         except FileNotFoundError:
             raise FetchError(
                 f"there is no file {path}{self._rule}",
@@ -133,10 +135,7 @@ class FileRules:
         # A hard link has another path, and is the same file.
         if not own and (found.st_nlink < 2 or not any(_same(found, file) for file in self._own)):
             return
-        raise FetchError(
-            f"{path} is no data: it belongs to the system or to the runner itself",
-            hint="`.env`, `.git`, the runner's database, kept mails and runs, /proc and /sys are never a source.",
-        )
+        raise _none_to_read(path)
 
     def _require_root(self, path: Path, real: Path) -> None:
         # First those that have it by their names: another one may lie where nothing answers.
@@ -154,6 +153,13 @@ class FileRules:
         if root not in self._real_roots:
             self._real_roots[root] = _real(root)
         return self._real_roots[root]
+
+
+def _none_to_read(path: Path) -> FetchError:
+    return FetchError(
+        f"{path} is no data: it belongs to the system or to the runner itself",
+        hint="`.env`, `.git`, the runner's database, kept mails and runs, /proc and /sys are never a source.",
+    )
 
 
 def _require_utf8(path: Path) -> None:

@@ -19,7 +19,7 @@ from runner.core.references import (
 )
 from runner.errors import FetchError
 from runner.fetch.answering import wait_for_answer
-from runner.opened import NeverReadError, require_for_a_job
+from runner.opened import NeverReadError, open_for_a_job, require_for_a_job
 
 _FILE_LIMIT = 64 * 1024
 # How Python shows bytes of the environment that are no UTF-8.
@@ -177,8 +177,7 @@ def _content_of(path: str) -> bytes | None:
     Raises:
         NeverReadError: it is among those that hold many, such as the environment of a process: also by a link.
     """
-    # Non-blocking, so that a FIFO without a writer does not hold the run.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = open_for_a_job(path)
     try:
         # Before its path is judged: a pipe has one in /proc alone.
         if not stat.S_ISREG(os.fstat(handle).st_mode):

@@ -12,13 +12,11 @@ from pathlib import Path
 import msgspec
 
 from runner.core.diagnostic import Diagnostic
-from runner.opened import NeverReadError, require_for_a_job
+from runner.opened import NeverReadError, open_for_a_job, require_for_a_job
 
 MAX_BYTES = 256 * 1024
 _CHUNK = 32 * 1024  # measured: a 1 MiB buffer costs more to make than most files cost to read
 _TRIES = 3
-# O_NONBLOCK: opening a FIFO or a terminal must not wait for its other end.
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _BOM = "\ufeff"
 # What Python has for bytes of a path that are no UTF-8.
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
@@ -116,7 +114,7 @@ def read_job_file(path: Path | str, shown: str) -> JobFile | ReadFault:
 
 
 def _read_once(path: Path | str) -> tuple[FileKey, bytes, FileKey] | None:
-    descriptor = os.open(path, _FLAGS)
+    descriptor = open_for_a_job(path)
     try:
         status = os.fstat(descriptor)
         # Before its path is judged: a pipe has one in /proc alone.

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, StaticPool, create_engine, event
 
 from runner.errors import StoreError
+from runner.opened import mark_database, unmark_database
 from runner.store.faults import identity, moved_away, storage_errors
 
 _T = TypeVar("_T")
@@ -37,6 +38,9 @@ class Database:
         self.path = path
         # What SQLite writes to, and which file each was when it was opened.
         self._files = {path: identity(path)}
+        real = os.path.realpath(path)
+        self._marked = [real, f"{real}-wal", f"{real}-shm"]
+        mark_database(self._marked)
         self._lock = threading.Lock()
         self._raw = connection
         self._begin = begin
@@ -162,6 +166,8 @@ class Database:
         with self._lock:
             self._connection.close()
             self._engine.dispose()
+            unmark_database(self._marked)
+            self._marked = []
 
     def _lead(self) -> None:
         """Do all the work that waits; then wake those who wait for it, and the next to lead."""
