@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 
+from runner.execution.hang_ups import end_on_hang_up
 from runner.execution.namespaces import Namespaces, enter_namespaces
 from runner.execution.protocol import ZygoteConfig
 from runner.execution.sandbox import SandboxMode
@@ -21,6 +22,8 @@ def main() -> None:
     stay_out_of_cores()
     off = config.sandbox_mode == SandboxMode.OFF
     namespaces = Namespaces(missing="SANDBOX=off") if off else enter_namespaces()
+    # What follows takes seconds: a service that is gone by then is not waited for.
+    end_on_hang_up(config.control_fd)
     from runner.execution.zygote_main import main as serve
 
     serve(config, namespaces)

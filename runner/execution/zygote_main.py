@@ -25,6 +25,7 @@ import pyarrow as pa
 
 import runner
 from runner.execution.child_main import Descriptors, run_child
+from runner.execution.hang_ups import leave_hang_ups
 from runner.execution.immortal import make_immortal
 from runner.execution.namespaces import Namespaces
 from runner.execution.orders import OUTPUT_LIMIT, FrameError, FrameReader, Hello, decode, encode
@@ -284,6 +285,8 @@ def main(config: ZygoteConfig, namespaces: Namespaces) -> None:
     vars(selectors)["DefaultSelector"] = selectors.PollSelector
     database = open_database()
     rehearse(database)
+    # No child may end by it; what happens there from now on the nursery sees.
+    leave_hang_ups(config.control_fd)
     threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are all that is needed
     if threads != 1:
         control.send(encode(Hello(error=f"the zygote has {threads} threads, so it cannot fork safely")))
