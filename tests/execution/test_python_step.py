@@ -103,6 +103,8 @@ def test_an_import_that_is_not_allowed_is_explained(bench, text, module, hint):
         ("pd.read_json('http://runner.invalid/a.json')", NETWORK),
         ("import requests\nrequests.get('http://127.0.0.1:9/')", NETWORK),
         ("import socket\nsocket.socket()", NETWORK),
+        ("import asyncio\nasync def one(): pass\nasyncio.run(one())", "concurrent.futures.ThreadPoolExecutor"),
+        ("data.to_csv('/home/nowhere/a.csv')", "other processes and the network are closed"),
         ("import duckdb\nduckdb.sql(\"SELECT * FROM 'http://127.0.0.1:9/a.csv'\")", NETWORK),
         ("import duckdb\nduckdb.sql('INSTALL spatial')", NETWORK),
         ("try:\n    pd.read_csv('http://127.0.0.1:9/')\nexcept OSError as error:\n    raise ValueError('a') from error", NETWORK),
@@ -124,7 +126,7 @@ def test_an_import_that_is_not_allowed_is_explained(bench, text, module, hint):
     ],
 )  # fmt: skip
 def test_what_reaches_out_of_the_sandbox_is_told_the_way(bench, text, hint):
-    failure = bench.failure(text, allowed_imports=("requests", "socket"))
+    failure = bench.failure(text, allowed_imports=("requests", "socket", "asyncio"))
     assert failure.kind is FailureKind.SCRIPT
     assert hint in failure.hint
     assert bool(hint) == bool(failure.hint)
@@ -329,6 +331,14 @@ def test_what_is_no_obvious_table_is_refused(bench, result):
     assert ".sum()" in bench.failure("result = data.groupby('category')").hint
     assert "result = result.data" in bench.failure("result = data.style").hint
     assert bench.run("result = data.style\nresult = result.data").failure is None
+
+
+def test_a_picture_as_result_is_told_what_draws_one(bench):
+    pytest.importorskip("matplotlib")
+    text = "from matplotlib.figure import Figure\nresult = Figure().subplots()"
+    failure = bench.failure(text, allowed_imports=("matplotlib",))
+    assert failure.kind is FailureKind.RESULT
+    assert "name its columns under `chart`" in failure.hint
 
 
 @pytest.mark.parametrize("result", ["[]", "{}", "()", "pd.DataFrame([])", "pd.DataFrame(index=[1])"])

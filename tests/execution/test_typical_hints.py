@@ -22,6 +22,7 @@ NAMES |= {"now": datetime(2026, 3, 2, 12), "today": date(2026, 3, 2)}
         ("moment - day", "`parse_dates` of its source"),
         ("day + pd.Timedelta(days=1)", "`parse_dates` of its source"),
         ("day.astype(object) > now", "`parse_dates` of its source"),
+        ("data.set_axis(['a'], axis=1)", "data.rename(columns="),
         ("sorted(data['region'].unique())", ".dropna() leaves gaps out"),
         ("max(data['region'])", ".dropna() leaves gaps out"),
         ("day.astype(object) > 5", "pd.to_numeric("),

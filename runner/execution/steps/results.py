@@ -21,6 +21,8 @@ _CAST_HINT = "Correct its query. What pandas cannot hold, such as an infinite da
 _FETCH_HINT = 'Fetch its rows, as in: result = duckdb.execute("SELECT …").df()'
 _GROUPED_HINT = 'Say what to make of each group, as in: result = data.groupby("category").sum()'
 _STYLED_HINT = "What is mailed has no styles: end the script with the table itself, as in: result = result.data"
+_CHART_HINT = "A picture is drawn of the result: let that be the table, and name its columns under `chart`."
+_DRAWING = frozenset({"matplotlib", "seaborn", "plotly", "altair"})
 # What `value_counts` calls its values.
 _COUNTS = frozenset({"count", "proportion"})
 # Types of DuckDB that pandas has no exact one for.
@@ -155,6 +157,8 @@ def _hint(result: object) -> str:
         return NO_COLUMNS_HINT
     if isinstance(result, duckdb.DuckDBPyConnection):
         return _FETCH_HINT
+    if type(result).__module__.partition(".")[0] in _DRAWING:
+        return _CHART_HINT
     name = type(result).__name__
     return _STYLED_HINT if name == "Styler" else _GROUPED_HINT if "GroupBy" in name else _HINT
 

@@ -15,6 +15,10 @@ from runner.execution.steps.imports import ImportNotAllowedError
 from runner.execution.steps.typical_hints import gone_hint, typical_hint
 
 _NETWORK_HINT = "A script has no network: declare the address under `data_source` or `data_sources`."
+_ASYNC_HINT = (
+    "An event loop has a socket of its own, which a script cannot have: concurrent.futures.ThreadPoolExecutor "
+    "does things side by side."
+)
 _FOLDER_HINT = (
     "A script works in a folder of its own: declare a file that it reads under `data_source` or `data_sources`."
 )
@@ -53,6 +57,7 @@ _PANIC_HINT = (
     "duckdb.sql over pandas tables, for this."
 )
 _FILE_WORDS = ("No files found that match the pattern",)
+_NO_FOLDER_WORDS = "Cannot save file into a non-existent directory"
 _NO_THREAD = "can't start new thread"
 _LONGEST_CHAIN = 20
 
@@ -93,12 +98,14 @@ def _outside_hint(error: BaseException, summary: str) -> str:
     """What to do where a script has reached for what is outside of its sandbox."""
     chain = list(_causes(error))
     if any(map(_is_of_network, chain)) or any(words in summary for words in _NETWORK_WORDS):
-        return _NETWORK_HINT
+        return _ASYNC_HINT if _is_of_event_loop(error) else _NETWORK_HINT
     if _PANIC_WORDS in summary:
         return _PANIC_HINT
     missing = next((one for one in chain if isinstance(one, FileNotFoundError)), None)
     if missing is not None:
         return _CLOSED_HINT if _is_absolute(missing) else _FOLDER_HINT
+    if _NO_FOLDER_WORDS in summary:
+        return _CLOSED_HINT
     if any(words in summary for words in _FILE_WORDS):
         return _FOLDER_HINT
     return (_refused_hint(error) or _CLOSED_HINT) if isinstance(error, PermissionError) else ""
@@ -142,6 +149,12 @@ def _is_of_network(error: BaseException) -> bool:
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     return refused and last is not None and last.tb_frame.f_code.co_filename == socket.__file__
+
+
+def _is_of_event_loop(error: BaseException) -> bool:
+    """Whether `asyncio` was at it: it needs a socket before it does anything."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(str(frame.f_globals.get("__name__")).startswith("asyncio.") for frame, _ in frames)
 
 
 def _is_absolute(error: FileNotFoundError) -> bool:

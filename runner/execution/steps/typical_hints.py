@@ -35,6 +35,7 @@ _NO_TIME = (
     'pd.to_datetime(…, errors="coerce") makes gaps of what is no time. Days written otherwise are read by '
     'format="%d.%m.%Y", and several ways of writing by format="mixed".'
 )
+_NAMES = 'Give each column its name, or change some: data = data.rename(columns={"old": "new"}).'
 # What pandas had once, and scripts of then have still → what it has now.
 _GONE = {
     "append": "pd.concat([data, more])",
@@ -74,6 +75,7 @@ _TYPICAL = (
     (r"Can only use \.dt accessor", _TIMES),
     (r"trying to merge on", _KEYS),
     (r"ChainedAssignmentError", _ONE_STEP),
+    (r"Length mismatch: Expected axis has", _NAMES),
     (r"duplicate entries, cannot reshape", _SAME_KEYS),
     (r"Cannot convert non-finite values .*to integer", _NO_WHOLE),
     (r"DateParseError|time data .* doesn't match format", _NO_TIME),
