@@ -26,6 +26,14 @@ class NotThere:
     there: Any
 
 
+def without_filters(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An expression as jmespath parses it, in which each filter lets all through."""
+    children = [without_filters(child) if isinstance(child, dict) else child for child in node["children"]]
+    if node["type"] == "filter_projection":
+        return {"type": "projection", "children": children[:2]}
+    return {**node, "children": children}
+
+
 def walk(parsed: Mapping[str, Any], document: object, *, conditions: bool, search: Search | None) -> Any:
     """The value that a path leads to, `NotThere`, or `ANYTHING` where that is for jmespath to say.
 
@@ -68,16 +76,20 @@ def _along(nodes: Sequence[Mapping[str, Any]], document: Any, follow: Search, se
         found = follow(node, document)
         if isinstance(found, NotThere):
             return found
-        if search and found is not None and _is_projected(node):
+        if search and found is not None and is_projected(node):
             found = _made(search(node, document), found)
         document = found
     return follow(last, document)
 
 
-def _is_projected(node: Mapping[str, Any]) -> bool:
-    """Whether what a part of a path comes to is what a projection makes."""
+def is_projected(node: Mapping[str, Any]) -> bool:
+    """Whether what a part of a path comes to is what a projection makes.
+
+    Args:
+        node: an expression as jmespath parses it.
+    """
     kind: str = node["type"]
-    return kind in _PROJECTIONS or (kind in _CHAINS and _is_projected(node["children"][-1]))
+    return kind in _PROJECTIONS or (kind in _CHAINS and is_projected(node["children"][-1]))
 
 
 def _made(value: Any, over: Any) -> Any:

@@ -17,6 +17,7 @@ from jmespath.functions import Functions
 from jmespath.visitor import Options, TreeInterpreter
 
 from runner.core.null_records import leads_to_null
+from runner.core.path_walk import ANYTHING, walk, without_filters
 from runner.core.report import size_words
 from runner.errors import FetchError
 
@@ -105,6 +106,18 @@ class JsonPath:
             ) from None
         except _UNFOLLOWED:
             raise FetchError(f"{self._named} cannot be followed in what the API answers", hint=_HINT) from None
+
+    def goes_over(self, document: Any, check: Callable[[], None]) -> Any:
+        """What the last projection of it goes over where no filter leaves anything out, in a document that has
+        been searched: of `items[?paid].id` the `items`. Not an array or object: nobody can tell.
+
+        Args:
+            check: as for `search`.
+        """
+        try:
+            return walk(without_filters(self.parsed), document, conditions=False, search=_Follower(check).visit)
+        except (_MadeTooMuchError, *_UNFOLLOWED):
+            return ANYTHING
 
     def leads_to_null(self, document: Any, check: Callable[[], None]) -> bool:
         """Whether what it leads to is there and is null, in a document that has been searched.

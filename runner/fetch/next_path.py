@@ -51,7 +51,7 @@ class NextPath:
             FetchError: as `JsonPath.search`.
         """
         found = self._path.search(page.document, page.size, self._client.check)
-        if self._is_first and found is None and page.records:
+        if self._is_first and found is None and page.given.count:
             missing = missing_name(self._path.parsed, page.document)
             self.note = "" if missing is None else self._words(missing, page)
         self._is_first = False
@@ -60,7 +60,7 @@ class NextPath:
     def _words(self, missing: MissingName, page: Page) -> str:
         near = _nearest(missing.name, page.document)
         # Where the answer is an array, no page of it ever has a name.
-        is_last = isinstance(page.document, dict) and len(page.records) != self._page_size
+        is_last = isinstance(page.document, dict) and page.given.count != self._page_size
         if is_last and not near:
             return ""
         seen = "; the nearest is ".join(filter(None, (_there(missing), near)))

@@ -17,6 +17,7 @@ from runner.errors import FetchError
 from runner.fetch.bodies import NO_CONTENT, Bodies, empty_fault
 from runner.fetch.charsets import recoded
 from runner.fetch.client import Client, header_text
+from runner.fetch.given_records import Given, GivenRecords
 from runner.fetch.json_path import JsonPath
 from runner.fetch.request import HttpRequest, shown_url
 
@@ -36,6 +37,7 @@ _LINK = re.compile(rf"<([^<>]*+)>((?:{_LINK_PARAM})*+)")
 class Page:
     """One answer: what it holds, and the records in that.
 
+    `given` is how many records it was given with, of which `records_path` may leave some out.
     `size` is that of the body in bytes, `digest` tells it from others. `request` is the one it answers, after
     redirects; `sent_url` where it came from, parameters included. `link` is the address of the next page in its
     header, as it stands there; empty: none.
@@ -44,6 +46,7 @@ class Page:
     document: Any
     size: int
     records: list[Any]
+    given: Given
     digest: bytes
     request: HttpRequest
     sent_url: str
@@ -87,6 +90,7 @@ class PageReader:
         self._client = client
         self._bodies = bodies
         self._path = JsonPath("records_path", source.records_path) if source.records_path else None
+        self._given = GivenRecords(self._path, source.pagination.size if source.pagination else None)
         self._count = 0
 
     def read(self, response: requests.Response) -> Page:
@@ -100,10 +104,12 @@ class PageReader:
         if is_blank and not self._count and response.status_code != NO_CONTENT:
             raise empty_fault(response, FileType.JSON)
         document = None if is_blank else self._parsed(body)
+        records = [] if is_blank else self._records(document, response, body)
         page = Page(
             document=document,
             size=len(body),
-            records=[] if is_blank else self._records(document, response, body),
+            records=records,
+            given=Given(count=0) if is_blank else self._given.of(document, len(records), self._client.check),
             digest=hashlib.sha256(body).digest(),
             request=self._client.asked,
             sent_url=response.request.url or self._client.url,
@@ -118,7 +124,14 @@ class PageReader:
             return self.read(response)
         sent_url = response.request.url or self._client.url
         return Page(
-            document=None, size=0, records=[], digest=b"", request=self._client.asked, sent_url=sent_url, link=""
+            document=None,
+            size=0,
+            records=[],
+            given=Given(count=0),
+            digest=b"",
+            request=self._client.asked,
+            sent_url=sent_url,
+            link="",
         )
 
     @property

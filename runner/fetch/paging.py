@@ -96,18 +96,19 @@ class _ByNumber:
 
     def following(self, page: Page) -> HttpRequest | None:
         self._pages += 1
-        self._records += len(page.records)
+        given = page.given.count
+        self._records += given
         self._first_records = self._first_records or digest_of(page.records)
         if page.digest == self._digest_before and _differ(page.records):
             raise self._ignored()
         self._digest_before = page.digest
         size = self._pagination.size
-        if page.records and (size is None or len(page.records) >= size):
+        if given and (size is None or given >= size):
             by_page = self._pagination.kind is PaginationKind.PAGE
-            # An offset counts what was given, not what was asked for.
-            self._position += 1 if by_page else len(page.records)
+            # An offset counts what was given, not what was asked for, nor what is left of it.
+            self._position += 1 if by_page else given
             return self._at(self._position)
-        if page.records:
+        if given or page.given.is_doubtful:
             self._require_end(page)
         return None
 
@@ -122,7 +123,7 @@ class _ByNumber:
         Raises:
             FetchError: there are other records behind it; or nobody can tell: as `Pages.read`.
         """
-        behind = self._at(self._pagination.start + self._places_behind(len(page.records)))
+        behind = self._at(self._pagination.start + self._places_behind(page.given.count))
         try:
             after = self._client.ask(
                 behind, lambda response: None if _refuses_page(response) else self._reader.read(response)
@@ -134,8 +135,8 @@ class _ByNumber:
             )
             raise FetchError(error.message, hint=f"{error.hint} {asked}".lstrip()) from error
         known = {self._first_records, digest_of(page.records)}
-        if after is not None and after.records and digest_of(after.records) not in known:
-            raise self._too_short(len(page.records))
+        if after is not None and after.given.count and digest_of(after.records) not in known:
+            raise self._doubtful() if page.given.is_doubtful else self._too_short(page.given.count)
 
     def _places_behind(self, given: int) -> int:
         """How far behind the first page that stands which would follow a short one, with `given` records."""
@@ -155,6 +156,15 @@ class _ByNumber:
             f"the parameter `{param}` seems to be ignored",
             hint=_hint_of_place(self._pagination, self._request)
             or "Set `pagination.param` to what the API calls it, or remove `pagination`: it may give all at once.",
+        )
+
+    def _doubtful(self) -> FetchError:
+        """A page of which `records_path` leaves nothing, and more behind it."""
+        return FetchError(
+            f"`records_path` finds no records in page {self._pages} of {shown_url(self._request.url)}, and behind "
+            "it there are more",
+            hint="Let `records_path` lead to the array that comes in pages, and choose and unfold in the step: "
+            "pages by number or offset end with an empty one.",
         )
 
     def _too_short(self, given: int) -> FetchError:

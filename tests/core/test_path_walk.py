@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jmespath.visitor import TreeInterpreter
 
-from runner.core.path_walk import ANYTHING, NotThere, walk
+from runner.core.path_walk import ANYTHING, NotThere, walk, without_filters
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(0, 1) | st.sampled_from(["", "x"]),
@@ -49,3 +49,13 @@ def test_a_condition_that_does_not_count():
     parsed, document = jmespath.compile("a && b.c").parsed, {"a": 1, "b": {}}
     assert walk(parsed, document, conditions=False, search=None) is ANYTHING
     assert walk(parsed, document, conditions=True, search=None) == NotThere(name="c", there={})
+
+
+@pytest.mark.parametrize(
+    ("path", "without"),
+    [("a[?b]", "a[*]"), ("a[?b == 'c'].d | [?e]", "a[*].d | [*]"), ("a[1:2].b", "a[1:2].b"), ("a || b", "a || b")],
+)
+def test_filters_let_all_through(path, without):
+    document = {"a": [{"b": "c", "d": 1}, {"d": {"e": 2}}, {"d": 3}]}
+    parsed = without_filters(jmespath.compile(path).parsed)
+    assert FOLLOW(parsed, document) == jmespath.search(without, document)
