@@ -190,6 +190,9 @@ def _growth(node: Mapping[str, Any]) -> int:
     kind, children = node["type"], node["children"]
     if kind == "literal":
         return len(json.dumps(node["value"]))
+    if kind == "slice":
+        # Its children are numbers, or nothing.
+        return 1
     if kind in {"comparator", "not_expression"} or (kind == _FUNCTION and node["value"] in _SMALL_FUNCTIONS):
         return max((_growth(child) for child in children if child["type"] != "literal"), default=1)
     parts = [_growth(child) for child in children]

@@ -43,6 +43,7 @@ def read(fetched):
         ("items[?open].n", [0, 1, 8]),
         ("items[?open].name", ["a"]),
         ("items[*].name", ["a"]),
+        ("items[:1].n", [0, 3, 6, 9]),
     ],
 )
 def test_pages_of_which_little_is_left_are_not_the_last(

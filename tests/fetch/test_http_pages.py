@@ -282,6 +282,17 @@ def test_offsets_go_on_by_the_size(server, paged, fetch_api):
     assert queries(server) == ["skip=0", "skip=2", "skip=4"]
 
 
+def test_a_cursor_may_be_of_the_last_record(paged, fetch_api):
+    """As APIs have it that are asked for what is behind an id."""
+    url = paged(lambda query: (rows(int(query["after"]) + 1, min(int(query["after"]) + 3, 5)), {}))
+    fetched = fetch_api(
+        url,
+        params=(("after", "-1"),),
+        pagination=Pagination(kind=CURSOR, param="after", cursor_path="[-1:].n | [0]"),
+    )
+    assert read(fetched) == [0, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("last", [None, "", False])
 def test_cursors_are_followed_until_there_is_none(server, paged, fetch_api, last):
     cursors = {"start": "a/b c", "a/b c": 17, "17": last}
