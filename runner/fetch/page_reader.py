@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,10 +26,6 @@ _NO_PAGE = 404
 # A page is in memory as a whole, and as objects takes many times its size.
 PAGE_BYTES = 16 << 20
 _BOM = b"\xef\xbb\xbf"
-# Possessive: a server's header must not make this look at its blanks again and again.
-_LINK_PARAM = r"\s*+;\s*+([^\s=;,\"]++)\s*+(?:=\s*+(?:\"([^\"]*+)\"|([^\",;\s]*+)))?+"
-_PARAM = re.compile(_LINK_PARAM)
-_LINK = re.compile(rf"<([^<>]*+)>((?:{_LINK_PARAM})*+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +34,8 @@ class Page:
 
     `given` is how many records it was given with, of which `records_path` may leave some out.
     `size` is that of the body in bytes, `digest` tells it from others. `request` is the one it answers, after
-    redirects; `sent_url` where it came from, parameters included. `link` is the address of the next page in its
-    header, as it stands there; empty: none.
+    redirects; `sent_url` where it came from, parameters included. `link` is its header of that
+    name; empty: none.
     """
 
     document: Any
@@ -113,7 +108,7 @@ class PageReader:
             digest=hashlib.sha256(body).digest(),
             request=self._client.asked,
             sent_url=response.request.url or self._client.url,
-            link=_next_link(header_text(response.headers.get("link", ""))),
+            link=header_text(response.headers.get("link", "")),
         )
         self._count += 1
         return page
@@ -202,16 +197,6 @@ def from_json(text: bytes) -> Any:
 def digest_of(records: list[Any]) -> bytes:
     """What tells the records of one page from those of others, in whatever order their members come."""
     return hashlib.sha256(_SORTED.encode(records)).digest()
-
-
-def _next_link(header: str) -> str:
-    """The target of `rel="next"` in a Link header; empty: there is none."""
-    for link in _LINK.finditer(header):
-        params = ((name.lower(), quoted or plain) for name, quoted, plain in _PARAM.findall(link[2]))
-        relations = next((value for name, value in params if name == "rel"), "")
-        if "next" in relations.lower().split():
-            return link[1].strip()
-    return ""
 
 
 def _reason(body: bytes, error: Exception) -> str:

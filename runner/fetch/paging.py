@@ -6,9 +6,10 @@ from typing import Any, Protocol
 import requests
 
 from runner.core.source import DataSource, Pagination, PaginationKind
-from runner.core.words import kind_words
+from runner.core.words import counted, kind_words
 from runner.errors import FetchError
 from runner.fetch.client import Client
+from runner.fetch.link_header import next_link
 from runner.fetch.next_path import NextPath
 from runner.fetch.page_params import with_page_param
 from runner.fetch.page_reader import Page, PageReader, WrittenNumber, as_json, digest_of
@@ -69,7 +70,7 @@ def paging_of(
         path = NextPath("cursor_path", pagination.cursor_path, source, pagination, client)
         return _ByCursor(pagination, request, path, reader)
     if pagination.kind is PaginationKind.LINK_HEADER:
-        return _ByLink(request, reader)
+        return _ByLink(request, reader, pagination.size)
     if pagination.kind is PaginationKind.NEXT_LINK:
         path = NextPath("link_path", pagination.link_path, source, pagination, client)
         return _ByLinkInBody(pagination, request, path, reader)
@@ -249,20 +250,26 @@ class _ByCursor:
 class _ByLink:
     """By the address in the header `Link` of the answer before (RFC 8288)."""
 
-    def __init__(self, request: HttpRequest, reader: PageReader) -> None:
+    def __init__(self, request: HttpRequest, reader: PageReader, page_size: int | None = None) -> None:
+        self._note = ""
         self._reader = reader
+        self._page_size = page_size
         self._seen: set[str] = set()
         self.first = request
 
     @property
     def note(self) -> str:
-        return ""
+        return self._note
 
     def read(self, response: requests.Response) -> Page:
         return self._reader.read(response)
 
     def following(self, page: Page) -> HttpRequest | None:
-        return self._linked(page, page.link, "the next page of the header Link", _CIRCLE_HINT)
+        link = next_link(page.link)
+        is_full = page.given.count == self._page_size
+        if is_full and not link and not self._seen:
+            self._note = _note_of_first(page)
+        return self._linked(page, link, "the next page of the header Link", _CIRCLE_HINT)
 
     def _linked(self, page: Page, link: str, what: str, hint_of_circle: str, hint: str = "") -> HttpRequest | None:
         """The request for the page that the one before names as `link`; None where that is empty."""
@@ -311,6 +318,15 @@ class _ByLinkInBody(_ByLink):
         if not isinstance(found, str):
             raise FetchError(f"{self._named} finds {kind_words(found)}, no address", hint=_LINK_HINT)
         return found.strip()
+
+
+def _note_of_first(page: Page) -> str:
+    """What people should know of a first page that is full, and names no other."""
+    others = "names no page with rel=next" if page.link else "is missing"
+    return (
+        f"only the first page was read, and rows may be missing: it has {counted(page.given.count, 'record')}, as "
+        f"many as `pagination.size` says, and its header Link {others}"
+    )
 
 
 def _hint_of_place(pagination: Pagination, request: HttpRequest) -> str:

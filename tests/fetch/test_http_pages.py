@@ -314,6 +314,8 @@ def test_cursors_are_followed_until_there_is_none(server, paged, fetch_api, last
         '</first>; rel="prev", <{}>; title="a, b; c"; rel="last NEXT"',
         "<{}>;rel=next",
         '</x>; title="; rel=next"; rel=self, <{}>; rel=next',
+        r'<{}>; title="page \"2\", the next"; rel="next"',
+        "<{}>; rel='next'",
     ],
 )
 def test_links_are_followed(server, paged, fetch_api, link):
@@ -329,8 +331,27 @@ def test_links_are_followed(server, paged, fetch_api, link):
     assert server.seen[1][2]["authorization"] == "Bearer t-12345"
 
 
-def test_a_broken_header_is_read_in_a_moment():
-    assert page_reader._next_link("<a>;b" + " " * 60_000 + "x; rel=next" + "<" * 60_000) == ""
+@pytest.mark.parametrize(
+    ("link", "told"), [("", "is missing"), ('</>; rel="first"', "names no page with rel=next")]
+)
+def test_a_full_first_page_without_a_link_is_told_of(paged, fetch_api, link, told):
+    url = paged(lambda query: (rows(0, 2), {"Link": link} if link else {}))
+    notes = [fetch_api(url, pagination=Pagination(kind=LINK, size=size)).note for size in (2, 3, None)]
+    words = "it has 2 records, as many as `pagination.size` says, and its header Link"
+    assert notes == [f"only the first page was read, and rows may be missing: {words} {told}", "", ""]
+
+
+def test_a_full_last_page_is_nothing_to_be_told_of(paged, fetch_api):
+    url = paged(lambda query: (rows(0, 2), {} if "p" in query else {"Link": "<?p=2>; rel=next"}))
+    assert fetch_api(url, pagination=Pagination(kind=LINK, size=2)).note == ""
+
+
+@pytest.mark.parametrize("link", ['/rows?p=2; rel="next"', '</rows?p=2>; rel="next', '</rows?p=2> rel="next"'])
+def test_a_link_that_cannot_be_read_ends_no_pages(paged, fetch_api, link):
+    url = paged(lambda query: (rows(0, 1), {"Link": f"</>; rel=first, {link}"}))
+    with pytest.raises(FetchError, match="the header Link names a next page, but not as such a header does"):
+        fetch_api(url, pagination=Pagination(kind=LINK))
+    assert read(fetch_api(url, pagination=Pagination(kind=PAGE, param="p", start=1, size=2))) == [0]
 
 
 def test_a_link_to_another_host_gets_no_credentials(server, make_server, paged, fetch_api):
