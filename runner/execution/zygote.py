@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 
 from runner.children import end_child
 from runner.core.run import FailureKind, RunFailure
@@ -29,6 +30,14 @@ _TURN_SECONDS = 0.25
 _STOP_SECONDS = 5.0
 _LARGEST_MESSAGE = 1 << 16
 _PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
+# What a bare chroot, or a root folder put together by hand, may lack.
+_NEEDED = (
+    ("/proc/self", "Mount it: mount -t proc proc /proc, before a chroot in the new root folder."),
+    (
+        os.devnull,
+        "Let the chroot or container have the usual devices in /dev, such as null, zero and urandom.",
+    ),
+)
 
 # Nothing of the service's own environment: no secret, no search path.
 ENVIRONMENT = {
@@ -169,6 +178,9 @@ class Zygote:
         return True
 
     def _new_process(self) -> "_Process":
+        for place, remedy in _NEEDED:
+            if not Path(place).exists():
+                raise ExecutionError(f"the zygote cannot be started: there is no {place} here", hint=remedy)
         try:
             return _Process(mode=self._mode, waiting=self._waiting, read_roots=self._read_roots)
         except OSError as error:

@@ -1,6 +1,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -436,6 +437,38 @@ def test_a_zygote_that_cannot_be_started_is_told(tmp_path, monkeypatch):
     with pytest.raises(ExecutionError, match=r"the zygote cannot be started: .*'/nowhere/python'") as refused:
         Zygote(sandbox_mode="strict").launch()
     assert "ulimit -u" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("folder", "place", "remedy"),
+    [("/proc", "/proc/self", "mount -t proc proc /proc"), ("/dev", "/dev/null", "usual devices in /dev")],
+)
+def test_a_place_without_what_the_kernel_gives_is_told(folder, place, remedy):
+    program = (
+        "from runner.errors import ExecutionError\n"
+        "from runner.execution.zygote import Zygote\n"
+        "try:\n    Zygote(sandbox_mode='best-effort').start()\n"
+        "except ExecutionError as error:\n    print(error.message, error.hint, sep='\\n')\n"
+    )
+    tools = [shutil.which(name) for name in ("unshare", "sh")]
+    if not all(tools):
+        pytest.skip("there is no unshare to make such a place with")
+    alone = [tools[0], "--mount", *(["--user", "--map-root-user"] if os.geteuid() else [])]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False, timeout=20).returncode:
+        pytest.skip("this user can have no mounts of its own")
+    script = f'mount -t tmpfs tmpfs {folder} && exec "$@"'
+    done = subprocess.run(
+        [*alone, tools[1], "-c", script, "sh", sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    message, hint = done.stdout.splitlines()
+    assert message == f"the zygote cannot be started: there is no {place} here"
+    assert remedy in hint
 
 
 def test_a_zygote_for_which_no_descriptor_is_left_keeps_none(monkeypatch):
