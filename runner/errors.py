@@ -63,7 +63,8 @@ class ThreadError(RunnerError):
     def __init__(self) -> None:
         super().__init__(
             "no other thread can be started",
-            hint="Let this user have more processes and threads (ulimit -u; in a container pids.max).",
+            hint="Let this user have more processes and threads (ulimit -u; in a container pids.max), and the "
+            "service more address space where that is bounded (ulimit -v).",
         )
 
 
