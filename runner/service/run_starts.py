@@ -139,7 +139,10 @@ class RunStarts:
         try:
             if run_dir.exists():
                 remove_tree(run_dir)
-            run_dir.mkdir(parents=True, mode=0o700)
+            # By itself: one made as a parent goes by the umask, and who may write there can put another result in
+            # the place of one.
+            run_dir.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+            run_dir.mkdir(mode=0o700)
             whole = with_past(order, run, self._store)
             self._store.mark_running(order.run_id, started)
         except RunStateError:

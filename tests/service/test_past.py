@@ -1,5 +1,7 @@
 """What a run is told of the job's past, and how far the job gets with it."""
 
+import os
+import stat
 from dataclasses import replace
 from datetime import timedelta
 
@@ -151,3 +153,13 @@ def test_a_past_that_cannot_be_read_is_waited_for(begin, orders, executor, store
     run_id = begin(make_job(incremental=LOAD))
     assert orders[-1].bookmark.cursor == 5
     assert store.run(run_id).state is RunState.RUNNING
+
+
+def test_the_folder_of_runs_is_for_its_owner_only_whatever_the_umask(begin, settings, make_job):
+    before = os.umask(0)
+    try:
+        run_id = begin(make_job())
+    finally:
+        os.umask(before)
+    folder = settings.runs_dir
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / run_id)] == [0o700, 0o700]
