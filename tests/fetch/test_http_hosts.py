@@ -1,13 +1,18 @@
 import socket
 import ssl
 import time
+import tomllib
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from runner.core.job_policy import RunBounds
 from runner.core.source import Auth, AuthType
 from runner.errors import FetchError
 from runner.fetch.addresses import fault_of, judged
+
+ROOT = Path(__file__).resolve().parents[2]
 
 ROWS = b'[{"a": 1}]'
 OPEN = RunBounds()
@@ -178,3 +183,11 @@ def test_cookies_stay_with_their_host(server, make_server, fetch_api):
     assert server.seen[1][2]["Cookie"] == "s=c-12345"
     assert server.seen[1][2]["x-key"] == "t-12345"
     assert not {"cookie", "x-key"} & {name.lower() for name in other.seen[0][2]}
+
+
+def test_no_release_of_requests_is_let_in_that_makes_its_connections_past_the_guard():
+    # `get_connection_with_tls_context`, which the guard stands in, came with 2.32.2; those below do not call it.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = {found.name: found.specifier for found in map(Requirement, project["dependencies"])}
+    assert [version for version in ("2.32.0", "2.32.1") if wanted["requests"].contains(version)] == []
+    assert wanted["requests"].contains("2.32.2")
