@@ -1,10 +1,13 @@
 from collections import Counter
 from dataclasses import replace
+from math import nan
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from runner.core.check import Check, CheckKind, CheckTarget
 from runner.core.job import AttachmentFormat, StepKind
@@ -137,6 +140,23 @@ def test_a_blocking_check_keeps_the_result_as_csv_alone(bench, kind):
         (False, False, 2),
     ]
     assert outcome.checks[0].rows.rows == (("a", "-1"),)
+
+
+@pytest.mark.parametrize("target", CheckTarget, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nan_in_parquet_is_a_gap_whatever_the_file_says_of_its_least_value(bench, kind, target):
+    path = bench.folder / "x.parquet"
+    parquet.write_table(pa.table({"n": [0, 1, 2, 3], "x": [1.0, nan, nan, 2.0]}), path)
+    checks = (
+        Check(kind=CheckKind.NOT_NULL, columns=("x",)),
+        Check(kind=CheckKind.UNIQUE, columns=("x",)),
+        Check(kind=CheckKind.MAX, columns=("x",), at_most=1),
+        Check(kind=CheckKind.ACCEPTED_VALUES, columns=("x",), values=(1,)),
+    )
+    checks = tuple(replace(check, on=target, blocking=False) for check in checks)
+    found = bench.run(TEXTS[kind], kind=kind, source=path, kind_of_file=FileType.PARQUET, checks=checks).checks
+    assert [[row[0] for row in one.rows.rows] for one in found] == [["1", "2"], [], ["3"], ["3"]]
+    assert [one.failed_rows for one in found] == [2, 0, 1, 1]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,5 +1,9 @@
+from math import nan
+
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from runner.core.check import Check, CheckKind
 from runner.core.job import StepKind
@@ -273,6 +277,22 @@ def test_parquet_and_json_are_read_too(query, tmp_path):
         query("SELECT sum(x) AS s FROM data", source='{"x":1}\n{"x":4}\n', kind_of_file=FileType.NDJSON)
         == "s\n5\n"
     )
+
+
+@pytest.mark.parametrize("cells", [[1.0, nan, nan, 2.0], [1.0, nan, nan, None], [1.0, nan, 1.0, nan], [nan, nan]])
+@pytest.mark.parametrize("kind", ["float64", "float32"])
+def test_nan_in_parquet_is_seen(query, tmp_path, cells, kind):
+    # As Arrow writes it: the least and the largest value of the column leave NaN out.
+    path = tmp_path / "data.parquet"
+    parquet.write_table(pa.table({"n": range(len(cells)), "x": pa.array(cells, kind)}), path)
+
+    def places(condition):
+        text = query(f"SELECT n FROM data WHERE {condition}", source=path, kind_of_file=FileType.PARQUET)
+        return [int(line) for line in text.split()[1:]]
+
+    gaps = [place for place, cell in enumerate(cells) if cell != cell]
+    numbers = [place for place, cell in enumerate(cells) if cell is not None and cell == cell]
+    assert (places("isnan(x)"), places("NOT isnan(x)"), places("x <= 2")) == (gaps, numbers, numbers)
 
 
 def test_a_path_is_no_pattern(query, tmp_path):

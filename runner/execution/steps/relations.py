@@ -277,7 +277,9 @@ def _rows(connection: duckdb.DuckDBPyConnection, relation: Relation) -> str:
         if len(relation.files) > 1:
             _require_one_order(connection, relation)
         cells = refused_cells(connection, relation.files)
-        return f"{_replacing(cells)} FROM read_parquet({files_of(relation)})"
+        # The least and the largest value that a file tells of a column leave NaN out: without the option DuckDB
+        # takes it that there is none where these are numbers, and `WHERE NOT isnan(x)` then has NaN in it.
+        return f"{_replacing(cells)} FROM read_parquet({files_of(relation)}, can_have_nan => true)"
     if source.format is FileType.CSV:
         return csv_rows(connection, relation)
     if source.format is FileType.JSON:
