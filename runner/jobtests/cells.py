@@ -19,6 +19,8 @@ _LONGEST = 300
 _TRUTHS = {"true": True, "false": False}
 # Ten significant digits and more agree; what is left of a difference of equal numbers is nothing.
 _RELATIVE, _ABSOLUTE = 1e-9, 1e-12
+# Up to here a float has each digit of a whole number, and what a sum of such leaves is less than one.
+_LARGEST_WHOLE = 10**15
 
 
 def number_of(text: str) -> Number | None:
@@ -58,16 +60,20 @@ def reach(number: Number, tolerance: float | None) -> float:
 def close(one: Number, other: Number, tolerance: float | None) -> bool:
     """Whether two numbers are the same within a tolerance, relative to the larger and absolute.
 
-    Without one it is a billionth part; two numbers that are both written as whole ones must then be equal: they
-    may be identifiers.
+    Without one it is a billionth part; two whole numbers must then be equal: they may be identifiers, which a step
+    has as floats (`12345678901.0`) where some are missing.
     """
     if one == other:
         return True
     if tolerance is None:
-        if isinstance(one, int) and isinstance(other, int):
+        if _is_whole(one) and _is_whole(other):
             return False
         return abs(one - other) <= max(_ABSOLUTE, _RELATIVE * max(abs(one), abs(other)))
     return abs(one - other) <= max(tolerance, tolerance * max(abs(one), abs(other)))
+
+
+def _is_whole(number: Number) -> bool:
+    return isinstance(number, int) or (number.is_integer() and abs(number) <= _LARGEST_WHOLE)
 
 
 def matches(expected: Cell, got: str, tolerance: float | None) -> bool:
