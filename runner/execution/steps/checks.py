@@ -3,9 +3,10 @@ first rows that break each check that does not hold.
 
 How values are compared. A column of numbers with numbers, and with texts that are numbers (`"5"`). A column of
 dates or times with ISO 8601 texts; where one side has no offset, it is a time in the zone of the job. A column of
-texts with texts, letter by letter, and where the bound is a number, as the numbers that the texts are: a text that
-is no number breaks such a check. Anything else cannot be compared, and the check fails and says so. A gap (NULL,
-NaN) is no value: it never breaks a check but `not_null`. An empty text is a value.
+texts with texts, letter by letter; where the bound is a number, as the numbers that the texts are: a text that is
+no number breaks such a check; and where it is a date or time, as the dates or times that the texts are, however
+they are written: what is none is compared letter by letter. Anything else cannot be compared, and the check fails
+and says so. A gap (NULL, NaN) is no value: it never breaks a check but `not_null`. An empty text is a value.
 
 Numbers are compared exactly where DuckDB has a type for both. A short float (FLOAT) is compared with the short
 float that is nearest to the bound: 0.1 is no more than 0.1.
@@ -29,6 +30,8 @@ from runner.execution.steps.query_columns import QueryColumn
 from runner.execution.steps.quoting import quote_text
 
 _CELL_WIDTH, _KIND_WIDTH = 200, 60
+# Behind the time of a day.
+_OFFSET = r":[0-9.]+ ?([Zz]|[+-][0-9:]+)$"
 _CLOCKS = frozenset({"TIME", "TIME_NS"})
 # A column of gaps alone has no type.
 _TEXTS = re.compile(r'VARCHAR|JSON|ENUM\(.*\)|"NULL"', re.DOTALL)
@@ -170,7 +173,7 @@ def _is_beyond(column: QueryColumn, sign: str, bound: CheckValue | None) -> str:
         if moment is not None:
             return f"{filled} AND {cells} {sign} {moment}"
     elif _TEXTS.fullmatch(column.kind) and isinstance(bound, str):
-        return f"{filled} AND CAST({column.key} AS VARCHAR) {sign} {quote_text(bound)}"
+        return f"{filled} AND {_is_text_behind(f'CAST({column.key} AS VARCHAR)', sign, bound)}"
     elif _TEXTS.fullmatch(column.kind) and number is not None:
         return f"{filled} AND {_is_text_beyond(f'CAST({column.key} AS VARCHAR)', sign, number)}"
     reason = f"{column.name} holds {_held(column)}, which cannot be compared with {bound!r}"
@@ -188,6 +191,23 @@ def _is_text_beyond(text: str, sign: str, number: Decimal) -> str:
         exactly = f"coalesce(TRY_CAST({text} AS {kind}) {sign} CAST('{number:f}' AS {kind}), false)"
         beyond = f"CASE WHEN {cells} = {bound} THEN {exactly} ELSE {beyond} END"
     return f"coalesce({beyond}, true)"
+
+
+def _is_text_behind(text: str, sign: str, bound: str) -> str:
+    """SQL that holds for texts beyond another one. `2025-01-01 10:00` is later than `2025-01-01T09:00`, and
+    `2025-01-01T00:30+01:00` earlier than `2025-01-01T00:00Z`: as letters it is the other way round."""
+    letters = f"{text} {sign} {quote_text(bound)}"
+    try:
+        moment = datetime.fromisoformat(bound)
+    except ValueError:
+        return letters
+    zoned, naive = (
+        f"coalesce(TRY_CAST({text} AS {kind}) {sign} CAST({quote_text(moment.isoformat())} AS {kind}), {letters})"
+        for kind in ("TIMESTAMPTZ", "TIMESTAMP")
+    )
+    if moment.tzinfo is not None:
+        return zoned
+    return f"CASE WHEN regexp_matches({text}, {quote_text(_OFFSET)}) THEN {zoned} ELSE {naive} END"
 
 
 def _is_other(column: QueryColumn, values: Sequence[CheckValue]) -> str:
