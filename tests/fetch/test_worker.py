@@ -137,12 +137,16 @@ def test_a_worker_ends_with_the_service(tmp_path):
 
 def test_a_worker_that_the_kernel_holds_is_waited_for_no_longer(carry_out, monkeypatch, caplog):
     held = []
-    monkeypatch.setattr(children, "_END_SECONDS", 0.05)
     monkeypatch.setattr(children, "_held", held)
+
+    def wait(process, seconds):
+        raise subprocess.TimeoutExpired(process.args, seconds)
+
     with monkeypatch.context() as signals:
-        # As in uninterruptible sleep, it takes no signal.
+        # As in uninterruptible sleep, it takes no signal, and its end does not come in the time that it has.
         signals.setattr(os, "killpg", lambda *_: None)
         signals.setattr(subprocess.Popen, "kill", lambda _process: None)
+        signals.setattr(subprocess.Popen, "wait", wait)
         with pytest.raises(FetchError, match=r"was not read within 0\.1 s"):
             carry_out("time.sleep(60)", seconds=0.1)
     assert "A fetch worker" in caplog.text
