@@ -240,7 +240,18 @@ def test_a_missing_blank_or_quote_shows_no_credential(check, minimal, line):
     assert "swordfish" not in render(findings, "text")
 
 
-@pytest.mark.parametrize("line", ["  auth: {bearer}", "  auth: {type: , token: }", "  headers: {X-Api-Key2: }"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  auth: {bearer}",
+        "  auth: {type: , token: }",
+        "  auth: {'${env:TOKEN}': }",
+        "  auth: {api_key: }",
+        "  auth: {OAuth2: }",
+        "  headers: {X-Api-Key2: }",
+        "  headers: {'${env:TOKEN2}': }",
+    ],
+)
 def test_a_key_without_its_value_that_is_known_is_no_credential(check, minimal, line):
     text = minimal.replace("  file_type: csv", line).replace("type: file", "type: api")
     found = check(text=text.replace("sales.csv", "https://api.example.com/sales")).diagnostics
@@ -248,9 +259,11 @@ def test_a_key_without_its_value_that_is_known_is_no_credential(check, minimal, 
     assert "literal-credential" not in {one.rule for one in found}
 
 
+@pytest.mark.parametrize("user", ["report", "${env:USER}", "report@server"])
 @pytest.mark.parametrize(
     ("password", "found"),
     [
+        ("swordfish", True),
         ("sword fish", True),
         ("sword/fish?", True),
         ("${env:P}", False),
@@ -258,12 +271,27 @@ def test_a_key_without_its_value_that_is_known_is_no_credential(check, minimal, 
         (" ", False),
     ],
 )
-def test_the_password_of_a_database_may_have_what_an_address_may_not(check, minimal, password, found):
-    text = minimal.replace("sales.csv", f'"postgresql://report:{password}@db.example.com/sales"')
+def test_the_password_of_a_database_may_have_what_an_address_may_not(check, minimal, user, password, found):
+    text = minimal.replace("sales.csv", f'"postgresql://{user}:{password}@db.example.com/sales"')
     text = text.replace("type: file", "type: database").replace("file_type: csv", "query: SELECT 1 AS a")
     told = [one for one in check(text=text).diagnostics if one.rule == "literal-credential"]
     assert [one.message for one in told] == found * ["the password of an address stands here in plain text"]
     for one in told:
         assert text.split("\n")[one.line - 1][one.column - 1 : one.end_column - 1] == password
-    port = text.replace(f"report:{password}@db.example.com/sales", "db.example.com:5432/sales?a=b@c")
-    assert "literal-credential" not in {one.rule for one in check(text=port).diagnostics}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "db.example.com:5432/sales?a=b@c",
+        "db.example.com:5432?a=b@c",
+        "db.example.com:5432,db2.example.com:5432/sales?a=b@c",
+        "report@db.example.com:5432/sales?a=b@c",
+        "[::1]:5432/sales?a=b@c",
+        "${env:HOST}:${env:PORT}/sales?a=b@c",
+    ],
+)
+def test_the_port_of_a_database_is_no_password(check, minimal, place):
+    text = minimal.replace("sales.csv", f'"postgresql://{place}"')
+    text = text.replace("type: file", "type: database").replace("file_type: csv", "query: SELECT 1 AS a")
+    assert "literal-credential" not in {one.rule for one in check(text=text).diagnostics}

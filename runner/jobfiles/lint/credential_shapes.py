@@ -42,9 +42,11 @@ _RUNS = bytes(97 if chr(code).isalnum() and code < 128 else 32 for code in range
 # Not the patterns and templates that scripts make addresses with, nor a mask.
 _PART = r"[^\s/?#@:'\"\[\](){}<>\\^|*$]"
 _PART_OR_COLON = _PART.replace(":", "").replace("$", "")
-_IN_URL = re.compile(rf"://{_PART}*:(?!%[sd(])(?P<password>{_PART_OR_COLON}+)@")
-# Of a database, as the library that reads its address parts it: all up to the @ is the password. A port is none.
-_OF_DATABASE = re.compile(r"\s*[A-Za-z][\w+.-]*://[^\s:/@]*:(?!\d+/)(?P<password>[^@]+)@")
+# The name of a user may be a reference; a password has no brace, so none is taken for one.
+_IN_URL = re.compile(rf"://(?:{_PART}|\$\{{[^{{}}]*\}})*:(?!%[sd(])(?P<password>{_PART_OR_COLON}+)@")
+# Of a database, as the library that reads its address parts it: all up to the @ is the password, and the name
+# before it may have an @ and, where a reference stood, blanks. A port is none.
+_OF_DATABASE = re.compile(r"\s*[A-Za-z][\w+.-]*://[^:/\[]*:(?!(?:\d+|\s+)[/,?])(?P<password>[^@]+)@")
 _IN_QUERY = re.compile(r"[?&](?P<name>[^=&#\s]+)=(?P<value>[^&#\s]+)")
 _REFERENCE = re.compile(r"\$\{[^{}]*\}")
 _SCHEMES = r"(?P<scheme>bearer|basic|token|apikey|digest)\s+"
@@ -74,11 +76,9 @@ def find_credentials(text: str) -> tuple[Credential, ...]:
         or "SG." in text
     ):
         found.extend(_find_shapes(text))
-    if "://" in text and _IN_URL.search(text) is not None:
-        # With blanks in its place a reference is no password.
-        bare = _REFERENCE.sub(_as_blanks, text)
+    if "://" in text:
         found.extend(
-            Credential("the password of an address", *match.span("password")) for match in _IN_URL.finditer(bare)
+            Credential("the password of an address", *match.span("password")) for match in _IN_URL.finditer(text)
         )
     return tuple(sorted(found, key=lambda one: one.start)) if found else ()
 

@@ -33,6 +33,8 @@ _WITH_SECRETS = frozenset({*_MAPPINGS, "auth"})
 # What is told already, and the keys of auth that hold none, or are written for those.
 _NO_SECRETS_OF_AUTH = frozenset({*_LITERAL_OF_AUTH, "header", "username", "user", "login", "name"})
 _NO_SECRETS = frozenset(AuthType)
+# What stands in `auth` by mistake, as other tools have it there.
+_WORDS_OF_AUTH = frozenset({"type", "scheme", "client_id", "none", "digest", "kerberos", "oauth", "oauth2"})
 # Nothing shorter is masked in any message.
 _SHORTEST = 4
 _OTHER_SIGNS = re.compile(r"[^A-Z0-9]+")
@@ -195,10 +197,12 @@ def _in_keys(inspection: Inspection, path: Path, source: dict[str, object]) -> I
 
 def _is_bare(key: str, place: str) -> bool:
     """Whether a key without a value may be one: of `auth` each that it does not know, of headers what has a digit
-    and none of their dashes."""
+    and none of their dashes. A reference is none, nor is the name of one, such as `api_key`."""
+    if "${" in key or is_secret_name(key):
+        return False
     if place == "headers":
         return "-" not in key and any(map(str.isdigit, key))
-    return len(key) >= _SHORTEST and key.lower() not in _NO_SECRETS_OF_AUTH | _NO_SECRETS | {"type"}
+    return len(key) >= _SHORTEST and key.lower() not in _NO_SECRETS_OF_AUTH | _NO_SECRETS | _WORDS_OF_AUTH
 
 
 def _literal(inspection: Inspection, path: Path, value: object, name: str) -> Iterator[_Found]:
