@@ -66,11 +66,11 @@ _FORMS = tuple(
         (r"\bas\s+\[", "DuckDB has names of several words in double quotes."),
         (r"\b\d{1,4}\.\d{1,2}\.\d{1,4}\b", "DuckDB writes DATE '2026-01-31'."),
         (r"\{\{|\{%|%\}", _NO_TEMPLATE),
-        (r"#[^\n]*", "DuckDB begins a comment with two dashes: -- a comment."),
+        (r"#[ \t]*(?:[^\W\d]\w*)?", "DuckDB begins a comment with two dashes: -- a comment."),
         (r"(?<!:):[a-z_]\w*", "A query has no parameters but facts of the run, such as ${run:scheduled_date}."),
         (r"[\u2018\u2019\u201a\u201c\u201d\u201e]", _STRAIGHT_QUOTES),
         (r",\s*(?:group|order|having|limit|qualify)\b", "Leave the comma out; conditions are joined by AND."),
-        (r"\([^();\n]*;", "DuckDB has commas between what a function is given."),
+        (r"\((?!\s*(?:select|from|with)\b)[^();\n]*;", "DuckDB has commas between what a function is given."),
         (r"\A\s*=\s*\w+\(", "A query is SQL, and no formula of a spreadsheet: write SELECT … FROM data."),
         (r"\A\s*result\s*=", "This looks like Python: it stands under processing_script."),
     )

@@ -52,6 +52,7 @@ def test_of_a_type_that_nobody_knows_all_are_told():
         ("SELECT * FROM {{ ref('orders') }}", "{", "no template"),
         ("{% set x = 1 %}", "{", "no template"),
         ("# all of it\nSELECT 1", "#", "two dashes"),
+        ("SELECT a, #the pieces\nb FROM data", "the", "two dashes"),
         ("SELECT * FROM data WHERE at > :start", ":", "no parameters"),
         ("SELECT * FROM data WHERE a > 1, GROUP BY b", ",", "Leave the comma out"),
         ("SELECT if(a > 1; 'x'; 'y') FROM data", ";", "commas"),
@@ -65,3 +66,15 @@ def test_what_other_databases_write_is_told_at_its_place_alone(query, at, told):
         # Else it must be what the query begins with.
         assert hint_for_form(" " * 5_000 + query, 5_000 + query.index(at)) == hint_for_form(query, query.index(at))
     assert hint_for_form(query + " " * 200 + "GROUP a", len(query) + 207) == ""
+
+
+@pytest.mark.parametrize(
+    ("query", "at"),
+    [
+        ("SELECT '# of orders' FROM data WHER amount > 1", "amount"),
+        ("SELECT count(*) FROM data GROUP BY a ORDER BY #1 x", "x"),
+        ("WITH x AS (SELECT 1; SELECT 2) FROM x", ";"),
+    ],
+)
+def test_what_is_no_slip_of_that_form_is_told_nothing_of_it(query, at):
+    assert hint_for_form(query, query.index(at)) == ""
