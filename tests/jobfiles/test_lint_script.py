@@ -78,6 +78,9 @@ def test_the_same_quotes_within_an_f_string_are_told(script):
         ("!pip install lib\nresult = data", NOTEBOOK),
         ("SELECT * FROM data", "This looks like SQL: it stands under processing_query."),
         ("with a as (select 1)\nselect * from a", "This looks like SQL: it stands under processing_query."),
+        ("WITH RECURSIVE a AS(SELECT 1) FROM a", "This looks like SQL: it stands under processing_query."),
+        ("select = data['a'\nresult = data", "Mend the script: it does not compile."),
+        ("with lock as held:\n    x =\nresult = data", "Mend the script: it does not compile."),
     ],
 )  # fmt: skip
 def test_what_to_do_about_a_script_that_does_not_compile(script, hint):

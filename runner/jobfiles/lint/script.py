@@ -38,7 +38,11 @@ _MOST_REMEMBERED = 4096
 _ODD_BLANK = re.compile(r"U\+(?:00A0|20(?:0[0-9AB]|2F|5F)|3000|FEFF)$")
 _ODD_QUOTE = re.compile(r"U\+201[89ACDE]\)$")
 _NOTEBOOK = re.compile(r"[ \t]*[%!]+[a-z]")
-_SQL = re.compile(r"\s*(?:SELECT|WITH\s+\w+\s+AS|FROM\s+\w+\s+SELECT)\s", re.IGNORECASE)
+# Not `select = …` and `with lock as held:`, which are Python.
+_SQL = re.compile(
+    r"\s*(?:SELECT\s+(?![\s=:]|[-+*/]=)|WITH\s+(?:RECURSIVE\s+)?\w+\s+AS\s*\(|FROM\s+\w+\s+SELECT\s)",
+    re.IGNORECASE,
+)
 _NO_RESULT = StepFault(
     rule="script-no-result",
     message="the script never assigns result",
