@@ -4,6 +4,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -114,11 +115,13 @@ def test_a_quota_whose_end_is_not_known_is_not_told(server, fetch_api, reset):
     assert fault.value.hint.startswith("The credentials are known")
 
 
-def test_a_new_quota_is_waited_for():
+def test_a_new_quota_is_waited_for(monkeypatch):
+    monkeypatch.setattr(retries, "time", SimpleNamespace(time=lambda: 1_800_000_000.0))
     response = answer(403, "")
     response.headers["X-RateLimit-Remaining"] = "0"
-    response.headers["X-RateLimit-Reset"] = f"{time.time() + 100:.0f}"
-    assert 95 < Retries(1).after_status("GET", response) < 102
+    for reset, seconds in ((1_800_000_100, 101), (1_799_999_900, 1)):
+        response.headers["X-RateLimit-Reset"] = str(reset)
+        assert Retries(1).after_status("GET", response) == seconds
     response.headers["X-RateLimit-Remaining"] = "1"
     assert Retries(1).after_status("GET", response) is None
 

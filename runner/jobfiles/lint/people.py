@@ -9,7 +9,7 @@ from runner.jobfiles.inspection import Inspection
 CONSUMERS = "consumer_emails"
 # As in the schema.
 MOST_LISTED = 100
-_BETWEEN = re.compile(r"[\s,;<>\"()]+|\bmailto:")
+_BETWEEN = re.compile(r"[\s,;<>\"()]+|\bmailto:", re.IGNORECASE)
 _LONGEST_ADDRESSES = 2048
 _MOST_SHOWN = 5
 # A part of what email-validator takes (the tests hold that), so that the common address spares its import.
@@ -64,7 +64,7 @@ def _check_address(inspection: Inspection, path: Path, address: str) -> None:
 
 def _hint_for(text: str) -> str:
     """How to write what holds whole addresses: several in one item, or one with a name beside it."""
-    words = _BETWEEN.split(text[:_LONGEST_ADDRESSES])
+    words = dict.fromkeys(_BETWEEN.split(text[:_LONGEST_ADDRESSES]))
     found = [word for word in words if "@" in word and address_fault(word) is None]
     if len(found) > 1:
         return (
