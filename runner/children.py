@@ -1,6 +1,7 @@
 """Ending a child process, in bounded time whatever it waits for."""
 
 import logging
+import os
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,8 @@ _lock = threading.Lock()
 
 
 def end_child(process: "subprocess.Popen[bytes]", name: str) -> int | None:
-    """Kill a child, close its pipes, and wait for its end, for 5 s at most. Thread-safe.
+    """Kill a child, close its pipes, and wait for its end, for 5 s at most. Children may be ended by several threads;
+    at the pipes of this one no other may be.
 
     Args:
         name: what it is, for the log.
@@ -29,9 +31,10 @@ def end_child(process: "subprocess.Popen[bytes]", name: str) -> int | None:
         _held[:] = [one for one in _held if one.poll() is None]
     process.kill()
     for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            # What was not sent yet has no reader any more.
+        if pipe is not None and not pipe.closed:
+            # What was not sent yet has no reader any more, or one that does not read: that is not waited for.
             with suppress(OSError):
+                os.set_blocking(pipe.fileno(), False)
                 pipe.close()
     try:
         return process.wait(_END_SECONDS)

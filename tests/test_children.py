@@ -53,6 +53,17 @@ def test_a_child_that_the_kernel_holds_is_waited_for_no_longer_and_leaves_no_zom
         os.waitpid(held.pid, os.WNOHANG)
 
 
+def test_what_a_held_child_was_not_sent_yet_is_waited_for_no_longer(held_by_the_kernel):
+    process = start()
+    os.set_blocking(process.stdin.fileno(), False)
+    while process.stdin.raw.write(b"x" * 4096):
+        pass
+    os.set_blocking(process.stdin.fileno(), True)
+    process.stdin.write(b"never sent")
+    assert end_child(process, "A child") is None
+    assert process.stdin.closed
+
+
 def test_a_command_runs_to_its_end():
     done = run_child(["sh", "-c", "echo $X; echo no >&2; exit 3"], environ={"X": "a"}, seconds=20)
     assert (done.returncode, done.stdout, done.stderr) == (3, b"a\n", b"no\n")
