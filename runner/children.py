@@ -17,8 +17,8 @@ _lock = threading.Lock()
 
 
 def end_child(process: "subprocess.Popen[bytes]", name: str) -> int | None:
-    """Kill a child, close its pipes, and wait for its end, for 5 s at most. Children may be ended by several threads;
-    at the pipes of this one no other may be.
+    """Kill a child, close its pipes, and wait for its end, for 5 s at most. Several threads may end
+    children; at the pipes of this one no other may be.
 
     Args:
         name: what it is, for the log.

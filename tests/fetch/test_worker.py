@@ -135,20 +135,19 @@ def test_a_worker_ends_with_the_service(tmp_path):
     assert ended
 
 
-def test_a_worker_that_the_kernel_holds_is_waited_for_no_longer(carry_out, monkeypatch, caplog):
+def test_a_worker_that_the_kernel_holds_is_waited_for_no_longer(monkeypatch, caplog):
     held = []
+    # A worker would end with its input, as soon as it has been started.
+    asleep = [sys.executable, "-I", "-c", "import time; time.sleep(60)"]
+    monkeypatch.setattr(worker, "python_command", lambda _module: asleep)
+    monkeypatch.setattr(children, "_END_SECONDS", 0.05)
     monkeypatch.setattr(children, "_held", held)
-
-    def wait(process, seconds):
-        raise subprocess.TimeoutExpired(process.args, seconds)
-
     with monkeypatch.context() as signals:
-        # As in uninterruptible sleep, it takes no signal, and its end does not come in the time that it has.
+        # As in uninterruptible sleep, it takes no signal.
         signals.setattr(os, "killpg", lambda *_: None)
         signals.setattr(subprocess.Popen, "kill", lambda _process: None)
-        signals.setattr(subprocess.Popen, "wait", wait)
         with pytest.raises(FetchError, match=r"was not read within 0\.1 s"):
-            carry_out("time.sleep(60)", seconds=0.1)
+            worker.run_worker(WorkerOrder(), environ={}, seconds=0.1, cancelled=threading.Event())
     assert "A fetch worker" in caplog.text
     (process,) = held
     process.kill()
