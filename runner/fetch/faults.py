@@ -22,6 +22,7 @@ from runner.fetch.words import one_line
 EXCERPT_BYTES = 8 * 1024
 _EXCERPT_CHARACTERS = 500
 _NOT_MODIFIED, _FORBIDDEN, _TOO_MANY = 304, 403, 429
+_TOO_OFTEN = frozenset({_FORBIDDEN, _TOO_MANY})
 # Those of http.client that are about the end of an answer.
 _BROKEN_OFF = (http.client.RemoteDisconnected, http.client.IncompleteRead)
 # How http.client tells that a proxy makes no way for TLS.
@@ -91,7 +92,10 @@ def asked_too_much(response: requests.Response) -> bool:
 
 
 def quota_reset(response: requests.Response) -> int | None:
-    """From when on a used-up quota is a new one, in seconds since 1970, as GitHub tells; None: it does not say."""
+    """From when on a used-up quota is a new one, in seconds since 1970, as GitHub tells by 403 and 429;
+    None: it does not say."""
+    if response.status_code not in _TOO_OFTEN:
+        return None
     left, reset = (response.headers.get(f"x-ratelimit-{name}", "").strip() for name in ("remaining", "reset"))
     # Others give the seconds until then, which is no time since 1970 that anybody would mean.
     return int(reset) if left == "0" and _EPOCH_SECONDS.fullmatch(reset) else None

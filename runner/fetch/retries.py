@@ -14,7 +14,6 @@ from urllib3.util import Retry
 from runner.fetch.faults import asked_too_much, causes_of, quota_reset
 
 _TOO_MANY, _FORBIDDEN = 429, 403
-_TOO_OFTEN = frozenset({_TOO_MANY, _FORBIDDEN})
 _RESET_SECONDS = 1.0
 # By these a server says that it cannot do such a thing at all. Every other 5xx may pass, also those that are in no
 # standard: what stands in front of a server says 520 to 529 where that cannot be reached.
@@ -61,7 +60,7 @@ class Retries:
         """
         status = response.status_code
         asked = self._asked(response.headers.get("retry-after", "").strip())
-        if not asked and status in _TOO_OFTEN and (reset := quota_reset(response)) is not None:
+        if not asked and (reset := quota_reset(response)) is not None:
             # The second that it names may be the last one of the old quota.
             asked = max(reset - time.time(), 0.0) + _RESET_SECONDS
         if not _passes(response) or (method != "GET" and status not in _NOTHING_DONE):

@@ -12,6 +12,7 @@ import requests
 from runner.core.source import FileType
 from runner.errors import FetchError
 from runner.fetch import retries
+from runner.fetch.faults import asked_too_much
 from runner.fetch.retries import Retries
 
 ROWS = b'[{"a": 1}]'
@@ -113,6 +114,19 @@ def test_a_quota_whose_end_is_not_known_is_not_told(server, fetch_api, reset):
     with pytest.raises(FetchError, match=r"^HTTP 403") as fault:
         fetch_api(server.url(), retries=1)
     assert fault.value.hint.startswith("The credentials are known")
+
+
+def test_a_quota_is_no_matter_of_a_server_that_cannot_answer(server, fetch_api):
+    broken = status(503, "X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1999999999")
+    answers(server, "/", broken, body=b"")
+    with pytest.raises(FetchError, match=r"^after 2 requests: HTTP 503 ") as fault:
+        fetch_api(server.url(), retries=1)
+    assert "quota" not in fault.value.hint
+    assert len(server.seen) == 2
+    # The wait before it is the runner's own: the server has not asked for one.
+    response = answer(503, "")
+    response.headers.update({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1999999999"})
+    assert not asked_too_much(response)
 
 
 def test_a_new_quota_is_waited_for(monkeypatch):
