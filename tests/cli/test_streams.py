@@ -42,6 +42,7 @@ def test_a_test_that_fails_prints_no_command(call, cursed):
     assert not is_obeyed(printed)
 
 
+@pytest.mark.long
 def test_machines_read_what_the_step_has_said(call, cursed):
     as_json = call("test", cursed, "--format", "json").stdout
     assert not is_obeyed(as_json)
@@ -51,6 +52,7 @@ def test_machines_read_what_the_step_has_said(call, cursed):
     assert ET.fromstring(as_junit).findtext(".//system-out") == f"::add-mask::x\n{COMMAND}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_a_run_prints_no_command(call, cursed, monkeypatch, log_format):
     monkeypatch.setenv("LOG_FORMAT", log_format)

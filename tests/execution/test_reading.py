@@ -207,7 +207,7 @@ def test_truth_values_stay_what_they_are_beside_a_file_without(tmp_path, order):
     ("first", "late"), [("12", "x"), ("1.50", "x"), ("true", "F"), ("12", "True"), ("true", "1"), ("007", "x")]
 )
 @pytest.mark.parametrize("options", [TableOptions(), TableOptions(dtypes=(("n", "integer"),))])
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("pack", [bytes, pytest.param(gzip.compress, marks=pytest.mark.long)])
 def test_a_late_text_makes_texts_of_a_whole_column(tmp_path, first, late, options, pack):
     # Pandas reads in pieces, here of more than 100,000 rows.
     count = 300_000

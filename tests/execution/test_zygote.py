@@ -289,6 +289,7 @@ def test_endless_printing_is_cut(bench):
         assert "the output was cut here, at 64 KiB" in outcome.output
 
 
+@pytest.mark.long
 def test_a_dead_zygote_is_started_again(own_zygote, bench_of, gone):
     bench = bench_of(own_zygote)
     first, waiting = own_zygote.pid, children_of(own_zygote.pid)

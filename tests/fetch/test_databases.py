@@ -79,6 +79,7 @@ def test_rows_of_sqlite_become_a_file_of_the_run(shop, fetch_rows, tmp_path):
     assert pq.read_table(fetched.paths[0]).column("id").to_pylist() == [ROWS - 1, ROWS]
 
 
+@pytest.mark.long
 def test_bytes_of_sqlite_are_no_mark(shop, fetch_rows):
     with pytest.raises(FetchError, match=r"'key', which `incremental.cursor` names, holds bytes") as fault:
         fetch_rows("SELECT CAST(name AS BLOB) AS key FROM orders", cursor="", cursor_column="key")

@@ -109,6 +109,7 @@ def test_rows_come_over_tcp_with_a_password(fetch_rows, tmp_path):
     assert {URL_PASSWORD, PASSWORD} <= fetched.secrets
 
 
+@pytest.mark.long
 def test_bytes_are_no_mark(fetch_rows):
     """Those of a UUID in `BINARY(16)` are below the text that they would be marked with: no later row was above."""
     with pytest.raises(FetchError, match=r"'raw', which `incremental.cursor` names, holds bytes") as fault:

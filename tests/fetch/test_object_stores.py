@@ -158,6 +158,7 @@ def test_an_empty_folder_of_a_console_is_no_file(fetch_objects, environ):
     assert len(fetch_objects("s3://orders/in/**", environ=environ).paths) == 4
 
 
+@pytest.mark.long
 def test_two_stars_stand_for_a_folder_without_a_name_too(fetch_objects, environ, put):
     for name in ("a.csv", "%2Fb.csv", "deep/c.csv", "deep/%2Fd.csv", "deep/x.txt"):
         put(f"double/{name}", name.encode())
@@ -165,6 +166,7 @@ def test_two_stars_stand_for_a_folder_without_a_name_too(fetch_objects, environ,
     assert sorted(path.name for path in fetched.paths) == ["a.csv", "b.csv", "c.csv", "d.csv"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("pattern", "count"), [("two//*.csv", 2), ("two//[a].csv", 1), ("t*//*.csv", 2), ("/two/*.csv", 1)]
 )

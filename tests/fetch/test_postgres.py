@@ -93,6 +93,7 @@ def fetch_rows(server, fetch_query):
     return run
 
 
+@pytest.mark.long
 def test_bytes_are_no_mark(fetch_rows):
     with pytest.raises(FetchError, match=r"'raw', which `incremental.cursor` names, holds bytes") as fault:
         fetch_rows("SELECT id, raw FROM orders WHERE raw > ${run:cursor}", cursor="", cursor_column="raw")
